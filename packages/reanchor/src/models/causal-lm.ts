@@ -1,0 +1,63 @@
+// Shapes: N packed tokens, M scored rows, S sequences, D width, V vocabulary.
+import { type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
+import type { ParameterSource } from '../nn/module.js';
+import type { SpanBatch } from '../nn/spans.js';
+
+/** A config.json as it was read; it is written back with the model, so that nothing in it is lost. */
+export type ConfigJson = Record<string, unknown>;
+
+/** A decoder language model. What an architecture has to provide: docs/adding-a-model.md. */
+export abstract class CausalLM implements Disposable {
+  readonly #parameters = new Map<string, Tensor>();
+
+  protected constructor(readonly configJson: ConfigJson) {}
+
+  /** The vocabulary matrix that turns hidden states into logits, [V, D]; the embedding itself where the two are tied. */
+  abstract readonly head_VD: Tensor;
+
+  /** The final, normalised hidden states at the scored rows of the batch, [M, D]. */
+  abstract hidden(batch: SpanBatch): Tensor;
+
+  /** The parameters by their checkpoint names, in the order of the network; a tied head appears once. */
+  get parameters(): ReadonlyMap<string, Tensor> {
+    return this.#parameters;
+  }
+
+  /** The dtype of the parameters. */
+  get dtype(): DType {
+    return this.head_VD.dtype;
+  }
+
+  /** `source`, remembering what it hands out as this model's parameters. */
+  protected own(source: ParameterSource): ParameterSource {
+    return (name, shape) => {
+      const parameter = keep(source(name, shape));
+      this.#parameters.set(name, parameter);
+      return parameter;
+    };
+  }
+
+  /** Frees the parameters. */
+  [Symbol.dispose](): void {
+    for (const parameter of this.#parameters.values()) parameter.dispose();
+  }
+}
+
+/** log p(target | its context) of every scored row, [M], in fp32 or better; all logits never exist at once. */
+export function tokenLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
+  return tidy(() => linearLogprob(model.hidden(batch), model.head_VD, batch.targets_M));
+}
+
+/**
+ * log p(completion | prompt) of every sequence, [S], float64: the sum of its tokens' log-probabilities. The sums alone are in float64, which
+ * costs nothing and takes the rounding of long sums out of the difference between policy and reference.
+ */
+export function sequenceLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
+  return tidy(() =>
+    zeros([batch.numSequences], { dtype: 'float64' }).indexAdd(
+      0,
+      batch.sequences_M,
+      tokenLogprobs(model, batch).to('float64'),
+    ),
+  );
+}

@@ -1,0 +1,94 @@
+import { UserError } from '../../errors.js';
+import type { RopeScaling } from '../../nn/rotary.js';
+import type { ConfigJson } from '../causal-lm.js';
+
+/** The numbers of a Llama network, as config.json gives them. */
+export interface LlamaConfig {
+  vocabularySize: number;
+  width: number;
+  feedForward: number;
+  layers: number;
+  heads: number;
+  keyValueHeads: number;
+  headChannels: number;
+  rmsNormEps: number;
+  ropeTheta: number;
+  ropeScaling: RopeScaling;
+  tiedHead: boolean;
+  attentionBias: boolean;
+  mlpBias: boolean;
+}
+
+/**
+ * Reads config.json, in the keys of published checkpoints (`rope_theta`, `rope_scaling`) or those that transformers 5 writes
+ * (`rope_parameters`). What the network here does not have is refused by name, never ignored.
+ */
+export function llamaConfig(json: ConfigJson): LlamaConfig {
+  const integer = (key: string, fallback?: number) => {
+    const value = json[key] ?? fallback;
+    if (!Number.isInteger(value) || (value as number) < 1) {
+      throw new UserError(
+        `config.json: ${key} is ${JSON.stringify(json[key])}; a whole number of at least 1 is needed`,
+      );
+    }
+    return value as number;
+  };
+  if ((json.hidden_act ?? 'silu') !== 'silu') {
+    throw new UserError(
+      `config.json: hidden_act ${JSON.stringify(json.hidden_act)} is not supported; Llama uses "silu"`,
+    );
+  }
+  const width = integer('hidden_size');
+  const heads = integer('num_attention_heads');
+  const keyValueHeads = integer('num_key_value_heads', heads);
+  if (heads % keyValueHeads !== 0) {
+    throw new UserError(
+      `config.json: num_attention_heads ${heads} is not a multiple of num_key_value_heads ${keyValueHeads}`,
+    );
+  }
+  const headChannels = integer('head_dim', width / heads);
+  if (headChannels % 2 !== 0) {
+    throw new UserError(`config.json: head_dim ${headChannels} is odd; rotary embedding needs pairs of channels`);
+  }
+  const rope = (json.rope_parameters ?? {
+    rope_theta: json.rope_theta,
+    ...(json.rope_scaling as object | null),
+  }) as Rope;
+  return {
+    vocabularySize: integer('vocab_size'),
+    width,
+    feedForward: integer('intermediate_size'),
+    layers: integer('num_hidden_layers'),
+    heads,
+    keyValueHeads,
+    headChannels,
+    rmsNormEps: (json.rms_norm_eps as number | undefined) ?? 1e-6,
+    ropeTheta: rope.rope_theta ?? 10000,
+    ropeScaling: ropeScaling(rope),
+    tiedHead: json.tie_word_embeddings === true,
+    attentionBias: json.attention_bias === true,
+    mlpBias: json.mlp_bias === true,
+  };
+}
+
+type Rope = { rope_theta?: number; rope_type?: string; type?: string } & Record<string, unknown>;
+
+function ropeScaling(rope: Rope): RopeScaling {
+  const type = rope.rope_type ?? rope.type ?? 'default';
+  if (type === 'default') return { type };
+  if (type !== 'llama3') {
+    throw new UserError(`config.json: rope type ${JSON.stringify(type)} is not supported; "default" and "llama3" are`);
+  }
+  const number = (key: string) => {
+    const value = rope[key];
+    if (typeof value !== 'number') throw new UserError(`config.json: rope type "llama3" needs the number ${key}`);
+    return value;
+  };
+  return {
+    type,
+    factor: number('factor'),
+    lowFreqFactor: number('low_freq_factor'),
+    highFreqFactor: number('high_freq_factor'),
+    originalMaxPositions: number('original_max_position_embeddings'),
+  };
+}

@@ -1,0 +1,132 @@
+// Llama (Touvron et al. 2023; Grattafiori et al. 2024): pre-norm decoder with rotary positions, grouped-query attention and SwiGLU.
+// Shapes: N packed tokens, M scored rows, D width, V vocabulary, H query heads, K key-value heads, C channels of a head.
+import type { Tensor } from '@reanchor/torch';
+import { spanAttention } from '../../nn/attention.js';
+import { Embedding, Linear, RmsNorm } from '../../nn/layers.js';
+import { Module, type ParameterSource } from '../../nn/module.js';
+import { inverseFrequencies, Rotary, type RotaryAngles, rotate } from '../../nn/rotary.js';
+import type { SpanBatch } from '../../nn/spans.js';
+import { CausalLM, type ConfigJson } from '../causal-lm.js';
+import { type LlamaConfig, llamaConfig } from './config.js';
+
+class Attention extends Module<[Tensor, SpanBatch, RotaryAngles]> {
+  readonly #queries: Linear;
+  readonly #keys: Linear;
+  readonly #values: Linear;
+  readonly #output: Linear;
+
+  constructor(
+    parameter: ParameterSource,
+    name: string,
+    readonly config: LlamaConfig,
+  ) {
+    super();
+    const { width, heads, keyValueHeads, headChannels, attentionBias } = config;
+    this.#queries = new Linear(parameter, `${name}.q_proj`, width, heads * headChannels, attentionBias);
+    this.#keys = new Linear(parameter, `${name}.k_proj`, width, keyValueHeads * headChannels, attentionBias);
+    this.#values = new Linear(parameter, `${name}.v_proj`, width, keyValueHeads * headChannels, attentionBias);
+    this.#output = new Linear(parameter, `${name}.o_proj`, heads * headChannels, width, attentionBias);
+  }
+
+  protected forward(x_ND: Tensor, batch: SpanBatch, angles: RotaryAngles): Tensor {
+    const { heads, keyValueHeads, headChannels } = this.config;
+    const q_NHC = rotate(this.#queries.call(x_ND).view([-1, heads, headChannels]), angles);
+    const k_NKC = rotate(this.#keys.call(x_ND).view([-1, keyValueHeads, headChannels]), angles);
+    const v_NKC = this.#values.call(x_ND).view([-1, keyValueHeads, headChannels]);
+    const mixed_NHC = spanAttention(q_NHC, k_NKC, v_NKC, batch.groups);
+    return this.#output.call(mixed_NHC.reshape([-1, heads * headChannels]));
+  }
+}
+
+class FeedForward extends Module<[Tensor]> {
+  readonly #gate: Linear;
+  readonly #up: Linear;
+  readonly #down: Linear;
+
+  constructor(parameter: ParameterSource, name: string, { width, feedForward, mlpBias }: LlamaConfig) {
+    super();
+    this.#gate = new Linear(parameter, `${name}.gate_proj`, width, feedForward, mlpBias);
+    this.#up = new Linear(parameter, `${name}.up_proj`, width, feedForward, mlpBias);
+    this.#down = new Linear(parameter, `${name}.down_proj`, feedForward, width, mlpBias);
+  }
+
+  protected forward(x_ND: Tensor): Tensor {
+    return this.#down.call(this.#gate.call(x_ND).silu().mul(this.#up.call(x_ND)));
+  }
+}
+
+class Block extends Module<[Tensor, SpanBatch, RotaryAngles]> {
+  readonly #attentionNorm: RmsNorm;
+  readonly #attention: Attention;
+  readonly #feedForwardNorm: RmsNorm;
+  readonly #feedForward: FeedForward;
+
+  constructor(parameter: ParameterSource, name: string, config: LlamaConfig) {
+    super();
+    this.#attentionNorm = new RmsNorm(parameter, `${name}.input_layernorm`, config.width, config.rmsNormEps);
+    this.#attention = new Attention(parameter, `${name}.self_attn`, config);
+    this.#feedForwardNorm = new RmsNorm(parameter, `${name}.post_attention_layernorm`, config.width, config.rmsNormEps);
+    this.#feedForward = new FeedForward(parameter, `${name}.mlp`, config);
+  }
+
+  protected forward(x_ND: Tensor, batch: SpanBatch, angles: RotaryAngles): Tensor {
+    const attended_ND = x_ND.add(this.#attention.call(this.#attentionNorm.call(x_ND), batch, angles));
+    return attended_ND.add(this.#feedForward.call(this.#feedForwardNorm.call(attended_ND)));
+  }
+}
+
+/** Scored hidden states of a packed batch: embedding, blocks, and the final norm on the scored rows only. */
+class Trunk extends Module<[SpanBatch]> {
+  readonly embedding: Embedding;
+  readonly #blocks: Block[];
+  readonly #norm: RmsNorm;
+  readonly #rotary: Rotary;
+
+  constructor(parameter: ParameterSource, config: LlamaConfig) {
+    super();
+    this.embedding = new Embedding(parameter, 'model.embed_tokens', config.vocabularySize, config.width);
+    this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(parameter, `model.layers.${i}`, config));
+    this.#norm = new RmsNorm(parameter, 'model.norm', config.width, config.rmsNormEps);
+    this.#rotary = new Rotary(inverseFrequencies(config.headChannels, config.ropeTheta, config.ropeScaling));
+  }
+
+  protected forward(batch: SpanBatch): Tensor {
+    let x_ND = this.embedding.call(batch.tokens_N);
+    const angles = this.#rotary.angles(batch.positions_N, batch.longestPosition, x_ND.dtype);
+    for (const block of this.#blocks) {
+      const next_ND = block.call(x_ND, batch, angles);
+      x_ND.dispose();
+      x_ND = next_ND;
+    }
+    return this.#norm.call(x_ND.indexSelect(0, batch.rows_M));
+  }
+
+  dispose(): void {
+    this.#rotary[Symbol.dispose]();
+  }
+}
+
+export class Llama extends CausalLM {
+  readonly head_VD: Tensor;
+  readonly #trunk: Trunk;
+
+  /** @param source gives each parameter by its Hugging Face name; see `loadModel`, `copyModel`. */
+  constructor(configJson: ConfigJson, source: ParameterSource) {
+    super(configJson);
+    const config = llamaConfig(configJson);
+    const parameter = this.own(source);
+    this.#trunk = new Trunk(parameter, config);
+    this.head_VD = config.tiedHead
+      ? this.#trunk.embedding.weight_VD
+      : parameter('lm_head.weight', [config.vocabularySize, config.width]);
+  }
+
+  hidden(batch: SpanBatch): Tensor {
+    return this.#trunk.call(batch);
+  }
+
+  override [Symbol.dispose](): void {
+    this.#trunk.dispose();
+    super[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { type DType, type Tensor, tidy } from '@reanchor/torch';
+import { writeFileAtomic, writeSafetensors } from '../formats/index.js';
+import type { CausalLM } from './causal-lm.js';
+
+const storedDTypes: Partial<Record<DType, string>> = {
+  float64: 'F64',
+  float32: 'F32',
+  float16: 'F16',
+  bfloat16: 'BF16',
+};
+
+/**
+ * Writes the model into `folder` in Hugging Face's layout: model.safetensors with the names it was loaded with, and its config.json
+ * (all keys kept; the dtype is that of the weights). Tied weights are written once. Errors: UserError when the folder cannot be written.
+ */
+export async function saveModel(model: CausalLM, folder: string): Promise<void> {
+  const tensors = [...model.parameters].map(([name, parameter]) => ({
+    name,
+    dtype: storedDTypes[parameter.dtype]!,
+    shape: parameter.shape,
+    bytes: () => rawBytes(parameter),
+  }));
+  await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' });
+  const { torch_dtype: _old, dtype: _new, ...config } = model.configJson;
+  const dtypeKey = 'torch_dtype' in model.configJson ? 'torch_dtype' : 'dtype';
+  await writeFileAtomic(
+    join(folder, 'config.json'),
+    `${JSON.stringify({ ...config, [dtypeKey]: model.dtype }, null, 2)}\n`,
+  );
+}
+
+function rawBytes(parameter: Tensor): Uint8Array {
+  return tidy(() => parameter.detach().contiguous().reshape([-1]).viewDtype('uint8').data()) as Uint8Array;
+}

@@ -1,0 +1,34 @@
+// Shapes: N packed tokens, H query heads, K key-value heads, C channels of a head; Q queries and L keys of one group.
+import { cat, scaledDotProductAttention, type Tensor } from '@reanchor/torch';
+import type { SpanGroup } from './spans.js';
+
+/**
+ * Causal attention over packed spans, softmax(q k^T / sqrt(C) + mask) v, [N, H, C] -> [N, H, C].
+ *
+ * A prompt attends to itself. Its completions attend to the prompt's keys, which were computed once, and each to its own past;
+ * because a group's tokens are neighbours its keys are one slice, so nothing is gathered or copied. With fewer key-value heads than query heads
+ * (Ainslie et al. 2023) H / K neighbouring query heads share one.
+ */
+export function spanAttention(q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor, groups: readonly SpanGroup[]): Tensor {
+  const enableGqa = q_NHC.shape[1] !== k_NKC.shape[1];
+  const heads = (x: Tensor, start: number, length: number) => x.narrow(0, start, length).transpose(0, 1).unsqueeze(0);
+  const attend = (start: number, queries: number, from: number, keys: number, mask: Tensor | undefined) =>
+    scaledDotProductAttention(
+      heads(q_NHC, start, queries),
+      heads(k_NKC, from, keys),
+      heads(v_NKC, from, keys),
+      mask,
+      0,
+      mask === undefined,
+      { enableGqa },
+    )
+      .squeeze(0)
+      .transpose(0, 1);
+
+  const outputs: Tensor[] = [];
+  for (const { start, prefix, completions, mask } of groups) {
+    outputs.push(attend(start, prefix, start, prefix, undefined));
+    if (mask) outputs.push(attend(start + prefix, completions, start, prefix + completions, mask));
+  }
+  return cat(outputs, 0);
+}

@@ -1,0 +1,52 @@
+// Shapes: N packed tokens, I inputs, O outputs, D width, V vocabulary.
+import { embedding, linear, rmsNorm, type Tensor } from '@reanchor/torch';
+import { Module, type ParameterSource } from './module.js';
+
+/** x W^T + b, with W of shape [O, I] as checkpoints keep it. */
+export class Linear extends Module<[Tensor]> {
+  readonly weight_OI: Tensor;
+  readonly bias_O: Tensor | undefined;
+
+  constructor(parameter: ParameterSource, name: string, inputs: number, outputs: number, hasBias = false) {
+    super();
+    this.weight_OI = parameter(`${name}.weight`, [outputs, inputs]);
+    this.bias_O = hasBias ? parameter(`${name}.bias`, [outputs]) : undefined;
+  }
+
+  protected forward(x_NI: Tensor): Tensor {
+    return linear(x_NI, this.weight_OI, this.bias_O);
+  }
+}
+
+/** The rows of a table that the token ids name: [N] -> [N, D]. */
+export class Embedding extends Module<[Tensor]> {
+  readonly weight_VD: Tensor;
+
+  constructor(parameter: ParameterSource, name: string, vocabulary: number, width: number) {
+    super();
+    this.weight_VD = parameter(`${name}.weight`, [vocabulary, width]);
+  }
+
+  protected forward(tokens_N: Tensor): Tensor {
+    return embedding(this.weight_VD, tokens_N);
+  }
+}
+
+/** x / sqrt(mean(x^2) + eps) * weight over the last dimension; half precisions are normalised in fp32 (Zhang & Sennrich 2019). */
+export class RmsNorm extends Module<[Tensor]> {
+  readonly weight_D: Tensor;
+
+  constructor(
+    parameter: ParameterSource,
+    name: string,
+    readonly width: number,
+    readonly eps: number,
+  ) {
+    super();
+    this.weight_D = parameter(`${name}.weight`, [width]);
+  }
+
+  protected forward(x_ND: Tensor): Tensor {
+    return rmsNorm(x_ND, [this.width], this.weight_D, this.eps);
+  }
+}

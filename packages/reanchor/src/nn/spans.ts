@@ -1,0 +1,85 @@
+// A packed batch as tensors, and the groups its attention works on.
+// Shapes: N packed tokens, M scored rows, S sequences (completions).
+import { type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
+import type { PackedBatch } from '../data/pack.js';
+
+/**
+ * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is
+ * `start ... start + prefix`, the completions follow. `mask` is 0 where a completion's token may look (the whole prompt and its own
+ * past) and -inf elsewhere, shape [tokens of all completions, prefix + tokens of all completions]; undefined without completions.
+ */
+export interface SpanGroup {
+  start: number;
+  prefix: number;
+  completions: number;
+  mask: Tensor | undefined;
+}
+
+/** What a model and its log-probabilities need of a batch. Its tensors belong to the scope in which it was made. */
+export interface SpanBatch {
+  tokens_N: Tensor;
+  positions_N: Tensor;
+  longestPosition: number;
+  groups: SpanGroup[];
+  rows_M: Tensor;
+  targets_M: Tensor;
+  sequences_M: Tensor;
+  numSequences: number;
+}
+
+/** The tensors of a packed batch. Masks are made once, in the model's dtype, and serve all layers. */
+export function spanBatch(batch: PackedBatch, dtype: DType): SpanBatch {
+  const ids = (values: Int32Array) => tensor(values, { dtype: 'int64' });
+  return tidy(() => ({
+    tokens_N: ids(batch.tokens),
+    positions_N: ids(batch.positions),
+    longestPosition: batch.positions.reduce((a, b) => Math.max(a, b), 0),
+    groups: spanGroups(batch.spans).map(({ start, prefix, completions }) => ({
+      start,
+      prefix,
+      completions: sum(completions),
+      mask: completions.length === 0 ? undefined : completionMask(prefix, completions, dtype),
+    })),
+    rows_M: ids(batch.rows),
+    targets_M: ids(batch.targets),
+    sequences_M: ids(batch.sequences),
+    numSequences: batch.numSequences,
+  }));
+}
+
+/** Spans gathered into groups. A span without a prefix opens a group; the spans that name it must follow it directly. */
+export function spanGroups(spans: PackedBatch['spans']): { start: number; prefix: number; completions: number[] }[] {
+  const groups: { start: number; prefix: number; completions: number[] }[] = [];
+  let opener = -1;
+  let end = 0;
+  for (const [i, span] of spans.entries()) {
+    if (span.start !== end) throw new Error(`internal: span ${i} starts at ${span.start}, not at ${end}`);
+    end += span.length;
+    if (span.prefix === -1) {
+      opener = i;
+      groups.push({ start: span.start, prefix: span.length, completions: [] });
+    } else {
+      if (span.prefix !== opener)
+        throw new Error(`internal: span ${i} names prefix ${span.prefix}, but follows ${opener}`);
+      groups.at(-1)!.completions.push(span.length);
+    }
+  }
+  return groups;
+}
+
+function completionMask(prefix: number, completions: number[], dtype: DType): Tensor {
+  const rows = sum(completions);
+  const columns = prefix + rows;
+  const mask = new Float32Array(rows * columns).fill(Number.NEGATIVE_INFINITY);
+  let first = 0;
+  for (const length of completions) {
+    for (let i = first; i < first + length; i++) {
+      mask.fill(0, i * columns, i * columns + prefix);
+      mask.fill(0, i * columns + prefix + first, i * columns + prefix + i + 1);
+    }
+    first += length;
+  }
+  return tensor(mask, { shape: [rows, columns], dtype });
+}
+
+const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

@@ -1,0 +1,67 @@
+import { foreachAdd_, fusedAdamw_, keep, type Tensor, tidy, zeros } from '@reanchor/torch';
+
+export interface AdamWOptions {
+  betas: readonly [number, number];
+  eps: number;
+  /** Decoupled decay per unit of learning rate; vectors (biases, norms) are exempt. */
+  weightDecay: number;
+}
+
+/**
+ * AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 2), all parameters in one fused call:
+ *
+ *     m <- b1 m + (1 - b1) g;   v <- b2 v + (1 - b2) g^2;   p <- p - lr [ (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) + decay p ]
+ */
+export class AdamW implements Disposable {
+  readonly #groups: { parameters: Tensor[]; means: Tensor[]; squares: Tensor[]; steps: Tensor[]; decay: number }[];
+
+  constructor(
+    parameters: Iterable<Tensor>,
+    readonly options: AdamWOptions,
+  ) {
+    const all = [...parameters];
+    const decayed = all.filter((p) => p.shape.length > 1);
+    const exempt = all.filter((p) => p.shape.length <= 1);
+    this.#groups = [
+      { parameters: decayed, decay: options.weightDecay },
+      { parameters: exempt, decay: 0 },
+    ]
+      .filter((group) => group.parameters.length > 0)
+      .map((group) =>
+        keep(
+          tidy(() => ({
+            ...group,
+            means: group.parameters.map((p) => p.detach().zerosLike()),
+            squares: group.parameters.map((p) => p.detach().zerosLike()),
+            steps: group.parameters.map(() => zeros([], { dtype: 'float32' })),
+          })),
+        ),
+      );
+  }
+
+  /** One step with learning rate `lr`. Every parameter must have a gradient. */
+  step(lr: number): void {
+    const { betas, eps } = this.options;
+    for (const { parameters, means, squares, steps, decay } of this.#groups) {
+      tidy(() => {
+        const gradients = parameters.map((p) => p.grad!);
+        foreachAdd_(steps, 1);
+        fusedAdamw_(parameters, gradients, means, squares, [], steps, {
+          lr,
+          beta1: betas[0],
+          beta2: betas[1],
+          weightDecay: decay,
+          eps,
+          amsgrad: false,
+          maximize: false,
+        });
+      });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const { means, squares, steps } of this.#groups) {
+      for (const state of [...means, ...squares, ...steps]) state.dispose();
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import type { TokenizedPair } from '../data/index.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import { type PairLogprob, scorePairs } from '../models/score-pairs.js';
+import { type Metrics, pairMetrics } from './metrics.js';
+
+/**
+ * How the policy ranks pairs that it is not trained on. Rewards are measured against the *initial* policy, whose log-probabilities are taken
+ * once, when the evaluation is made: a moving reference would hide all that the policy has learned before its last update.
+ */
+export class Evaluation {
+  private constructor(
+    readonly pairs: readonly TokenizedPair[],
+    readonly options: { beta: number; tokensPerMicroBatch: number },
+    readonly initial: readonly PairLogprob[],
+  ) {}
+
+  static async of(
+    pairs: readonly TokenizedPair[],
+    policy: CausalLM,
+    options: { beta: number; tokensPerMicroBatch: number },
+  ): Promise<Evaluation> {
+    return new Evaluation(pairs, options, await scorePairs(policy, pairs, options));
+  }
+
+  /** `rewards/*` and `logps/*` of these pairs (see `pairMetrics`), rewards against the initial policy. */
+  async metrics(policy: CausalLM): Promise<Metrics> {
+    const { beta } = this.options;
+    const now = await scorePairs(policy, this.pairs, this.options);
+    return pairMetrics(
+      now.map(({ chosen, rejected }, i) => {
+        const initial = this.initial[i]!;
+        return {
+          chosenReward: beta * (chosen - initial.chosen),
+          rejectedReward: beta * (rejected - initial.rejected),
+          chosenLogprob: chosen,
+          rejectedLogprob: rejected,
+          chosenReferenceLogprob: initial.chosen,
+          rejectedReferenceLogprob: initial.rejected,
+        };
+      }),
+    );
+  }
+}

@@ -1,0 +1,138 @@
+// Shapes: S sequences (two a pair: chosen, rejected), P pairs.
+import { stack, type Tensor, tidy } from '@reanchor/torch';
+import type { PackedBatch } from '../data/index.js';
+import type { PairMethod } from '../losses/methods.js';
+import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
+import { spanBatch } from '../nn/spans.js';
+import { AdamW, type AdamWOptions } from '../optim/adamw.js';
+import { clipGradNorm_ } from '../optim/clip.js';
+import { learningRateFactor, type ScheduleOptions } from '../optim/schedule.js';
+import type { ReferencePolicy, ReferenceUpdate } from '../reference/copied-reference.js';
+import { SelfChecks } from './self-checks.js';
+
+export interface TrainerOptions {
+  policy: CausalLM;
+  reference: ReferencePolicy;
+  method: PairMethod;
+  optimizer: AdamWOptions & { lr: number };
+  schedule: ScheduleOptions;
+  maxGradNorm: number;
+  /** The horizon of the learning-rate schedule, in optimizer steps. */
+  totalSteps: number;
+}
+
+/** The numbers of one pair in one step, from before the optimizer moved the policy. Log-probabilities are sums, in nats. */
+export interface PairScores {
+  loss: number;
+  chosenReward: number;
+  rejectedReward: number;
+  chosenLogprob: number;
+  rejectedLogprob: number;
+  chosenReferenceLogprob: number;
+  rejectedReferenceLogprob: number;
+}
+
+export interface StepResult {
+  step: number;
+  pairs: PairScores[];
+  /** Global L2 norm of the gradient before clipping. */
+  gradNorm: number;
+  /** The learning rate used in this step. */
+  learningRate: number;
+  update: ReferenceUpdate | undefined;
+  /** L2 distance between policy and reference after the step and its update. */
+  distance: number;
+}
+
+/**
+ * Preference training, one optimizer step at a time, in the order of TRL: micro-batches forward and backward, clip, optimizer, schedule, zero the gradients,
+ * count the step, move the reference if due. The loss of a step is the mean over all its pairs, however they are cut into micro-batches.
+ */
+export class Trainer implements Disposable {
+  readonly #options: TrainerOptions;
+  readonly #parameters: Tensor[];
+  readonly #optimizer: AdamW;
+  readonly #checks: SelfChecks;
+  #steps = 0;
+
+  constructor(options: TrainerOptions) {
+    this.#options = options;
+    this.#parameters = [...options.policy.parameters.values()];
+    for (const parameter of this.#parameters) parameter.requiresGrad = true;
+    this.#optimizer = new AdamW(this.#parameters, options.optimizer);
+    this.#checks = new SelfChecks(options.reference, options.method.atReference);
+  }
+
+  /** Optimizer steps taken. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** One optimizer step on these micro-batches. Errors: SelfCheckError; libtorch's. */
+  step(microBatches: readonly PackedBatch[]): StepResult {
+    const { reference, optimizer, schedule, totalSteps } = this.#options;
+    const numPairs = microBatches.reduce((n, batch) => n + batch.numSequences / 2, 0);
+    const pairs = microBatches.flatMap((batch) => this.#accumulate(batch, numPairs));
+    this.#checks.scores(this.#steps + 1, pairs);
+
+    const gradNorm = this.#clip();
+    const learningRate = optimizer.lr * learningRateFactor(schedule, this.#steps, totalSteps);
+    this.#optimizer.step(learningRate);
+    for (const parameter of this.#parameters) parameter.grad = null;
+
+    this.#steps += 1;
+    const update = reference.afterStep(this.#steps);
+    this.#checks.afterStep(this.#steps, update);
+    const distance = update?.distanceAfter ?? reference.distance();
+    return { step: this.#steps, pairs, gradNorm, learningRate, update, distance };
+  }
+
+  /** Adds the gradient of (sum of the batch's losses) / numPairs. */
+  #accumulate(packed: PackedBatch, numPairs: number): PairScores[] {
+    const { policy, reference, method } = this.#options;
+    return tidy(() => {
+      const batch = spanBatch(packed, policy.dtype);
+      const anchor = sides(reference.logprobs(batch));
+      const current = sides(sequenceLogprobs(policy, batch));
+      const { loss_P, chosenRewards_P, rejectedRewards_P } = method.loss(current, anchor);
+      loss_P.sum().div(numPairs).backward();
+      const columns = [loss_P, chosenRewards_P, rejectedRewards_P, current.chosen_P, current.rejected_P];
+      const rows = stack(
+        [...columns, anchor.chosen_P, anchor.rejected_P].map((column_P) => column_P.detach()),
+        1,
+      ).toList();
+      return Array.from({ length: packed.numSequences / 2 }, (_, i) => pairScores(rows.slice(7 * i, 7 * i + 7)));
+    });
+  }
+
+  #clip(): number {
+    return tidy(() =>
+      clipGradNorm_(
+        this.#parameters.map((parameter) => parameter.grad!),
+        this.#options.maxGradNorm,
+      ),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#optimizer[Symbol.dispose]();
+  }
+}
+
+function sides(logprobs_S: Tensor): { chosen_P: Tensor; rejected_P: Tensor } {
+  const logprobs_P2 = logprobs_S.view([-1, 2]);
+  return { chosen_P: logprobs_P2.select(1, 0), rejected_P: logprobs_P2.select(1, 1) };
+}
+
+function pairScores(row: number[]): PairScores {
+  const [loss, chosenReward, rejectedReward, chosenLogprob, rejectedLogprob, chosenReference, rejectedReference] = row;
+  return {
+    loss: loss!,
+    chosenReward: chosenReward!,
+    rejectedReward: rejectedReward!,
+    chosenLogprob: chosenLogprob!,
+    rejectedLogprob: rejectedLogprob!,
+    chosenReferenceLogprob: chosenReference!,
+    rejectedReferenceLogprob: rejectedReference!,
+  };
+}

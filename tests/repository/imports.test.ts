@@ -1,0 +1,85 @@
+// Imports go one way. The table is the architecture (docs/architecture.md); a new edge is a decision, made here.
+import { readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+import { repositoryRoot, sourceFiles } from '../support/repository.js';
+
+const source = join(repositoryRoot, 'packages/reanchor/src');
+
+/** What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch. */
+const allowed: Record<string, string[]> = {
+  errors: [],
+  formats: ['errors'],
+  stats: ['errors'],
+  text: ['errors', 'formats'],
+  runs: ['errors', 'formats', 'stats'],
+  data: ['errors', 'formats', 'text', 'runs'],
+  nn: ['errors', 'data', 'torch'],
+  models: ['errors', 'formats', 'data', 'nn', 'torch'],
+  losses: ['torch'],
+  optim: ['torch'],
+  reference: ['errors', 'data', 'nn', 'models', 'torch'],
+  train: ['errors', 'formats', 'text', 'runs', 'data', 'nn', 'models', 'losses', 'optim', 'reference', 'torch'],
+  eval: ['errors', 'formats', 'stats', 'text', 'runs', 'data', 'nn', 'models', 'losses', 'reference', 'train', 'torch'],
+  cli: ['errors', 'formats', 'stats', 'text', 'runs', 'data', 'train', 'eval', 'torch/setup'],
+  index: ['errors', 'formats', 'text', 'runs', 'data', 'nn', 'models', 'losses', 'optim', 'reference', 'train', 'eval'],
+};
+
+/** The one file, or folder, that may import each third-party package. */
+const adapters: Record<string, string> = {
+  zod: 'runs/',
+  yaml: 'runs/yaml.ts',
+  commander: 'cli/main.ts',
+  picocolors: 'cli/colors.ts',
+  '@huggingface/tokenizers': 'text/tokenizer.ts',
+  'pure-rand': 'data/random.ts',
+};
+
+const imports = (file: string) => ts.preProcessFile(readFileSync(file, 'utf8')).importedFiles.map((i) => i.fileName);
+
+function problem(file: string, name: string): string | undefined {
+  const here = relative(source, file);
+  const layer = here.split(/[/.]/)[0]!;
+  if (name.startsWith('node:')) return undefined;
+  if (name.startsWith('.')) {
+    const target = relative(source, resolve(dirname(file), name));
+    const targetLayer = target.split(/[/.]/)[0]!;
+    const siblings = [here, target].map((path) => path.split('/'));
+    if (siblings.every((path) => path[0] === 'models' && path.length > 2) && siblings[0]![1] !== siblings[1]![1]) {
+      return 'models do not import each other; what they share goes into nn';
+    }
+    if (targetLayer === layer || allowed[layer]?.includes(targetLayer)) return undefined;
+    return `${layer} may import ${allowed[layer]?.join(', ') || 'nothing'}`;
+  }
+  const torch = { '@reanchor/torch': 'torch', '@reanchor/torch/setup': 'torch/setup' }[name];
+  if (torch) return allowed[layer]?.includes(torch) ? undefined : `${layer} does not know libtorch`;
+  const packageName = Object.keys(adapters).find((key) => name === key || name.startsWith(`${key}/`));
+  if (!packageName) return 'a package without an adapter in the table';
+  return here.startsWith(adapters[packageName]!)
+    ? undefined
+    : `${packageName} is imported in ${adapters[packageName]} only`;
+}
+
+test('imports of packages/reanchor follow the layers', () => {
+  const problems = sourceFiles('packages/reanchor/src')
+    .filter((file) => !file.endsWith('.test.ts') && !file.includes('/testing/'))
+    .flatMap((file) =>
+      imports(file).map((name) => {
+        const rule = problem(file, name);
+        return rule && `${relative(repositoryRoot, file)} imports ${name}: ${rule}`;
+      }),
+    )
+    .filter(Boolean);
+  expect(problems).toEqual([]);
+});
+
+test('@reanchor/torch has no dependencies and one file loads the native addon', () => {
+  const files = sourceFiles('packages/torch/src').filter((file) => !file.endsWith('.test.ts'));
+  const foreign = files.flatMap((file) =>
+    imports(file).filter((name) => !name.startsWith('.') && !name.startsWith('node:')),
+  );
+  expect(foreign).toEqual([]);
+  const loaders = files.filter((file) => readFileSync(file, 'utf8').includes('process.dlopen('));
+  expect(loaders.map((file) => relative(repositoryRoot, file))).toEqual(['packages/torch/src/native.ts']);
+});

@@ -1,0 +1,50 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+// One process per test file: a crash in native code then names the file, and libtorch's per-thread state starts fresh.
+const shared = {
+  pool: 'forks' as const,
+  isolate: true,
+  maxWorkers: 2,
+  env: { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: '1' },
+  setupFiles: [path('tests/support/matchers.ts')],
+};
+
+// Tests run the sources, not the build, so that a test never sees stale output.
+const resolve = {
+  alias: [
+    { find: /^@reanchor\/torch\/setup$/, replacement: path('packages/torch/src/setup.ts') },
+    { find: /^@reanchor\/torch$/, replacement: path('packages/torch/src/index.ts') },
+    { find: /^reanchor$/, replacement: path('packages/reanchor/src/index.ts') },
+  ],
+};
+
+const project = (name: string, include: string[], exclude: string[], testTimeout: number) => ({
+  resolve,
+  test: {
+    ...shared,
+    name,
+    include,
+    exclude: ['**/node_modules/**', ...exclude],
+    testTimeout,
+    hookTimeout: testTimeout,
+  },
+});
+
+export default defineConfig({
+  oxc: { target: 'node20' },
+  test: {
+    projects: [
+      project(
+        'fast',
+        ['packages/*/{src,ops}/**/*.test.ts', 'tests/**/*.test.ts'],
+        ['**/*.slow.test.ts', '**/*.gpu.test.ts'],
+        60_000,
+      ),
+      project('slow', ['{packages,tests}/**/*.slow.test.ts'], [], 600_000),
+      project('gpu', ['{packages,tests}/**/*.gpu.test.ts'], [], 600_000),
+    ],
+  },
+});
