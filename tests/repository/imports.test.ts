@@ -30,8 +30,8 @@ const allowed: Record<string, string[]> = {
 const adapters: Record<string, string> = {
   zod: 'runs/',
   yaml: 'runs/yaml.ts',
-  commander: 'cli/main.ts',
-  picocolors: 'cli/colors.ts',
+  commander: 'cli/',
+  picocolors: 'cli/terminal.ts',
   '@huggingface/tokenizers': 'text/tokenizer.ts',
   'pure-rand': 'data/random.ts',
 };

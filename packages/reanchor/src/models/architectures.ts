@@ -1,3 +1,4 @@
+import { tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
@@ -23,5 +24,5 @@ export function buildModel(configJson: ConfigJson, source: ParameterSource): Cau
 
 /** A model of its own with equal parameters, which do not ask for gradients: a reference policy, or a snapshot. */
 export function copyModel(model: CausalLM): CausalLM {
-  return buildModel(model.configJson, (name) => model.parameters.get(name)!.detach().clone());
+  return tidy(() => buildModel(model.configJson, (name) => model.parameters.get(name)!.detach().clone()));
 }

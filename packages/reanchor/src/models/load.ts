@@ -71,7 +71,7 @@ function readTensor(name: string, entry: CheckpointTensor, dtype: DType, files: 
   return tidy(() => {
     const slice = bytes.narrow(0, entry.begin, entry.end - entry.begin);
     const aligned = entry.begin % 8 === 0 ? slice : slice.clone();
-    return keep(aligned.viewDtype(stored).view(entry.shape).to(dtype, false, true));
+    return keep(aligned.view(stored).view(entry.shape).to(dtype, false, true));
   });
 }
 

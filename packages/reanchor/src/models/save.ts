@@ -31,5 +31,5 @@ export async function saveModel(model: CausalLM, folder: string): Promise<void> 
 }
 
 function rawBytes(parameter: Tensor): Uint8Array {
-  return tidy(() => parameter.detach().contiguous().reshape([-1]).viewDtype('uint8').data()) as Uint8Array;
+  return tidy(() => parameter.detach().contiguous().reshape([-1]).view('uint8').data()) as Uint8Array;
 }

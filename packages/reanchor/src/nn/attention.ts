@@ -13,15 +13,11 @@ export function spanAttention(q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor, group
   const enableGqa = q_NHC.shape[1] !== k_NKC.shape[1];
   const heads = (x: Tensor, start: number, length: number) => x.narrow(0, start, length).transpose(0, 1).unsqueeze(0);
   const attend = (start: number, queries: number, from: number, keys: number, mask: Tensor | undefined) =>
-    scaledDotProductAttention(
-      heads(q_NHC, start, queries),
-      heads(k_NKC, from, keys),
-      heads(v_NKC, from, keys),
-      mask,
-      0,
-      mask === undefined,
-      { enableGqa },
-    )
+    scaledDotProductAttention(heads(q_NHC, start, queries), heads(k_NKC, from, keys), heads(v_NKC, from, keys), {
+      attnMask: mask,
+      isCausal: mask === undefined,
+      enableGqa,
+    })
       .squeeze(0)
       .transpose(0, 1);
 

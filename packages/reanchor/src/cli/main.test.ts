@@ -1,0 +1,174 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CommanderError } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { RecipeError, UserError } from '../errors.js';
+import { packageVersion } from '../runs/version.js';
+import { exitCodeOf, reportError } from './failure.js';
+import { commandLine } from './main.js';
+import { Terminal } from './terminal.js';
+
+const repository = fileURLToPath(new URL('../../../../', import.meta.url));
+const main = new URL('./main.ts', import.meta.url).href;
+
+/** Runs the command in a process of its own, with no libtorch to be found. */
+function reanchor(args: string[], { env = {}, cwd = repository }: { env?: Record<string, string>; cwd?: string } = {}) {
+  const launch = `import { main } from ${JSON.stringify(main)}; await main(['node', 'reanchor', ...process.argv.slice(1)]);`;
+  const tsx = import.meta.resolve('tsx');
+  const options = ['--import', tsx, '--input-type=module', '--eval', launch, '--', ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, options, {
+    cwd,
+    encoding: 'utf8',
+    env: { ...process.env, REANCHOR_LIBTORCH: '/nonexistent', FORCE_COLOR: '', ...env },
+  });
+  return { status, stdout, stderr };
+}
+
+/** A terminal that keeps what is written. */
+function recorder() {
+  const written = { stdout: '', stderr: '' };
+  const terminal = new Terminal({
+    stdout: { write: (text) => (written.stdout += text) },
+    stderr: { write: (text) => (written.stderr += text) },
+    env: {},
+  });
+  return { terminal, written };
+}
+
+describe('the command', () => {
+  it('has these verbs and flags, and a new one is a decision', () => {
+    const program = commandLine(recorder().terminal);
+    const flags = Object.fromEntries(
+      [program, ...program.commands].map((command) => [
+        [command.name(), ...command.registeredArguments.map((argument) => argument.name())].join(' '),
+        command.options.map((option) => option.flags),
+      ]),
+    );
+    expect(flags).toEqual({
+      reanchor: ['--version'],
+      setup: [],
+      doctor: [],
+      'train recipe': ['--set <key=value>', '--out <folder>'],
+      score: [
+        '--model <folder>',
+        '--data <file...>',
+        '--out <file>',
+        '--reference <folder>',
+        '--beta <number>',
+        '--max-length <tokens>',
+        '--format <form>',
+        '--keep-identical',
+      ],
+    });
+  });
+
+  it('prints help to stdout without libtorch', () => {
+    const { status, stdout, stderr } = reanchor(['--help']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    for (const verb of ['setup', 'doctor', 'train', 'score']) expect(stdout).toMatch(new RegExp(`^  ${verb} `, 'm'));
+  });
+
+  it('prints the keys of a recipe with the help of train', () => {
+    const { status, stdout } = reanchor(['train', '--help']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^ {2}optimizer\.lr +number > 0 \(default: 0\.000001\)$/m);
+    expect(stdout).toMatch(/^ {2}reference\.tau +integer >= 1 \(with update: hard \| mixed\)$/m);
+  });
+
+  it('prints its version', () => {
+    expect(reanchor(['--version'])).toEqual({ status: 0, stdout: `${packageVersion()}\n`, stderr: '' });
+  });
+
+  it('without a verb is wrong usage', () => {
+    const { status, stdout, stderr } = reanchor([]);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(/^Usage: reanchor/);
+  });
+});
+
+describe('wrong usage ends with exit code 2', () => {
+  it.each([
+    [['trian', 'x'], /unknown command 'trian'\n\(Did you mean train\?\)/],
+    [['train'], /missing required argument 'recipe'/],
+    [['train', 'recipes/none.yaml'], /error: recipes\/none\.yaml does not exist/],
+    [['score', '--model', 'm', '--out', 'o'], /required option '--data <file...>' not specified/],
+    [
+      ['score', '--model', 'm', '--data', 'd', '--out', 'o', '--betta', '1'],
+      /unknown option '--betta'\n\(Did you mean --beta\?\)/,
+    ],
+    [['score', '--model', 'm', '--data', 'd', '--out', 'o', '--beta', '1'], /--beta has no effect without --reference/],
+    [
+      ['score', '--model', 'm', '--data', 'd', '--out', 'o', '--max-length', 'long'],
+      /--max-length: "long" is not allowed: maxLength is the number of tokens .*; allowed: integer >= 2/,
+    ],
+    [
+      ['score', '--model', 'm', '--data', 'd', '--out', 'o', '--format', 'hhh'],
+      /--format: "hhh" is not allowed: format is the form of a row; allowed: auto \| explicit \| implicit \| hh; did you mean hh\?/,
+    ],
+  ])('%j', (args, message) => {
+    const { status, stdout, stderr } = reanchor(args);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  it('for a recipe with mistakes, all of them named, and makes nothing', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'command-'));
+    writeFileSync(
+      join(folder, 'r.yaml'),
+      'model: m\nmethod: dpo\nreference: { update: soft, alpha: 2 }\ndata: { tain: x }\n',
+    );
+    const { status, stderr } = reanchor(['train', 'r.yaml', '--set', 'seed=-1'], { cwd: folder });
+    expect(status).toBe(2);
+    expect(stderr.split('\n')).toEqual([
+      'error: r.yaml has 4 problems:',
+      expect.stringMatching(/^ {2}reference.alpha: 2 is not allowed/),
+      expect.stringMatching(/^ {2}data.train: missing/),
+      expect.stringMatching(/^ {2}data.tain: unknown key; did you mean data.train\?/),
+      expect.stringMatching(/^ {2}seed: -1 is not allowed.*\(--set seed=-1\)$/),
+      '',
+    ]);
+    expect(readdirSync(folder)).toEqual(['r.yaml']);
+    expect(reanchor(['train', 'r.yaml'], { cwd: folder, env: { REANCHOR_DEBUG: '1' } }).stderr).toMatch(
+      /^ +at parseRecipe/m,
+    );
+  });
+});
+
+describe('an error', () => {
+  const report = (error: unknown) => {
+    const { terminal, written } = recorder();
+    reportError(error, terminal, {});
+    expect(written.stdout).toBe('');
+    return written.stderr;
+  };
+
+  it('that somebody can mend is its message, without a stack', () => {
+    expect(report(new UserError('the file is missing: make it'))).toBe('error: the file is missing: make it\n');
+    const setup = Object.assign(new Error('no libtorch'), { name: 'SetupError' });
+    expect(report(setup)).toBe('error: no libtorch\n');
+    const disk = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+      code: 'ENOSPC',
+      syscall: 'write',
+    });
+    expect(report(disk)).toBe(`error: ${disk.message}\n`);
+  });
+
+  it('that nobody foresaw is called a bug and shows its stack', () => {
+    const printed = report(new TypeError('x is not a function'));
+    expect(printed).toMatch(/^error: x is not a function\nthis is a bug in reanchor: please report it/);
+    expect(printed).toMatch(/^ +at /m);
+    expect(report('a string')).toMatch(/^error: a string\n/);
+  });
+
+  it('has exit code 2 for wrong usage, 1 otherwise', () => {
+    expect(exitCodeOf(new RecipeError('r.yaml', ['wrong']))).toBe(2);
+    expect(exitCodeOf(new CommanderError(1, 'commander.unknownOption', ''))).toBe(2);
+    expect(exitCodeOf(new CommanderError(0, 'commander.helpDisplayed', ''))).toBe(0);
+    expect(exitCodeOf(new UserError('x'))).toBe(1);
+    expect(exitCodeOf(new Error('x'))).toBe(1);
+  });
+});

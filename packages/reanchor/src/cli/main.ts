@@ -1,0 +1,110 @@
+/** The command `reanchor`: verbs, flags, exit codes. Every verb calls one library function, loaded when it is run. */
+import { Command, CommanderError, Option } from 'commander';
+import { recipeKey, recipeKeys } from '../runs/keys.js';
+import { packageVersion } from '../runs/version.js';
+import { exitCodeOf, reportError } from './failure.js';
+import type { ScoreFlags } from './score.js';
+import { Terminal, table } from './terminal.js';
+import type { TrainFlags } from './train.js';
+
+/**
+ * Runs the command line `argv` (node, script, arguments) and sets `process.exitCode`: 0 fine, 1 failed or stopped by
+ * Ctrl-C, 2 wrong usage, which includes a recipe with a mistake in it.
+ */
+export async function main(argv: readonly string[] = process.argv): Promise<void> {
+  // A reader that has seen enough, such as `head`, is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  const terminal = new Terminal();
+  try {
+    await commandLine(terminal).parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) reportError(error, terminal, process.env);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+/** The verbs and flags; a test holds their list. */
+export function commandLine(terminal: Terminal): Command {
+  const program = new Command('reanchor')
+    .description('Trust-region preference alignment (TR-DPO) of language models, with libtorch.')
+    .version(packageVersion(), '--version', 'print the version')
+    .helpOption('--help', 'print help')
+    .helpCommand(false)
+    .showHelpAfterError('(--help shows what is allowed)')
+    .exitOverride();
+
+  program
+    .command('setup')
+    .description('find or install libtorch and build the native part')
+    .action(async () => {
+      const { setupVerb } = await import('./setup.js');
+      await setupVerb(terminal);
+    });
+
+  program
+    .command('doctor')
+    .description('say what is there: libtorch, compiler, devices, threads, speed')
+    .action(async () => {
+      const { doctorVerb } = await import('./setup.js');
+      process.exitCode = await doctorVerb(terminal);
+    });
+
+  program
+    .command('train')
+    .description('train a model as a recipe says')
+    .argument('<recipe>', 'the recipe, a YAML file')
+    .option(
+      '--set <key=value>',
+      'use another value for a key of the recipe, such as --set optimizer.lr=1e-6; may be repeated, null takes a key out',
+      (item: string, all: string[]) => [...all, item],
+      [],
+    )
+    .option('--out <folder>', 'the run folder to make (default: runs/<recipe>-<date>-<time>)')
+    .addHelpText('after', recipeHelp)
+    .action(async (recipe: string, flags: TrainFlags) => {
+      const { trainVerb } = await import('./train.js');
+      process.exitCode = await trainVerb(recipe, flags, terminal);
+    });
+
+  program
+    .command('score')
+    .description("write each row's log-probabilities, and rewards against a reference, as JSON lines")
+    .requiredOption('--model <folder>', 'the Hugging Face folder of the model')
+    .requiredOption('--data <file...>', 'the JSONL files (also .gz) of preference pairs')
+    .requiredOption('--out <file>', 'the JSONL file to write, one line per row in input order')
+    .option('--reference <folder>', 'the Hugging Face folder of the reference, for rewards')
+    .addOption(recipeOption('--beta <number>', 'loss.beta'))
+    .addOption(recipeOption('--max-length <tokens>', 'data.maxLength'))
+    .addOption(recipeOption('--format <form>', 'data.format'))
+    .option('--keep-identical', 'score pairs whose two completions are identical too')
+    .action(async (flags: ScoreFlags) => {
+      const { scoreVerb } = await import('./score.js');
+      await scoreVerb(flags, terminal);
+    });
+
+  return program;
+}
+
+/** A flag that means the same as a key of the recipe, and has its default. */
+function recipeOption(flags: string, path: string): Option {
+  const { description, type, default: value } = recipeKey(path)!;
+  return new Option(flags, `${description}: ${type} (default: ${value})`);
+}
+
+function recipeHelp(): string {
+  const keys = recipeKeys().filter((key) => !key.isSection);
+  const rows = keys.map(({ path, type, isRequired, usedWith, default: value }) => [
+    `  ${path}`,
+    [
+      type,
+      value !== undefined && `(default: ${JSON.stringify(value)})`,
+      isRequired && !usedWith && '(required)',
+      usedWith && `(with ${usedWith.key}: ${usedWith.values.join(' | ')})`,
+    ]
+      .filter(Boolean)
+      .join(' '),
+  ]);
+  return `\nKeys of a recipe:\n${table(rows, 'left').join('\n')}`;
+}

@@ -1,0 +1,98 @@
+/** The events of a training run as lines and a status line. */
+import type { RunEvent } from '../runs/events.js';
+import { duration, type Terminal } from './terminal.js';
+
+/** Prints the events of a training run as they come. */
+export class TrainProgress {
+  readonly #terminal: Terminal;
+  readonly #skipped = new Map<string, string[]>();
+  /** Optimizer steps of the whole run; 0 until it has started. */
+  plannedSteps = 0;
+  /** The first logged step and its time, from which the time that is left is estimated. */
+  #first: { step: number; ms: number } | undefined;
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  onEvent(event: RunEvent): void {
+    const { colors } = this.#terminal;
+    if (event.type !== 'skipped') this.#noteSkipped();
+    switch (event.type) {
+      case 'start':
+        this.plannedSteps = event.steps;
+        this.#terminal.note(
+          `training on ${number(event.pairs)} pairs in ${number(event.steps)} steps, ` +
+            `${number(event.validationPairs)} pairs to evaluate on, ${number(event.parameters)} parameters`,
+        );
+        break;
+      case 'step': {
+        const ms = Date.parse(event.time);
+        this.#first ??= { step: event.step, ms };
+        this.#terminal.status(stepText(event, this.plannedSteps, this.#first));
+        break;
+      }
+      case 'evaluation':
+        this.#terminal.note(`step ${event.step}: evaluation: ${metricsText(event.metrics)}`);
+        break;
+      case 'skipped': {
+        const places = this.#skipped.get(event.reason) ?? [];
+        places.push(`${event.file}:${event.line}`);
+        this.#skipped.set(event.reason, places);
+        break;
+      }
+      case 'warning':
+        this.#terminal.note(`${colors.yellow('warning:')} ${event.message}`);
+        break;
+      case 'saved':
+        this.#terminal.note(`saved ${event.folder}`);
+        break;
+      case 'end':
+        this.#terminal.endStatus();
+        this.#terminal.note(`${number(event.steps)} steps in ${duration(event.seconds)}`);
+        break;
+      case 'reference':
+        // Every step has one with a soft update; their sum is the step's reference/version.
+        break;
+    }
+  }
+
+  #noteSkipped(): void {
+    for (const [reason, places] of this.#skipped) {
+      const more = places.length > 3 ? ` and ${number(places.length - 3)} more, all in events.jsonl` : '';
+      this.#terminal.note(`skipped ${number(places.length)} rows, ${reason}: ${places.slice(0, 3).join(', ')}${more}`);
+    }
+    this.#skipped.clear();
+  }
+}
+
+/** The status of a run after a logged step; `first` is where the estimate of the time left begins. */
+export function stepText(
+  { step, metrics, time }: Extract<RunEvent, { type: 'step' }>,
+  plannedSteps: number,
+  first: { step: number; ms: number },
+): string {
+  const parts = [`step ${step}/${plannedSteps}`, metricsText(metrics)];
+  const rate = metrics.tokens_per_second;
+  if (rate !== undefined) parts.push(`${number(Math.round(rate))} tokens/s`);
+  if (step > first.step) {
+    const secondsPerStep = (Date.parse(time) - first.ms) / 1000 / (step - first.step);
+    parts.push(`${duration(secondsPerStep * (plannedSteps - step))} left`);
+  }
+  return parts.join('  ');
+}
+
+function metricsText(metrics: Record<string, number>): string {
+  const shown: [string, string][] = [
+    ['loss', 'loss'],
+    ['margin', 'rewards/margins'],
+    ['accuracy', 'rewards/accuracies'],
+  ];
+  return shown
+    .filter(([, name]) => metrics[name] !== undefined)
+    .map(([label, name]) => `${label} ${metrics[name]!.toFixed(4)}`)
+    .join('  ');
+}
+
+/** A whole number with thousands separated. */
+export const number = (value: number) => value.toLocaleString('en-US');

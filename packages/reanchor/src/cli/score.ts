@@ -1,0 +1,69 @@
+import { UsageError } from '../errors.js';
+import { checkRecipeValue } from '../runs/parse.js';
+import { number } from './progress.js';
+import { type Terminal, table } from './terminal.js';
+
+type Score = typeof import('../eval/index.js').score;
+type ScoreOptions = Parameters<Score>[0];
+
+/** The flags of `score` as commander gives them. */
+export interface ScoreFlags {
+  model: string;
+  data: string[];
+  out: string;
+  reference?: string;
+  beta?: string;
+  maxLength?: string;
+  format?: string;
+  keepIdentical?: boolean;
+}
+
+/**
+ * `reanchor score`: log-probabilities and rewards of each row as JSON lines in `out`; prints their summary.
+ * `load` gives the library's functions.
+ */
+export async function scoreVerb(
+  flags: ScoreFlags,
+  terminal: Terminal,
+  load: () => Promise<{ score: Score; describeSkips: typeof import('../data/index.js').describeSkips }> = async () => ({
+    ...(await import('../eval/index.js')),
+    ...(await import('../data/index.js')),
+  }),
+): Promise<void> {
+  if (flags.beta !== undefined && flags.reference === undefined) {
+    throw new UsageError(
+      '--beta has no effect without --reference: a reward is beta times a log-ratio to the reference',
+    );
+  }
+  const beta = given(flags.beta, (text) => checkRecipeValue('loss.beta', numeric(text), '--beta'));
+  const maxLength = given(flags.maxLength, (text) => checkRecipeValue('data.maxLength', numeric(text), '--max-length'));
+  const format = given(flags.format, (text) => checkRecipeValue('data.format', text, '--format'));
+  const { score, describeSkips } = await load();
+  const result = await score({
+    model: flags.model,
+    data: flags.data,
+    out: flags.out,
+    reference: flags.reference,
+    beta: beta as number | undefined,
+    maxLength: maxLength as number | undefined,
+    format: format as ScoreOptions['format'],
+    keepIdentical: flags.keepIdentical,
+    onProgress: (done, total) => terminal.status(`scoring ${Math.floor((100 * done) / total)} %`),
+  });
+  terminal.endStatus();
+  for (const line of describeSkips(result.skipped)) terminal.note(line);
+  const rows = [
+    ['rows', number(result.rows)],
+    ['scored', number(result.scored)],
+    ['accuracy', result.accuracy.toFixed(4)],
+    ['mean margin', result.meanMargin.toFixed(4)],
+  ];
+  for (const line of table(rows)) terminal.result(line);
+  terminal.note(`wrote ${flags.out}`);
+}
+
+/** A flag's value made from its text, or undefined when the flag was not given. */
+const given = <T>(text: string | undefined, make: (text: string) => T) => (text === undefined ? undefined : make(text));
+
+/** The number a text says, or the text itself, for the message. */
+const numeric = (text: string) => (text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text));

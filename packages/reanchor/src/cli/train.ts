@@ -1,0 +1,90 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../errors.js';
+import { runName } from '../runs/folder.js';
+import { readRecipe } from '../runs/parse.js';
+import { TrainProgress } from './progress.js';
+import { shellWord, type Terminal, table } from './terminal.js';
+
+type Train = typeof import('../train/index.js').train;
+type TrainResult = Awaited<ReturnType<Train>>;
+
+export interface TrainFlags {
+  set: string[];
+  out?: string;
+}
+
+/**
+ * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is.
+ * Returns the exit code: 1 when the run was stopped by Ctrl-C. `load` gives the library's function.
+ */
+export async function trainVerb(
+  recipeFile: string,
+  { set, out }: TrainFlags,
+  terminal: Terminal,
+  load: () => Promise<{ train: Train }> = () => import('../train/index.js'),
+): Promise<number> {
+  const recipe = readRecipe(recipeFile, { set });
+  const { train } = await load();
+  const command = [
+    'reanchor',
+    'train',
+    recipeFile,
+    ...set.flatMap((item) => ['--set', item]),
+    ...(out ? ['--out', out] : []),
+  ];
+  const progress = new TrainProgress(terminal);
+  const stop = new AbortController();
+  const onInterrupt = () => {
+    terminal.note('stopping after this step; Ctrl-C again stops at once');
+    stop.abort();
+  };
+  process.once('SIGINT', onInterrupt);
+  try {
+    const result = await train({
+      recipe,
+      out: out ?? defaultFolder(recipeFile),
+      command,
+      onEvent: (event) => progress.onEvent(event),
+      signal: stop.signal,
+    });
+    terminal.endStatus();
+    for (const line of summary(result, recipe.model)) terminal.result(line);
+    if (result.steps >= progress.plannedSteps) return 0;
+    terminal.note(`stopped by Ctrl-C after ${result.steps} of ${progress.plannedSteps} steps`);
+    return 1;
+  } finally {
+    terminal.endStatus();
+    process.off('SIGINT', onInterrupt);
+  }
+}
+
+function defaultFolder(recipeFile: string): string {
+  try {
+    mkdirSync('runs', { recursive: true });
+  } catch (error) {
+    throw new UserError(
+      `the folder runs cannot be made here (${(error as Error).message}): name a run folder with --out`,
+    );
+  }
+  return join('runs', runName(recipeFile, new Date()));
+}
+
+/** What is printed when a run has ended: the evaluation before and after, and how to go on. */
+export function summary({ final, evaluations }: Pick<TrainResult, 'final' | 'evaluations'>, model: string): string[] {
+  const rows: [string, string][] = [
+    ['accuracy', 'rewards/accuracies'],
+    ['margin', 'rewards/margins'],
+    ['log-prob accuracy', 'logps/accuracies'],
+  ];
+  const shown = evaluations.length > 1 ? [evaluations[0]!, evaluations.at(-1)!] : evaluations;
+  const evaluation =
+    shown.length > 0
+      ? table([
+          ['pairs not trained on', ...shown.map(({ step }) => `step ${step}`)],
+          ...rows.map(([label, name]) => [label, ...shown.map(({ metrics }) => metrics[name]?.toFixed(4) ?? '')]),
+        ])
+      : ['not evaluated: the recipe has no data.validation'];
+  const models = `--model ${shellWord(final)} --reference ${shellWord(model)}`;
+  return [...evaluation, `model  ${final}`, `next   reanchor score ${models} --data FILE --out scores.jsonl`];
+}

@@ -1,0 +1,170 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { RunEvent } from '../runs/events.js';
+import { stepText } from './progress.js';
+import { scoreVerb } from './score.js';
+import { Terminal } from './terminal.js';
+import { trainVerb } from './train.js';
+
+type Load = NonNullable<Parameters<typeof trainVerb>[3]>;
+type Train = Awaited<ReturnType<Load>>['train'];
+
+const folder = mkdtempSync(join(tmpdir(), 'verbs-'));
+const recipe = join(folder, 'r.yaml');
+writeFileSync(recipe, 'model: base model\nmethod: dpo\ndata: { train: a.jsonl, validation: 8 }\n');
+
+const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1) + 1000 * seconds).toISOString();
+const step = (n: number): Extract<RunEvent, { type: 'step' }> => ({
+  time: at(10 * n),
+  type: 'step',
+  step: n,
+  epoch: n / 10,
+  metrics: { loss: Math.LN2, 'rewards/margins': 0.25, 'rewards/accuracies': 0.5, tokens_per_second: 12_345.6 },
+});
+const evaluation = (n: number, accuracy: number) => ({
+  step: n,
+  metrics: { 'rewards/accuracies': accuracy, 'rewards/margins': 2 * accuracy, 'logps/accuracies': 0.5 },
+});
+
+function recorder() {
+  const written = { stdout: '', stderr: '' };
+  const stdout = { write: (text: string) => (written.stdout += text) };
+  const stderr = { write: (text: string) => (written.stderr += text) };
+  return { written, terminal: new Terminal({ stdout, stderr, env: {} }) };
+}
+
+/** A stand-in for the library's train, which reports ten steps or stops when it is told to. */
+const fakeTrain =
+  (given: unknown[] = [], stopAt = 0): Train =>
+  async (options) => {
+    given.push(options);
+    const { out, onEvent, signal } = options;
+    const skipped = { time: at(0), type: 'skipped', reason: 'identical pair', file: 'a.jsonl', index: 0 } as const;
+    onEvent?.({ time: at(0), type: 'start', steps: 10, pairs: 1234, validationPairs: 8, parameters: 260_032 });
+    for (const line of [1, 5, 7, 9]) onEvent?.({ ...skipped, line });
+    onEvent?.({ time: at(0), type: 'warning', message: 'tau is large' });
+    let steps = 0;
+    while (steps < 10 && !signal?.aborted) {
+      onEvent?.(step(++steps));
+      if (steps === stopAt) process.emit('SIGINT');
+    }
+    const final = join(out, steps < 10 ? 'interrupted' : 'final');
+    onEvent?.({ time: at(100), type: 'saved', folder: final });
+    onEvent?.({ time: at(100), type: 'end', steps, seconds: 100 });
+    const evaluations = [evaluation(0, 0), ...(steps < 10 ? [] : [evaluation(steps, 0.75)])];
+    return { folder: out, final, steps, evaluations };
+  };
+
+describe('train', () => {
+  it('hands the checked recipe to the library and prints the evaluation before and after, and how to go on', async () => {
+    const { terminal, written } = recorder();
+    const given: unknown[] = [];
+    const flags = { set: ['loss.beta=0.2'], out: 'runs/a b' };
+    expect(await trainVerb(recipe, flags, terminal, async () => ({ train: fakeTrain(given) }))).toBe(0);
+    expect(given).toEqual([
+      expect.objectContaining({
+        recipe: expect.objectContaining({ loss: { beta: 0.2, labelSmoothing: 0 } }),
+        out: 'runs/a b',
+        command: ['reanchor', 'train', recipe, '--set', 'loss.beta=0.2', '--out', 'runs/a b'],
+      }),
+    ]);
+    expect(written.stdout.split('\n')).toEqual([
+      'pairs not trained on  step 0  step 10',
+      'accuracy              0.0000   0.7500',
+      'margin                0.0000   1.5000',
+      'log-prob accuracy     0.5000   0.5000',
+      'model  runs/a b/final',
+      "next   reanchor score --model 'runs/a b/final' --reference 'base model' --data FILE --out scores.jsonl",
+      '',
+    ]);
+  });
+
+  it('tells the run on stderr: its size, skipped rows by reason, warnings, the last step', async () => {
+    const { terminal, written } = recorder();
+    await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train: fakeTrain() }));
+    expect(written.stderr.split('\n')).toEqual([
+      'training on 1,234 pairs in 10 steps, 8 pairs to evaluate on, 260,032 parameters',
+      'skipped 4 rows, identical pair: a.jsonl:1, a.jsonl:5, a.jsonl:7 and 1 more, all in events.jsonl',
+      'warning: tau is large',
+      'step 1/10  loss 0.6931  margin 0.2500  accuracy 0.5000  12,346 tokens/s',
+      'saved x/final',
+      'step 10/10  loss 0.6931  margin 0.2500  accuracy 0.5000  12,346 tokens/s  0s left',
+      '10 steps in 1m 40s',
+      '',
+    ]);
+  });
+
+  it('stops after the step when Ctrl-C is pressed, with exit code 1, and listens no longer', async () => {
+    const { terminal, written } = recorder();
+    const listeners = process.listenerCount('SIGINT');
+    const code = await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train: fakeTrain([], 3) }));
+    expect(code).toBe(1);
+    expect(written.stderr).toContain('stopping after this step; Ctrl-C again stops at once\n');
+    expect(written.stderr).toMatch(/stopped by Ctrl-C after 3 of 10 steps\n$/);
+    expect(written.stdout).toContain('model  x/interrupted\n');
+    expect(process.listenerCount('SIGINT')).toBe(listeners);
+  });
+
+  it('says what is left from the time of the steps so far', () => {
+    expect(stepText(step(4), 10, { step: 1, ms: Date.parse(at(10)) })).toMatch(/^step 4\/10 .* 1m 00s left$/);
+  });
+});
+
+describe('score', () => {
+  type Score = Awaited<ReturnType<NonNullable<Parameters<typeof scoreVerb>[2]>>>['score'];
+  const skipped = { total: 3, kept: 2 } as Parameters<
+    Awaited<ReturnType<NonNullable<Parameters<typeof scoreVerb>[2]>>>['describeSkips']
+  >[0];
+
+  it('gives its flags to the library and prints accuracy and mean margin', async () => {
+    const { terminal, written } = recorder();
+    let given: unknown;
+    const score: Score = async (options) => {
+      given = options;
+      options.onProgress?.(1, 2);
+      return { rows: 1200, scored: 1190, skipped, accuracy: 0.6125, meanMargin: -0.5 };
+    };
+    const flags = {
+      model: 'm',
+      data: ['a', 'b'],
+      out: 's.jsonl',
+      reference: 'r',
+      beta: '0.2',
+      maxLength: '64',
+      format: 'hh',
+    };
+    await scoreVerb(flags, terminal, async () => ({ score, describeSkips: () => ['10 rows skipped'] }));
+    expect(given).toMatchObject({
+      model: 'm',
+      data: ['a', 'b'],
+      out: 's.jsonl',
+      reference: 'r',
+      beta: 0.2,
+      maxLength: 64,
+      format: 'hh',
+    });
+    expect(written.stdout.split('\n')).toEqual([
+      'rows           1,200',
+      'scored         1,190',
+      'accuracy      0.6125',
+      'mean margin  -0.5000',
+      '',
+    ]);
+    expect(written.stderr).toBe('scoring 50 %\n10 rows skipped\nwrote s.jsonl\n');
+  });
+
+  it('leaves what is not given to the library', async () => {
+    let given: Record<string, unknown> = {};
+    const score: Score = async (options) => {
+      given = { ...options };
+      return { rows: 0, scored: 0, skipped, accuracy: Number.NaN, meanMargin: Number.NaN };
+    };
+    await scoreVerb({ model: 'm', data: ['a'], out: 's' }, recorder().terminal, async () => ({
+      score,
+      describeSkips: () => [],
+    }));
+    expect([given.beta, given.maxLength, given.format, given.reference]).toEqual(Array(4).fill(undefined));
+  });
+});

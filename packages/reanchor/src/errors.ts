@@ -1,0 +1,47 @@
+/** Errors that a person can mend. Their messages say what was given, what is allowed and what to do next. */
+
+/** Anything a user can mend; the command ends with exit code 1. */
+export class UserError extends Error {
+  override name = 'UserError';
+}
+
+/** Wrong usage: flags, arguments, a recipe; the command ends with exit code 2. */
+export class UsageError extends UserError {
+  override name = 'UsageError';
+}
+
+/** Where in a file something is wrong. */
+export interface FormatPlace {
+  file: string;
+  /** A line (`12`), a line and a column (`12:5`), or other words (`header`, `byte 8`). */
+  where?: string | undefined;
+  cause?: unknown;
+}
+
+/** A file that is not what it should be. The message begins with the place: `file:12:5: ...` or `file, byte 8: ...`. */
+export class FormatError extends UserError {
+  override name = 'FormatError';
+  readonly file: string;
+  /** The place in the file; '' for the file as a whole. */
+  readonly where: string;
+
+  constructor(message: string, { file, where = '', cause }: FormatPlace) {
+    const place = where === '' ? file : /^\d/.test(where) ? `${file}:${where}` : `${file}, ${where}`;
+    super(`${place}: ${message}`, cause === undefined ? undefined : { cause });
+    this.file = file;
+    this.where = where;
+  }
+}
+
+/** A recipe with mistakes: all of them, each with its key, what was given, what is allowed, and its place. */
+export class RecipeError extends UsageError {
+  override name = 'RecipeError';
+
+  constructor(
+    readonly file: string,
+    readonly problems: readonly string[],
+  ) {
+    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+    super([`${file} has ${count}:`, ...problems.map((problem) => `  ${problem}`)].join('\n'));
+  }
+}

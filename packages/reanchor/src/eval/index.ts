@@ -1,0 +1,1 @@
+export { type ScoreOptions, type ScoreResult, score } from './score.js';

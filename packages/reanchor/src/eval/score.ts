@@ -1,0 +1,93 @@
+import {
+  loadPreferenceRows,
+  type PreferenceFormat,
+  type SkipReport,
+  type TokenizedPair,
+  tokenizePairs,
+} from '../data/index.js';
+import { writeJsonl } from '../formats/index.js';
+import { loadModel } from '../models/load.js';
+import { type PairLogprob, scorePairs } from '../models/score-pairs.js';
+import { loadTokenizer } from '../text/tokenizer.js';
+
+export interface ScoreOptions {
+  /** Hugging Face folder of the model. */
+  model: string;
+  /** Files of preference pairs, JSONL or JSONL.gz. */
+  data: string[];
+  /** The JSONL file to be written. */
+  out: string;
+  /** Hugging Face folder of the reference; with it rewards are given. */
+  reference?: string | undefined;
+  /** Strength beta in the reward beta (log pi - log pi_ref). */
+  beta?: number | undefined;
+  /** Prompt and completion are cut at this many tokens. */
+  maxLength?: number | undefined;
+  format?: PreferenceFormat | undefined;
+  /** Score pairs whose two completions are identical too. */
+  keepIdentical?: boolean | undefined;
+  tokensPerMicroBatch?: number | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface ScoreResult {
+  rows: number;
+  scored: number;
+  skipped: SkipReport;
+  /** Share of the scored pairs whose chosen completion has the larger reward; without a reference, the larger log-probability. */
+  accuracy: number;
+  /** Mean of chosen - rejected: rewards, or without a reference log-probabilities in nats. */
+  meanMargin: number;
+}
+
+/**
+ * Scores preference pairs with a model, in fp32, and writes one JSON line a row in input order:
+ * `{"index", "chosen": {"logprob", "tokens"}, "rejected": {...}, "reference"?: {"chosen", "rejected"}, "reward"?: {"chosen", "rejected", "margin"}}`,
+ * or `{"index", "skipped": reason}` for a row that cannot be scored. `logprob` is the sum over the completion's `tokens`, in nats.
+ * The file appears whole or not at all. Errors: UserError, FormatError.
+ */
+export async function score(options: ScoreOptions): Promise<ScoreResult> {
+  const { beta = 0.1, maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;
+  const tokenizer = await loadTokenizer(options.model);
+  const rows = await loadPreferenceRows(options.data, { format });
+  const { pairs, report } = tokenizePairs(rows, tokenizer, { maxLength, keepIdentical });
+
+  const passes = options.reference === undefined ? 1 : 2;
+  let finished = 0;
+  const scoreWith = async (folder: string): Promise<PairLogprob[]> => {
+    using model = await loadModel(folder, { dtype: 'float32' });
+    const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);
+    const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress });
+    finished += pairs.length;
+    return scores;
+  };
+  const policy = await scoreWith(options.model);
+  const reference = options.reference === undefined ? undefined : await scoreWith(options.reference);
+
+  const lines = pairs.map((pair, i) => scoreLine(pair, policy[i]!, reference?.[i], beta));
+  const skips = [...report.byReason].flatMap(([skipped, places]) => places.map(({ index }) => ({ index, skipped })));
+  await writeJsonl(
+    options.out,
+    [...lines, ...skips].sort((a, b) => a.index - b.index),
+  );
+  const margins = lines.map(({ reward, chosen, rejected }) => reward?.margin ?? chosen.logprob - rejected.logprob);
+  return {
+    rows: rows.length,
+    scored: pairs.length,
+    skipped: report,
+    accuracy: margins.filter((margin) => margin > 0).length / margins.length,
+    meanMargin: margins.reduce((a, b) => a + b, 0) / margins.length,
+  };
+}
+
+function scoreLine(pair: TokenizedPair, policy: PairLogprob, reference: PairLogprob | undefined, beta: number) {
+  const line = {
+    index: pair.index,
+    chosen: { logprob: policy.chosen, tokens: pair.chosen.length },
+    rejected: { logprob: policy.rejected, tokens: pair.rejected.length },
+  };
+  if (!reference) return { ...line, reward: undefined };
+  const chosen = beta * (policy.chosen - reference.chosen);
+  const rejected = beta * (policy.rejected - reference.rejected);
+  return { ...line, reference, reward: { chosen, rejected, margin: chosen - rejected } };
+}

@@ -1,0 +1,13 @@
+export { type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
+export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
+export {
+  type CheckpointTensor,
+  openCheckpoint,
+  openSafetensors,
+  parseSafetensorsHeader,
+  type SafetensorsDType,
+  type SafetensorsFile,
+  type StoredTensor,
+  type TensorToWrite,
+  writeSafetensors,
+} from './safetensors.js';

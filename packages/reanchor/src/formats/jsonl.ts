@@ -1,0 +1,147 @@
+/** JSON Lines: one JSON value a line, UTF-8, optionally gzipped. */
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createGzip } from 'node:zlib';
+import { FormatError, UserError } from '../errors.js';
+import { writeFileAtomic, writeFully } from './atomic.js';
+import { jsonErrorIndex } from './json-text.js';
+
+/** A value of a JSONL file and its line, counted from 1. */
+export interface JsonLine {
+  line: number;
+  value: unknown;
+}
+
+/**
+ * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n" only:
+ * real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped.
+ *
+ * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a line
+ * that is not JSON or not UTF-8, and for a broken gzip stream. Messages never quote the file.
+ */
+export async function* readJsonl(file: string): AsyncGenerator<JsonLine> {
+  const start = await firstBytes(file);
+  if (start.toString('latin1') === 'PAR1') {
+    throw new FormatError('a Parquet file, which is not supported: convert it to JSONL', { file });
+  }
+  const isGzip = start[0] === 0x1f && start[1] === 0x8b;
+  let line = 0;
+  try {
+    for await (const bytes of splitLines(isGzip ? gunzipped(file) : createReadStream(file))) {
+      line++;
+      const text = decodeUtf8(bytes, line === 1, { file, line });
+      if (/^[ \t\r]*$/.test(text)) continue;
+      yield { line, value: parseLine(text, { file, line }) };
+    }
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (cause instanceof UserError || code === undefined) throw cause;
+    if (!isGzip || !code.startsWith('Z_')) throw unreadable(file, cause);
+    const what = code === 'Z_BUF_ERROR' ? 'the gzip stream is cut short' : `the gzip stream is broken (${message})`;
+    throw new FormatError(`${what}: fetch or make the file again`, { file, where: String(line + 1), cause });
+  }
+}
+
+/**
+ * Writes values as a JSONL file that is whole or absent, gzipped if its name ends in `.gz`. Errors: UserError when it cannot
+ * be written; errors of the values' source.
+ */
+export async function writeJsonl(path: string, values: Iterable<unknown> | AsyncIterable<unknown>): Promise<void> {
+  await writeFileAtomic(path, async (handle) => {
+    const write = async (chunks: AsyncIterable<Uint8Array>) => {
+      for await (const chunk of chunks) await writeFully(handle, chunk);
+    };
+    if (path.endsWith('.gz')) await pipeline(Readable.from(encodeLines(values)), createGzip(), write);
+    else await write(encodeLines(values));
+  });
+}
+
+async function* encodeLines(values: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  let lines = '';
+  for await (const value of values) {
+    const json = JSON.stringify(value) as string | undefined;
+    if (json === undefined) throw new TypeError(`no JSON for a value of type ${typeof value}`);
+    lines += `${json}\n`;
+    if (lines.length < 1 << 16) continue;
+    yield Buffer.from(lines);
+    lines = '';
+  }
+  if (lines !== '') yield Buffer.from(lines);
+}
+
+async function firstBytes(file: string): Promise<Buffer> {
+  try {
+    const handle = await open(file, 'r');
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+}
+
+function gunzipped(file: string): AsyncIterable<Buffer> {
+  const source = createReadStream(file);
+  const gunzip = createGunzip();
+  source.on('error', (error) => gunzip.destroy(error));
+  gunzip.on('close', () => source.destroy());
+  return source.pipe(gunzip);
+}
+
+/** The bytes between line feeds; nothing after a line feed at the end. */
+async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let pending: Buffer[] = [];
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
+      const tail = chunk.subarray(start, end);
+      yield pending.length === 0 ? tail : Buffer.concat([...pending, tail]);
+      pending = [];
+      start = end + 1;
+    }
+    if (start < chunk.length) pending.push(chunk.subarray(start));
+  }
+  if (pending.length > 0) yield Buffer.concat(pending);
+}
+
+interface Place {
+  file: string;
+  line: number;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function decodeUtf8(bytes: Buffer, isFirst: boolean, { file, line }: Place): string {
+  const hasMark = isFirst && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  try {
+    return utf8.decode(hasMark ? bytes.subarray(3) : bytes);
+  } catch (cause) {
+    throw new FormatError('not UTF-8: save the file in that encoding', { file, where: String(line), cause });
+  }
+}
+
+function parseLine(text: string, { file, line }: Place): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const index = jsonErrorIndex(text) ?? 0;
+    const what = index >= text.trimEnd().length ? 'the line ends too early' : 'unexpected character';
+    throw new FormatError(`not JSON (${what}): a JSONL file has one whole JSON value a line`, {
+      file,
+      where: `${line}:${index + 1}`,
+    });
+  }
+}
+
+function unreadable(file: string, cause: unknown): UserError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const allowed = 'name a JSONL file (.jsonl or .jsonl.gz)';
+  if (code === 'ENOENT') return new UserError(`${file} does not exist: ${allowed}`, { cause });
+  if (code === 'EISDIR') return new UserError(`${file} is a folder: ${allowed}`, { cause });
+  return new UserError(`${file} cannot be read: ${message}`, { cause });
+}

@@ -1,0 +1,362 @@
+/**
+ * Safetensors files: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without gaps.
+ * Source: https://github.com/huggingface/safetensors (format); the limits and checks are those of its reader.
+ */
+import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FormatError, UserError } from '../errors.js';
+import { writeFileAtomic, writeFully } from './atomic.js';
+import { duplicateKey } from './json-text.js';
+
+const bitsOf = {
+  F64: 64,
+  I64: 64,
+  U64: 64,
+  C64: 64,
+  F32: 32,
+  I32: 32,
+  U32: 32,
+  F16: 16,
+  BF16: 16,
+  I16: 16,
+  U16: 16,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E8M0: 8,
+  I8: 8,
+  U8: 8,
+  BOOL: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F4: 4,
+} as const; // prettier-ignore
+
+/** The element types of the format. */
+export type SafetensorsDType = keyof typeof bitsOf;
+
+/** The largest header that is read, in bytes. */
+const headerLimit = 100_000_000;
+
+/** Where a tensor lies in its file. */
+export interface StoredTensor {
+  dtype: SafetensorsDType;
+  shape: number[];
+  /** Offsets in bytes from the start of the file; the end is exclusive. */
+  begin: number;
+  end: number;
+}
+
+/** What the header of a file says. */
+export interface SafetensorsFile {
+  file: string;
+  /** The size of the file. */
+  fileBytes: number;
+  metadata: Record<string, string>;
+  /** In the order of the header. */
+  tensors: Map<string, StoredTensor>;
+}
+
+/** A tensor of a checkpoint, with its file and that file's size in bytes. */
+export interface CheckpointTensor extends StoredTensor {
+  file: string;
+  fileBytes: number;
+}
+
+/** The header of a safetensors file. Errors: UserError for a file that cannot be read; FormatError with the place. */
+export async function openSafetensors(file: string): Promise<SafetensorsFile> {
+  let handle: FileHandle;
+  try {
+    handle = await open(file, 'r');
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+  try {
+    const { size: fileBytes } = await handle.stat();
+    const start = await readBytes(handle, 0, Math.min(64, fileBytes));
+    const length = headerLength(start, { file, fileBytes });
+    return parseSafetensorsHeader(await readBytes(handle, 8, length), { file, fileBytes });
+  } catch (cause) {
+    throw cause instanceof UserError ? cause : unreadable(file, cause);
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * All tensors of a checkpoint folder by name: of `model.safetensors`, or of the shards that `model.safetensors.index.json`
+ * names. Errors: UserError for a folder without them; FormatError for files that contradict each other or the format.
+ */
+export async function openCheckpoint(folder: string): Promise<Map<string, CheckpointTensor>> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (cause) {
+    throw unreadable(folder, cause, 'name a Hugging Face model folder');
+  }
+  if (names.includes('model.safetensors')) {
+    const opened = await openSafetensors(join(folder, 'model.safetensors'));
+    return new Map([...opened.tensors].map(([name, tensor]) => [name, inFile(tensor, opened)]));
+  }
+  const index = 'model.safetensors.index.json';
+  if (names.includes(index)) return openShards(folder, join(folder, index));
+  const pickled = names.filter((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
+  const found =
+    pickled.length > 0
+      ? `; ${pickled.join(', ')} holds Python pickles, which are not read: convert it to safetensors`
+      : '';
+  throw new UserError(`${folder} has no weights: model.safetensors or ${index} with its shards is needed${found}`);
+}
+
+/** The tensors that a header describes. `bytes` is the header without its length. Errors: FormatError. */
+export function parseSafetensorsHeader(
+  bytes: Uint8Array,
+  { file, fileBytes }: { file: string; fileBytes: number },
+): SafetensorsFile {
+  const fail = (message: string, where = 'header'): never => {
+    throw new FormatError(message, { file, where });
+  };
+  const header = parseJsonObject(bytes, fail);
+  const metadata = parseMetadata(header.__metadata__, fail);
+  const dataStart = 8 + bytes.length;
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === '__metadata__') continue;
+    tensors.set(
+      name,
+      parseEntry(entry, dataStart, (message) => fail(message, `header, tensor ${JSON.stringify(name)}`)),
+    );
+  }
+  checkLayout(tensors, dataStart, fileBytes, fail);
+  return { file, fileBytes, metadata, tensors };
+}
+
+/** A tensor to be written: `bytes` gives its elements, little-endian, row after row, and is called once. */
+export interface TensorToWrite {
+  name: string;
+  dtype: string;
+  shape: readonly number[];
+  bytes: () => Uint8Array | Promise<Uint8Array>;
+}
+
+/**
+ * Writes a safetensors file that is whole or absent, one tensor in memory at a time. Tensors keep their order, except that
+ * wider element types come first, so that each is aligned to its elements. The data start at a multiple of 8 bytes.
+ *
+ * Errors: UserError when the file cannot be written; Error for a name given twice, an unknown dtype, or bytes that do not
+ * fit the shape.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<TensorToWrite>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const ordered = [...tensors].map((tensor) => ({ ...tensor, size: sizeToWrite(tensor) }));
+  ordered.sort((a, b) => bitsOf[b.dtype as SafetensorsDType] - bitsOf[a.dtype as SafetensorsDType]);
+  const header = new Map<string, unknown>();
+  if (Object.keys(metadata).length > 0) header.set('__metadata__', metadata);
+  let end = 0;
+  for (const { name, dtype, shape, size } of ordered) {
+    if (header.has(name) || name === '__metadata__')
+      throw new Error(`${path}: tensor name ${name} is given twice or reserved`);
+    header.set(name, { dtype, shape, data_offsets: [end, end + size] });
+    end += size;
+  }
+  await writeFileAtomic(path, async (handle) => {
+    await writeFully(handle, encodeHeader(header));
+    for (const { name, size, bytes } of ordered) {
+      const data = await bytes();
+      if (data.length !== size)
+        throw new Error(`${path}: tensor ${name} has ${data.length} bytes, its shape needs ${size}`);
+      await writeFully(handle, data);
+    }
+  });
+}
+
+function encodeHeader(header: ReadonlyMap<string, unknown>): Uint8Array {
+  const entries = [...header].map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`);
+  const json = Buffer.from(`{${entries.join(',')}}`);
+  const length = Math.ceil(json.length / 8) * 8;
+  const bytes = Buffer.alloc(8 + length, ' ');
+  bytes.writeBigUInt64LE(BigInt(length), 0);
+  json.copy(bytes, 8);
+  return bytes;
+}
+
+function sizeToWrite({ name, dtype, shape }: TensorToWrite): number {
+  if (!isDType(dtype))
+    throw new Error(`tensor ${name}: dtype ${dtype} is not one of ${Object.keys(bitsOf).join(', ')}`);
+  const size = byteSize(dtype, shape);
+  if (size === undefined)
+    throw new Error(`tensor ${name}: shape [${shape.join(', ')}] of ${dtype} has no whole number of bytes`);
+  return size;
+}
+
+const isDType = (value: unknown): value is SafetensorsDType =>
+  typeof value === 'string' && Object.hasOwn(bitsOf, value);
+
+/** The bytes of a shape; undefined where that is no whole, exactly representable number. */
+function byteSize(dtype: SafetensorsDType, shape: readonly number[]): number | undefined {
+  const bits = shape.reduce((product, size) => product * size, bitsOf[dtype]);
+  return shape.every(isCount) && Number.isSafeInteger(bits) && bits % 8 === 0 ? bits / 8 : undefined;
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function headerLength(start: Uint8Array, { file, fileBytes }: { file: string; fileBytes: number }): number {
+  const fail = (message: string, where?: string): never => {
+    throw new FormatError(message, { file, where });
+  };
+  const text = Buffer.from(start).toString('latin1');
+  if (text.startsWith('version https://git-lfs')) {
+    fail('a Git LFS pointer, not the file itself: fetch it (git lfs pull), or download the file again');
+  }
+  if (fileBytes < 8) fail(`${fileBytes} bytes are too few for a safetensors file: it is cut short`);
+  const length = Number(Buffer.from(start).readBigUInt64LE(0));
+  // A header of 640 bytes begins like a pickle; a pickle never begins like a header that fits its file.
+  if (8 + length > fileBytes && (text.startsWith('PK\x03\x04') || (start[0] === 0x80 && start[1]! <= 5))) {
+    fail('a PyTorch pickle file, which is not read: convert it to safetensors');
+  }
+  if (length > headerLimit) {
+    fail(
+      `a header of ${length} bytes; at most ${headerLimit} are read: this is no safetensors file, or a broken one`,
+      'byte 0',
+    );
+  }
+  if (8 + length > fileBytes) {
+    fail(
+      `the header has ${length} bytes, but the file ends after ${fileBytes}: it is cut short, or no safetensors file`,
+      'byte 0',
+    );
+  }
+  return length;
+}
+
+type Fail = (message: string) => never;
+
+function parseJsonObject(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
+  let text = '';
+  let value: unknown;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    fail('not UTF-8');
+  }
+  try {
+    value = JSON.parse(text);
+  } catch {
+    fail('not JSON');
+  }
+  if (!isObject(value)) return fail('not a JSON object');
+  const twice = duplicateKey(text);
+  if (twice !== undefined) fail(`${JSON.stringify(twice)} is given twice`);
+  return value;
+}
+
+function parseMetadata(metadata: unknown, fail: Fail): Record<string, string> {
+  if (metadata === undefined || metadata === null) return {};
+  if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
+    return fail('__metadata__ must be an object of strings');
+  }
+  return metadata as Record<string, string>;
+}
+
+function parseEntry(entry: unknown, dataStart: number, fail: Fail): StoredTensor {
+  if (!isObject(entry)) return fail('must be an object with dtype, shape and data_offsets');
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (!isDType(dtype)) return fail(`dtype ${JSON.stringify(dtype)} is not one of ${Object.keys(bitsOf).join(', ')}`);
+  if (!Array.isArray(shape) || !shape.every(isCount)) return fail('shape must be a list of whole numbers from 0 on');
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
+    return fail('data_offsets must be two whole numbers from 0 on');
+  }
+  const [begin, end] = offsets as [number, number];
+  const size = byteSize(dtype, shape);
+  if (size !== end - begin) {
+    return fail(
+      `${dtype} of shape [${shape.join(', ')}] has ${size ?? 'too many'} bytes, but data_offsets [${begin}, ${end}]`,
+    );
+  }
+  return { dtype, shape, begin: dataStart + begin, end: dataStart + end };
+}
+
+/** The tensors must cover the data exactly: no gap, no overlap, nothing left over. */
+function checkLayout(tensors: Map<string, StoredTensor>, dataStart: number, fileBytes: number, fail: Fail): void {
+  let covered = dataStart;
+  for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== covered) {
+      const what = begin < covered ? 'overlaps the tensor before it' : 'leaves a gap before it';
+      fail(`tensor ${JSON.stringify(name)} at byte ${begin} ${what}, which ends at byte ${covered}`);
+    }
+    covered = end;
+  }
+  if (covered > fileBytes) fail(`the tensors end at byte ${covered}, but the file after ${fileBytes}: it is cut short`);
+  if (covered < fileBytes)
+    fail(`the tensors end at byte ${covered}, but the file has ${fileBytes}: what follows belongs to none`);
+}
+
+async function openShards(folder: string, indexFile: string): Promise<Map<string, CheckpointTensor>> {
+  const weightMap = await readWeightMap(indexFile);
+  const fail = (message: string): never => {
+    throw new FormatError(message, { file: indexFile });
+  };
+  const found = new Map<string, CheckpointTensor>();
+  for (const shard of [...new Set(weightMap.values())].sort()) {
+    if (!/^[^/\\]+\.safetensors$/.test(shard))
+      fail(`shard ${JSON.stringify(shard)} is not the name of a .safetensors file beside it`);
+    const opened = await openSafetensors(join(folder, shard));
+    for (const [name, tensor] of opened.tensors) {
+      const listed = weightMap.get(name);
+      if (listed !== shard) {
+        fail(
+          `${shard} holds ${JSON.stringify(name)}, which the index ${listed === undefined ? 'does not list' : `puts into ${listed}`}`,
+        );
+      }
+      found.set(name, inFile(tensor, opened));
+    }
+  }
+  for (const [name, shard] of weightMap) {
+    if (!found.has(name)) fail(`${JSON.stringify(name)} should be in ${shard}, but is not`);
+  }
+  return found;
+}
+
+async function readWeightMap(file: string): Promise<Map<string, string>> {
+  const fail = (message: string): never => {
+    throw new FormatError(message, { file });
+  };
+  const bytes = await readFile(file).catch((cause) => {
+    throw unreadable(file, cause);
+  });
+  const { weight_map: map } = parseJsonObject(bytes, fail);
+  if (!isObject(map)) return fail('weight_map is missing: it gives the shard of each tensor');
+  const wrong = Object.entries(map).find(([, shard]) => typeof shard !== 'string');
+  if (wrong) fail(`weight_map: the shard of ${JSON.stringify(wrong[0])} must be a file name`);
+  if (Object.keys(map).length === 0) fail('weight_map is empty');
+  return new Map(Object.entries(map) as [string, string][]);
+}
+
+const inFile = (tensor: StoredTensor, { file, fileBytes }: SafetensorsFile): CheckpointTensor => ({
+  ...tensor,
+  file,
+  fileBytes,
+});
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+async function readBytes(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
+    if (bytesRead === 0) throw new Error('the file became shorter while it was read');
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+function unreadable(file: string, cause: unknown, next = 'name a safetensors file'): UserError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new UserError(code === 'ENOENT' ? `${file} does not exist: ${next}` : `${file} cannot be read: ${message}`, {
+    cause,
+  });
+}

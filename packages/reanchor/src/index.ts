@@ -1,0 +1,28 @@
+/** reanchor as a library: what the command's verbs call, and the pieces they are made of. */
+export {
+  describeSkips,
+  loadPreferenceRows,
+  type PreferenceRow,
+  packGroups,
+  packPairs,
+  planSteps,
+  readPreferenceRows,
+  type TokenizedPair,
+  tokenizePairs,
+} from './data/index.js';
+export * from './errors.js';
+export { type ScoreOptions, type ScoreResult, score } from './eval/index.js';
+export * from './losses/dpo.js';
+export { type PairMethod, pairMethods } from './losses/methods.js';
+export { buildModel, copyModel } from './models/architectures.js';
+export { CausalLM, type ConfigJson, sequenceLogprobs, tokenLogprobs } from './models/causal-lm.js';
+export { loadModel } from './models/load.js';
+export { saveModel } from './models/save.js';
+export { scorePairs } from './models/score-pairs.js';
+export { type SpanBatch, spanBatch } from './nn/spans.js';
+export * from './optim/index.js';
+export { CopiedReference, type ReferencePolicy, type ReferenceUpdate } from './reference/copied-reference.js';
+export { type UpdateRule, updateShare } from './reference/update-rule.js';
+export { parseRecipe, type Recipe, type RecipeInput, readRecipe } from './runs/index.js';
+export { loadTokenizer, type Tokenizer } from './text/index.js';
+export * from './train/index.js';

@@ -1,0 +1,240 @@
+/** Tokenizers of Hugging Face folders: tokenizer.json through @huggingface/tokenizers, made to agree with the Rust library. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
+import { FormatError, UserError } from '../errors.js';
+import { portable } from './parts.js';
+
+/** Text to token ids and back. */
+export interface Tokenizer {
+  /**
+   * The token ids of a text. `addSpecialTokens` (true by default) lets the tokenizer add what its post-processor says, such
+   * as BOS. Special tokens that the text spells out are always recognised.
+   */
+  encode(text: string, options?: { addSpecialTokens?: boolean | undefined }): number[];
+  /** The text of token ids; ids that no token has are left out, special tokens with `skipSpecialTokens` too. */
+  decode(ids: Iterable<number>, options?: { skipSpecialTokens?: boolean | undefined }): string;
+  readonly eosToken: string | undefined;
+  readonly eosId: number | undefined;
+  readonly bosToken: string | undefined;
+  readonly bosId: number | undefined;
+  readonly padToken: string | undefined;
+  readonly padId: number | undefined;
+  /** One more than the largest id. */
+  readonly vocabSize: number;
+  /** The tokenizer's files, for a folder that a model is saved to. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+const definition = 'tokenizer.json';
+const config = 'tokenizer_config.json';
+const specialTokens = 'special_tokens_map.json';
+
+/** Everything that belongs to a tokenizer's folder; only the first three are read here. */
+const tokenizerFiles = [
+  definition,
+  config,
+  specialTokens,
+  'added_tokens.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'tokenizer.model',
+  'vocab.json',
+  'merges.txt',
+];
+
+/**
+ * The tokenizer of a Hugging Face folder: tokenizer.json, and the names of its special tokens in tokenizer_config.json or
+ * special_tokens_map.json. Errors: UserError for a folder without tokenizer.json; FormatError for files that are not JSON,
+ * not a tokenizer, or one that is not supported.
+ */
+export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const what =
+      code === 'ENOENT' ? 'does not exist' : code === 'ENOTDIR' ? 'is a file' : `cannot be read (${message})`;
+    throw new UserError(`${folder} ${what}: name a Hugging Face folder with ${definition}`, { cause });
+  }
+  if (!names.includes(definition)) {
+    const slow = ['tokenizer.model', 'vocab.json', 'vocab.txt'].filter((name) => names.includes(name));
+    const found = slow.length > 0 ? `; ${slow.join(', ')} alone is not read` : '';
+    throw new UserError(
+      `${folder} has no ${definition}${found}: write it with transformers: ` +
+        'AutoTokenizer.from_pretrained(folder).save_pretrained(folder)',
+    );
+  }
+  const files = new Map<string, Uint8Array>();
+  for (const name of tokenizerFiles) {
+    if (names.includes(name)) files.set(name, await readFile(join(folder, name)));
+  }
+  const json = (name: string) => {
+    const bytes = files.get(name);
+    return bytes && parseJson(bytes, join(folder, name));
+  };
+  return parseTokenizer(json(definition), {
+    config: json(config),
+    specialTokens: json(specialTokens),
+    file: join(folder, definition),
+    files,
+  });
+}
+
+/** What is known of a tokenizer besides its definition. */
+export interface TokenizerSource {
+  /** The value of tokenizer_config.json: eos_token and the like, each a string or an object with `content`. */
+  config?: unknown;
+  /** The value of special_tokens_map.json, which is asked when `config` does not name a token. */
+  specialTokens?: unknown;
+  /** The name of the definition in messages. */
+  file?: string;
+  files?: ReadonlyMap<string, Uint8Array>;
+}
+
+/** The tokenizer that the value of a tokenizer.json defines. Errors: FormatError as in {@link loadTokenizer}. */
+export function parseTokenizer(
+  tokenizerJson: unknown,
+  { config, specialTokens, file = definition, files = new Map() }: TokenizerSource = {},
+): Tokenizer {
+  const named = [config, specialTokens].filter(isObject);
+  let library: Library;
+  try {
+    library = new JsTokenizer(portable(tokenizerJson), {});
+  } catch (cause) {
+    throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
+  }
+  mendByteFallback(library.decoder);
+  cacheWords(library);
+  const special = (key: string) => {
+    const token = named.map((source) => tokenText(source[key])).find((text) => text !== undefined);
+    const id = token === undefined ? undefined : library.token_to_id(token);
+    if (token !== undefined && id === undefined) {
+      throw new FormatError(`${key} ${JSON.stringify(token)} of ${config} is not in the vocabulary`, { file });
+    }
+    return { token, id };
+  };
+  const eos = special('eos_token');
+  const bos = special('bos_token');
+  const pad = special('pad_token');
+  const cleanUp = named.some((source) => source.clean_up_tokenization_spaces === true);
+  return {
+    encode: (text, { addSpecialTokens = true } = {}) =>
+      library.encode(wellFormed(text), { add_special_tokens: addSpecialTokens }).ids,
+    decode: (ids, { skipSpecialTokens = false } = {}) => {
+      const known = [...ids].filter((id) => library.id_to_token(id) !== undefined);
+      if (known.length === 0) return '';
+      return library.decode(known, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: cleanUp });
+    },
+    eosToken: eos.token,
+    eosId: eos.id,
+    bosToken: bos.token,
+    bosId: bos.id,
+    padToken: pad.token,
+    padId: pad.id,
+    vocabSize: library.model.vocab.length,
+    files,
+  };
+}
+
+/** What is used of the library, whose own declarations do not resolve under Node's module rules. */
+interface Library {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
+  token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
+  pre_tokenizer: PreTokenizer | null;
+  model: Model;
+  decoder: Decoder | null;
+}
+
+interface PreTokenizer {
+  (text: string): string[];
+  /** Of a sequence. */
+  tokenizers?: (PreTokenizer | null)[];
+  config?: { type: string };
+}
+
+interface Model {
+  (words: string[]): string[];
+  vocab: string[];
+}
+
+interface Decoder {
+  config: { type: string };
+  /** Of a sequence. */
+  decoders?: Decoder[];
+  /** Of a byte fallback. */
+  text_decoder?: { decode(bytes: Uint8Array): string };
+}
+
+/**
+ * Keeps the tokens of the words seen, by the word itself: the library turns each word into byte characters before it looks
+ * into its own cache, which takes most of its time.
+ */
+function cacheWords(library: Library): void {
+  const { model } = library;
+  const toBytes = popByteLevel(library.pre_tokenizer);
+  const cache = new Map<string, string[]>();
+  const tokensOf = (word: string): string[] => {
+    const cached = cache.get(word);
+    if (cached) return cached;
+    const tokens = model(toBytes ? toBytes(word) : [word]);
+    if (cache.size >= 1 << 16) cache.clear();
+    if (word.length <= 64) cache.set(word, tokens);
+    return tokens;
+  };
+  const call = (words: string[]) => {
+    const tokens: string[] = [];
+    for (const word of words) for (const token of tokensOf(word)) tokens.push(token);
+    return tokens;
+  };
+  library.model = new Proxy(model, { apply: (_target, _this, [words]) => call(words as string[]) });
+}
+
+/** Takes the byte-level step off the end of a sequence of pre-tokenizers. */
+function popByteLevel(preTokenizer: PreTokenizer | null): PreTokenizer | undefined {
+  const steps = preTokenizer?.tokenizers;
+  const last = steps?.at(-1);
+  if (!steps || !last) return undefined;
+  if (last.tokenizers) return popByteLevel(last);
+  return last.config?.type === 'ByteLevel' ? (steps.pop() as PreTokenizer) : undefined;
+}
+
+/** Bytes that are no UTF-8 give one U+FFFD each, and U+FEFF stays, as in the Rust library. */
+function mendByteFallback(decoder: Decoder | null): void {
+  decoder?.decoders?.forEach(mendByteFallback);
+  if (decoder?.config.type !== 'ByteFallback') return;
+  const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const decode = (bytes: Uint8Array) => {
+    try {
+      return strict.decode(bytes);
+    } catch {
+      return '\ufffd'.repeat(bytes.length);
+    }
+  };
+  decoder.text_decoder = { decode };
+}
+
+/** The text with U+FFFD for each half of a surrogate pair that stands alone, as it is in UTF-8. */
+const wellFormed = (text: string) => (loneSurrogate.test(text) ? text.replace(loneSurrogates, '\ufffd') : text);
+const loneSurrogate = /\p{Surrogate}/u;
+const loneSurrogates = /\p{Surrogate}/gu;
+
+function tokenText(value: unknown): string | undefined {
+  const text = isObject(value) ? value.content : value;
+  return typeof text === 'string' ? text : undefined;
+}
+
+function parseJson(bytes: Uint8Array, file: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new FormatError('not JSON: fetch the file again', { file, cause });
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

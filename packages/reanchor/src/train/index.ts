@@ -1,0 +1,4 @@
+export { type Metrics, pairMetrics, stepMetrics } from './metrics.js';
+export { SelfCheckError } from './self-checks.js';
+export { type TrainOptions, type TrainResult, train } from './train.js';
+export { type PairScores, type StepResult, Trainer, type TrainerOptions } from './trainer.js';

@@ -1,0 +1,64 @@
+import { writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { writeFolderAtomic } from '../formats/index.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import { saveModel } from '../models/save.js';
+import type { Recipe } from '../runs/index.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import type { Metrics } from './metrics.js';
+
+export interface Trained {
+  policy: CausalLM;
+  tokenizer: Tokenizer;
+  recipe: Recipe;
+  steps: number;
+  evaluations: readonly { step: number; metrics: Metrics }[];
+}
+
+/** Writes a Hugging Face folder: weights, config, tokenizer files and a model card. It appears whole or not at all. */
+export async function saveTrained(folder: string, trained: Trained): Promise<void> {
+  await writeFolderAtomic(folder, async (temporary) => {
+    await saveModel(trained.policy, temporary);
+    for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(temporary, name), bytes);
+    await writeFile(join(temporary, 'README.md'), modelCard(trained));
+  });
+}
+
+/** The model card: what it was made from, how, and what was measured. */
+export function modelCard({ recipe, steps, evaluations }: Trained): string {
+  const { reference } = recipe;
+  const names = ['rewards/accuracies', 'rewards/margins', 'logps/accuracies', 'logps/chosen', 'logps/rejected'];
+  const table =
+    evaluations.length === 0
+      ? ['No pairs were held out.']
+      : [
+          'Pairs that were not trained on; rewards are measured against the initial policy.',
+          '',
+          `| step | ${names.join(' | ')} |`,
+          `|---|${names.map(() => '---').join('|')}|`,
+          ...evaluations.map(
+            ({ step, metrics }) => `| ${step} | ${names.map((name) => metrics[name]!.toFixed(4)).join(' | ')} |`,
+          ),
+        ];
+  return [
+    '---',
+    'library_name: transformers',
+    `tags: [${reference.update === 'fixed' ? recipe.method : `tr-${recipe.method}`}, preference-alignment, reanchor]`,
+    '---',
+    '',
+    `# ${basename(recipe.model)} aligned with ${reference.update === 'fixed' ? '' : 'TR-'}${recipe.method.toUpperCase()}`,
+    '',
+    `${steps} optimizer steps of ${recipe.batch.size} pairs with reanchor, from \`${basename(recipe.model)}\`.`,
+    '',
+    '## Evaluation',
+    '',
+    ...table,
+    '',
+    '## Recipe',
+    '',
+    '```json',
+    JSON.stringify(recipe, null, 2),
+    '```',
+    '',
+  ].join('\n');
+}

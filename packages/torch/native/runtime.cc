@@ -1,0 +1,165 @@
+// libtorch as a whole: random state, threads, devices, warnings, versions.
+#include "addon.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/core/Generator.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/headeronly/version.h>
+
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <set>
+
+namespace reanchor {
+
+// Each distinct warning once, with a prefix, so that training output stays readable.
+class OnceWarnings : public c10::WarningHandler {
+ public:
+  void process(const c10::Warning& warning) override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!seen_.insert(warning.msg()).second) return;
+    std::fprintf(stderr, "libtorch: %s\n", warning.msg().c_str());
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> seen_;
+};
+
+static napi_value manualSeed(Call& call) {
+  at::manual_seed(static_cast<uint64_t>(readNumber(call.env, call.argv[0], "seed")));
+  return nullptr;
+}
+
+static at::Generator generatorOf(Call& call, napi_value device) {
+  return at::globalContext().defaultGenerator(readDevice(call.env, device, "device"));
+}
+
+static napi_value rngState(Call& call) {
+  auto generator = generatorOf(call, call.argv[0]);
+  at::Tensor state;
+  {
+    std::lock_guard<std::mutex> lock(generator.mutex());
+    state = generator.get_state().contiguous();
+  }
+  napi_value buffer, array;
+  void* data;
+  napi_create_arraybuffer(call.env, state.nbytes(), &data, &buffer);
+  std::memcpy(data, state.const_data_ptr(), state.nbytes());
+  napi_create_typedarray(call.env, napi_uint8_array, state.nbytes(), buffer, 0, &array);
+  return array;
+}
+
+static napi_value setRngState(Call& call) {
+  napi_typedarray_type type;
+  size_t length;
+  void* data;
+  if (napi_get_typedarray_info(call.env, call.argv[0], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array) {
+    throw BadArgument{"'state' must be the Uint8Array that rngState() returned"};
+  }
+  auto generator = generatorOf(call, call.argv[1]);
+  at::Tensor state = at::empty({static_cast<int64_t>(length)}, at::kByte);
+  std::memcpy(state.mutable_data_ptr(), data, length);
+  std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_state(state);
+  return nullptr;
+}
+
+static napi_value setNumThreads(Call& call) {
+  const double count = readNumber(call.env, call.argv[0], "threads");
+  if (!(count >= 1 && count <= 4096)) throw BadArgument{"the number of threads must be at least 1"};
+  at::set_num_threads(static_cast<int>(count));
+  return nullptr;
+}
+
+static napi_value getNumThreads(Call& call) { return makeNumber(call.env, at::get_num_threads()); }
+
+static napi_value deviceCount(Call& call) {
+  if (!at::globalContext().hasCUDA()) return makeNumber(call.env, 0);
+  return makeNumber(call.env, c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA).deviceCount());
+}
+
+// Waits for the device's queued work. A no-op on the CPU.
+static napi_value synchronize(Call& call) {
+  const c10::Device device = readDevice(call.env, call.argv[0], "device");
+  if (device.is_cpu() || device.is_meta()) return nullptr;
+  c10::impl::VirtualGuardImpl guard(device.type());
+  guard.synchronizeDevice(device.has_index() ? device.index() : guard.getDevice().index());
+  return nullptr;
+}
+
+static c10::DeviceAllocator* allocatorOf(c10::DeviceType type) {
+  if (!at::globalContext().hasCUDA()) throw BadArgument{"there is no CUDA device"};
+  return c10::getDeviceAllocator(type);
+}
+
+// deviceMemory(device) fills the buffer with allocated, peak allocated, reserved, peak reserved, free, total bytes.
+static napi_value deviceMemory(Call& call) {
+  const c10::Device device = readDevice(call.env, call.argv[0], "device");
+  auto* allocator = allocatorOf(device.type());
+  const c10::DeviceIndex index = device.has_index() ? device.index() : 0;
+  double* out = call.addon.buffer;
+  std::fill(out, out + 6, 0);
+  const auto memory = allocator->getMemoryInfo(index);
+  out[4] = static_cast<double>(memory.first);
+  out[5] = static_cast<double>(memory.second);
+  if (!allocator->initialized()) return nullptr;
+  const auto stats = allocator->getDeviceStats(index);
+  out[0] = static_cast<double>(stats.allocated_bytes[0].current);
+  out[1] = static_cast<double>(stats.allocated_bytes[0].peak);
+  out[2] = static_cast<double>(stats.reserved_bytes[0].current);
+  out[3] = static_cast<double>(stats.reserved_bytes[0].peak);
+  return nullptr;
+}
+
+static napi_value resetPeakMemory(Call& call) {
+  const c10::Device device = readDevice(call.env, call.argv[0], "device");
+  allocatorOf(device.type())->resetPeakStats(device.has_index() ? device.index() : 0);
+  return nullptr;
+}
+
+static napi_value emptyCache(Call& call) {
+  if (!at::globalContext().hasCUDA()) return nullptr;
+  auto* allocator = allocatorOf(c10::DeviceType::CUDA);
+  if (allocator->initialized()) allocator->emptyCache();
+  return nullptr;
+}
+
+// config(): { compiledFor, build, cpu, oneDNN, parallel }
+static napi_value config(Call& call) {
+  napi_value result;
+  napi_create_object(call.env, &result);
+  const auto set = [&](const char* name, const std::string& text) {
+    napi_set_named_property(call.env, result, name, makeString(call.env, text));
+  };
+  set("compiledFor", TORCH_VERSION);
+  set("build", at::show_config());
+  set("cpu", at::get_cpu_capability());
+  set("oneDNN", at::globalContext().hasMKLDNN() ? at::get_mkldnn_version() : "");
+  set("parallel", at::get_parallel_info());
+  return result;
+}
+
+void defineRuntime(Addon& addon, napi_value exports) {
+  static OnceWarnings* const warnings = new OnceWarnings();
+  c10::WarningUtils::set_warning_handler(warnings);
+  define(addon, exports, "manualSeed", manualSeed);
+  define(addon, exports, "rngState", rngState);
+  define(addon, exports, "setRngState", setRngState);
+  define(addon, exports, "setNumThreads", setNumThreads);
+  define(addon, exports, "getNumThreads", getNumThreads);
+  define(addon, exports, "deviceCount", deviceCount);
+  define(addon, exports, "synchronize", synchronize);
+  define(addon, exports, "deviceMemory", deviceMemory);
+  define(addon, exports, "resetPeakMemory", resetPeakMemory);
+  define(addon, exports, "emptyCache", emptyCache);
+  define(addon, exports, "config", config);
+}
+
+}  // namespace reanchor

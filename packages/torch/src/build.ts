@@ -1,0 +1,142 @@
+/** Compiling the addon, once for each libtorch, addon source, platform and compiler flags. Nothing here loads native code. */
+import { spawn } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { SetupError } from './errors.js';
+import { cacheFolder, findExecutable, type Located, THREE_WAYS } from './locate.js';
+
+const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
+
+const FLAGS = [
+  '-std=c++20',
+  '-O2',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-DNAPI_VERSION=9',
+  '-DNODE_GYP_MODULE_NAME=reanchor',
+];
+
+const sourceFiles = (): string[] =>
+  readdirSync(SOURCES)
+    .filter((name) => /\.(cc|h)$/.test(name))
+    .sort();
+
+/** Where the compiled addon for this libtorch is or will be. */
+export function addonFile(located: Located): string {
+  const hash = createHash('sha256');
+  hash.update(JSON.stringify([located.folder, located.version, process.platform, process.arch, FLAGS]));
+  for (const name of sourceFiles()) hash.update(name).update(readFileSync(join(SOURCES, name)));
+  const key = `torch-${located.version}-${hash.digest('hex').slice(0, 16)}`;
+  return join(cacheFolder(), 'addon', key, 'reanchor_torch.node');
+}
+
+/** Folder of node_api.h: beside the running node, or where distributions and node-gyp put it. */
+function nodeHeaders(): string {
+  const prefix = dirname(dirname(process.execPath));
+  const { version } = process;
+  const home = process.env.HOME ?? '';
+  const candidates = [
+    join(prefix, 'include', 'node'),
+    '/usr/include/node',
+    '/usr/include/nodejs/src',
+    join(home, '.cache', 'node-gyp', version.slice(1), 'include', 'node'),
+    join(home, 'Library', 'Caches', 'node-gyp', version.slice(1), 'include', 'node'),
+  ];
+  const found = candidates.find((folder) => existsSync(join(folder, 'node_api.h')));
+  if (found !== undefined) return found;
+  throw new SetupError(
+    `node_api.h was not found in ${candidates.join(', ')}. Install Node's headers (they are part of the official ` +
+      "archives; Debian's package is libnode-dev), or fetch them with: npx node-gyp install",
+  );
+}
+
+function findCompiler(): string {
+  const compiler = process.env.CXX
+    ? (findExecutable(process.env.CXX) ?? process.env.CXX)
+    : findExecutable('c++', 'g++', 'clang++');
+  if (compiler !== undefined && existsSync(compiler)) return compiler;
+  throw new SetupError(
+    `no C++ compiler was found (${process.env.CXX ? `CXX=${process.env.CXX}` : 'c++, g++ and clang++ on PATH'}). ` +
+      'The addon is compiled once, with g++ >= 11 or clang >= 14: install one (Debian, Ubuntu: apt install g++), ' +
+      `or set CXX, and run setup again.\n${THREE_WAYS}`,
+  );
+}
+
+function run(command: string, args: string[]): Promise<{ status: number | null; output: string }> {
+  return new Promise((done, fail) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    child.stdout.on('data', (chunk) => {
+      output += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      output += chunk;
+    });
+    child.on('error', fail);
+    child.on('close', (status) => done({ status, output }));
+  });
+}
+
+/** Compiles the addon unless that has been done. Returns its file and whether it was compiled now. */
+export async function buildAddon(
+  located: Located,
+  log: (line: string) => void = () => {},
+): Promise<{ file: string; compiled: boolean }> {
+  const file = addonFile(located);
+  if (existsSync(file)) return { file, compiled: false };
+  const compiler = findCompiler();
+  const headers = nodeHeaders();
+  const folder = dirname(file);
+  const temporary = `${folder}.tmp-${process.pid}-${randomUUID().slice(0, 8)}`;
+  const include = join(located.folder, 'include');
+  const lib = join(located.folder, 'lib');
+  const platform = process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : ['-Wl,--no-as-needed'];
+  log(`compiling the addon for libtorch ${located.version} with ${compiler} (about 20 seconds)`);
+  try {
+    mkdirSync(temporary, { recursive: true });
+    const { status, output } = await run(compiler, [
+      ...FLAGS,
+      '-shared',
+      `-I${include}`,
+      `-I${join(include, 'torch', 'csrc', 'api', 'include')}`,
+      `-I${headers}`,
+      join(SOURCES, 'addon.cc'),
+      '-o',
+      join(temporary, 'reanchor_torch.node'),
+      `-L${lib}`,
+      ...platform,
+      '-ltorch',
+      '-ltorch_cpu',
+      '-lc10',
+      `-Wl,-rpath,${lib}`,
+    ]);
+    if (status !== 0) throw new SetupError(compileFailure(compiler, status, output));
+    publish(temporary, folder);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+  return { file, compiled: true };
+}
+
+/** Renames a finished folder into place. Another process may have been faster: then its result stands. */
+export function publish(temporary: string, folder: string): void {
+  try {
+    renameSync(temporary, folder);
+  } catch (error) {
+    if (!existsSync(folder)) throw error;
+  }
+}
+
+function compileFailure(compiler: string, status: number | null, output: string): string {
+  const lines = output.trim().split('\n');
+  const errors = lines.filter((line) => /error|cannot find|No space left/i.test(line)).slice(0, 8);
+  const space = /No space left/i.test(output)
+    ? `There is no space left in ${cacheFolder()} or in the temporary folder. `
+    : '';
+  return (
+    `${compiler} could not compile the addon (exit status ${status ?? 'none: it was killed, perhaps for lack of memory; it needs about 1 GB'}). ` +
+    `${space}It must be g++ >= 11 or clang >= 14; CXX selects another.\n${(errors.length > 0 ? errors : lines.slice(-8)).join('\n')}\n${THREE_WAYS}`
+  );
+}

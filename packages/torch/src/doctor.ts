@@ -1,0 +1,120 @@
+/** What is there: versions, devices, threads and how fast a matrix product is. */
+import { existsSync } from 'node:fs';
+import { arch, availableParallelism, cpus, platform } from 'node:os';
+import { addonFile } from './build.js';
+import { cacheFolder, type Located, type Rejected, searchLibtorch, THREE_WAYS } from './locate.js';
+
+export interface DoctorReport {
+  node: string;
+  platform: string;
+  cpu: string;
+  cores: number;
+  cacheFolder: string;
+  libtorch: Located | undefined;
+  rejected: Rejected[];
+  /** The compiled addon, if there is one. */
+  addon: string | undefined;
+  /** Why the addon does not run, or what to do first. */
+  problem: string | undefined;
+  /** Only where the addon runs. */
+  runtime:
+    | {
+        devices: string[];
+        threads: number;
+        vectors: string;
+        blas: string;
+        oneDNN: string;
+        gflops: number;
+        matmul: string;
+      }
+    | undefined;
+}
+
+/** Looks at everything that training needs. Loads the addon if there is one; `seconds` is the time given to the matrix product. */
+export async function doctor({ seconds = 2 }: { seconds?: number } = {}): Promise<DoctorReport> {
+  const { located, rejected } = searchLibtorch();
+  const report: DoctorReport = {
+    node: process.version,
+    platform: `${platform()} ${arch()}`,
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    cacheFolder: cacheFolder(),
+    libtorch: located,
+    rejected,
+    addon: undefined,
+    problem: undefined,
+    runtime: undefined,
+  };
+  if (located === undefined) {
+    report.problem = `no libtorch was found.\n${THREE_WAYS}`;
+    return report;
+  }
+  const file = addonFile(located);
+  if (!existsSync(file)) {
+    report.problem = 'the addon has not been compiled. Run: npx reanchor setup';
+    return report;
+  }
+  report.addon = file;
+  try {
+    report.runtime = await measure(seconds);
+  } catch (error) {
+    report.problem = (error as Error).message;
+  }
+  return report;
+}
+
+async function measure(seconds: number): Promise<NonNullable<DoctorReport['runtime']>> {
+  const torch = await import('./index.js');
+  const config = torch.nativeConfig();
+  const count = torch.deviceCount();
+  const device = count > 0 ? 'cuda' : 'cpu';
+  const size = device === 'cuda' ? 4096 : 1024;
+  const gflops = torch.noGrad(() =>
+    torch.tidy(() => {
+      const a = torch.randn([size, size], { device });
+      const b = torch.randn([size, size], { device });
+      a.mm(b).dispose();
+      torch.synchronize(device);
+      const begin = performance.now();
+      let products = 0;
+      while (performance.now() - begin < seconds * 1000) {
+        for (let i = 0; i < (device === 'cuda' ? 20 : 1); i++) a.mm(b).dispose();
+        torch.synchronize(device);
+        products += device === 'cuda' ? 20 : 1;
+      }
+      return (2 * size ** 3 * products) / (performance.now() - begin) / 1e6;
+    }),
+  );
+  return {
+    devices: ['cpu', ...Array.from({ length: count }, (_, i) => `cuda:${i}`)],
+    threads: torch.getNumThreads(),
+    vectors: config.cpu,
+    blas: /BLAS_INFO=(\w+)/.exec(config.build)?.[1] ?? 'unknown',
+    oneDNN: config.oneDNN.replace(/^.*?(v[\d.]+).*$/, '$1') || 'absent',
+    gflops,
+    matmul: `${size} x ${size} float32 on ${device}`,
+  };
+}
+
+/** The report as lines for people. */
+export function describeDoctor(report: DoctorReport): string[] {
+  const { libtorch, runtime } = report;
+  const rows: [string, string][] = [
+    ['node', `${report.node} on ${report.platform}`],
+    ['cpu', `${report.cpu}, ${report.cores} cores`],
+    ['cache', report.cacheFolder],
+    ['libtorch', libtorch ? `${libtorch.version}, by ${libtorch.way}: ${libtorch.folder}` : 'none'],
+    ...report.rejected.map(({ way, why }): [string, string] => ['', `not by ${way}: ${why}`]),
+    ['addon', report.addon ?? 'none'],
+  ];
+  if (runtime) {
+    rows.push(
+      ['devices', runtime.devices.join(', ')],
+      ['threads', `${runtime.threads}`],
+      ['BLAS', `${runtime.blas}, oneDNN ${runtime.oneDNN}, ${runtime.vectors}`],
+      ['matmul', `${runtime.gflops.toFixed(1)} GFLOP/s (${runtime.matmul})`],
+    );
+  }
+  if (report.problem !== undefined) rows.push(['problem', report.problem]);
+  return rows.map(([name, text]) => `${name.padEnd(9)} ${text}`.trimEnd());
+}

@@ -1,0 +1,28 @@
+/** @reanchor/torch: libtorch for Node.js. Nothing is loaded before the first tensor is made. */
+import { type NativeOp, native } from './native.js';
+
+export { backward, type GradOptions, grad } from './autograd.js';
+export { type Device, deviceCount, isCudaAvailable, synchronize } from './device.js';
+export { DTYPES, type DType, dtypeBytes, isDType, type Scalar, type TypedArray } from './dtype.js';
+export { SetupError, TorchError, UseAfterDisposeError } from './errors.js';
+export { op } from './escape.js';
+export { linearLogprob } from './logprob.js';
+export {
+  type CudaMemory,
+  cudaMemory,
+  emptyCache,
+  getNumThreads,
+  type Memory,
+  memory,
+  resetPeak,
+  resetPeakCudaMemory,
+  setNumThreads,
+} from './memory.js';
+export * from './ops.gen.js';
+export { manualSeed, rngState, setRngState } from './random.js';
+export { enableGrad, inScope, isGradEnabled, keep, noGrad, Scope, scope, tidy } from './scope.js';
+export { type FromDataOptions, full, Tensor, type ToOptions, tensor } from './tensor.js';
+export type { NativeOp };
+
+/** How libtorch was built and what it runs on. */
+export const nativeConfig = () => native().config();

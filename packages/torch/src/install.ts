@@ -1,0 +1,214 @@
+/** Installing libtorch from the wheel of Python's torch. Nothing here loads native code. */
+import { spawn } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { publish } from './build.js';
+import { SetupError } from './errors.js';
+import { cacheFolder, findExecutable, installFolder, THREE_WAYS, TORCH_VERSION } from './locate.js';
+
+type Log = (line: string) => void;
+
+const GB = 1e9;
+const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
+
+/** Parts of torch/lib that only Python needs. */
+const PYTHON_ONLY =
+  /^lib(torch_python|aoti_custom_ops|backend_with_compiler|jitbackend_test|torchbind_test|shm.*)(\.so|\.dylib)?$/;
+
+const hasNvidiaDriver = (): boolean =>
+  existsSync('/proc/driver/nvidia/version') ||
+  existsSync('/dev/nvidiactl') ||
+  findExecutable('nvidia-smi') !== undefined;
+
+/** A way to ask pip for the wheel. */
+interface Attempt {
+  title: string;
+  args: string[];
+}
+
+function attempts(gpu: boolean): Attempt[] {
+  const plain = { title: `torch==${TORCH_VERSION}`, args: [`torch==${TORCH_VERSION}`] };
+  // The CUDA build needs NVIDIA's runtime wheels beside it.
+  if (gpu) return [plain];
+  const cpu = `torch==${TORCH_VERSION}+cpu`;
+  return [
+    { title: cpu, args: ['--no-deps', '--retries', '1', cpu] },
+    { title: `${cpu} from ${CPU_INDEX}`, args: ['--no-deps', '--retries', '1', '--extra-index-url', CPU_INDEX, cpu] },
+    { title: plain.title, args: ['--no-deps', ...plain.args] },
+  ];
+}
+
+function pip(python: string, args: string[], temporary: string): Promise<{ status: number | null; output: string }> {
+  return new Promise((done, fail) => {
+    // pip unpacks in its temporary folder first: on the same disk the move is a rename, and only this disk must have room.
+    const env = { ...process.env, TMPDIR: temporary };
+    const child = spawn(python, ['-m', 'pip', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    }
+    child.on('error', fail);
+    child.on('close', (status) => done({ status, output }));
+  });
+}
+
+async function findPython(): Promise<string> {
+  const tried: string[] = [];
+  for (const name of ['python3', 'python']) {
+    const python = findExecutable(name);
+    if (python === undefined) {
+      tried.push(`${name}: not on PATH`);
+      continue;
+    }
+    const { status, output } = await pip(python, ['--version'], cacheFolder());
+    if (status === 0) return python;
+    tried.push(`${python}: ${output.trim().split('\n').at(-1)}`);
+  }
+  throw new SetupError(
+    `libtorch comes as a Python wheel, and no Python with pip was found (${tried.join('; ')}).\n${THREE_WAYS}`,
+  );
+}
+
+function requireSpace(folder: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  if (free >= bytes) return;
+  const gb = (n: number) => (n / GB).toFixed(1);
+  throw new SetupError(
+    `installing libtorch needs ${gb(bytes)} GB in ${folder}, which has ${gb(free)} GB free. ` +
+      `Free some space, or set REANCHOR_CACHE to a folder on another disk.\n${THREE_WAYS}`,
+  );
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+};
+
+/** Runs `work` while no other process does so in this cache folder. A lock whose process has ended is taken over. */
+export async function withLock<T>(name: string, log: Log, work: () => Promise<T>): Promise<T> {
+  const file = join(cacheFolder(), `${name}.lock`);
+  mkdirSync(cacheFolder(), { recursive: true });
+  let told = false;
+  for (;;) {
+    try {
+      const descriptor = openSync(file, 'wx');
+      writeSync(descriptor, String(process.pid));
+      closeSync(descriptor);
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    let holder = Number.NaN;
+    try {
+      holder = Number(readFileSync(file, 'utf8'));
+    } catch {
+      continue; // released in between
+    }
+    if (holder > 0 && !isAlive(holder)) {
+      rmSync(file, { force: true });
+      continue;
+    }
+    if (!told) log(`waiting for another setup (process ${holder || '?'})`);
+    told = true;
+    await sleep(300);
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(file, { force: true });
+  }
+}
+
+/** Moves the parts that we need out of an unpacked wheel, and drops what only Python needs. */
+function extract(site: string, result: string): void {
+  const torch = join(result, 'torch');
+  mkdirSync(torch, { recursive: true });
+  for (const part of ['include', 'lib', 'version.py']) renameSync(join(site, 'torch', part), join(torch, part));
+  if (existsSync(join(site, 'nvidia'))) renameSync(join(site, 'nvidia'), join(result, 'nvidia'));
+  for (const name of readdirSync(join(torch, 'lib'))) {
+    if (PYTHON_ONLY.test(name)) rmSync(join(torch, 'lib', name), { recursive: true, force: true });
+  }
+}
+
+/** Installs libtorch into the cache folder, whole or not at all. */
+export async function installLibtorch(log: Log = () => {}): Promise<void> {
+  const folder = dirname(installFolder());
+  const cache = cacheFolder();
+  mkdirSync(cache, { recursive: true });
+  await withLock('install', log, async () => {
+    if (existsSync(installFolder())) return;
+    // Whoever left such a folder behind has ended: the lock is ours.
+    for (const name of readdirSync(cache)) {
+      if (name.startsWith('libtorch-') && name.includes('.tmp-'))
+        rmSync(join(cache, name), { recursive: true, force: true });
+    }
+    const python = await findPython();
+    const gpu = hasNvidiaDriver();
+    requireSpace(cache, gpu ? 9 * GB : 1.2 * GB);
+    const temporary = `${folder}.tmp-${process.pid}`;
+    try {
+      await download(python, gpu, temporary, log);
+      extract(join(temporary, 'site'), join(temporary, 'result'));
+      publish(join(temporary, 'result'), folder);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw new SetupError(noSpace(cache), { cause: error });
+      throw error;
+    } finally {
+      rmSync(temporary, { recursive: true, force: true });
+    }
+  });
+}
+
+const noSpace = (cache: string): string =>
+  `the disk of ${cache} filled up while libtorch was being installed; nothing was left there. ` +
+  `Free some space, or set REANCHOR_CACHE to a folder on another disk.\n${THREE_WAYS}`;
+
+async function download(python: string, gpu: boolean, temporary: string, log: Log): Promise<void> {
+  const site = join(temporary, 'site');
+  const failures: string[] = [];
+  for (const { title, args } of attempts(gpu)) {
+    log(`installing ${title} with ${python} -m pip (about ${gpu ? '3 GB' : '200 MB'} to download)`);
+    rmSync(temporary, { recursive: true, force: true });
+    mkdirSync(join(temporary, 'pip'), { recursive: true });
+    const { status, output } = await pip(
+      python,
+      [
+        'install',
+        '--disable-pip-version-check',
+        '--no-cache-dir',
+        '--no-compile',
+        '--no-input',
+        '--target',
+        site,
+        ...args,
+      ],
+      join(temporary, 'pip'),
+    );
+    if (status === 0 && existsSync(join(site, 'torch', 'lib'))) return;
+    if (/No space left|Errno 28/i.test(output)) throw new SetupError(noSpace(cacheFolder()));
+    const errors = output.split('\n').filter((line) => line.startsWith('ERROR'));
+    failures.push(
+      `  ${title}: ${(errors.length > 0 ? errors : output.trim().split('\n').slice(-1)).slice(0, 2).join(' ')}`,
+    );
+  }
+  throw new SetupError(`pip could not install libtorch ${TORCH_VERSION}:\n${failures.join('\n')}\n${THREE_WAYS}`);
+}

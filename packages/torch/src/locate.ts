@@ -1,0 +1,173 @@
+/** Finding libtorch. Nothing here loads native code. */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { SetupError } from './errors.js';
+
+/** The version that setup() installs, and the oldest one that works. */
+export const TORCH_VERSION = '2.13.0';
+export const OLDEST_VERSION = '2.11';
+
+export type Way = 'REANCHOR_LIBTORCH' | 'python' | 'cache';
+
+export interface Located {
+  /** Folder that holds include/ and lib/. */
+  folder: string;
+  /** As in 2.13.0+cpu. */
+  version: string;
+  way: Way;
+}
+
+/** A way that was tried and not taken. */
+export interface Rejected {
+  way: Way;
+  why: string;
+}
+
+export interface Search {
+  located: Located | undefined;
+  rejected: Rejected[];
+}
+
+export const THREE_WAYS = `Three ways to libtorch:
+  1. npx reanchor setup                 installs torch ${TORCH_VERSION} (libtorch only) into the cache; needs python3 with pip
+  2. pip install "torch>=${OLDEST_VERSION}"         in the active Python, then: npx reanchor setup
+  3. REANCHOR_LIBTORCH=/path            a folder with include/ and lib/ of libtorch >= ${OLDEST_VERSION}, then: npx reanchor setup`;
+
+/** Where libtorch and the compiled addon are kept: REANCHOR_CACHE, else $XDG_CACHE_HOME/reanchor, else ~/.cache/reanchor. */
+export function cacheFolder(): string {
+  const { REANCHOR_CACHE, XDG_CACHE_HOME } = process.env;
+  if (REANCHOR_CACHE) return resolve(REANCHOR_CACHE);
+  return join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'reanchor');
+}
+
+/** Where setup() puts libtorch. The layout is that of site-packages, because CUDA builds look for ../../nvidia. */
+export const installFolder = (): string => join(cacheFolder(), `libtorch-${TORCH_VERSION}`, 'torch');
+
+/** First executable of these names on PATH. */
+export function findExecutable(...names: string[]): string | undefined {
+  for (const name of names) {
+    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+      const file = join(folder, name);
+      try {
+        accessSync(file, constants.X_OK);
+        return file;
+      } catch {
+        // not here
+      }
+    }
+  }
+  return undefined;
+}
+
+/** The version of a libtorch folder, or why it is none that works. */
+function inspectFolder(folder: string): { version: string } | { why: string } {
+  const headers = join(folder, 'include', 'torch');
+  if (!existsSync(folder)) return { why: `${folder} does not exist` };
+  const library = join(folder, 'lib', process.platform === 'darwin' ? 'libtorch_cpu.dylib' : 'libtorch_cpu.so');
+  if (!existsSync(library)) return { why: `${library} does not exist` };
+  let text = '';
+  for (const file of ['headeronly/version.h', 'csrc/api/include/torch/version.h']) {
+    if (existsSync(join(headers, file))) text += readFileSync(join(headers, file), 'utf8');
+  }
+  const part = (name: string) => new RegExp(`#define TORCH_VERSION_${name} (\\d+)`).exec(text)?.[1];
+  const [major, minor, patch] = [part('MAJOR'), part('MINOR'), part('PATCH')];
+  if (major === undefined || minor === undefined) return { why: `${headers} holds no version.h of libtorch` };
+  const numeric = `${major}.${minor}.${patch ?? 0}`;
+  const [oldMajor = 0, oldMinor = 0] = OLDEST_VERSION.split('.').map(Number);
+  if (Number(major) < oldMajor || (Number(major) === oldMajor && Number(minor) < oldMinor)) {
+    return { why: `${folder} is libtorch ${numeric}, older than ${OLDEST_VERSION}` };
+  }
+  const python = join(folder, 'version.py');
+  const full = existsSync(python)
+    ? /__version__ = ['"]([^'"]+)['"]/.exec(readFileSync(python, 'utf8'))?.[1]
+    : undefined;
+  return { version: full?.startsWith(numeric) ? full : numeric };
+}
+
+function tryFolder(way: Way, folder: string): Located | Rejected {
+  const found = inspectFolder(folder);
+  return 'why' in found ? { way, why: found.why } : { way, folder, version: found.version };
+}
+
+/** The torch package of the active Python, found without importing it. */
+function tryPython(): Located | Rejected {
+  const python = findExecutable('python3', 'python');
+  if (python === undefined) return { way: 'python', why: 'no python3 or python on PATH' };
+  const code =
+    "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s and s.submodule_search_locations else '')";
+  const run = spawnSync(python, ['-c', code], { encoding: 'utf8', timeout: 30_000 });
+  if (run.status !== 0)
+    return { way: 'python', why: `${python} failed: ${(run.stderr ?? '').trim().split('\n').at(-1)}` };
+  const folder = run.stdout.trim();
+  if (folder === '') return { way: 'python', why: `${python} has no torch package` };
+  return tryFolder('python', folder);
+}
+
+/** Looks in REANCHOR_LIBTORCH, the active Python and the cache, in this order, and says why a way was not taken. */
+export function searchLibtorch(): Search {
+  const rejected: Rejected[] = [];
+  const explicit = process.env.REANCHOR_LIBTORCH;
+  const ways: (() => Located | Rejected)[] = [
+    () =>
+      explicit
+        ? tryFolder('REANCHOR_LIBTORCH', resolve(explicit))
+        : { way: 'REANCHOR_LIBTORCH', why: 'the variable is not set' },
+    tryPython,
+    () => tryFolder('cache', installFolder()),
+  ];
+  for (const way of ways) {
+    const found = way();
+    if ('folder' in found) return { located: found, rejected };
+    rejected.push(found);
+    // A folder that was asked for by name is not silently replaced by another one.
+    if (found.way === 'REANCHOR_LIBTORCH' && explicit) break;
+  }
+  return { located: undefined, rejected };
+}
+
+const explain = (rejected: Rejected[]): string => rejected.map(({ way, why }) => `  ${way}: ${why}`).join('\n');
+
+/** The libtorch to use. Throws SetupError with what was tried and the three ways to get one. */
+export function locateLibtorch(): Located {
+  const { located, rejected } = searchLibtorch();
+  if (located) return located;
+  throw new SetupError(`no libtorch >= ${OLDEST_VERSION} was found:\n${explain(rejected)}\n${THREE_WAYS}`);
+}
+
+// Asking Python takes 0.1 s and more, too long for every start. What was found is remembered for as long as the things that
+// decide which Python is active stay the same.
+const recordFile = (): string => join(cacheFolder(), 'located.json');
+
+function environmentKey(): string {
+  const { VIRTUAL_ENV, CONDA_PREFIX, PYTHONPATH, PYTHONHOME, PYENV_VERSION } = process.env;
+  const python = findExecutable('python3', 'python');
+  return JSON.stringify([python, VIRTUAL_ENV, CONDA_PREFIX, PYTHONPATH, PYTHONHOME, PYENV_VERSION]);
+}
+
+/** Remembers what locateLibtorch() found, for locateForLoad(). */
+export function rememberLocated(located: Located): void {
+  if (located.way === 'REANCHOR_LIBTORCH') return;
+  const file = recordFile();
+  const temporary = `${file}.${process.pid}`;
+  mkdirSync(cacheFolder(), { recursive: true });
+  writeFileSync(temporary, JSON.stringify({ environment: environmentKey(), located }));
+  renameSync(temporary, file);
+}
+
+/** As locateLibtorch(), but trusting what an earlier setup() found in the same environment. */
+export function locateForLoad(): Located {
+  if (!process.env.REANCHOR_LIBTORCH) {
+    try {
+      const record = JSON.parse(readFileSync(recordFile(), 'utf8')) as { environment: string; located: Located };
+      const found = inspectFolder(record.located.folder);
+      if (record.environment === environmentKey() && 'version' in found && found.version === record.located.version) {
+        return record.located;
+      }
+    } catch {
+      // no record yet, or an unreadable one
+    }
+  }
+  return locateLibtorch();
+}

@@ -1,0 +1,55 @@
+import { type Device, deviceCode } from './device.js';
+import { native } from './native.js';
+
+export interface Memory {
+  /** Tensors that JavaScript holds now, and at most so far (since resetPeak). */
+  liveTensors: number;
+  peakLiveTensors: number;
+  /** Entries of the handle table. */
+  slots: number;
+  /** Bytes of tensors outside every scope, which the garbage collector was told of. */
+  externalBytes: number;
+  /** Resident memory of the process in bytes, now and at most. */
+  rss: number;
+  peakRss: number;
+}
+
+/** What tensors and the process hold. */
+export function memory(): Memory {
+  const addon = native();
+  addon.stats();
+  const [liveTensors = 0, peakLiveTensors = 0, slots = 0, externalBytes = 0] = addon.buffer;
+  const peakRss = process.resourceUsage().maxRSS * 1024;
+  return { liveTensors, peakLiveTensors, slots, externalBytes, rss: process.memoryUsage.rss(), peakRss };
+}
+
+/** Makes the number of live tensors now the new peak. */
+export const resetPeak = (): void => native().resetPeak();
+
+export interface CudaMemory {
+  allocated: number;
+  peakAllocated: number;
+  reserved: number;
+  peakReserved: number;
+  free: number;
+  total: number;
+}
+
+/** Bytes of libtorch's allocator on a CUDA device, and of the device. */
+export function cudaMemory(device: Device = 'cuda'): CudaMemory {
+  const addon = native();
+  addon.deviceMemory(deviceCode(device) as number);
+  const [allocated = 0, peakAllocated = 0, reserved = 0, peakReserved = 0, free = 0, total = 0] = addon.buffer;
+  return { allocated, peakAllocated, reserved, peakReserved, free, total };
+}
+
+export const resetPeakCudaMemory = (device: Device = 'cuda'): void =>
+  native().resetPeakMemory(deviceCode(device) as number);
+
+/** Returns unused blocks of the CUDA allocator to the driver. A no-op without CUDA. */
+export const emptyCache = (): void => native().emptyCache();
+
+/** Threads that one operator may use. */
+export const getNumThreads = (): number => native().getNumThreads();
+
+export const setNumThreads = (threads: number): void => native().setNumThreads(threads);

@@ -1,0 +1,100 @@
+/** The one place that loads native code, when it is first needed. */
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { addonFile } from './build.js';
+import type { TypedArray } from './dtype.js';
+import { makeError, SetupError } from './errors.js';
+import { locateForLoad, THREE_WAYS } from './locate.js';
+import type { NativeList } from './op.js';
+
+/** An operator: its schema's arguments in order, tensors as handles. Returns handles, numbers, arrays of them or undefined. */
+export type NativeOp = (...args: unknown[]) => unknown;
+
+/** What the addon exports. Tensors are handles here; lists come as NativeList. */
+export interface Native {
+  /** Shared with C++: lists on their way in, answers of info(), stats() and deviceMemory() on their way out. */
+  readonly buffer: Float64Array;
+  setErrorFactory(make: (code: string, op: string, shapes: string, words: string) => Error): void;
+  resolve(name: string, overload: string): NativeOp;
+  schema(name: string, overload: string): string | undefined;
+  schemas(): string;
+  dispose(handle: number): void;
+  disposeMany(handles: Float64Array, count: number): void;
+  track(handle: number): void;
+  fromTypedArray(data: TypedArray, shape: NativeList, dtype: number, device: number): number;
+  readInto(handle: number, array: TypedArray): void;
+  info(handle: number): void;
+  item(handle: number): number;
+  isAlive(handle: number): boolean;
+  alias(handle: number): number;
+  stats(): void;
+  resetPeak(): void;
+  backward(tensors: NativeList, gradients: NativeList, retainGraph: boolean, createGraph: boolean): void;
+  grad(
+    outputs: NativeList,
+    inputs: NativeList,
+    gradients: NativeList,
+    retainGraph: boolean,
+    createGraph: boolean,
+  ): number[];
+  getGrad(handle: number): number;
+  setGrad(handle: number, gradient: number | undefined): void;
+  requiresGrad(handle: number): boolean;
+  setRequiresGrad(handle: number, value: boolean): void;
+  isGradEnabled(): boolean;
+  setGradEnabled(enabled: boolean): boolean;
+  manualSeed(seed: number): void;
+  rngState(device: number): Uint8Array;
+  setRngState(state: Uint8Array, device: number): void;
+  setNumThreads(threads: number): void;
+  getNumThreads(): number;
+  deviceCount(): number;
+  synchronize(device: number | undefined): void;
+  deviceMemory(device: number): void;
+  resetPeakMemory(device: number): void;
+  emptyCache(): void;
+  config(): { compiledFor: string; build: string; cpu: string; oneDNN: string; parallel: string };
+}
+
+let addon: Native | undefined;
+
+/** The addon, loaded on the first call. Throws SetupError when libtorch or the compiled addon is missing. */
+export function native(): Native {
+  return addon ?? load();
+}
+
+function load(): Native {
+  // Idle OpenMP threads spin by default; on a shared machine one preempted thread then stalls every operator.
+  process.env.OMP_WAIT_POLICY ??= 'PASSIVE';
+  const located = locateForLoad();
+  const file = addonFile(located);
+  if (!existsSync(file)) {
+    throw new SetupError(
+      `libtorch ${located.version} was found in ${located.folder}, but the addon for it has not been compiled. ` +
+        'Run: npx reanchor setup',
+    );
+  }
+  const module = { exports: {} as Native };
+  const { RTLD_NOW, RTLD_DEEPBIND = 0 } = constants.dlopen;
+  try {
+    // node exports symbols of OpenSSL, zlib and others; deep binding keeps libtorch's dependencies from taking these.
+    process.dlopen(module, file, RTLD_NOW | RTLD_DEEPBIND);
+  } catch (error) {
+    throw new SetupError(`cannot load ${file}: ${(error as Error).message}\n${THREE_WAYS}`, { cause: error });
+  }
+  const loaded = module.exports;
+  checkVersion(loaded, located.folder);
+  loaded.setErrorFactory(makeError);
+  addon = loaded;
+  return loaded;
+}
+
+function checkVersion(loaded: Native, folder: string): void {
+  const { compiledFor, build } = loaded.config();
+  const running = /TORCH_VERSION=([\d.]+)/.exec(build)?.[1];
+  if (running !== undefined && running !== /^[\d.]+/.exec(compiledFor)?.[0]) {
+    throw new SetupError(
+      `the addon was compiled for libtorch ${compiledFor}, but ${folder} holds ${running}. Run: npx reanchor setup`,
+    );
+  }
+}

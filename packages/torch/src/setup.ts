@@ -1,0 +1,56 @@
+/**
+ * @reanchor/torch/setup: finding, installing and describing libtorch. Importing it loads no native code, so that it works where
+ * there is none yet.
+ */
+import { buildAddon } from './build.js';
+import { installLibtorch } from './install.js';
+import { type Located, locateLibtorch, rememberLocated, searchLibtorch } from './locate.js';
+
+export { addonFile } from './build.js';
+export { type DoctorReport, describeDoctor, doctor } from './doctor.js';
+export { SetupError } from './errors.js';
+export {
+  cacheFolder,
+  type Located,
+  locateLibtorch,
+  type Rejected,
+  type Search,
+  searchLibtorch,
+  type Way,
+} from './locate.js';
+
+export interface SetupOptions {
+  /** Gets one line for each step that takes time, and one for the result. */
+  log?: (line: string) => void;
+}
+
+export interface SetupResult {
+  located: Located;
+  /** The compiled addon. */
+  addon: string;
+  installed: boolean;
+  compiled: boolean;
+}
+
+/**
+ * Makes the addon ready: finds libtorch (REANCHOR_LIBTORCH, the active Python, the cache), installs it into the cache where there
+ * is none, and compiles the addon for it unless that was done before. Throws SetupError with what is missing and the three ways
+ * to get there.
+ */
+export async function setup({ log = () => {} }: SetupOptions = {}): Promise<SetupResult> {
+  const search = searchLibtorch();
+  let located = search.located;
+  let installed = false;
+  if (located === undefined) {
+    // A folder named by REANCHOR_LIBTORCH that does not work is a mistake to mend, not a reason to download.
+    if (process.env.REANCHOR_LIBTORCH) locateLibtorch();
+    await installLibtorch(log);
+    located = locateLibtorch();
+    installed = true;
+  }
+  const { file, compiled } = await buildAddon(located, log);
+  rememberLocated(located);
+  const state = compiled ? 'compiled' : 'up to date';
+  log(`libtorch ${located.version} (${located.way}: ${located.folder}), addon ${state}`);
+  return { located, addon: file, installed, compiled };
+}

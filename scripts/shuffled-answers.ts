@@ -1,0 +1,26 @@
+// Makes a preference task that can be learned: chosen is the real answer, rejected its words in another order.
+//
+//   npx tsx scripts/shuffled-answers.ts OUT.jsonl HH.jsonl[.gz] ...
+//
+// Rows whose chosen answer has fewer than four different words are left out. The same files always give the same rows.
+import { readPreferenceRows } from '../packages/reanchor/src/data/index.js';
+import { shuffled } from '../packages/reanchor/src/data/random.js';
+import { writeJsonl } from '../packages/reanchor/src/formats/index.js';
+
+const [out, ...files] = process.argv.slice(2);
+if (!out || files.length === 0) {
+  console.error('usage: npx tsx scripts/shuffled-answers.ts OUT.jsonl HH.jsonl[.gz] ...');
+  process.exit(2);
+}
+
+async function* rows() {
+  for await (const { index, prompt, chosen } of readPreferenceRows(files, { format: 'hh' })) {
+    const words = chosen.trim().split(/\s+/);
+    if (new Set(words).size < 4) continue;
+    const order = shuffled(words.length, index);
+    const rejected = ` ${order.map((i) => words[i]).join(' ')}`;
+    if (rejected.trim() !== words.join(' ')) yield { prompt, chosen, rejected };
+  }
+}
+
+await writeJsonl(out, rows());

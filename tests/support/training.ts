@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { type DType, tidy } from '@reanchor/torch';
+import {
+  loadPreferenceRows,
+  packPairs,
+  type TokenizedPair,
+  tokenizePairs,
+} from '../../packages/reanchor/src/data/index.js';
+import { pairMethods } from '../../packages/reanchor/src/losses/methods.js';
+import type { CausalLM } from '../../packages/reanchor/src/models/causal-lm.js';
+import { loadModel } from '../../packages/reanchor/src/models/load.js';
+import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
+import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
+import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
+import { Trainer, type TrainerOptions } from '../../packages/reanchor/src/train/trainer.js';
+import { fixtures } from './repository.js';
+
+export const tinyModel = join(fixtures, 'models/llama-tiny');
+export const tinyPairs = join(fixtures, 'text/pairs.jsonl');
+
+/** The fixtures' pairs, at most 96 tokens long. */
+export async function loadTinyPairs(): Promise<TokenizedPair[]> {
+  const rows = await loadPreferenceRows([tinyPairs]);
+  return tokenizePairs(rows, await loadTokenizer(tinyModel), { maxLength: 96 }).pairs;
+}
+
+/** A trainer of the tiny model, 8 pairs a step, with parts exchanged by `changes`. */
+export async function tinyTrainer(
+  rule: UpdateRule,
+  changes: {
+    dtype?: DType;
+    reference?: (policy: CausalLM) => CopiedReference;
+    options?: Partial<TrainerOptions>;
+  } = {},
+) {
+  const policy = await loadModel(tinyModel, { dtype: changes.dtype ?? 'float32' });
+  const reference = changes.reference?.(policy) ?? new CopiedReference(policy, rule);
+  const trainer = new Trainer({
+    policy,
+    reference,
+    method: pairMethods.dpo({ beta: 0.1, labelSmoothing: 0 }),
+    optimizer: { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
+    schedule: { type: 'constant', warmupSteps: 0 },
+    maxGradNorm: 1,
+    totalSteps: 100,
+    ...changes.options,
+  });
+  const pairs = await loadTinyPairs();
+  const step = (number: number) =>
+    trainer.step([packPairs(Array.from({ length: 8 }, (_, i) => pairs[(8 * number + i) % pairs.length]!))]);
+  const dispose = () => {
+    trainer[Symbol.dispose]();
+    reference[Symbol.dispose]();
+    policy[Symbol.dispose]();
+  };
+  return { policy, reference, trainer, pairs, step, [Symbol.dispose]: dispose };
+}
+
+/** All parameters in one list. */
+export function weights(model: CausalLM): number[] {
+  return tidy(() => [...model.parameters.values()].flatMap((parameter) => parameter.toList()));
+}
