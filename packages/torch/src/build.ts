@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SetupError } from './errors.js';
-import { cacheFolder, findExecutable, type Located, THREE_WAYS } from './locate.js';
+import { cacheFolder, diskFull, findExecutable, type Located, prepareCache, THREE_WAYS } from './locate.js';
+import { type Log, withLock } from './lock.js';
 
 const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
 
@@ -64,28 +65,39 @@ function findCompiler(): string {
   );
 }
 
-function run(command: string, args: string[]): Promise<{ status: number | null; output: string }> {
+/** Runs a command with `temporary` as its folder for temporary files; both output streams are returned as one text. */
+export function run(
+  command: string,
+  args: string[],
+  temporary: string,
+): Promise<{ status: number | null; output: string }> {
   return new Promise((done, fail) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const env = { ...process.env, TMPDIR: temporary };
+    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
-    child.stdout.on('data', (chunk) => {
-      output += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      output += chunk;
-    });
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    }
     child.on('error', fail);
     child.on('close', (status) => done({ status, output }));
   });
 }
 
 /** Compiles the addon unless that has been done. Returns its file and whether it was compiled now. */
-export async function buildAddon(
-  located: Located,
-  log: (line: string) => void = () => {},
-): Promise<{ file: string; compiled: boolean }> {
+export async function buildAddon(located: Located, log: Log = () => {}): Promise<{ file: string; compiled: boolean }> {
   const file = addonFile(located);
   if (existsSync(file)) return { file, compiled: false };
+  prepareCache();
+  return withLock('build', log, async () => {
+    if (existsSync(file)) return { file, compiled: false };
+    await compile(located, file, log);
+    return { file, compiled: true };
+  });
+}
+
+async function compile(located: Located, file: string, log: Log): Promise<void> {
   const compiler = findCompiler();
   const headers = nodeHeaders();
   const folder = dirname(file);
@@ -96,28 +108,33 @@ export async function buildAddon(
   log(`compiling the addon for libtorch ${located.version} with ${compiler} (about 20 seconds)`);
   try {
     mkdirSync(temporary, { recursive: true });
-    const { status, output } = await run(compiler, [
-      ...FLAGS,
-      '-shared',
-      `-I${include}`,
-      `-I${join(include, 'torch', 'csrc', 'api', 'include')}`,
-      `-I${headers}`,
-      join(SOURCES, 'addon.cc'),
-      '-o',
-      join(temporary, 'reanchor_torch.node'),
-      `-L${lib}`,
-      ...platform,
-      '-ltorch',
-      '-ltorch_cpu',
-      '-lc10',
-      `-Wl,-rpath,${lib}`,
-    ]);
-    if (status !== 0) throw new SetupError(compileFailure(compiler, status, output));
+    const { status, output } = await run(
+      compiler,
+      [
+        ...FLAGS,
+        '-shared',
+        `-I${include}`,
+        `-I${join(include, 'torch', 'csrc', 'api', 'include')}`,
+        `-I${headers}`,
+        join(SOURCES, 'addon.cc'),
+        '-o',
+        join(temporary, 'reanchor_torch.node'),
+        `-L${lib}`,
+        ...platform,
+        '-ltorch',
+        '-ltorch_cpu',
+        '-lc10',
+        `-Wl,-rpath,${lib}`,
+      ],
+      temporary,
+    );
+    if (status !== 0) throw compileFailure(compiler, status, output);
     publish(temporary, folder);
+  } catch (error) {
+    throw diskFull(error, 'the addon was being compiled') ?? error;
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
-  return { file, compiled: true };
 }
 
 /** Renames a finished folder into place. Another process may have been faster: then its result stands. */
@@ -129,14 +146,14 @@ export function publish(temporary: string, folder: string): void {
   }
 }
 
-function compileFailure(compiler: string, status: number | null, output: string): string {
+function compileFailure(compiler: string, status: number | null, output: string): Error {
   const lines = output.trim().split('\n');
   const errors = lines.filter((line) => /error|cannot find|No space left/i.test(line)).slice(0, 8);
-  const space = /No space left/i.test(output)
-    ? `There is no space left in ${cacheFolder()} or in the temporary folder. `
-    : '';
-  return (
-    `${compiler} could not compile the addon (exit status ${status ?? 'none: it was killed, perhaps for lack of memory; it needs about 1 GB'}). ` +
-    `${space}It must be g++ >= 11 or clang >= 14; CXX selects another.\n${(errors.length > 0 ? errors : lines.slice(-8)).join('\n')}\n${THREE_WAYS}`
+  const shown = (errors.length > 0 ? errors : lines.slice(-8)).join('\n');
+  const killed =
+    status === null || /Killed/.test(output) ? 'It was killed, perhaps for lack of memory: it needs about 1 GB. ' : '';
+  return new SetupError(
+    `${compiler} could not compile the addon. ${killed}It must be g++ >= 11 or clang >= 14; CXX selects another.\n` +
+      `${shown}\n${THREE_WAYS}`,
   );
 }

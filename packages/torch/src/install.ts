@@ -1,24 +1,28 @@
 /** Installing libtorch from the wheel of Python's torch. Nothing here loads native code. */
-import { spawn } from 'node:child_process';
 import {
-  closeSync,
   existsSync,
+  linkSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statfsSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { publish } from './build.js';
+import { publish, run } from './build.js';
 import { SetupError } from './errors.js';
-import { cacheFolder, findExecutable, installFolder, THREE_WAYS, TORCH_VERSION } from './locate.js';
-
-type Log = (line: string) => void;
+import {
+  cacheFolder,
+  diskFull,
+  findExecutable,
+  installFolder,
+  prepareCache,
+  THREE_WAYS,
+  TORCH_VERSION,
+} from './locate.js';
+import { isAlive, type Log, withLock } from './lock.js';
 
 const GB = 1e9;
 const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
@@ -50,21 +54,8 @@ function attempts(gpu: boolean): Attempt[] {
   ];
 }
 
-function pip(python: string, args: string[], temporary: string): Promise<{ status: number | null; output: string }> {
-  return new Promise((done, fail) => {
-    // pip unpacks in its temporary folder first: on the same disk the move is a rename, and only this disk must have room.
-    const env = { ...process.env, TMPDIR: temporary };
-    const child = spawn(python, ['-m', 'pip', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk) => {
-        output += chunk;
-      });
-    }
-    child.on('error', fail);
-    child.on('close', (status) => done({ status, output }));
-  });
-}
+// pip unpacks in its temporary folder first: on the same disk the move is a rename, and only this disk must have room.
+const pip = (python: string, args: string[], temporary: string) => run(python, ['-m', 'pip', ...args], temporary);
 
 async function findPython(): Promise<string> {
   const tried: string[] = [];
@@ -94,50 +85,6 @@ function requireSpace(folder: string, bytes: number): void {
   );
 }
 
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-};
-
-/** Runs `work` while no other process does so in this cache folder. A lock whose process has ended is taken over. */
-export async function withLock<T>(name: string, log: Log, work: () => Promise<T>): Promise<T> {
-  const file = join(cacheFolder(), `${name}.lock`);
-  mkdirSync(cacheFolder(), { recursive: true });
-  let told = false;
-  for (;;) {
-    try {
-      const descriptor = openSync(file, 'wx');
-      writeSync(descriptor, String(process.pid));
-      closeSync(descriptor);
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    let holder = Number.NaN;
-    try {
-      holder = Number(readFileSync(file, 'utf8'));
-    } catch {
-      continue; // released in between
-    }
-    if (holder > 0 && !isAlive(holder)) {
-      rmSync(file, { force: true });
-      continue;
-    }
-    if (!told) log(`waiting for another setup (process ${holder || '?'})`);
-    told = true;
-    await sleep(300);
-  }
-  try {
-    return await work();
-  } finally {
-    rmSync(file, { force: true });
-  }
-}
-
 /** Moves the parts that we need out of an unpacked wheel, and drops what only Python needs. */
 function extract(site: string, result: string): void {
   const torch = join(result, 'torch');
@@ -152,14 +99,12 @@ function extract(site: string, result: string): void {
 /** Installs libtorch into the cache folder, whole or not at all. */
 export async function installLibtorch(log: Log = () => {}): Promise<void> {
   const folder = dirname(installFolder());
-  const cache = cacheFolder();
-  mkdirSync(cache, { recursive: true });
+  const cache = prepareCache();
   await withLock('install', log, async () => {
     if (existsSync(installFolder())) return;
-    // Whoever left such a folder behind has ended: the lock is ours.
     for (const name of readdirSync(cache)) {
-      if (name.startsWith('libtorch-') && name.includes('.tmp-'))
-        rmSync(join(cache, name), { recursive: true, force: true });
+      const owner = /^libtorch-.*\.tmp-(\d+)$/.exec(name)?.[1];
+      if (owner !== undefined && !isAlive(Number(owner))) rmSync(join(cache, name), { recursive: true, force: true });
     }
     const python = await findPython();
     const gpu = hasNvidiaDriver();
@@ -170,17 +115,12 @@ export async function installLibtorch(log: Log = () => {}): Promise<void> {
       extract(join(temporary, 'site'), join(temporary, 'result'));
       publish(join(temporary, 'result'), folder);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') throw new SetupError(noSpace(cache), { cause: error });
-      throw error;
+      throw diskFull(error, 'libtorch was being installed') ?? error;
     } finally {
       rmSync(temporary, { recursive: true, force: true });
     }
   });
 }
-
-const noSpace = (cache: string): string =>
-  `the disk of ${cache} filled up while libtorch was being installed; nothing was left there. ` +
-  `Free some space, or set REANCHOR_CACHE to a folder on another disk.\n${THREE_WAYS}`;
 
 async function download(python: string, gpu: boolean, temporary: string, log: Log): Promise<void> {
   const site = join(temporary, 'site');
@@ -204,7 +144,7 @@ async function download(python: string, gpu: boolean, temporary: string, log: Lo
       join(temporary, 'pip'),
     );
     if (status === 0 && existsSync(join(site, 'torch', 'lib'))) return;
-    if (/No space left|Errno 28/i.test(output)) throw new SetupError(noSpace(cacheFolder()));
+    if (/No space left|Errno 28/i.test(output)) throw new Error('No space left');
     const errors = output.split('\n').filter((line) => line.startsWith('ERROR'));
     failures.push(
       `  ${title}: ${(errors.length > 0 ? errors : output.trim().split('\n').slice(-1)).slice(0, 2).join(' ')}`,

@@ -42,6 +42,33 @@ export function cacheFolder(): string {
   return join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'reanchor');
 }
 
+/** Makes the cache folder. Throws SetupError when that, or writing into it, is not possible. */
+export function prepareCache(): string {
+  const cache = cacheFolder();
+  try {
+    mkdirSync(cache, { recursive: true });
+    accessSync(cache, constants.W_OK);
+  } catch (error) {
+    throw new SetupError(
+      `cannot write to the cache folder ${cache} (${(error as NodeJS.ErrnoException).code}). ` +
+        'Set REANCHOR_CACHE to a folder that can be written.',
+      { cause: error },
+    );
+  }
+  return cache;
+}
+
+/** An error for a disk that filled up; undefined for any other error. */
+export function diskFull(error: unknown, doing: string): SetupError | undefined {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT' && !/No space left|Errno 28|Disk quota/i.test(message)) return undefined;
+  return new SetupError(
+    `the disk of ${cacheFolder()} filled up while ${doing}; nothing half-done was left there. ` +
+      `Free some space, or set REANCHOR_CACHE to a folder on another disk.\n${THREE_WAYS}`,
+    { cause: error },
+  );
+}
+
 /** Where setup() puts libtorch. The layout is that of site-packages, because CUDA builds look for ../../nvidia. */
 export const installFolder = (): string => join(cacheFolder(), `libtorch-${TORCH_VERSION}`, 'torch');
 
@@ -151,9 +178,13 @@ export function rememberLocated(located: Located): void {
   if (located.way === 'REANCHOR_LIBTORCH') return;
   const file = recordFile();
   const temporary = `${file}.${process.pid}`;
-  mkdirSync(cacheFolder(), { recursive: true });
-  writeFileSync(temporary, JSON.stringify({ environment: environmentKey(), located }));
-  renameSync(temporary, file);
+  try {
+    mkdirSync(cacheFolder(), { recursive: true });
+    writeFileSync(temporary, JSON.stringify({ environment: environmentKey(), located }));
+    renameSync(temporary, file);
+  } catch {
+    // A cache shared by many and written by one is fine: the search is then made at each start.
+  }
 }
 
 /** As locateLibtorch(), but trusting what an earlier setup() found in the same environment. */

@@ -25,8 +25,6 @@ export interface Native {
   readInto(handle: number, array: TypedArray): void;
   info(handle: number): void;
   item(handle: number): number;
-  isAlive(handle: number): boolean;
-  alias(handle: number): number;
   stats(): void;
   resetPeak(): void;
   backward(tensors: NativeList, gradients: NativeList, retainGraph: boolean, createGraph: boolean): void;

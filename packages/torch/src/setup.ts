@@ -3,8 +3,10 @@
  * there is none yet.
  */
 import { buildAddon } from './build.js';
+import { SetupError } from './errors.js';
 import { installLibtorch } from './install.js';
 import { type Located, locateLibtorch, rememberLocated, searchLibtorch } from './locate.js';
+import type { Log } from './lock.js';
 
 export { addonFile } from './build.js';
 export { type DoctorReport, describeDoctor, doctor } from './doctor.js';
@@ -21,7 +23,7 @@ export {
 
 export interface SetupOptions {
   /** Gets one line for each step that takes time, and one for the result. */
-  log?: (line: string) => void;
+  log?: Log;
 }
 
 export interface SetupResult {
@@ -38,6 +40,9 @@ export interface SetupResult {
  * to get there.
  */
 export async function setup({ log = () => {} }: SetupOptions = {}): Promise<SetupResult> {
+  if (process.platform === 'win32') {
+    throw new SetupError('Windows is not supported: run it in WSL, where the Linux build of libtorch works.');
+  }
   const search = searchLibtorch();
   let located = search.located;
   let installed = false;

@@ -18,7 +18,10 @@ export interface ToOptions extends ops.Creation {
 export class Tensor extends ops.TensorMethods implements Disposable {
   get shape(): readonly number[] {
     const answer = this.info();
-    return Array.from(answer.subarray(5, 5 + (answer[4] as number)));
+    const rank = answer[4] as number;
+    const shape: number[] = [];
+    for (let i = 0; i < rank; i++) shape.push(answer[5 + i] as number);
+    return shape;
   }
 
   get dtype(): DType {

@@ -4,19 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { RecipeError, UserError } from '../errors.js';
 import { packageVersion } from '../runs/version.js';
 import { exitCodeOf, reportError } from './failure.js';
-import { commandLine } from './main.js';
+import { commandLine, main } from './main.js';
 import { Terminal } from './terminal.js';
 
 const repository = fileURLToPath(new URL('../../../../', import.meta.url));
-const main = new URL('./main.ts', import.meta.url).href;
+const mainFile = new URL('./main.ts', import.meta.url).href;
 
 /** Runs the command in a process of its own, with no libtorch to be found. */
 function reanchor(args: string[], { env = {}, cwd = repository }: { env?: Record<string, string>; cwd?: string } = {}) {
-  const launch = `import { main } from ${JSON.stringify(main)}; await main(['node', 'reanchor', ...process.argv.slice(1)]);`;
+  const launch = `import { main } from ${JSON.stringify(mainFile)}; await main(['node', 'reanchor', ...process.argv.slice(1)]);`;
   const tsx = import.meta.resolve('tsx');
   const options = ['--import', tsx, '--input-type=module', '--eval', launch, '--', ...args];
   const { status, stdout, stderr } = spawnSync(process.execPath, options, {
@@ -37,6 +37,19 @@ function recorder() {
   });
   return { terminal, written };
 }
+
+/** Runs the command in this process. */
+async function mainHere(args: string[]) {
+  const stdout = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  await main(['node', 'reanchor', ...args]);
+  const text = (spy: typeof stdout) => spy.mock.calls.map(([chunk]) => String(chunk)).join('');
+  return { status: process.exitCode, stdout: text(stdout), stderr: text(stderr) };
+}
+afterEach(() => {
+  vi.restoreAllMocks();
+  process.exitCode = undefined;
+});
 
 describe('the command', () => {
   it('has these verbs and flags, and a new one is a decision', () => {
@@ -71,8 +84,8 @@ describe('the command', () => {
     for (const verb of ['setup', 'doctor', 'train', 'score']) expect(stdout).toMatch(new RegExp(`^  ${verb} `, 'm'));
   });
 
-  it('prints the keys of a recipe with the help of train', () => {
-    const { status, stdout } = reanchor(['train', '--help']);
+  it('prints the keys of a recipe with the help of train', async () => {
+    const { status, stdout } = await mainHere(['train', '--help']);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^ {2}optimizer\.lr +number > 0 \(default: 0\.000001\)$/m);
     expect(stdout).toMatch(/^ {2}reference\.tau +integer >= 1 \(with update: hard \| mixed\)$/m);
@@ -82,8 +95,8 @@ describe('the command', () => {
     expect(reanchor(['--version'])).toEqual({ status: 0, stdout: `${packageVersion()}\n`, stderr: '' });
   });
 
-  it('without a verb is wrong usage', () => {
-    const { status, stdout, stderr } = reanchor([]);
+  it('without a verb is wrong usage', async () => {
+    const { status, stdout, stderr } = await mainHere([]);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toMatch(/^Usage: reanchor/);
   });
@@ -108,8 +121,8 @@ describe('wrong usage ends with exit code 2', () => {
       ['score', '--model', 'm', '--data', 'd', '--out', 'o', '--format', 'hhh'],
       /--format: "hhh" is not allowed: format is the form of a row; allowed: auto \| explicit \| implicit \| hh; did you mean hh\?/,
     ],
-  ])('%j', (args, message) => {
-    const { status, stdout, stderr } = reanchor(args);
+  ])('%j', async (args, message) => {
+    const { status, stdout, stderr } = await mainHere(args);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/^ +at /m);

@@ -5,7 +5,8 @@ import { duration, type Terminal } from './terminal.js';
 /** Prints the events of a training run as they come. */
 export class TrainProgress {
   readonly #terminal: Terminal;
-  readonly #skipped = new Map<string, string[]>();
+  /** Lines of the rows skipped, by reason and file. */
+  readonly #skipped = new Map<string, number[]>();
   /** Optimizer steps of the whole run; 0 until it has started. */
   plannedSteps = 0;
   /** The first logged step and its time, from which the time that is left is estimated. */
@@ -30,15 +31,17 @@ export class TrainProgress {
         const ms = Date.parse(event.time);
         this.#first ??= { step: event.step, ms };
         this.#terminal.status(stepText(event, this.plannedSteps, this.#first));
+        if (event.step === this.plannedSteps) this.#terminal.endStatus();
         break;
       }
       case 'evaluation':
         this.#terminal.note(`step ${event.step}: evaluation: ${metricsText(event.metrics)}`);
         break;
       case 'skipped': {
-        const places = this.#skipped.get(event.reason) ?? [];
-        places.push(`${event.file}:${event.line}`);
-        this.#skipped.set(event.reason, places);
+        const key = `${event.reason}: ${event.file}`;
+        const lines = this.#skipped.get(key) ?? [];
+        lines.push(event.line);
+        this.#skipped.set(key, lines);
         break;
       }
       case 'warning':
@@ -58,9 +61,11 @@ export class TrainProgress {
   }
 
   #noteSkipped(): void {
-    for (const [reason, places] of this.#skipped) {
-      const more = places.length > 3 ? ` and ${number(places.length - 3)} more, all in events.jsonl` : '';
-      this.#terminal.note(`skipped ${number(places.length)} rows, ${reason}: ${places.slice(0, 3).join(', ')}${more}`);
+    for (const [reasonAndFile, lines] of this.#skipped) {
+      const shown = lines.slice(0, 3).join(', ');
+      const more = lines.length > 3 ? ` and ${number(lines.length - 3)} more, all in events.jsonl` : '';
+      const s = lines.length === 1 ? '' : 's';
+      this.#terminal.note(`skipped ${number(lines.length)} row${s}, ${reasonAndFile} line${s} ${shown}${more}`);
     }
     this.#skipped.clear();
   }

@@ -86,11 +86,11 @@ describe('train', () => {
     await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train: fakeTrain() }));
     expect(written.stderr.split('\n')).toEqual([
       'training on 1,234 pairs in 10 steps, 8 pairs to evaluate on, 260,032 parameters',
-      'skipped 4 rows, identical pair: a.jsonl:1, a.jsonl:5, a.jsonl:7 and 1 more, all in events.jsonl',
+      'skipped 4 rows, identical pair: a.jsonl lines 1, 5, 7 and 1 more, all in events.jsonl',
       'warning: tau is large',
       'step 1/10  loss 0.6931  margin 0.2500  accuracy 0.5000  12,346 tokens/s',
-      'saved x/final',
       'step 10/10  loss 0.6931  margin 0.2500  accuracy 0.5000  12,346 tokens/s  0s left',
+      'saved x/final',
       '10 steps in 1m 40s',
       '',
     ]);

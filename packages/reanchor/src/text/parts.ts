@@ -169,12 +169,10 @@ function splitBy({ pattern, behavior, invert = false }: Part): Part {
  * For a BPE without pre-tokenizer (Llama 2), a split before each word. It changes no id where no merge joins the end of a
  * word with the "▁" that begins the next one, and spares the library from searching whole texts for the next merge.
  */
-function wordStarts({ merges }: Part): Part | null {
-  const joins = (merges as unknown[]).some((merge) => {
-    const merged = Array.isArray(merge) ? merge.join('') : String(merge).replace(' ', '');
-    return /[^▁]▁/.test(merged);
-  });
-  return joins ? null : split('▁*[^▁]+|▁+', 'Isolated');
+function wordStarts({ vocab, merges, ignore_merges, end_of_word_suffix }: Part): Part | null {
+  const joinsWords = (merge: unknown) => /[^▁]▁/.test(Array.isArray(merge) ? merge.join('') : String(merge).replace(' ', ''));
+  if (ignore_merges || end_of_word_suffix || !Object.hasOwn(vocab as object, '▁')) return null;
+  return (merges as unknown[]).some(joinsWords) ? null : split('▁*[^▁]+|▁+', 'Isolated');
 }
 
 const escapeRegex = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');

@@ -76,7 +76,7 @@ function llama3(text: string, bos: boolean): unknown {
 }
 
 /** The characters that stand for bytes in a byte-level vocabulary: printable ones for themselves, the others from U+0100 on. */
-function byteNames(): string[] {
+export function byteNames(): string[] {
   const isPrintable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
   let next = 256;
   return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(isPrintable(byte) ? byte : next++));

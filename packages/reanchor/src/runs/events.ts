@@ -1,0 +1,180 @@
+/**
+ * Events of a run: typed, one JSON line each in `events.jsonl`; the console, the file and a dashboard see the same ones.
+ *
+ * JSON has no NaN or infinity. Where an event holds a measured number, these are written as the strings "NaN",
+ * "Infinity" and "-Infinity" and read back as numbers, so that a diverged run is recorded as what it was.
+ */
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import * as z from 'zod';
+import { FormatError, UserError } from '../errors.js';
+import { writeError } from '../formats/atomic.js';
+
+const measured = z.codec(
+  z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]),
+  z.custom<number>((value) => typeof value === 'number'),
+  {
+    decode: (written) => Number(written),
+    encode: (value) => (Number.isFinite(value) ? value : (String(value) as 'NaN' | 'Infinity' | '-Infinity')),
+  },
+);
+const metrics = z.record(z.string(), measured);
+const count = z.int().min(0);
+
+/** ISO 8601, UTC, milliseconds. */
+const time = z.iso.datetime();
+
+/** The schema of one event; decoding gives numbers for "NaN" and the infinities, encoding the reverse. */
+export const eventSchema = z.discriminatedUnion('type', [
+  /** The run begins: the optimizer steps planned, the pairs trained and evaluated on, the policy's parameters. */
+  z.strictObject({
+    time,
+    type: z.literal('start'),
+    steps: count,
+    pairs: count,
+    validationPairs: count,
+    parameters: count,
+  }),
+  /**
+   * Means over the steps since the last logged one; of a state, such as the learning rate, its last value.
+   * Names are TRL's where TRL has one: `loss`, `grad_norm` (before clipping), `learning_rate` (the one used),
+   * `rewards/chosen|rejected|margins` (beta times nats), `rewards/accuracies` (share of pairs),
+   * `logps/chosen|rejected` (nats, summed over a completion), `num_tokens` (since the start). Ours:
+   * `logps/accuracies` (share of pairs), `reference/distance` (L2, policy to reference), `reference/version` (updates
+   * so far), `tokens_per_second`, `memory/peak` (bytes), `memory/live_tensors`. `epoch` counts passes over the data as
+   * a fraction.
+   */
+  z.strictObject({ time, type: z.literal('step'), step: count, epoch: z.number(), metrics }),
+  /** The reference moved after a step; distances are L2, policy to reference, before and after the update. */
+  z.strictObject({
+    time,
+    type: z.literal('reference'),
+    step: count,
+    version: count,
+    update: z.enum(['soft', 'hard', 'mixed']),
+    distanceBefore: measured,
+    distanceAfter: measured,
+  }),
+  /** An evaluation after a step (0: before training), with the metric names of a step. */
+  z.strictObject({ time, type: z.literal('evaluation'), step: count, metrics }),
+  /** A row that is not trained or evaluated on; `line` counts from 1, `index` from 0. */
+  z.strictObject({ time, type: z.literal('skipped'), reason: z.string(), file: z.string(), line: count, index: count }),
+  z.strictObject({ time, type: z.literal('warning'), message: z.string() }),
+  /** A folder is whole and on disk. */
+  z.strictObject({ time, type: z.literal('saved'), folder: z.string() }),
+  /** The run ended: the optimizer steps taken (fewer than planned when it was stopped) and its duration. */
+  z.strictObject({ time, type: z.literal('end'), steps: count, seconds: z.number() }),
+]);
+
+/** An event of a run. */
+export type RunEvent = z.output<typeof eventSchema>;
+/** An event that has not been given its time. */
+export type NewRunEvent = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, 'time'> : never) : never;
+
+/** The JSON line of an event, without the line feed. Errors: zod's, for values that are no event. */
+export function encodeEvent(event: RunEvent): string {
+  return JSON.stringify(z.encode(eventSchema, event));
+}
+
+/** Appends events to a file, each handed to the operating system at once as one whole line. */
+export class EventWriter implements Disposable {
+  readonly #file: number;
+  #hasFailed = false;
+  #lines = 0;
+  #step = 0;
+  #saved: string[] = [];
+
+  /** Opens the file, making it if needed. Errors: UserError when that fails. */
+  constructor(readonly path: string) {
+    try {
+      this.#file = openSync(path, 'a');
+    } catch (error) {
+      throw writeError(path, error);
+    }
+  }
+
+  /**
+   * Writes an event and returns it with its time (now). Errors: UserError when the disk is full or fails; the file
+   * then ends with the last whole event.
+   */
+  write(event: NewRunEvent): RunEvent {
+    const timed = { time: new Date().toISOString(), ...event } as RunEvent;
+    const line = Buffer.from(`${encodeEvent(timed)}\n`);
+    let written = 0;
+    try {
+      while (written < line.length) written += writeSync(this.#file, line, written);
+    } catch (error) {
+      this.#hasFailed = true;
+      if (written > 0) ftruncateSync(this.#file, fstatSync(this.#file).size - written);
+      throw this.#failure(error as NodeJS.ErrnoException);
+    }
+    this.#lines += 1;
+    if ('step' in timed) this.#step = timed.step;
+    if (timed.type === 'saved') this.#saved.push(timed.folder);
+    return timed;
+  }
+
+  /** Makes sure that all events are on the disk, unless a write has failed already, and closes the file. */
+  [Symbol.dispose](): void {
+    try {
+      if (!this.#hasFailed) fsyncSync(this.#file);
+    } finally {
+      closeSync(this.#file);
+    }
+  }
+
+  #failure(error: NodeJS.ErrnoException): UserError {
+    const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT';
+    const what = isFull ? `the disk is full (${error.code})` : error.message;
+    const saved = this.#saved.length > 0 ? `the whole folders ${this.#saved.join(', ')}` : 'no model yet';
+    const next = isFull ? `free space under ${dirname(this.path)}, or name a run folder elsewhere` : 'mend that';
+    return new UserError(
+      `${this.path} cannot be written: ${what}; ${this.#lines} events up to step ${this.#step} are safely written, and ` +
+        `${saved}; ${next}, and start the run again`,
+      { cause: error },
+    );
+  }
+}
+
+/** Events read from a file. */
+export interface ReadEvents {
+  events: RunEvent[];
+  /** The last line, when the writer was cut off in the middle of it; it is not among the events. */
+  tornLine: { line: number; bytes: number } | undefined;
+}
+
+/**
+ * The events in a file, in order. Errors: UserError when it cannot be read; FormatError with the line of anything that
+ * is no event, except a torn last line, which is reported in the result.
+ */
+export function readEvents(path: string): ReadEvents {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UserError(`${path} cannot be read (${(error as Error).message}): name the events.jsonl of a run folder`);
+  }
+  const lines = text.split('\n');
+  const last = lines.pop()!;
+  const events = lines.map((line, index) => {
+    const event = decodeLine(line);
+    if (typeof event === 'string') throw new FormatError(event, { file: path, where: String(index + 1) });
+    return event;
+  });
+  if (last === '') return { events, tornLine: undefined };
+  const event = decodeLine(last);
+  if (typeof event !== 'string') return { events: [...events, event], tornLine: undefined };
+  return { events, tornLine: { line: lines.length + 1, bytes: Buffer.byteLength(last) } };
+}
+
+/** The event in a line, or what is wrong with it. */
+function decodeLine(line: string): RunEvent | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    return `not JSON (${(error as Error).message})`;
+  }
+  const result = eventSchema.safeDecode(value as z.input<typeof eventSchema>);
+  return result.success ? result.data : `not an event of a run: ${z.prettifyError(result.error).replaceAll('\n', ' ')}`;
+}

@@ -1,0 +1,79 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { FormatError, UserError } from '../errors.js';
+import { createRunFolder, readRun, runName } from './folder.js';
+import { parseRecipe } from './parse.js';
+import { packageVersion } from './version.js';
+
+const recipe = parseRecipe('model: m\nmethod: dpo\ndata: { train: a }\nseed: 7\n', { file: 'r.yaml' });
+const options = { recipe, command: ['reanchor', 'train', 'r.yaml'], torch: '2.13.0' };
+const newFolder = () => mkdtempSync(join(tmpdir(), 'run-'));
+
+describe('a run folder', () => {
+  it('says what is needed to do the run again', async () => {
+    const path = join(newFolder(), 'run');
+    const folder = await createRunFolder(path, options);
+    expect(folder).toEqual({ path, events: join(path, 'events.jsonl'), final: join(path, 'final') });
+    expect(readdirSync(path)).toEqual(['run.json']);
+    const read = readRun(path);
+    expect(read.folder).toEqual(folder);
+    expect(read.run).toMatchObject({
+      recipe,
+      seed: 7,
+      command: options.command,
+      versions: { reanchor: packageVersion(), node: process.versions.node, torch: '2.13.0' },
+    });
+    expect(read.run.machine.cpus).toBeGreaterThan(0);
+    expect(read.run.machine.memory).toBeGreaterThan(0);
+  });
+
+  it('may exist, if it is empty', async () => {
+    const path = newFolder();
+    await createRunFolder(path, options);
+    expect(existsSync(join(path, 'run.json'))).toBe(true);
+  });
+
+  it('is never written over another run or other files', async () => {
+    const path = newFolder();
+    await createRunFolder(path, options);
+    await expect(createRunFolder(path, options)).rejects.toThrow(/already holds a run: .* name a new folder/);
+    const other = newFolder();
+    writeFileSync(join(other, 'thesis.txt'), '');
+    await expect(createRunFolder(other, options)).rejects.toThrow(/is not empty \(thesis.txt\)/);
+    expect(readdirSync(other)).toEqual(['thesis.txt']);
+  });
+
+  it('needs a parent that is a folder', async () => {
+    const parent = newFolder();
+    await expect(createRunFolder(join(parent, 'no', 'run'), options)).rejects.toThrow(
+      /the folder .*no does not exist .* make it/,
+    );
+    writeFileSync(join(parent, 'file'), '');
+    await expect(createRunFolder(join(parent, 'file', 'run'), options)).rejects.toThrow(UserError);
+    await expect(createRunFolder(join(parent, 'file'), options)).rejects.toThrow(
+      /cannot be a run folder: .* name a new folder/,
+    );
+    expect(readdirSync(parent)).toEqual(['file']);
+  });
+
+  it.skipIf(process.getuid?.() === 0)('cannot be made in a read-only folder', async () => {
+    const parent = newFolder();
+    mkdirSync(join(parent, 'locked'), { mode: 0o500 });
+    await expect(createRunFolder(join(parent, 'locked', 'run'), options)).rejects.toThrow(/no permission \(EACCES\)/);
+  });
+
+  it('that is none is refused when read', () => {
+    const path = newFolder();
+    expect(() => readRun(path)).toThrow(/is no run folder/);
+    writeFileSync(join(path, 'run.json'), '{');
+    expect(() => readRun(path)).toThrow(FormatError);
+    writeFileSync(join(path, 'run.json'), '{"recipe":{}}');
+    expect(() => readRun(path)).toThrow(/not a run of reanchor/);
+  });
+});
+
+it('the name of a run is that of its recipe and the local time', () => {
+  expect(runName('recipes/tr-dpo.soft.yaml', new Date(2026, 0, 2, 3, 4, 5))).toBe('tr-dpo.soft-20260102-030405');
+});

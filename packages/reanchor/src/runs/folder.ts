@@ -1,0 +1,132 @@
+/** The run folder: `run.json`, `events.jsonl`, `final/`. */
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
+import { basename, extname, join } from 'node:path';
+import * as z from 'zod';
+import { FormatError, UserError } from '../errors.js';
+import { writeError, writeFileAtomic } from '../formats/atomic.js';
+import { type Recipe, recipeSchema } from './recipe.js';
+import { packageVersion } from './version.js';
+
+const runSchema = z.strictObject({
+  /** When the run began: ISO 8601, UTC. */
+  time: z.iso.datetime(),
+  /** The command and its arguments. */
+  command: z.array(z.string()),
+  recipe: recipeSchema,
+  seed: z.int(),
+  versions: z.strictObject({ reanchor: z.string(), node: z.string(), torch: z.string() }),
+  /** Memory in bytes. */
+  machine: z.strictObject({
+    platform: z.string(),
+    arch: z.string(),
+    cpu: z.string(),
+    cpus: z.int(),
+    memory: z.int(),
+  }),
+});
+
+/** What `run.json` says of a run: all that is needed to do it again. */
+export type RunInfo = z.output<typeof runSchema>;
+
+/** The places in a run folder. */
+export interface RunFolder {
+  path: string;
+  /** `events.jsonl`, for {@link EventWriter} and {@link readEvents}. */
+  events: string;
+  /** `final`, the folder of the trained model. */
+  final: string;
+}
+
+const runFolder = (path: string): RunFolder => ({
+  path,
+  events: join(path, 'events.jsonl'),
+  final: join(path, 'final'),
+});
+
+/** The name of a run of a recipe file begun at a local time: `<recipe>-<yyyymmdd>-<hhmmss>`. */
+export function runName(recipeFile: string, time: Date): string {
+  const two = (n: number) => String(n).padStart(2, '0');
+  const date = `${time.getFullYear()}${two(time.getMonth() + 1)}${two(time.getDate())}`;
+  return `${basename(recipeFile, extname(recipeFile))}-${date}-${two(time.getHours())}${two(time.getMinutes())}${two(time.getSeconds())}`;
+}
+
+/**
+ * A new run folder that holds `run.json`. The folder may exist if it is empty; its parent must exist.
+ *
+ * Errors: UserError for a folder with something in it, a missing or read-only parent, a path that is a file, a full
+ * disk; nothing is left behind.
+ */
+export async function createRunFolder(
+  path: string,
+  { recipe, command, torch }: { recipe: Recipe; command: readonly string[]; torch: string },
+): Promise<RunFolder> {
+  const isNew = makeEmptyFolder(path);
+  const run: RunInfo = {
+    time: new Date().toISOString(),
+    command: [...command],
+    recipe,
+    seed: recipe.seed,
+    versions: { reanchor: packageVersion(), node: process.versions.node, torch },
+    machine: {
+      platform: platform(),
+      arch: arch(),
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cpus: availableParallelism(),
+      memory: totalmem(),
+    },
+  };
+  try {
+    await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
+  } catch (error) {
+    if (isNew) rmdirSync(path);
+    throw error;
+  }
+  return runFolder(path);
+}
+
+/** What a run folder says of its run, and its places. Errors: UserError for a folder that is none; FormatError. */
+export function readRun(path: string): { run: RunInfo; folder: RunFolder } {
+  const file = join(path, 'run.json');
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UserError(`${path} is no run folder: ${(error as Error).message}; a run folder holds run.json`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new FormatError(`not JSON: ${(error as Error).message}`, { file, cause: error });
+  }
+  const result = runSchema.safeParse(value);
+  if (!result.success) {
+    const why = z.prettifyError(result.error).replaceAll('\n', ' ');
+    throw new FormatError(`not a run of reanchor ${packageVersion()}: ${why}`, { file });
+  }
+  return { run: result.data, folder: runFolder(path) };
+}
+
+/** Whether the folder had to be made. */
+function makeEmptyFolder(path: string): boolean {
+  try {
+    mkdirSync(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw writeError(path, error);
+  }
+  let names: string[];
+  try {
+    names = readdirSync(path);
+  } catch (error) {
+    throw new UserError(`${path} cannot be a run folder: ${(error as Error).message}; name a new folder`);
+  }
+  if (names.length > 0) {
+    const what = names.includes('run.json') ? 'already holds a run' : `is not empty (${names.slice(0, 3).join(', ')})`;
+    throw new UserError(
+      `${path} ${what}: a run is never written over another: name a new folder, or move this one away`,
+    );
+  }
+  return false;
+}

@@ -1,0 +1,7 @@
+/** What a run is made of and leaves behind: recipe, run folder, events. Loads no torch. */
+export * from './events.js';
+export * from './folder.js';
+export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
+export { type ParseOptions, parseRecipe, readRecipe } from './parse.js';
+export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema } from './recipe.js';
+export { packageVersion } from './version.js';

@@ -1,0 +1,174 @@
+/** From the text of a recipe to a checked one: YAML, `--set` overrides, environment, schema. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { RecipeError, UsageError } from '../errors.js';
+import { recipeKey, recipeKeySchema } from './keys.js';
+import { nearest } from './nearest.js';
+import { isRecord, type Problem, pathText, problemsOf, unknownKeyMessage, valueMessage } from './problems.js';
+import { type Recipe, recipeSchema } from './recipe.js';
+import { parseYaml, type YamlText } from './yaml.js';
+
+/** What changes a recipe's text on its way to a checked recipe. */
+export interface ParseOptions {
+  /** Overrides `a.b=value`, in order; the value is YAML. `a.b=null` takes the key out, so that its default holds. */
+  set?: readonly string[];
+  /** What `${NAME}` in a text of the recipe stands for; the environment of the process when left out. */
+  env?: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * The value, if it is one that a key of a recipe may have: for flags that mean the same as a key. `name` is what the
+ * message calls it. Errors: UsageError.
+ */
+export function checkRecipeValue(path: string, value: unknown, name: string): unknown {
+  const result = recipeKeySchema(path).safeParse(value);
+  if (!result.success) throw new UsageError(valueMessage([name], value, recipeKey(path)!));
+  return result.data;
+}
+
+interface Override {
+  text: string;
+  path: string[];
+  value: unknown;
+}
+
+/**
+ * The recipe in a file, with every default applied.
+ *
+ * Errors: UsageError for a file that cannot be read; RecipeError as in {@link parseRecipe}.
+ */
+export function readRecipe(file: string, options: ParseOptions = {}): Recipe {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw unreadable(file, error as NodeJS.ErrnoException);
+  }
+  return parseRecipe(text, { file, ...options });
+}
+
+/**
+ * The recipe in a YAML text, with every default applied. `file` is its name in messages.
+ *
+ * Errors: RecipeError with all problems, each with the path of its key, what was given, what is allowed, its place
+ * (`file:line:column` or the `--set`) and, for an unknown name, the nearest valid one.
+ */
+export function parseRecipe(
+  text: string,
+  { file, set = [], env = process.env }: ParseOptions & { file: string },
+): Recipe {
+  const yaml = parseYaml(text);
+  if (yaml.problems.length > 0) {
+    throw new RecipeError(
+      file,
+      yaml.problems.map(({ message, position }) => {
+        return `${message} (${position ? `${file}:${position.line}:${position.column}` : file})`;
+      }),
+    );
+  }
+  if (yaml.value === null)
+    throw new RecipeError(file, [`the file is empty: a recipe has at least model, method, data (${file})`]);
+
+  const messages: string[] = [];
+  const overrides = set.flatMap((item) => parseOverride(item, messages));
+  const withOverrides = overrides.reduce(applyOverride, structuredClone(yaml.value));
+  const problems: Problem[] = [];
+  const given = substitute(withOverrides, env, [], problems);
+  problems.push(...problemsOf(given));
+
+  const placed = problems.map((problem) => ({ problem, ...placeOf(problem, yaml, overrides, file) }));
+  placed.sort((a, b) => a.order - b.order);
+  messages.push(...placed.map(({ problem, where }) => `${problem.message} (${where})`));
+  if (messages.length > 0) throw new RecipeError(file, messages);
+  return recipeSchema.parse(given);
+}
+
+function parseOverride(item: string, messages: string[]): Override[] {
+  const text = `--set ${item}`;
+  const equals = item.indexOf('=');
+  const path = item.slice(0, equals).trim().split('.');
+  if (equals < 1) {
+    messages.push(`${text}: write --set key=value, such as --set optimizer.lr=1e-6`);
+    return [];
+  }
+  if (!recipeKey(path.join('.'))) {
+    const parent = recipeKey(path.slice(0, -1).join('.'));
+    const message =
+      parent && !parent.isSection
+        ? `${parent.path}: has no keys of its own: set it as a whole, to ${parent.type}`
+        : unknownKeyMessage(path);
+    messages.push(`${message} (${text})`);
+    return [];
+  }
+  const { value, problems } = parseYaml(item.slice(equals + 1));
+  if (problems.length > 0 || item.slice(equals + 1).trim() === '') {
+    const why = problems[0]?.message ?? 'no value; to take the key out of the recipe, set it to null';
+    messages.push(`${path.join('.')}: ${why} (${text})`);
+    return [];
+  }
+  return [{ text, path, value }];
+}
+
+/** The recipe's values with one override; where a parent is no section, the schema will say so. */
+function applyOverride(values: unknown, { path, value }: Override): unknown {
+  let section = values;
+  for (const name of path.slice(0, -1)) {
+    if (!isRecord(section)) return values;
+    section[name] ??= {};
+    section = section[name];
+  }
+  if (!isRecord(section)) return values;
+  if (value === null) delete section[path.at(-1)!];
+  else section[path.at(-1)!] = value;
+  return values;
+}
+
+function substitute(
+  value: unknown,
+  env: Readonly<Record<string, string | undefined>>,
+  path: PropertyKey[],
+  problems: Problem[],
+): unknown {
+  if (Array.isArray(value)) return value.map((item, index) => substitute(item, env, [...path, index], problems));
+  if (isRecord(value)) {
+    const entries = Object.entries(value).map(([key, item]) => [key, substitute(item, env, [...path, key], problems)]);
+    return Object.fromEntries(entries);
+  }
+  if (typeof value !== 'string') return value;
+  return value.replace(/\$\{([^}]*)\}/g, (reference, name: string) => {
+    const replacement = env[name];
+    if (replacement !== undefined && replacement !== '') return replacement;
+    const why = !/^\w+$/.test(name)
+      ? `${reference} names no environment variable: write \${NAME}, with letters, digits and _`
+      : `\${${name}} is ${replacement === undefined ? 'not set' : 'empty'} in the environment: set ${name}, or write the value itself`;
+    problems.push({ path, message: `${pathText(path)}: ${why}`, isKey: false });
+    return reference;
+  });
+}
+
+function placeOf({ path, isKey }: Problem, yaml: YamlText, overrides: Override[], file: string) {
+  const override = overrides.findLast(({ path: set }) => set.every((name, index) => name === String(path[index])));
+  if (override && override.value !== null) return { where: override.text, order: Number.POSITIVE_INFINITY };
+  const position = yaml.locate(path, isKey ? 'key' : 'value');
+  return position
+    ? { where: `${file}:${position.line}:${position.column}`, order: position.line + position.column / 1e4 }
+    : { where: file, order: 0 };
+}
+
+function unreadable(file: string, error: NodeJS.ErrnoException): UsageError {
+  if (error.code === 'EISDIR') return new UsageError(`${file} is a folder: name a recipe, a YAML file`);
+  if (error.code !== 'ENOENT') return new UsageError(`${file} cannot be read: ${error.message}`);
+  let names: string[] = [];
+  try {
+    names = readdirSync(dirname(file)).filter((name) => /\.ya?ml$/.test(name));
+  } catch {
+    return new UsageError(`${file} does not exist, nor does the folder ${dirname(file)}: name a recipe, a YAML file`);
+  }
+  const near = nearest(basename(file), names);
+  const next = near
+    ? `did you mean ${join(dirname(file), near)}?`
+    : names.length > 0
+      ? `the recipes in ${dirname(file)} are ${names.sort().join(', ')}`
+      : 'name a recipe, a YAML file';
+  return new UsageError(`${file} does not exist: ${next}`);
+}

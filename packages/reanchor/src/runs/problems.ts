@@ -1,0 +1,168 @@
+/** What is wrong with a recipe, in words: key path, given value, rule, nearest valid name. */
+import type * as z from 'zod';
+import { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
+import { nearest } from './nearest.js';
+import { crossRules, recipeSchema } from './recipe.js';
+
+/** One problem of a recipe, not yet placed in a file. */
+export interface Problem {
+  path: readonly PropertyKey[];
+  message: string;
+  /** Whether the key itself is the mistake, not its value. */
+  isKey: boolean;
+}
+
+/** All that the schema and the rules between keys have against a recipe's plain values; empty for a valid recipe. */
+export function problemsOf(given: unknown): Problem[] {
+  if (!isRecord(given)) {
+    const names = keyNames('').join(', ');
+    return [{ path: [], message: `${describe(given)} is not a recipe: a recipe has the keys ${names}`, isKey: false }];
+  }
+  const result = recipeSchema.safeParse(given);
+  const problems = result.success ? [] : result.error.issues.flatMap((issue) => problemsOfIssue(issue, given));
+  for (const { path, isBroken, rule } of crossRules) {
+    if (isBroken(given)) {
+      problems.push({ path, message: `${pathText(path)}: ${describe(valueAt(given, path))}: ${rule}`, isKey: false });
+    }
+  }
+  return problems;
+}
+
+/** Why no key of a recipe has the given path, with the nearest one that has. */
+export function unknownKeyMessage(path: readonly PropertyKey[]): string {
+  const name = String(path.at(-1));
+  const section = path.slice(0, -1).map(String).join('.');
+  const all = recipeKeys().map((key) => key.path);
+  const sibling = nearest(name, keyNames(section));
+  const leaf = nearest(
+    name,
+    all.map((key) => key.split('.').at(-1)!),
+  );
+  const suggestion =
+    (sibling && [section, sibling].filter(Boolean).join('.')) ??
+    nearest(path.map(String).join('.'), all) ??
+    (leaf && all.find((key) => key === leaf || key.endsWith(`.${leaf}`)));
+  if (suggestion) return `${pathText(path)}: unknown key; did you mean ${suggestion}?`;
+  const where = recipeKey(section)?.isSection ? section : '';
+  const owner = where ? `the keys of ${where}` : 'the keys of a recipe';
+  return `${pathText(path)}: unknown key; ${owner} are ${keyNames(where).join(', ')}`;
+}
+
+/** A path as people write it: `optimizer.betas[1]`. */
+export function pathText(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key)),
+    '',
+  );
+}
+
+/** The problem of one value, given the documented key that it belongs to. */
+export function valueMessage(path: readonly PropertyKey[], given: unknown, key: RecipeKey): string {
+  const name = key.path.split('.').at(-1);
+  const what = key.isSection ? `a section with the keys ${key.type.slice(2, -2)}` : shortDescription(key);
+  const is = `${name} is ${what}`;
+  const allowed = key.isSection ? '' : `; allowed: ${key.type}`;
+  const text = pathText(path);
+  if (given === undefined) return `${text}: missing: ${is}${allowed}`;
+  if (given === null || given === '') return `${text}: empty: ${is}${allowed}; give a value or remove the key`;
+  return `${text}: ${describe(given)} is not allowed: ${is}${allowed}${hint(given, key)}`;
+}
+
+function problemsOfIssue(issue: z.core.$ZodIssue, given: Record<string, unknown>): Problem[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((name) => unknownKey([...issue.path, name], given));
+  }
+  const key = documentedKey(issue.path);
+  const value = valueAt(given, issue.path);
+  if (value === undefined && key.isSection) {
+    return keyNames(key.path)
+      .map((name) => recipeKey(`${key.path}.${name}`)!)
+      .filter((inner) => inner.isRequired && !inner.usedWith)
+      .map((inner) => ({
+        path: inner.path.split('.'),
+        message: valueMessage(inner.path.split('.'), undefined, inner),
+        isKey: false,
+      }));
+  }
+  const problem = { path: issue.path, message: valueMessage(issue.path, value, key), isKey: false };
+  return [
+    problem,
+    ...(issue.code === 'invalid_union' && 'discriminator' in issue && issue.discriminator
+      ? problemsWithoutForm(issue.path, given)
+      : []),
+  ];
+}
+
+/** The other keys of a section whose form is unknown: zod looks no further once `update` names no form. */
+function problemsWithoutForm(chooserPath: readonly PropertyKey[], given: Record<string, unknown>): Problem[] {
+  const section = chooserPath.slice(0, -1);
+  const forms = recipeSchema.shape.reference.unwrap().options;
+  return Object.entries(valueAt(given, section) as object).flatMap(([name, value]) => {
+    const path = [...section, name];
+    const schemas = forms.flatMap((form) => Object.entries(form.shape).filter(([inner]) => inner === name));
+    if (name === chooserPath.at(-1)) return [];
+    if (schemas.length === 0) return [unknownKey(path, given)];
+    if (schemas.some(([, schema]) => schema.safeParse(value).success)) return [];
+    return [{ path, message: valueMessage(path, value, documentedKey(path)), isKey: false }];
+  });
+}
+
+function unknownKey(path: readonly PropertyKey[], given: Record<string, unknown>): Problem {
+  const key = recipeKey(path.map(String).join('.'));
+  if (!key?.usedWith) return { path, message: unknownKeyMessage(path), isKey: true };
+  const chooser = [...path.slice(0, -1), key.usedWith.key];
+  const form = `${key.usedWith.key}: ${String(valueAt(given, chooser))}`;
+  const message =
+    `${pathText(path)}: not used with ${form}, only with ${key.usedWith.key}: ${key.usedWith.values.join(' | ')}; ` +
+    `remove it or change ${pathText(chooser)}`;
+  return { path, message, isKey: true };
+}
+
+function hint(given: unknown, key: RecipeKey): string {
+  if (typeof given !== 'string') return '';
+  const isNumber = /(number|integer)/.test(key.type);
+  if (isNumber && given.trim() !== '' && Number.isFinite(Number(given.replaceAll('_', '')))) {
+    return `; this is text: write ${given.replaceAll('_', '')} without ${given.includes('_') ? 'underscores' : 'quotes'}`;
+  }
+  if (key.type === 'true | false') return '; write true or false without quotes';
+  const suggestion = nearest(given, key.type.split(' | '));
+  return suggestion && !isNumber ? `; did you mean ${suggestion}?` : '';
+}
+
+/** A description up to its first colon or semicolon. */
+const shortDescription = (key: RecipeKey) => /^[^:;]*/.exec(key.description)![0];
+
+/** The documented key of a path, whose list indices do not count. */
+function documentedKey(path: readonly PropertyKey[]): RecipeKey {
+  const name = path.filter((key) => typeof key !== 'number').join('.');
+  const key = recipeKey(name);
+  if (!key) throw new Error(`internal: no documented recipe key ${name}`);
+  return key;
+}
+
+/** The names of the keys directly in a section; '' is the whole recipe. */
+function keyNames(section: string): string[] {
+  const prefix = section === '' ? '' : `${section}.`;
+  return recipeKeys()
+    .filter((key) => key.path.startsWith(prefix))
+    .map((key) => key.path.slice(prefix.length))
+    .filter((name) => !name.includes('.'));
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (at, key) => (typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined),
+    value,
+  );
+}
+
+/** Whether a value is a plain map of keys. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

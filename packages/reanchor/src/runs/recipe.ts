@@ -1,0 +1,179 @@
+/**
+ * The recipe of a run: every key, its meaning and unit, its limits and its default, declared once.
+ *
+ * Types are inferred from the schema, messages and documentation are derived from it (`keys.ts`), and the text of a
+ * recipe is read by `parse.ts`. Descriptions are noun phrases, so that a message can say "alpha is <description>"; it
+ * leaves out what follows a colon or semicolon.
+ * File and folder names are relative to the working directory. Defaults are TRL's where TRL has the option, except
+ * `epochs` (1, not 3), `logEvery` (1, not 10) and `precision` (nothing is computed in bf16).
+ */
+import * as z from 'zod';
+
+const path = z.string().min(1);
+const paths = z.union([path, z.array(path).min(1)]);
+const count = z.int().min(1);
+const alpha = z
+  .number()
+  .min(0)
+  .max(1)
+  .describe('the share of the policy in the new reference: reference <- alpha policy + (1 - alpha) reference');
+const tau = count.describe('the number of optimizer steps from one update of the reference to the next');
+const momentum = z.number().min(0).lt(1);
+
+const lossSchema = z.strictObject({
+  beta: z
+    .number()
+    .gt(0)
+    .default(0.1)
+    .describe('the strength of the pull towards the reference; a reward is beta times a log-ratio in nats'),
+  labelSmoothing: z
+    .number()
+    .min(0)
+    .lt(0.5)
+    .default(0)
+    .describe('the assumed probability that the label of a pair is the wrong way round (conservative DPO)'),
+});
+
+const updateKey = <const U extends string>(update: U) =>
+  z.literal(update).describe('the rule by which the reference follows the policy');
+
+const referenceSchema = z.discriminatedUnion('update', [
+  z.strictObject({ update: updateKey('fixed') }),
+  z.strictObject({ update: updateKey('soft'), alpha }),
+  z.strictObject({ update: updateKey('hard'), tau }),
+  z.strictObject({ update: updateKey('mixed'), alpha, tau }),
+]);
+
+const dataSchema = z.strictObject({
+  train: paths.describe('the JSONL file (also .gz) of preference pairs to train on, or a list of such files'),
+  validation: z
+    .union([paths, count])
+    .optional()
+    .describe(
+      'the file or list of files of pairs to evaluate on, or the number of rows of data.train held out for that, chosen by the seed',
+    ),
+  format: z
+    .enum(['auto', 'explicit', 'implicit', 'hh'])
+    .default('auto')
+    .describe(
+      'the form of a row: explicit has prompt, chosen and rejected; implicit has whole texts with a common beginning; hh has "\\n\\nHuman:" transcripts; auto looks at the first row',
+    ),
+  maxLength: z
+    .int()
+    .min(2)
+    .default(1024)
+    .describe('the number of tokens of prompt and completion together beyond which a completion is cut'),
+  keepIdentical: z
+    .boolean()
+    .default(false)
+    .describe('the choice to train on pairs whose two completions are identical, or become so when cut, as TRL does'),
+  shuffle: z
+    .boolean()
+    .default(true)
+    .describe('the choice to take the rows of an epoch in an order drawn from the seed, rather than in file order'),
+  limit: count.optional().describe('the number of rows of data.train that are read, from the first one on'),
+});
+
+const batchSchema = z.strictObject({
+  size: count.default(8).describe('the number of pairs per optimizer step'),
+  tokensPerMicroBatch: count
+    .default(16384)
+    .describe('the number of packed tokens that are computed at once; it sets the peak memory and changes no result'),
+});
+
+const optimizerSchema = z.strictObject({
+  lr: z.number().gt(0).default(1e-6).describe('the learning rate of AdamW at the top of the schedule'),
+  betas: z
+    .tuple([momentum, momentum])
+    .default([0.9, 0.999])
+    .describe('the pair of decay rates per step, of the mean of the gradient and of that of its square'),
+  eps: z.number().gt(0).default(1e-8).describe('the term that is added to the denominator of an AdamW step'),
+  weightDecay: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('the decoupled weight decay, a share of the weight per step and unit of learning rate'),
+});
+
+const scheduleSchema = z.strictObject({
+  type: z
+    .enum(['linear', 'constant'])
+    .default('linear')
+    .describe('the course of the learning rate after the warm-up: linear falls to 0 at the last step'),
+  warmupSteps: z
+    .union([z.int().min(0), z.number().min(0).lt(1)])
+    .default(0)
+    .describe('the number of steps in which the learning rate rises from 0; below 1, a share of the run, rounded up'),
+});
+
+const evaluateSchema = z.strictObject({
+  every: count
+    .optional()
+    .describe('the number of steps between evaluations on data.validation, besides those before and after the run'),
+});
+
+/** The schema of a recipe; parsing applies the defaults. Unknown keys are errors at every level. */
+export const recipeSchema = z.strictObject({
+  model: path.describe('the folder of a Hugging Face model: config.json, safetensors weights, tokenizer files'),
+  precision: z
+    .enum(['fp32', 'fp64'])
+    .default('fp32')
+    .describe('the floating-point type of weights, optimizer state and arithmetic'),
+  method: z.enum(['dpo']).describe('the method of alignment, which sets the loss'),
+  loss: lossSchema.prefault({}).describe('the options of the loss'),
+  reference: referenceSchema.default({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),
+  data: dataSchema.describe('the preference pairs'),
+  batch: batchSchema.prefault({}).describe('the pairs of a step and how they are laid out'),
+  optimizer: optimizerSchema.prefault({}).describe('the options of AdamW'),
+  schedule: scheduleSchema.prefault({}).describe('the learning rate over the run'),
+  maxGradNorm: z
+    .number()
+    .gt(0)
+    .default(1)
+    .describe('the global L2 norm to which a larger gradient is scaled down before the optimizer'),
+  epochs: count.default(1).describe('the number of passes over the training pairs'),
+  steps: count
+    .optional()
+    .describe(
+      'the number of optimizer steps after which the run stops; the horizon of the schedule is then this number',
+    ),
+  evaluate: evaluateSchema.prefault({}).describe('when the policy is evaluated'),
+  logEvery: count.default(1).describe('the number of steps that one logged step stands for'),
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 1)
+    .default(42)
+    .describe('the seed of every random choice'),
+  threads: count.optional().describe('the number of CPU threads of an operator; libtorch chooses when it is left out'),
+});
+
+/** A checked recipe with every default applied. */
+export type Recipe = z.output<typeof recipeSchema>;
+/** A recipe as somebody writes it: keys with defaults may be left out. */
+export type RecipeInput = z.input<typeof recipeSchema>;
+/** How the reference follows the policy: `fixed`, `soft` (alpha), `hard` (tau) or `mixed` (both). */
+export type ReferenceOptions = Recipe['reference'];
+
+/** A rule between two keys, which no schema of a single key can hold. */
+export interface CrossRule {
+  path: readonly string[];
+  /** Whether the given recipe, whose other keys may still be wrong, breaks the rule. */
+  isBroken(given: Record<string, unknown>): boolean;
+  rule: string;
+}
+
+const sectionOf = (given: Record<string, unknown>, name: string) => {
+  const section = given[name];
+  return typeof section === 'object' && section !== null ? (section as Record<string, unknown>) : {};
+};
+
+/** The rules between keys: an option without effect is an error. */
+export const crossRules: readonly CrossRule[] = [
+  {
+    path: ['evaluate', 'every'],
+    isBroken: (given) =>
+      sectionOf(given, 'evaluate').every !== undefined && sectionOf(given, 'data').validation === undefined,
+    rule: 'it has no effect without data.validation: set data.validation, or remove this key',
+  },
+];

@@ -1,0 +1,169 @@
+// Ours against the Rust library: on every kind of part, with a vocabulary that shows where words end, and on real texts.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { dataFolder, fixtures } from '../../../../tests/support/repository.js';
+import { readJsonl } from '../formats/index.js';
+import { byteNames, realTokenizers, tokenizerJson } from './testing/real-tokenizers.js';
+import { rustTokenizer } from './testing/rust.js';
+import { parseTokenizer } from './tokenizer.js';
+
+const pieces = [
+  '\ufeff', '\u0085', '\u2028', '\u2029', '\u00a0', '\u200b', '\u200d', '\u3000', '\u180e', '\u001c', '\u0000', '\ud800',
+  '\n', '\r\n', '\t', ' ', '  ', '▁', '-', '--', '!?', '.', '$', '`', '+', '€', '😀', '👩‍👩‍👧', 'é', 'e\u0301', '\u0300', 'ﬁ', '中', '한',
+  'Hello', ' the', 'ing', "'s", "'LL", 'ß', 'İ', 'Σ', '1', '23', '½', 'Ⅷ', '٣', '_', '</s>', '<s>', '<|endoftext|>', '<0x0A>',
+]; // prettier-ignore
+/** Blocks that have long been full: the libraries know different versions of Unicode. */
+const blocks = [
+  [0x0000, 0x02ff],
+  [0x0300, 0x036f],
+  [0x0391, 0x03c9],
+  [0x0400, 0x045f],
+  [0x0621, 0x066d],
+  [0x0905, 0x094d],
+  [0x2000, 0x2064],
+  [0x2100, 0x23e6],
+  [0x3041, 0x3096],
+  [0x4e00, 0x9fa5],
+  [0xac00, 0xd7a3],
+  [0xff01, 0xff5e],
+  [0x1f300, 0x1f320],
+] as const;
+const character = fc
+  .constantFrom(...blocks)
+  .chain(([first, last]) => fc.integer({ min: first, max: last }))
+  .map((code) => String.fromCodePoint(code));
+const text = fc
+  .array(fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...pieces) }, character), { maxLength: 20 })
+  .map((parts) => parts.join(''));
+
+/** Byte-level BPE without merges whose tokens say whether they end a word. */
+function wordEnds(parts: Record<string, unknown>): unknown {
+  const names = byteNames();
+  const vocab = Object.fromEntries([...names, ...names.map((name) => `${name}</w>`)].map((name, id) => [name, id]));
+  return {
+    added_tokens: [{ id: 512, content: '</s>', special: true, single_word: false, lstrip: false, rstrip: false, normalized: false }],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+    model: { type: 'BPE', unk_token: null, end_of_word_suffix: '</w>', vocab, merges: [] },
+    ...parts,
+  };
+}
+
+const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
+const split = (pattern: Record<string, string>, behavior: string, invert = false) => ({ type: 'Split', pattern, behavior, invert });
+
+const preTokenizers: Record<string, unknown>[] = [
+  { ...bytes, use_regex: true },
+  { ...bytes, add_prefix_space: true },
+  { ...bytes, add_prefix_space: true, use_regex: true },
+  ...['Isolated', 'Removed', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'].flatMap((behavior) => [
+    split({ Regex: String.raw`\s` }, behavior),
+    split({ Regex: String.raw`[^\s\p{L}]` }, behavior),
+    split({ Regex: String.raw`[\S&&\w]|\W\D` }, behavior),
+    split({ String: '-' }, behavior),
+    { type: 'Punctuation', behavior },
+  ]),
+  split({ Regex: String.raw`\s+` }, 'Isolated', true),
+  split({ Regex: String.raw`\S+` }, 'Removed', true),
+  split({ Regex: String.raw`\s+(?!\S)|\s+|\d{1,3}|[^\s\d]+` }, 'Isolated'),
+  { type: 'Digits', individual_digits: true },
+  { type: 'Digits', individual_digits: false },
+  { type: 'Whitespace' },
+  { type: 'WhitespaceSplit' },
+  { type: 'CharDelimiterSplit', delimiter: '-' },
+  { type: 'BertPreTokenizer' },
+  { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true },
+  { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: false },
+  { type: 'Metaspace', replacement: '▁', prepend_scheme: 'first', split: true },
+  { type: 'Metaspace', replacement: '▁', prepend_scheme: 'never', split: true },
+];
+
+const normalizers: Record<string, unknown>[] = [
+  ...['NFC', 'NFD', 'NFKC', 'NFKD', 'StripAccents'].map((type) => ({ type })),
+  { type: 'Prepend', prepend: '▁' },
+  { type: 'Strip', strip_left: true, strip_right: true },
+  { type: 'Strip', strip_left: true, strip_right: false },
+  { type: 'Strip', strip_left: false, strip_right: true },
+  { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+  { type: 'Replace', pattern: { Regex: String.raw`\s+` }, content: '$&' },
+  { type: 'Sequence', normalizers: [{ type: 'NFKC' }, { type: 'Replace', pattern: { String: '-' }, content: '$1' }] },
+];
+
+describe('every part is as in Rust', () => {
+  const byteLevel = (part: unknown) => ({ type: 'Sequence', pretokenizers: [part, bytes] });
+  const cases = [
+    ...preTokenizers.map((part) => [
+      part,
+      wordEnds({ pre_tokenizer: part.type === 'ByteLevel' ? part : byteLevel(part) }),
+    ]),
+    ...normalizers.map((part) => [part, wordEnds({ normalizer: part, pre_tokenizer: { ...bytes, use_regex: true } })]),
+  ].map(([part, definition]) => ({ name: JSON.stringify(part), definition }));
+
+  test.each(cases)('$name', async ({ definition }) => {
+    await expectSameIds(definition, { numRuns: 500 });
+  });
+});
+
+describe('the tokenizer of the fixtures is as in Rust', () => {
+  const definition = JSON.parse(readFileSync(join(fixtures, 'models/llama-tiny/tokenizer.json'), 'utf8')) as unknown;
+
+  test('ids of random texts', () => expectSameIds(definition, { numRuns: 2000 }));
+  test('texts of random ids', () => expectSameTexts(definition));
+});
+
+describe.skipIf(!dataFolder)('real tokenizers are as in Rust', () => {
+  test.each(realTokenizers)('%s on random texts and ids', async (name) => {
+    const definition = tokenizerJson(dataFolder!, name);
+    await expectSameIds(definition, { numRuns: 1000 });
+    await expectSameTexts(definition);
+  });
+
+  test.each(['stories260K', 'gpt-neox'] as const)('%s on 10,000 real texts', async (name) => {
+    const definition = tokenizerJson(dataFolder!, name);
+    const [ours, rust] = [parseTokenizer(definition), rustTokenizer(definition)];
+    let texts = 0;
+    let differences = 0;
+    for await (const text of hhTexts(10_000)) {
+      texts++;
+      if (ours.encode(text).join() !== (await rust.encode(text)).join()) differences++;
+    }
+    expect({ texts, differences }).toEqual({ texts: 10_000, differences: 0 });
+  });
+});
+
+async function* hhTexts(count: number): AsyncGenerator<string> {
+  let given = 0;
+  for (const part of ['helpful-base', 'harmless-base', 'helpful-rejection-sampled']) {
+    for await (const { value } of readJsonl(join(dataFolder!, `preference/hh-${part}.jsonl.gz`))) {
+      for (const side of ['chosen', 'rejected']) {
+        if (given++ === count) return;
+        yield (value as Record<string, string>)[side]!;
+      }
+    }
+  }
+}
+
+async function expectSameIds(definition: unknown, parameters: fc.Parameters<[string]>): Promise<void> {
+  const [ours, rust] = [parseTokenizer(definition), rustTokenizer(definition)];
+  await fc.assert(
+    fc.asyncProperty(text, async (text) => {
+      expect(ours.encode(text)).toEqual(await rust.encode(text.replace(/\p{Surrogate}/gu, '\ufffd')));
+    }),
+    parameters,
+  );
+}
+
+async function expectSameTexts(definition: unknown): Promise<void> {
+  const [ours, rust] = [parseTokenizer(definition), rustTokenizer(definition)];
+  const ids = fc.array(fc.integer({ min: 0, max: ours.vocabSize + 2 }), { maxLength: 10 });
+  await fc.assert(
+    fc.asyncProperty(ids, fc.boolean(), async (ids, skipSpecialTokens) => {
+      expect(ours.decode(ids, { skipSpecialTokens })).toBe(await rust.decode(ids, skipSpecialTokens));
+    }),
+    { numRuns: 1000 },
+  );
+}

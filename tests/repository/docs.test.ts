@@ -1,0 +1,46 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { commandLine } from '../../packages/reanchor/src/cli/main.js';
+import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
+import { readRecipe } from '../../packages/reanchor/src/runs/index.js';
+import { recipeDocument } from '../support/recipe-document.js';
+import { repositoryRoot } from '../support/repository.js';
+
+const read = (path: string) => readFileSync(join(repositoryRoot, path), 'utf8');
+
+test('docs/recipe.md lists every key of a recipe', () => {
+  expect(read('docs/recipe.md')).toBe(recipeDocument());
+});
+
+test('every recipe is valid and says on top how to launch it', () => {
+  const recipes = readdirSync(join(repositoryRoot, 'recipes'));
+  expect(recipes.length).toBeGreaterThan(0);
+  for (const name of recipes) {
+    readRecipe(join(repositoryRoot, 'recipes', name), { set: [], env: { REANCHOR_DATA: 'data' } });
+    expect(read(join('recipes', name)), name).toMatch(/^# .+\n(#.*\n)*#.* npx reanchor train recipes\//);
+  }
+});
+
+test('commands, scripts and files that the documents name exist', () => {
+  const scripts = Object.keys(JSON.parse(read('package.json')).scripts);
+  const verbs = commandLine(new Terminal()).commands.map((command) => command.name());
+  const documents = [
+    'README.md',
+    'CONTRIBUTING.md',
+    ...readdirSync(join(repositoryRoot, 'docs')).map((name) => `docs/${name}`),
+  ];
+  for (const document of documents) {
+    const text = read(document);
+    for (const [, script] of text.matchAll(/npm run ([\w:]+)/g))
+      expect(scripts, `${document}: npm run`).toContain(script);
+    for (const [, verb] of text.matchAll(/npx reanchor ([a-z]+)/g))
+      expect(verbs, `${document}: reanchor`).toContain(verb);
+    for (const [, path] of text.matchAll(/`((?:packages|docs|recipes|bench|scripts|tests)\/[\w./-]+)`/g)) {
+      expect(existsSync(join(repositoryRoot, path!)), `${document} names ${path}`).toBe(true);
+    }
+    for (const [, path] of text.matchAll(/\]\(((?!http)[\w./-]+)\)/g)) {
+      expect(existsSync(join(repositoryRoot, document, '..', path!)), `${document} links ${path}`).toBe(true);
+    }
+  }
+});

@@ -1,0 +1,163 @@
+// A run from recipe to folder, and scoring with what it leaves, as a user meets them.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { memory } from '@reanchor/torch';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { score } from '../../packages/reanchor/src/eval/index.js';
+import { openSafetensors } from '../../packages/reanchor/src/formats/index.js';
+import { loadModel } from '../../packages/reanchor/src/models/load.js';
+import { parseRecipe, type RunEvent, readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '../../packages/reanchor/src/train/index.js';
+import { tinyModel, tinyPairs, weights } from '../support/training.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'reanchor-run-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const recipe = (...set: string[]) =>
+  parseRecipe(
+    `{ model: ${tinyModel}, method: dpo, reference: { update: soft, alpha: 0.6 }, batch: { size: 8 }, optimizer: { lr: 1.0e-3 },
+       data: { train: ${tinyPairs}, validation: 16, maxLength: 96 } }`,
+    { file: 'test.yaml', set, env: {} },
+  );
+const run = (...set: string[]) => train({ recipe: recipe(...set), out: join(folder, 'run'), command: ['test'] });
+const ofType = <T extends RunEvent['type']>(events: RunEvent[], type: T) =>
+  events.filter((event): event is Extract<RunEvent, { type: T }> => event.type === type);
+
+describe('train', () => {
+  test('leaves run.json, whole events and a Hugging Face folder, and no tensor', async () => {
+    const before = memory().liveTensors;
+    const result = await run('evaluate.every=4');
+    expect(memory().liveTensors).toBe(before);
+    expect(readdirSync(result.folder).sort()).toEqual(['events.jsonl', 'final', 'run.json']);
+    expect(readRun(result.folder).run).toMatchObject({
+      recipe: { reference: { alpha: 0.6 } },
+      seed: 42,
+      command: ['test'],
+    });
+
+    const { events, tornLine } = readEvents(join(result.folder, 'events.jsonl'));
+    expect(tornLine).toBeUndefined();
+    const [start] = ofType(events, 'start');
+    expect(start!.pairs + start!.validationPairs + ofType(events, 'skipped').length).toBe(96);
+    expect(ofType(events, 'step').map(({ step }) => step)).toEqual(
+      Array.from({ length: start!.steps }, (_, i) => i + 1),
+    );
+    expect(ofType(events, 'reference').length).toBe(start!.steps);
+    expect(ofType(events, 'evaluation').map(({ step }) => step)).toEqual([0, 4, 8, start!.steps]);
+    expect(events.at(-1)).toMatchObject({ type: 'end', steps: start!.steps });
+
+    const [first, last] = [result.evaluations[0]!.metrics, result.evaluations.at(-1)!.metrics];
+    expect(first).toMatchObject({ 'rewards/margins': 0, 'rewards/accuracies': 0 });
+    expect(last['rewards/margins']).toBeGreaterThan(0);
+
+    const names = [
+      'README.md',
+      'config.json',
+      'model.safetensors',
+      'special_tokens_map.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ];
+    expect(readdirSync(result.final).sort()).toEqual(names);
+    expect(readFileSync(join(result.final, 'README.md'), 'utf8')).toContain('llama-tiny aligned with TR-DPO');
+    const [saved, original] = await Promise.all(
+      [result.final, tinyModel].map((path) => openSafetensors(join(path, 'model.safetensors'))),
+    );
+    expect(new Set(saved!.tensors.keys())).toEqual(new Set(original!.tensors.keys()));
+  });
+
+  test('the same seed gives the same weights, another one others', async () => {
+    const finals = [];
+    for (const [i, seed] of [42, 42, 43].entries()) {
+      const result = await train({ recipe: recipe('steps=3', `seed=${seed}`), out: join(folder, `${i}`), command: [] });
+      using model = await loadModel(result.final, { dtype: 'float32' });
+      finals.push(weights(model));
+    }
+    expect(finals[0]).toEqual(finals[1]);
+    expect(finals[0]).not.toEqual(finals[2]);
+  });
+
+  test('a small tokensPerMicroBatch cuts steps and changes the result by rounding only', async () => {
+    const losses = [];
+    for (const [i, tokens] of [16384, 100].entries()) {
+      const set = [`batch.tokensPerMicroBatch=${tokens}`, 'steps=5', 'precision=fp64'];
+      const result = await train({ recipe: recipe(...set), out: join(folder, `${i}`), command: [] });
+      losses.push(
+        ofType(readEvents(join(result.folder, 'events.jsonl')).events, 'step').map(({ metrics }) => metrics.loss!),
+      );
+    }
+    expect(losses[1]).toBeCloseToTensor(losses[0]!, 1e-9);
+  });
+
+  test('an abort ends after the step and saves the model as interrupted', async () => {
+    const abort = new AbortController();
+    const result = await train({
+      recipe: recipe(),
+      out: join(folder, 'run'),
+      command: [],
+      signal: abort.signal,
+      onEvent: (event) => event.type === 'step' && event.step === 3 && abort.abort(),
+    });
+    expect(result.steps).toBe(3);
+    expect(result.final).toBe(join(folder, 'run', 'interrupted'));
+    expect(existsSync(join(result.final, 'model.safetensors'))).toBe(true);
+  });
+
+  test.each([
+    ['a folder without config.json', ['model=/'], /config\.json cannot be read \(ENOENT\)|tokenizer\.json/],
+    ['a missing data file', ['data.train=nowhere.jsonl'], /nowhere\.jsonl does not exist/],
+    ['more rows held out than there are', ['data.validation=96'], /holds out 96 rows, but data\.train has 96/],
+    ['no row short enough', ['data.maxLength=2'], /data\.train: no pair is left of 80 rows/],
+  ])('%s is an error before anything is written', async (_, set, message) => {
+    await expect(run(...set)).rejects.toThrow(message);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('broken JSON is an error with file and line', async () => {
+    const file = join(folder, 'broken.jsonl');
+    writeFileSync(file, '{"prompt":"a","chosen":"b","rejected":"c"}\n{"prompt":"a",\n');
+    await expect(run(`data.train=${file}`)).rejects.toThrow(`${file}:2`);
+  });
+});
+
+describe('score', () => {
+  const read = () =>
+    readFileSync(join(folder, 'scores.jsonl'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+
+  test('one line a row in input order; skipped rows say why', async () => {
+    const result = await score({
+      model: tinyModel,
+      data: [tinyPairs],
+      out: join(folder, 'scores.jsonl'),
+      maxLength: 96,
+    });
+    const lines = read();
+    expect(lines.map(({ index }) => index)).toEqual(Array.from({ length: 96 }, (_, i) => i));
+    expect(lines.filter(({ skipped }) => skipped).length).toBe(result.rows - result.scored);
+    const scored = lines.filter(({ chosen }) => chosen);
+    expect(scored.length).toBe(result.scored);
+    expect(scored[0]).toEqual({
+      index: 0,
+      chosen: { logprob: expect.any(Number), tokens: expect.any(Number) },
+      rejected: { logprob: expect.any(Number), tokens: expect.any(Number) },
+    });
+    const share = scored.filter(({ chosen, rejected }) => chosen.logprob > rejected.logprob).length / scored.length;
+    expect(result.accuracy).toBe(share);
+  });
+
+  test('against itself as the reference every reward is 0', async () => {
+    const options = { data: [tinyPairs], out: join(folder, 'scores.jsonl'), maxLength: 96, beta: 0.5 };
+    const result = await score({ ...options, model: tinyModel, reference: tinyModel });
+    expect(result).toMatchObject({ accuracy: 0, meanMargin: 0 });
+    const [first] = read();
+    expect(first.reward).toEqual({ chosen: 0, rejected: 0, margin: 0 });
+    expect(first.reference).toEqual({ chosen: first.chosen.logprob, rejected: first.rejected.logprob });
+  });
+});
