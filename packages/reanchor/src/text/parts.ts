@@ -94,7 +94,8 @@ const normalizers: Readonly<Record<string, Rewrite>> = {
 const preTokenizers: Readonly<Record<string, Rewrite>> = {
   ByteLevel: ({ add_prefix_space, use_regex = true }) =>
     preTokenizerSequence(
-      add_prefix_space ? { type: 'Replace', pattern: { Regex: String.raw`\A(?! )` }, content: ' ' } : null,
+      // With a space for its mark, this is the prefix space alone.
+      add_prefix_space ? { type: 'Metaspace', replacement: ' ', prepend_scheme: 'always' } : null,
       use_regex ? split(byteLevelWords, 'Isolated') : null,
       { type: 'ByteLevel', add_prefix_space: false, use_regex: false },
     ),
@@ -170,7 +171,8 @@ function splitBy({ pattern, behavior, invert = false }: Part): Part {
  * word with the "▁" that begins the next one, and spares the library from searching whole texts for the next merge.
  */
 function wordStarts({ vocab, merges, ignore_merges, end_of_word_suffix }: Part): Part | null {
-  const joinsWords = (merge: unknown) => /[^▁]▁/.test(Array.isArray(merge) ? merge.join('') : String(merge).replace(' ', ''));
+  const joinsWords = (merge: unknown) =>
+    /[^▁]▁/.test(Array.isArray(merge) ? merge.join('') : String(merge).replace(' ', ''));
   if (ignore_merges || end_of_word_suffix || !Object.hasOwn(vocab as object, '▁')) return null;
   return (merges as unknown[]).some(joinsWords) ? null : split('▁*[^▁]+|▁+', 'Isolated');
 }

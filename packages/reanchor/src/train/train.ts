@@ -53,7 +53,10 @@ export async function train({ recipe, out, command, onEvent, signal }: TrainOpti
   const started = performance.now();
   const folder = await createRunFolder(out, { recipe, command, torch: nativeConfig().compiledFor });
   using events = new EventWriter(folder.events);
-  const emit = (event: NewRunEvent) => onEvent?.(events.write(event));
+  const emit = (event: NewRunEvent) => {
+    const written = events.write(event);
+    onEvent?.(written);
+  };
 
   const { size: batchSize, tokensPerMicroBatch } = recipe.batch;
   const plan = {
