@@ -5,7 +5,7 @@ import {
   type TokenizedPair,
   tokenizePairs,
 } from '../data/index.js';
-import { writeJsonl } from '../formats/index.js';
+import { requireWritable, writeJsonl } from '../formats/index.js';
 import { loadModel } from '../models/load.js';
 import { type PairLogprob, scorePairs } from '../models/score-pairs.js';
 import { loadTokenizer } from '../text/tokenizer.js';
@@ -48,6 +48,7 @@ export interface ScoreResult {
  */
 export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { beta = 0.1, maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;
+  await requireWritable(options.out, 0);
   const tokenizer = await loadTokenizer(options.model);
   const rows = await loadPreferenceRows(options.data, { format });
   const { pairs, report } = tokenizePairs(rows, tokenizer, { maxLength, keepIdentical });

@@ -1,6 +1,18 @@
 /** Files and folders that are whole or absent: written under a temporary name beside the target, fsynced, renamed. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import {
+  access,
+  constants,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  stat,
+  statfs,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.js';
 
@@ -69,6 +81,26 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
     if (isMade) await rm(temporary, { recursive: true, force: true }).catch(() => {});
     throw writeError(path, error);
   }
+}
+
+/**
+ * Makes sure, before long work begins, that `path` can be written and that its disk has room for `bytes`. It is a look ahead, no promise.
+ * Errors: UserError.
+ */
+export async function requireWritable(path: string, bytes: number): Promise<void> {
+  const folder = dirname(resolve(path));
+  try {
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw writeError(path, error);
+  }
+  const { bavail, bsize } = await statfs(folder);
+  const free = bavail * bsize;
+  if (free >= bytes) return;
+  const megabytes = (n: number) => `${(n / 1e6).toFixed(2)} MB`;
+  throw new UserError(
+    `${path} needs ${megabytes(bytes)}, but the disk of ${folder} has ${megabytes(free)} free: free some space, or write to another disk`,
+  );
 }
 
 /** Writes all bytes at the handle's position. Errors: the system's. */

@@ -1,4 +1,4 @@
-export { type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
+export { requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
 export {
   type CheckpointTensor,

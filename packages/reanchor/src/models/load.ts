@@ -23,7 +23,8 @@ export async function loadModel(folder: string, options: { dtype: DType }): Prom
   const model = tidy(() =>
     buildModel(configJson, (name, shape) => {
       const entry = checkpoint.get(name);
-      if (!entry) throw new UserError(`${folder}: weight ${name} ${shapeText(shape)} is missing from the checkpoint`);
+      if (!entry)
+        throw new UserError(`${folder}: weight ${name} ${shapeText(shape)} is missing from the checkpoint; ${advice}`);
       if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
         throw new FormatError(
           `weight ${name} has shape ${shapeText(entry.shape)}; config.json asks for ${shapeText(shape)}`,
@@ -84,9 +85,10 @@ function refuseUnexpected(
   const unexpected = [...checkpoint.keys()].filter((name) => !used.has(name) && !leftovers.test(name));
   const problem = unexpected.find((name) => !(name === 'lm_head.weight' && isTiedCopy(model, checkpoint.get(name)!)));
   if (problem === undefined) return;
+  const others = unexpected.length === 1 ? '' : ` and ${unexpected.length - 1} more`;
   throw new UserError(
-    `${folder}: the checkpoint holds ${unexpected.length} weights that config.json's network does not have, ` +
-      `among them ${problem} ${shapeText(checkpoint.get(problem)!.shape)}`,
+    `${folder}: the checkpoint holds ${problem} ${shapeText(checkpoint.get(problem)!.shape)}${others}, ` +
+      `which the network of config.json does not have; ${advice}`,
   );
 }
 
@@ -100,4 +102,5 @@ function isTiedCopy(model: CausalLM, entry: CheckpointTensor): boolean {
   });
 }
 
+const advice = 'config.json and the weights must belong together: fetch the folder again';
 const shapeText = (shape: readonly number[]) => `[${shape.join(', ')}]`;

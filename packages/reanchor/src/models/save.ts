@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type DType, type Tensor, tidy } from '@reanchor/torch';
+import { type DType, dtypeBytes, type Tensor, tidy } from '@reanchor/torch';
 import { writeFileAtomic, writeSafetensors } from '../formats/index.js';
 import type { CausalLM } from './causal-lm.js';
 
@@ -28,6 +28,11 @@ export async function saveModel(model: CausalLM, folder: string): Promise<void> 
     join(folder, 'config.json'),
     `${JSON.stringify({ ...config, [dtypeKey]: model.dtype }, null, 2)}\n`,
   );
+}
+
+/** The bytes of the model's weights on disk. */
+export function modelBytes(model: CausalLM): number {
+  return [...model.parameters.values()].reduce((n, parameter) => n + parameter.numel * dtypeBytes(parameter.dtype), 0);
 }
 
 function rawBytes(parameter: Tensor): Uint8Array {

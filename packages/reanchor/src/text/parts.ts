@@ -17,8 +17,15 @@ const punctuation = String.raw`[\p{P}!-\/:-@\[-\x60{-~]`;
 const word = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D`;
 const anything = String.raw`[\s\S]`;
 
-/** An equal definition of which the library makes an equal tokenizer. Errors: Error that names the part it cannot. */
-export function portable(definition: unknown): object {
+/** What the library makes an equal tokenizer of. */
+export interface Portable {
+  definition: object;
+  /** Is done to each text before it is encoded. */
+  prepare: (text: string) => string;
+}
+
+/** What to give the library in place of the value of a tokenizer.json. Errors: Error that names the part it cannot do. */
+export function portable(definition: unknown): Portable {
   if (!isPart(definition) || !isPart(definition.model)) throw new Error('it has no model');
   const { model, normalizer = null, pre_tokenizer = null, post_processor = null, decoder = null } = definition;
   const added = definition.added_tokens ?? [];
@@ -28,14 +35,39 @@ export function portable(definition: unknown): object {
   const whole = added.find((token) => token.single_word);
   if (whole) throw new Error(`added token ${JSON.stringify(whole.content)} with single_word is not supported`);
   checkModel(model);
+  const strips = added.filter((token) => token.normalized === false && (token.lstrip || token.rstrip));
   return {
-    ...definition,
-    added_tokens: added,
-    normalizer: mapPart(normalizer, 'normalizer', normalizers),
-    pre_tokenizer: pre_tokenizer === null ? wordStarts(model) : mapPart(pre_tokenizer, 'pre-tokenizer', preTokenizers),
-    post_processor: mapPart(post_processor, 'post-processor', postProcessors),
-    decoder: mapPart(decoder, 'decoder', decoders),
+    definition: {
+      ...definition,
+      added_tokens: added.map((token) => (strips.includes(token) ? { ...token, lstrip: false, rstrip: false } : token)),
+      normalizer: mapPart(normalizer, 'normalizer', normalizers),
+      pre_tokenizer:
+        pre_tokenizer === null ? wordStarts(model) : mapPart(pre_tokenizer, 'pre-tokenizer', preTokenizers),
+      post_processor: mapPart(post_processor, 'post-processor', postProcessors),
+      decoder: mapPart(decoder, 'decoder', decoders),
+    },
+    prepare: strips.length > 0 ? (text) => stripAround(added, wellFormed(text)) : wellFormed,
   };
+}
+
+/** The text with U+FFFD for each half of a surrogate pair that stands alone, as it is in UTF-8. */
+const wellFormed = (text: string) => (loneSurrogate.test(text) ? text.replace(loneSurrogates, '\ufffd') : text);
+const loneSurrogate = /\p{Surrogate}/u;
+const loneSurrogates = /\p{Surrogate}/gu;
+
+/** The text without the white space that tokens with `lstrip` have on their left, and those with `rstrip` on their right. */
+function stripAround(added: readonly Part[], text: string): string {
+  const contents = added.filter((token) => token.normalized === false).map((token) => token.content as string);
+  const longestFirst = contents.sort((a, b) => b.length - a.length).map(escapeRegex);
+  const token = `(${longestFirst.join('|')})`;
+  const strips = (side: 'lstrip' | 'rstrip', content: string) => added.some((t) => t.content === content && t[side]);
+  return text
+    .replace(new RegExp(String.raw`\p{White_Space}*${token}`, 'gu'), (all, content) =>
+      strips('lstrip', content) ? content : all,
+    )
+    .replace(new RegExp(String.raw`${token}\p{White_Space}*`, 'gu'), (all, content) =>
+      strips('rstrip', content) ? content : all,
+    );
 }
 
 function checkModel({ type = 'BPE', vocab, merges, dropout, continuing_subword_prefix }: Part): void {

@@ -163,6 +163,43 @@ describe('every part is as in Rust', () => {
   });
 });
 
+describe('added tokens are as in Rust', () => {
+  const definition = wordEnds({ pre_tokenizer: { ...bytes, use_regex: true }, normalizer: { type: 'NFC' } }) as {
+    added_tokens: Record<string, unknown>[];
+  };
+  const [plain] = definition.added_tokens;
+  test.each([
+    ['lstrip', { lstrip: true }],
+    ['rstrip', { rstrip: true }],
+    ['both', { lstrip: true, rstrip: true }],
+    ['normalized', { normalized: true, special: false }],
+  ])('%s', async (_name, options) => {
+    const added = [
+      plain!,
+      { ...plain, ...options, id: 513, content: '<m>' },
+      { ...plain, ...options, id: 514, content: '<m>-' },
+      { ...plain, id: 515, content: '<n>', special: false },
+    ];
+    const parts = fc.constantFrom(
+      '<m>',
+      '<m>-',
+      '<n>',
+      '</s>',
+      ' ',
+      '\n',
+      '\u0085',
+      '\ufeff',
+      '\u3000',
+      '-',
+      'a',
+      'b c',
+      'e\u0301',
+    );
+    const texts = fc.array(parts, { maxLength: 10 }).map((all) => all.join(''));
+    await expectSameIds({ ...definition, added_tokens: added }, { numRuns: 1000 }, texts);
+  });
+});
+
 describe('the tokenizer of the fixtures is as in Rust', () => {
   const definition = JSON.parse(readFileSync(join(fixtures, 'models/llama-tiny/tokenizer.json'), 'utf8')) as unknown;
 
@@ -185,10 +222,10 @@ describe.skipIf(!dataFolder)('real tokenizers are as in Rust', () => {
   });
 });
 
-async function expectSameIds(definition: unknown, parameters: fc.Parameters<[string]>): Promise<void> {
+async function expectSameIds(definition: unknown, parameters: fc.Parameters<[string]>, texts = text): Promise<void> {
   const [ours, rust] = [parseTokenizer(definition), rustTokenizer(definition)];
   await fc.assert(
-    fc.asyncProperty(text, async (text) => {
+    fc.asyncProperty(texts, async (text) => {
       expect(ours.encode(text)).toEqual(await rust.encode(text.replace(/\p{Surrogate}/gu, '\ufffd')));
     }),
     parameters,

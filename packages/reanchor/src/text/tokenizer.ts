@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
 import { FormatError, UserError } from '../errors.js';
-import { portable } from './parts.js';
+import { type Portable, portable } from './parts.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -100,8 +100,11 @@ export function parseTokenizer(
 ): Tokenizer {
   const named = [config, specialTokens].filter(isObject);
   let library: Library;
+  let prepare: Portable['prepare'];
   try {
-    library = new JsTokenizer(portable(tokenizerJson), {});
+    const source = portable(tokenizerJson);
+    library = new JsTokenizer(source.definition, {});
+    prepare = source.prepare;
   } catch (cause) {
     throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
   }
@@ -121,7 +124,7 @@ export function parseTokenizer(
   const cleanUp = named.some((source) => source.clean_up_tokenization_spaces === true);
   return {
     encode: (text, { addSpecialTokens = true } = {}) =>
-      library.encode(wellFormed(text), { add_special_tokens: addSpecialTokens }).ids,
+      library.encode(prepare(text), { add_special_tokens: addSpecialTokens }).ids,
     decode: (ids, { skipSpecialTokens = false } = {}) => {
       const known = [...ids].filter((id) => library.id_to_token(id) !== undefined);
       if (known.length === 0) return '';
@@ -216,11 +219,6 @@ function mendByteFallback(decoder: Decoder | null): void {
   };
   decoder.text_decoder = { decode };
 }
-
-/** The text with U+FFFD for each half of a surrogate pair that stands alone, as it is in UTF-8. */
-const wellFormed = (text: string) => (loneSurrogate.test(text) ? text.replace(loneSurrogates, '\ufffd') : text);
-const loneSurrogate = /\p{Surrogate}/u;
-const loneSurrogates = /\p{Surrogate}/gu;
 
 function tokenText(value: unknown): string | undefined {
   const text = isObject(value) ? value.content : value;

@@ -3,9 +3,11 @@ import { setImmediate } from 'node:timers/promises';
 import { type DType, manualSeed, memory, nativeConfig, setNumThreads } from '@reanchor/torch';
 import { describeSkips, packPairs, pairTokens, planSteps, type SkipReport, stepCount } from '../data/index.js';
 import { UserError } from '../errors.js';
+import { requireWritable } from '../formats/index.js';
 import { pairMethods } from '../losses/methods.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
+import { modelBytes } from '../models/save.js';
 import { CopiedReference } from '../reference/copied-reference.js';
 import { createRunFolder, EventWriter, type NewRunEvent, type Recipe, type RunEvent } from '../runs/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
@@ -50,6 +52,7 @@ export async function train({ recipe, out, command, onEvent, signal }: TrainOpti
   const pairs = await recipePairs(recipe, tokenizer);
   using policy = await loadModel(recipe.model, { dtype: dtypes[recipe.precision] });
 
+  await requireWritable(out, modelBytes(policy));
   const started = performance.now();
   const folder = await createRunFolder(out, { recipe, command, torch: nativeConfig().compiledFor });
   using events = new EventWriter(folder.events);
