@@ -1,15 +1,5 @@
 /** Installing libtorch from the wheel of Python's torch. Nothing here loads native code. */
-import {
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { publish, run } from './build.js';
 import { SetupError } from './errors.js';

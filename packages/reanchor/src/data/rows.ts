@@ -35,7 +35,7 @@ export interface PreferenceRow extends RowPlace {
  * - `hh`: chosen and rejected are whole transcripts, split after the last "\n\nAssistant:".
  *
  * Errors: UserError for files that cannot be read or hold no row; FormatError with file and line for a row that has not the
- * form, naming the field. Other fields of a row are ignored.
+ * form, naming the field. Other fields of a row are ignored, and so is its prompt if `format` names a form without one.
  */
 export async function* readPreferenceRows(
   files: readonly string[],
@@ -45,9 +45,10 @@ export async function* readPreferenceRows(
   let form: RowForm | undefined = format === 'auto' ? undefined : format;
   for (const file of files) {
     for await (const { line, value } of readJsonl(file)) {
-      const fields = checkedFields(value, file, line);
+      const wrong = fault(file, line);
+      const fields = checkedFields(value, format, wrong);
       form ??= formOf(fields);
-      yield { index: index++, line, file, ...parsers[form](fields, fault(file, line)) };
+      yield { index: index++, line, file, ...parsers[form](fields, wrong) };
     }
   }
   if (index === 0) throw new UserError(`${files.join(', ')}: no rows; ${allowedForms}`);
@@ -76,6 +77,8 @@ type Fault = (message: string) => FormatError;
 
 const allowedForms =
   'a row is {"prompt", "chosen", "rejected"}, or {"chosen", "rejected"} with whole texts that begin alike, all of them text';
+const unexpectedPrompt =
+  '"prompt" is given: the first row has none, so no row may; name the format to ignore the field';
 const assistant = '\n\nAssistant:';
 
 const fault =
@@ -83,25 +86,25 @@ const fault =
   (message) =>
     new FormatError(message, { file, where: String(line) });
 
-function checkedFields(value: unknown, file: string, line: number): Fields {
-  const wrong = fault(file, line);
+/** The texts of a row; its prompt only where the format may have one. */
+function checkedFields(value: unknown, format: PreferenceFormat, wrong: Fault): Fields {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw wrong(`the row is ${nameOf(value)}, not an object; ${allowedForms}`);
   }
   const row = value as Record<string, unknown>;
-  for (const field of ['chosen', 'rejected', 'prompt']) {
+  const text = (field: string): string => {
     const given = row[field];
-    if (field === 'prompt' && !Object.hasOwn(row, field)) continue;
-    if (typeof given === 'string') continue;
+    if (typeof given === 'string') return given;
     if (Array.isArray(given)) {
       throw wrong(
-        `"${field}" is a list: conversations as lists of messages are not supported yet; turn them into text. ${sentence(allowedForms)}`,
+        `"${field}" is a list: conversations as lists of messages are not supported yet, turn them into text; ${allowedForms}`,
       );
     }
-    const what = Object.hasOwn(row, field) ? `"${field}" is ${nameOf(given)}, not text` : `"${field}" is missing`;
-    throw wrong(`${what}; ${allowedForms}`);
-  }
-  return row as Fields;
+    const what = Object.hasOwn(row, field) ? `is ${nameOf(given)}, not text` : 'is missing';
+    throw wrong(`"${field}" ${what}; ${allowedForms}`);
+  };
+  const hasPrompt = format === 'explicit' || (format === 'auto' && Object.hasOwn(row, 'prompt'));
+  return { chosen: text('chosen'), rejected: text('rejected'), prompt: hasPrompt ? text('prompt') : undefined };
 }
 
 function formOf({ prompt, chosen, rejected }: Fields): RowForm {
@@ -112,23 +115,22 @@ function formOf({ prompt, chosen, rejected }: Fields): RowForm {
 
 const parsers: Record<RowForm, (fields: Fields, wrong: Fault) => RowText> = {
   explicit({ prompt, chosen, rejected }, wrong) {
-    if (prompt === undefined)
-      throw wrong(`"prompt" is missing, and the rows of this input have one (format: explicit)`);
+    if (prompt === undefined) throw wrong('"prompt" is missing: the first row has one, so every row must');
     return { prompt, chosen, rejected };
   },
 
   implicit({ prompt, chosen, rejected }, wrong) {
-    if (prompt !== undefined) throw wrong(`"prompt" is given, and the rows of this input have none (format: implicit)`);
+    if (prompt !== undefined) throw wrong(unexpectedPrompt);
     const cut = commonPrompt(chosen, rejected);
     return { prompt: chosen.slice(0, cut), chosen: chosen.slice(cut), rejected: rejected.slice(cut) };
   },
 
   hh({ prompt, chosen, rejected }, wrong) {
-    if (prompt !== undefined) throw wrong(`"prompt" is given, and the rows of this input have none (format: hh)`);
+    if (prompt !== undefined) throw wrong(unexpectedPrompt);
     const [a, b] = (['chosen', 'rejected'] as const).map((field) => {
       const text = { chosen, rejected }[field];
       const mark = text.lastIndexOf(assistant);
-      if (mark === -1) throw wrong(`"${field}" has no turn "\\n\\nAssistant:", which a transcript (format: hh) needs`);
+      if (mark === -1) throw wrong(`"${field}" has no turn "\\n\\nAssistant:", which a transcript (format hh) needs`);
       return { prompt: text.slice(0, mark + assistant.length), completion: text.slice(mark + assistant.length) };
     }) as [Split, Split];
     const row = { prompt: a.prompt, chosen: a.completion, rejected: b.completion };
@@ -147,20 +149,21 @@ interface Split {
  * `extract_prompt`; other than there, a difference in the first character is an empty prompt.
  */
 export function commonPrompt(chosen: string, rejected: string): number {
-  const a = Array.from(chosen);
-  const b = Array.from(rejected);
-  const shorter = Math.min(a.length, b.length);
+  const shorter = Math.min(chosen.length, rejected.length);
   let cut = 0;
-  while (cut < shorter && a[cut] === b[cut]) cut++;
-  if (cut === shorter) cut = Math.max(0, shorter - 1);
-  else if (a[cut - 1] === ' ') cut--;
-  return a.slice(0, cut).join('').length;
+  while (cut < shorter && chosen[cut] === rejected[cut]) cut++;
+  const isContained = cut === shorter;
+  if (isContained && cut > 0) cut--;
+  if (isSurrogatePair(chosen, cut) || isSurrogatePair(rejected, cut)) cut--;
+  if (!isContained && chosen[cut - 1] === ' ') cut--;
+  return cut;
 }
+
+/** Whether a character of two UTF-16 units lies on both sides of a cut. */
+const isSurrogatePair = (text: string, cut: number) => cut > 0 && (text.codePointAt(cut - 1) ?? 0) > 0xffff;
 
 function nameOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'a list';
   return { string: 'text', object: 'an object' }[typeof value as string] ?? `a ${typeof value}`;
 }
-
-const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -8,28 +8,14 @@ import { FormatError, UserError } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
 import { duplicateKey } from './json-text.js';
 
+// biome-ignore format: a table
 const bitsOf = {
-  F64: 64,
-  I64: 64,
-  U64: 64,
-  C64: 64,
-  F32: 32,
-  I32: 32,
-  U32: 32,
-  F16: 16,
-  BF16: 16,
-  I16: 16,
-  U16: 16,
-  F8_E4M3: 8,
-  F8_E5M2: 8,
-  F8_E8M0: 8,
-  I8: 8,
-  U8: 8,
-  BOOL: 8,
-  F6_E2M3: 6,
-  F6_E3M2: 6,
-  F4: 4,
-} as const; // prettier-ignore
+  F64: 64, I64: 64, U64: 64, C64: 64,
+  F32: 32, I32: 32, U32: 32,
+  F16: 16, BF16: 16, I16: 16, U16: 16,
+  F8_E4M3: 8, F8_E5M2: 8, F8_E8M0: 8, I8: 8, U8: 8, BOOL: 8,
+  F6_E2M3: 6, F6_E3M2: 6, F4: 4,
+} as const;
 
 /** The element types of the format. */
 export type SafetensorsDType = keyof typeof bitsOf;
