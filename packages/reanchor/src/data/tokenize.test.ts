@@ -55,9 +55,9 @@ describe('a pair as token ids', () => {
   });
 
   test('says when a token straddles the end of the prompt, and cuts as many tokens as the prompt has', () => {
-    expect(pairOf(row('abc', 'd', 'e'))).toMatchObject({
+    expect(pairOf(row('abc', 'dx', 'ef'))).toMatchObject({
       prompt: ids(1, 'ab', 'c'),
-      chosen: ids(2),
+      chosen: ids('x', 2),
       boundaryMismatch: true,
     });
     expect(pairOf(row('abcd', 'd', 'e'))).toMatchObject({ boundaryMismatch: false });

@@ -64,6 +64,8 @@ export function tokenizePair(
     const isCleanCut = prompt.every((id, i) => joint[i] === id);
     return { ids: Int32Array.from(joint.slice(prompt.length, maxLength)), isCleanCut };
   }) as [Side, Side];
+  // A token over the end of the prompt can leave nothing after as many tokens as the prompt alone has.
+  if (chosen.ids.length === 0 || rejected.ids.length === 0) return { skipped: 'empty completion' };
   if (!keepIdentical && isEqual(chosen.ids, rejected.ids)) return { skipped: 'identical pair' };
   return {
     index,
@@ -94,7 +96,9 @@ export function tokenizePairs(
     const pair = tokenizePair(row, tokenizer, options);
     const { index, line, file } = row;
     if ('skipped' in pair) {
-      report.byReason.set(pair.skipped, [...(report.byReason.get(pair.skipped) ?? []), { index, line, file }]);
+      const places = report.byReason.get(pair.skipped) ?? [];
+      places.push({ index, line, file });
+      report.byReason.set(pair.skipped, places);
     } else {
       pairs.push(pair);
       if (pair.boundaryMismatch) report.boundaryMismatches.push({ index, line, file });
