@@ -44,6 +44,16 @@ test('a hard update that is reported and does not happen', async () => {
   );
 });
 
+test('a reference that shares its parameters with the policy', async () => {
+  class Alias extends CopiedReference {
+    override distance(): number {
+      return 0;
+    }
+  }
+  const error = await failure(1, { reference: (policy) => new Alias(policy, hard) });
+  expect(error.message).toMatch(/step 1: expected a policy that moves away from its reference/);
+});
+
 test('a reference that moves between updates', async () => {
   class Drifting extends CopiedReference {
     override afterStep(step: number): ReferenceUpdate | undefined {

@@ -4,6 +4,7 @@ import { native } from './native.js';
 /** Tensors that will be freed together. Compacted now and then, so that a long-lived scope does not hoard dead entries. */
 export class Owner {
   tensors: TensorBase[] = [];
+  open = true;
   private limit = 4096;
 
   add(tensor: TensorBase): void {
@@ -13,8 +14,11 @@ export class Owner {
     }
   }
 
+  constructor(readonly outer: Owner | null) {}
+
   /** Frees every tensor that still belongs here, in one native call. */
   disposeAll(): void {
+    this.open = false;
     const tensors = this.tensors;
     this.tensors = [];
     const list = new Float64Array(tensors.length);

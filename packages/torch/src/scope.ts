@@ -15,8 +15,9 @@ const isPromise = (value: unknown): boolean =>
  * Maps and Sets) pass to the surrounding scope; all others made inside are freed. `fn` must be synchronous.
  */
 export function tidy<T>(fn: () => T): T {
-  const mine = new Owner();
-  const outer = setOwner(mine);
+  const outer = currentOwner();
+  const mine = new Owner(outer);
+  setOwner(mine);
   let result: T;
   try {
     result = fn();
@@ -37,30 +38,34 @@ export function tidy<T>(fn: () => T): T {
   return result;
 }
 
+/** The innermost of these scopes that has not ended. */
+function openOwner(owner: Owner | null): Owner | null {
+  while (owner !== null && !owner.open) owner = owner.outer;
+  return owner;
+}
+
 /** A scope with a block's lifetime: `using s = scope()`. Scopes must end in the reverse order of their beginning. */
 export class Scope implements Disposable {
-  private readonly mine = new Owner();
-  private readonly outer: Owner | null;
-  private open = true;
+  private readonly mine = new Owner(currentOwner());
 
   constructor() {
-    this.outer = setOwner(this.mine);
+    setOwner(this.mine);
   }
 
   /** Hands the tensors in `value` to the surrounding scope and returns `value`. */
   keep<T>(value: T): T {
     eachTensor(value, (tensor) => {
-      if (tensor.owner === this.mine) moveTo(tensor, this.outer);
+      if (tensor.owner === this.mine) moveTo(tensor, openOwner(this.mine.outer));
     });
     return value;
   }
 
   [Symbol.dispose](): void {
-    if (!this.open) return;
-    this.open = false;
-    const found = setOwner(this.outer);
+    if (!this.mine.open) return;
+    const inOrder = currentOwner() === this.mine;
+    if (inOrder) setOwner(openOwner(this.mine.outer));
     this.mine.disposeAll();
-    if (found !== this.mine) throw new Error('scopes must end in the reverse order of their beginning');
+    if (!inOrder) throw new Error('scopes must end in the reverse order of their beginning');
   }
 }
 

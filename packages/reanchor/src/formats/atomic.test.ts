@@ -115,6 +115,16 @@ describe('a folder', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  test('that fails names the folder that was asked for, not the temporary one', async () => {
+    const fails = writeFolderAtomic(at('made'), (temporary) => writeFileAtomic(join(temporary, 'none', 'file'), 'x'));
+    const error = (await fails.catch((error: unknown) => error)) as Error;
+    expect(error).toBeInstanceOf(UserError);
+    expect(error.message).toBe(
+      `${at('made/none/file')} cannot be written: the folder ${at('made/none')} does not exist (ENOENT): ` +
+        'make it (mkdir -p), or write to another folder',
+    );
+  });
+
   test('is never written over another, and what is there is found before the work', async () => {
     mkdirSync(at('full'));
     writeFileSync(at('full', 'file'), 'x');

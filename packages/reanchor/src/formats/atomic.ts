@@ -79,7 +79,10 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
     return result;
   } catch (error) {
     if (isMade) await rm(temporary, { recursive: true, force: true }).catch(() => {});
-    throw writeError(path, error);
+    const told = writeError(path, error);
+    // The temporary folder is gone: a message that names it would send people to look for it.
+    const isWithin = told instanceof UserError && told.message.includes(temporary);
+    throw isWithin ? new UserError(told.message.replaceAll(temporary, path), { cause: told }) : told;
   }
 }
 

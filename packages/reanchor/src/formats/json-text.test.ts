@@ -39,7 +39,8 @@ test('what stands before the error can be completed to JSON, or is what JSON.par
   expect(jsonErrorIndex('{"a": 1')).toBe(7);
   expect(jsonErrorIndex('{"a": 1} {')).toBe(9);
   expect(jsonErrorIndex('[1, 2,]')).toBe(6);
-  expect(jsonErrorIndex('{"a": "x')).toBe(6);
+  expect(jsonErrorIndex('{"a": "x')).toBe(8);
+  expect(jsonErrorIndex('{"a": "x\\y"}')).toBe(8);
   expect(jsonErrorIndex('')).toBe(0);
   expect(jsonErrorIndex('01')).toBe(1);
 });

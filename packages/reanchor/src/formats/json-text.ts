@@ -25,6 +25,8 @@ const space = /[ \t\n\r]*/y;
 const scalar =
   /(?:"(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
 
+const openString = /"(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*/y;
+
 /** The index at which a text stops being JSON, its length where it ends too early; undefined for a JSON text. */
 export function jsonErrorIndex(text: string): number | undefined {
   const closers: string[] = [];
@@ -39,21 +41,29 @@ export function jsonErrorIndex(text: string): number | undefined {
     skip(space);
     return text[at];
   };
-  /** Reads a value up to the first place where another value is due, or the end of all open ones. */
+  /** Reads a string, number or word; goes to where a broken string breaks. */
+  const readScalar = (): boolean => {
+    const isWhole = skip(scalar);
+    if (!isWhole) skip(openString);
+    return isWhole;
+  };
+  /** Reads a value up to the first place where a comma or closer is due; whether that went well. */
   const startOfValue = (): boolean => {
-    const opener = next();
-    if (opener !== '{' && opener !== '[') return skip(scalar);
-    at++;
-    const closer = opener === '{' ? '}' : ']';
-    if (next() === closer) {
+    for (;;) {
+      const opener = next();
+      if (opener !== '{' && opener !== '[') return readScalar();
       at++;
-      return true;
+      const closer = opener === '{' ? '}' : ']';
+      if (next() === closer) {
+        at++;
+        return true;
+      }
+      closers.push(closer);
+      if (closer === '}' && !key()) return false;
     }
-    closers.push(closer);
-    return closer === '}' ? key() && startOfValue() : startOfValue();
   };
   const key = (): boolean => {
-    if (next() !== '"' || !skip(scalar) || next() !== ':') return false;
+    if (next() !== '"' || !readScalar() || next() !== ':') return false;
     at++;
     return true;
   };

@@ -18,13 +18,14 @@ export class SelfCheckError extends Error {
 const logprobTolerance = 1e-6;
 
 /**
- * What is true of every trust-region run, checked while it runs (paper.md 1.5 lists why):
+ * What is true of every trust-region run, checked while it runs:
  * policy and reference give equal log-probabilities, and the loss its value for equal models, in the first step and in the step
  * after each hard update; an update with share s leaves (1 - s) of the distance; the reference's parameters move at updates and never between.
  */
 export class SelfChecks {
   #fingerprint: number[];
   #equalModels = true;
+  #policyHasMoved = false;
 
   constructor(
     readonly reference: ReferencePolicy,
@@ -57,8 +58,21 @@ export class SelfChecks {
     }
   }
 
-  /** Looks at the reference after a step, with the update that was reported for it. */
-  afterStep(step: number, update: ReferenceUpdate | undefined): void {
+  /**
+   * Looks at the reference after a step, with the update that was reported for it. `policyMoved` says whether the optimizer had a gradient and a
+   * learning rate, `distance` is that of policy and reference before the update.
+   */
+  afterStep(step: number, update: ReferenceUpdate | undefined, policyMoved: boolean, distance: number): void {
+    if (policyMoved && !this.#policyHasMoved) {
+      if (distance === 0) {
+        throw new SelfCheckError(
+          step,
+          'a policy that moves away from its reference',
+          'that both moved as one: they share their parameters',
+        );
+      }
+      this.#policyHasMoved = true;
+    }
     this.#equalModels = update?.share === 1;
     const fingerprint = this.reference.fingerprint();
     const moved = fingerprint.some((value, i) => value !== this.#fingerprint[i]);

@@ -82,8 +82,8 @@ export class Trainer implements Disposable {
 
     this.#steps += 1;
     const update = reference.afterStep(this.#steps);
-    this.#checks.afterStep(this.#steps, update);
     const distance = update?.distanceAfter ?? reference.distance();
+    this.#checks.afterStep(this.#steps, update, learningRate * gradNorm > 0, update?.distanceBefore ?? distance);
     return { step: this.#steps, pairs, gradNorm, learningRate, update, distance };
   }
 

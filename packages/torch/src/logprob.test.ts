@@ -1,0 +1,171 @@
+// Letters: M scored rows, D hidden size, V vocabulary.
+import { describe, expect, test } from 'vitest';
+import {
+  type DType,
+  grad,
+  linearLogprob,
+  manualSeed,
+  memory,
+  noGrad,
+  ones,
+  randn,
+  type Tensor,
+  TorchError,
+  tensor,
+  tidy,
+  zeros,
+} from './index.js';
+
+const composed = (hidden_MD: Tensor, weight_VD: Tensor, targets_M: Tensor) =>
+  hidden_MD.matmul(weight_VD.t()).logSoftmax(1).gather(1, targets_M.unsqueeze(1)).squeeze(1);
+
+function problem(M: number, D: number, V: number, dtype: DType) {
+  manualSeed(M + D + V);
+  const hidden_MD = randn([M, D], { dtype: 'float64' }).to(dtype).requiresGrad_();
+  const weight_VD = randn([V, D], { dtype: 'float64' }).to(dtype).requiresGrad_();
+  const targets_M = tensor(
+    Array.from({ length: M }, (_, m) => (m * 7919) % V),
+    { dtype: 'int64' },
+  );
+  const slope_M = randn([M], { dtype: 'float64' });
+  return { hidden_MD, weight_VD, targets_M, slope_M };
+}
+
+describe('linearLogprob', () => {
+  // Largest |difference| / max(1, |composed|). 16-bit logits stay in float32, so values are as exact as float32's; gradients are
+  // rounded to the dtype of hidden and weight at the end: 2^-8 for bfloat16, 2^-11 for float16, relative, and once more for ties.
+  test.each([
+    ['float64', 'float64', 1e-10, 1e-10],
+    ['float32', 'float32', 1e-5, 1e-5],
+    ['bfloat16', 'float32', 1e-5, 2 ** -8],
+    ['float16', 'float32', 1e-5, 2 ** -11],
+  ] as const)('%s: values and gradients equal the composed form in %s', (dtype, wide, tolerance, gradTolerance) => {
+    for (const [M, D, V] of [
+      [1, 1, 1],
+      [5, 3, 2],
+      [37, 16, 101],
+      [300, 32, 700],
+    ] as const) {
+      tidy(() => {
+        const { hidden_MD, weight_VD, targets_M, slope_M } = problem(M, D, V, dtype);
+        const expected_M = composed(hidden_MD.to(wide), weight_VD.to(wide), targets_M);
+        const expected = grad([expected_M], [hidden_MD, weight_VD], { gradOutputs: [slope_M.to(wide)] });
+        for (const chunkRows of [0, 1, 7, 64, 10_000]) {
+          if (chunkRows === 1 && M > 100) continue;
+          const actual_M = linearLogprob(hidden_MD, weight_VD, targets_M, { chunkRows });
+          expect(actual_M.dtype).toBe(wide);
+          expect(actual_M).toBeCloseToTensor(expected_M, tolerance);
+          const actual = grad([actual_M], [hidden_MD, weight_VD], { gradOutputs: [slope_M.to(wide)] });
+          for (const i of [0, 1]) {
+            expect(actual[i]?.dtype).toBe(dtype);
+            expect(actual[i] as Tensor).toBeCloseToTensor(expected[i] as Tensor, gradTolerance);
+          }
+        }
+      });
+    }
+  });
+
+  test('gradients equal finite differences', () => {
+    const { hidden_MD, weight_VD, targets_M, slope_M } = problem(4, 3, 5, 'float64');
+    const loss = () => noGrad(() => linearLogprob(hidden_MD, weight_VD, targets_M).mul(slope_M).sum().item());
+    linearLogprob(hidden_MD, weight_VD, targets_M).mul(slope_M).sum().backward();
+    for (const input of [hidden_MD, weight_VD]) {
+      const analytic = (input.grad as Tensor).toList();
+      const flat = input.detach().view([-1]);
+      const numeric = analytic.map((_, i) => {
+        const step = 1e-6;
+        const at = flat.narrow(0, i, 1);
+        at.add_(step);
+        const above = loss();
+        at.sub_(2 * step);
+        const below = loss();
+        at.add_(step);
+        return (above - below) / (2 * step);
+      });
+      expect(numeric).toBeCloseToTensor(analytic, 1e-8);
+    }
+  });
+
+  test('only the gradients asked for are made', () => {
+    const { hidden_MD, weight_VD, targets_M } = problem(6, 4, 9, 'float32');
+    for (const [h, w] of [
+      [true, false],
+      [false, true],
+    ] as const) {
+      const [hidden, weight] = [hidden_MD.detach().requiresGrad_(h), weight_VD.detach().requiresGrad_(w)];
+      linearLogprob(hidden, weight, targets_M).sum().backward();
+      const both = grad([linearLogprob(hidden_MD, weight_VD, targets_M).sum()], [hidden_MD, weight_VD]);
+      expect(hidden.grad === null).toBe(!h);
+      expect(weight.grad === null).toBe(!w);
+      const made = (h ? hidden.grad : weight.grad) as Tensor;
+      expect(made).toBeCloseToTensor(both[h ? 0 : 1] as Tensor, 1e-6);
+    }
+    const none = linearLogprob(hidden_MD.detach(), weight_VD.detach(), targets_M);
+    expect(none.requiresGrad).toBe(false);
+  });
+
+  test('works on transposed and sliced inputs', () => {
+    const { hidden_MD, weight_VD, targets_M } = problem(6, 4, 9, 'float64');
+    const [h, w] = [hidden_MD.detach().t().contiguous().t(), weight_VD.detach().t().contiguous().t()];
+    expect(linearLogprob(h, w, targets_M)).toBeCloseToTensor(composed(h, w, targets_M), 1e-12);
+    const every = h.slice(0, 0, 6, 2);
+    const some = targets_M.slice(0, 0, 6, 2);
+    expect(linearLogprob(every, w, some)).toBeCloseToTensor(composed(every, w, some), 1e-12);
+  });
+
+  test('large logits neither overflow nor lose the answer', () => {
+    const hidden = tensor([1000, -1000], { shape: [2, 1] });
+    const weight = tensor([1, 0, -1], { shape: [3, 1] });
+    const targets = tensor([0, 0], { dtype: 'int64' });
+    expect(linearLogprob(hidden, weight, targets).toList()).toEqual([0, -2000]);
+  });
+
+  test('no rows give no log-probabilities and zero gradients', () => {
+    const weight = ones([3, 2]).requiresGrad_();
+    const out = linearLogprob(zeros([0, 2]), weight, zeros([0], { dtype: 'int64' }));
+    expect(out.shape).toEqual([0]);
+    out.sum().backward();
+    expect(weight.grad?.toList()).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  test('a target outside the vocabulary is named with its row', () => {
+    const call = (targets: number[]) => () =>
+      linearLogprob(ones([3, 2]), ones([4, 2]), tensor(targets, { dtype: 'int64' }));
+    expect(call([0, 3, 4])).toThrow('targets[2] is 4, outside the vocabulary 0..3');
+    expect(call([0, -100, 4])).toThrow('targets[1] is -100, outside the vocabulary 0..3');
+    expect(call([0, -100, 4])).toThrow(TorchError);
+  });
+
+  test('shapes, dtypes and a second derivative that do not fit are refused', () => {
+    const [h, w, t] = [ones([3, 2]), ones([4, 2]), zeros([3], { dtype: 'int64' })];
+    expect(() => linearLogprob(h, ones([4, 3]), t)).toThrow(/hidden has 2 features, weight has 3/);
+    expect(() => linearLogprob(h, w, zeros([2], { dtype: 'int64' }))).toThrow(/hidden has 3 rows, targets has 2/);
+    expect(() => linearLogprob(h.view([1, 3, 2]), w, t)).toThrow(
+      /takes hidden \[M, D\], weight \[V, D\] and targets \[M\]/,
+    );
+    expect(() => linearLogprob(h, w.to('bfloat16'), t)).toThrow(/same floating dtype; got Float and BFloat16/);
+    expect(() => linearLogprob(h, w, t.to('int32'))).toThrow(/targets must be int64; got Int/);
+    h.requiresGrad_();
+    expect(() => grad([linearLogprob(h, w, t).sum()], [h], { createGraph: true })).toThrow(/differentiated once only/);
+  });
+
+  test('meta tensors give the shape', () => {
+    const [h, w] = [
+      ones([3, 2], { device: 'meta', dtype: 'bfloat16' }),
+      ones([4, 2], { device: 'meta', dtype: 'bfloat16' }),
+    ];
+    const out = linearLogprob(h, w, zeros([3], { device: 'meta', dtype: 'int64' }));
+    expect([out.shape, out.dtype]).toEqual([[3], 'float32']);
+  });
+
+  test('the logits of all rows never exist at once', () => {
+    const [M, D, V] = [4096, 16, 32_000];
+    const allLogits = M * V * 4; // 524 MB
+    tidy(() => {
+      const { hidden_MD, weight_VD, targets_M } = problem(M, D, V, 'float32');
+      const before = memory().peakRss;
+      linearLogprob(hidden_MD, weight_VD, targets_M).sum().backward();
+      expect(memory().peakRss - before).toBeLessThan(allLogits / 4);
+    });
+  });
+});
