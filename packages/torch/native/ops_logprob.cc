@@ -95,10 +95,10 @@ struct Forward {
 static Forward forward(const Tensor& hidden_MD, const Tensor& weight_VD, const Tensor& targets_M, int64_t requested) {
   check(hidden_MD, weight_VD, targets_M);
   const int64_t M = hidden_MD.size(0), V = weight_VD.size(0);
-  checkRange(targets_M, V);
   const auto options = hidden_MD.options().dtype(sumType(hidden_MD.scalar_type()));
   Forward out{at::empty({M}, options), at::empty({M}, options)};
-  if (M == 0) return out;
+  if (M == 0 || hidden_MD.is_meta()) return out;
+  checkRange(targets_M, V);
   const int64_t R = chunkRows(requested, M, V, options.dtype().itemsize(), hidden_MD.is_cuda());
   const Tensor buffer_RV = at::empty({R, V}, options);
   chunks(M, R, [&](int64_t m, int64_t n) {
@@ -128,7 +128,7 @@ static Backward backward(const Tensor& grad_M, const Tensor& hidden_MD, const Te
   if (want_hidden) out.hidden_MD = at::empty_like(hidden_MD);
   if (want_weight) out.weight_VD = at::zeros({V, D}, weight_VD.options().dtype(type));
   const int64_t R = chunkRows(requested, M, V, c10::elementSize(type), cuda);
-  const Tensor buffer_RV = M > 0 ? at::empty({R, V}, logsumexp_M.options()) : Tensor();
+  const Tensor buffer_RV = at::empty({M > 0 ? R : 0, V}, logsumexp_M.options());
   chunks(M, R, [&](int64_t m, int64_t n) {
     const Tensor hidden_RD = hidden_MD.narrow(0, m, n);
     const Tensor grad_R1 = grad_M.narrow(0, m, n).unsqueeze(1);
@@ -194,11 +194,6 @@ static Tensor withoutGrad(const Tensor& hidden, const Tensor& weight, const Tens
   return forward(hidden, weight, targets, chunk_rows).logprobs_M;
 }
 
-static Tensor onMeta(const Tensor& hidden, const Tensor& weight, const Tensor& targets, int64_t) {
-  check(hidden, weight, targets);
-  return at::empty({hidden.size(0)}, hidden.options().dtype(sumType(hidden.scalar_type())));
-}
-
 }  // namespace logprob
 
 // Registered when first asked for and only once a process, since a second registration aborts it.
@@ -210,7 +205,6 @@ void registerCustomOps() {
   library->def("linear_logprob(Tensor hidden, Tensor weight, Tensor targets, int chunk_rows=0) -> Tensor");
   library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, TORCH_FN(logprob::withoutGrad)));
   library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(logprob::withGrad)));
-  library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(logprob::onMeta)));
 }
 
 }  // namespace reanchor

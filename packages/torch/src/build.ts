@@ -10,14 +10,7 @@ import { type Log, withLock } from './lock.js';
 
 const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
 
-const FLAGS = [
-  '-std=c++20',
-  '-O2',
-  '-fPIC',
-  '-fvisibility=hidden',
-  '-DNAPI_VERSION=9',
-  '-DNODE_GYP_MODULE_NAME=reanchor',
-];
+const FLAGS = ['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9'];
 
 const sourceFiles = (): string[] =>
   readdirSync(SOURCES)
