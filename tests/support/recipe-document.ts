@@ -14,6 +14,7 @@ export function recipeDocument(): string {
     '# The recipe',
     '',
     'Made from the schema by `npx tsx scripts/recipe-keys.ts`; a test compares. Unknown keys, keys without effect and keys that contradict each other are errors,',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is shown, not filled in
     'all reported at once. `--set a.b=c` overrides a key, `--set a.b=null` takes it out, and `${NAME}` in a text is replaced from the environment.',
     '',
     '| key | allowed | default | meaning |',
