@@ -1,4 +1,5 @@
-// Makes a preference task that can be learned: chosen is the real answer, rejected its words in another order.
+// Makes a preference task that can be learned: chosen is the words of the real answer with one space between, rejected the same words in
+// another order; so the order is all that tells the two apart.
 //
 //   npx tsx scripts/shuffled-answers.ts OUT.jsonl HH.jsonl[.gz] ...
 //
@@ -17,9 +18,11 @@ async function* rows() {
   for await (const { index, prompt, chosen } of readPreferenceRows(files, { format: 'hh' })) {
     const words = chosen.trim().split(/\s+/);
     if (new Set(words).size < 4) continue;
-    const order = shuffled(words.length, index);
-    const rejected = ` ${order.map((i) => words[i]).join(' ')}`;
-    if (rejected.trim() !== words.join(' ')) yield { prompt, chosen, rejected };
+    const answer = words.join(' ');
+    const other = shuffled(words.length, index)
+      .map((i) => words[i])
+      .join(' ');
+    if (other !== answer) yield { prompt, chosen: ` ${answer}`, rejected: ` ${other}` };
   }
 }
 

@@ -64,7 +64,8 @@ async function findPython(): Promise<string> {
   );
 }
 
-function requireSpace(folder: string, bytes: number): void {
+/** Throws SetupError unless this many bytes are free on the folder's disk. */
+export function requireSpace(folder: string, bytes: number): void {
   const { bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
   if (free >= bytes) return;

@@ -1,4 +1,5 @@
 /** A lock between processes that share the cache folder. */
+import { randomUUID } from 'node:crypto';
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,7 +20,7 @@ export const isAlive = (pid: number): boolean => {
 /** Runs `work` while no other process does so in this cache folder. A lock whose process has ended is taken over. */
 export async function withLock<T>(name: string, log: Log, work: () => Promise<T>): Promise<T> {
   const file = join(cacheFolder(), `${name}.lock`);
-  const mine = `${file}.${process.pid}`;
+  const mine = `${file}.${randomUUID()}`;
   // Linked into place, so that a lock never exists without its owner's number in it.
   writeFileSync(mine, String(process.pid));
   try {

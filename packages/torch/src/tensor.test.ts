@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import {
@@ -294,6 +296,16 @@ describe('errors', () => {
 
   test('an allocation that fails is marked as such', () => {
     expect(() => empty([2 ** 45])).toThrow(expect.objectContaining({ outOfMemory: true }));
+  });
+
+  test('a warning of libtorch is printed once, with a prefix', () => {
+    const code = `const { ones, op } = await import(${JSON.stringify(new URL('index.ts', import.meta.url).href)});
+      for (let i = 0; i < 3; i++) op('aten::add', 'out')(ones([2]), ones([2]), 1, ones([5]));`;
+    const cwd = fileURLToPath(new URL('../../..', import.meta.url));
+    const args = ['--import', 'tsx', '--input-type=module', '-e', code];
+    const { stderr, status } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' });
+    expect(status).toBe(0);
+    expect(stderr.match(/^libtorch: An output with one or more elements was resized/gm)?.length).toBe(1);
   });
 
   test('item() of many elements is refused', () => {

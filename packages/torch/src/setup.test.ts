@@ -1,0 +1,200 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { requireSpace } from './install.js';
+import { cacheFolder, installFolder, THREE_WAYS } from './locate.js';
+import { describeDoctor, doctor, SetupError, setup } from './setup.js';
+import { fakeCompiler, fakeLibtorch, fakeProgram, fakePython, file, PIP_INSTALLS, scratch } from './testing/fakes.js';
+
+let folder: string;
+let bin: string;
+let lines: string[];
+const run = () => setup({ log: (line) => lines.push(line) });
+
+beforeEach(() => {
+  folder = scratch();
+  bin = join(folder, 'bin');
+  lines = [];
+  vi.stubEnv('REANCHOR_CACHE', join(folder, 'cache'));
+  vi.stubEnv('REANCHOR_LIBTORCH', '');
+  vi.stubEnv('CXX', '');
+  vi.stubEnv('PATH', bin);
+});
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
+async function failure(): Promise<string> {
+  const error = await run().then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  expect(error).toBeInstanceOf(SetupError);
+  const { message } = error as SetupError;
+  // Nothing half-done stays behind.
+  const left = existsSync(cacheFolder()) ? readdirSync(cacheFolder()) : [];
+  expect(left.filter((name) => /tmp|lock/.test(name))).toEqual([]);
+  return message;
+}
+
+describe('setup', () => {
+  test('installs the wheel, keeps what a program needs of it, compiles; a second run does nothing and says so in one line', async () => {
+    fakePython(bin, { pip: PIP_INSTALLS });
+    fakeCompiler(bin);
+    const first = await run();
+    expect(first).toMatchObject({ installed: true, compiled: true, located: { way: 'cache', version: '2.13.0+cpu' } });
+    expect(lines.length).toBe(3);
+    expect(readdirSync(installFolder()).sort()).toEqual(['include', 'lib', 'version.py']);
+    expect(readdirSync(join(installFolder(), 'lib'))).toEqual(['libtorch_cpu.so']);
+    expect(readdirSync(cacheFolder()).sort()).toEqual(['addon', 'libtorch-2.13.0', 'located.json']);
+
+    lines = [];
+    expect(await run()).toMatchObject({ installed: false, compiled: false, addon: first.addon });
+    expect(lines).toEqual([`libtorch 2.13.0+cpu (cache: ${installFolder()}), addon up to date`]);
+  });
+
+  test('two at once install once and corrupt nothing', async () => {
+    const log = join(folder, 'log');
+    fakePython(bin, { pip: PIP_INSTALLS, log });
+    fakeCompiler(bin);
+    const results = await Promise.all([run(), run(), run()]);
+    expect(results.filter((r) => r.compiled).length).toBe(1);
+    const installs = execFileSync('/usr/bin/grep', ['-c', '--', '--target', log], { encoding: 'utf8' });
+    expect(installs.trim()).toBe('1');
+    expect(lines.some((line) => line.startsWith('waiting for another setup'))).toBe(true);
+  });
+
+  test('what a dead process left behind is cleared away', async () => {
+    const dead = spawnSync('/bin/sh', ['-c', 'echo $$'], { encoding: 'utf8' }).stdout.trim();
+    file(join(cacheFolder(), 'install.lock'), dead);
+    file(join(cacheFolder(), `libtorch-2.13.0.tmp-${dead}`, 'site', 'x'));
+    fakePython(bin, { pip: PIP_INSTALLS });
+    fakeCompiler(bin);
+    await run();
+    expect(readdirSync(cacheFolder()).sort()).toEqual(['addon', 'libtorch-2.13.0', 'located.json']);
+  });
+
+  test('another libtorch gets an addon of its own', async () => {
+    fakeCompiler(bin);
+    vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'a')));
+    const a = await run();
+    vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'b'), '2.12.0'));
+    const b = await run();
+    expect([a.compiled, b.compiled, a.addon === b.addon]).toEqual([true, true, false]);
+  });
+});
+
+describe('errors name the three ways', () => {
+  test('no Python', async () => {
+    const message = await failure();
+    expect(message).toMatch(/no Python with pip was found \(python3: not on PATH; python: not on PATH\)/);
+    expect(message).toContain(THREE_WAYS);
+  });
+
+  test('Python without pip', async () => {
+    fakeProgram(
+      join(bin, 'python3'),
+      'if [ "$1" = -m ]; then echo "/usr/bin/python3: No module named pip" >&2; exit 1; fi; echo',
+    );
+    const message = await failure();
+    expect(message).toMatch(/python3: \/usr\/bin\/python3: No module named pip/);
+    expect(message).toContain(THREE_WAYS);
+  });
+
+  test('pip finds no wheel: every attempt with pip’s own words', async () => {
+    fakePython(bin, { pip: 'echo "ERROR: No matching distribution found for torch==2.13.0"; exit 1' });
+    const message = await failure();
+    expect(message).toMatch(/torch==2.13.0\+cpu: ERROR: No matching distribution/);
+    expect(message).toMatch(/torch==2.13.0\+cpu from https:\/\/download.pytorch.org\/whl\/cpu: ERROR/);
+    expect(message).toContain(THREE_WAYS);
+  });
+
+  test('a disk that fills up while pip works', async () => {
+    fakePython(bin, { pip: 'echo "ERROR: Could not install packages: [Errno 28] No space left on device"; exit 1' });
+    const message = await failure();
+    expect(message).toMatch(/the disk of .* filled up while libtorch was being installed; nothing half-done was left/);
+    expect(message).toMatch(/REANCHOR_CACHE to a folder on another disk/);
+    expect(message).toContain(THREE_WAYS);
+  });
+
+  test('too little free space is noticed before anything is downloaded', () => {
+    expect(() => requireSpace(folder, 1e18)).toThrow(
+      /installing libtorch needs 1000000000.0 GB in .*, which has [\d.]+ GB free/,
+    );
+    expect(() => requireSpace(folder, 1)).not.toThrow();
+  });
+
+  test('no compiler', async () => {
+    vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'a')));
+    const message = await failure();
+    expect(message).toMatch(/no C\+\+ compiler was found \(c\+\+, g\+\+ and clang\+\+ on PATH\)/);
+    expect(message).toContain(THREE_WAYS);
+    vi.stubEnv('CXX', 'no-such-compiler');
+    expect(await failure()).toMatch(/no C\+\+ compiler was found \(CXX=no-such-compiler\)/);
+  });
+
+  test('a compiler that fails is quoted', async () => {
+    vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'a')));
+    fakeProgram(join(bin, 'g++'), 'echo "x.cc:1: fatal error: ATen/core/Tensor.h: No such file" >&2; exit 1');
+    const message = await failure();
+    expect(message).toMatch(/g\+\+ could not compile the addon/);
+    expect(message).toMatch(/fatal error: ATen\/core\/Tensor.h: No such file/);
+    expect(message).toContain(THREE_WAYS);
+    fakeProgram(join(bin, 'g++'), 'echo "fatal error: error writing to /tmp/x.s: No space left on device" >&2; exit 1');
+    expect(await failure()).toMatch(/filled up while the addon was being compiled/);
+  });
+
+  test('a cache folder that cannot be made', async () => {
+    vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'a')));
+    fakeCompiler(bin);
+    vi.stubEnv('REANCHOR_CACHE', join(file(join(folder, 'a-file')), 'cache'));
+    await expect(run()).rejects.toThrow(/cannot write to the cache folder .*ENOTDIR.*REANCHOR_CACHE/);
+  });
+});
+
+describe('doctor', () => {
+  test('says why there is no libtorch, and what to do', async () => {
+    const report = await doctor();
+    expect(report.libtorch).toBeUndefined();
+    const text = describeDoctor(report).join('\n');
+    expect(text).toMatch(/not by python: no python3 or python on PATH/);
+    expect(text).toContain(THREE_WAYS);
+  });
+
+  test('says that the addon has not been compiled', async () => {
+    mkdirSync(bin, { recursive: true });
+    vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'a')));
+    expect(describeDoctor(await doctor()).at(-1)).toMatch(
+      /problem +the addon has not been compiled. Run: npx reanchor setup/,
+    );
+  });
+
+  test('describes this machine and measures a matrix product', async () => {
+    vi.unstubAllEnvs();
+    const report = await doctor({ seconds: 0.1 });
+    expect(report.problem).toBeUndefined();
+    expect(report.runtime?.devices[0]).toBe('cpu');
+    expect(report.runtime?.gflops).toBeGreaterThan(0.1);
+    const text = describeDoctor(report).join('\n');
+    expect(text).toMatch(/^libtorch +2\.\d+\.\d+\S*, by (cache|python|REANCHOR_LIBTORCH): /m);
+    expect(text).toMatch(/^matmul +[\d.]+ GFLOP\/s/m);
+    expect(text).toMatch(/^BLAS +\w+, oneDNN /m);
+  });
+});
+
+test('importing @reanchor/torch/setup and @reanchor/torch loads no native code', () => {
+  vi.unstubAllEnvs();
+  const url = (name: string) => JSON.stringify(new URL(name, import.meta.url).href);
+  const code = `await import(${url('setup.ts')}); await import(${url('index.ts')});
+    console.log(process.report.getReport().sharedObjects.filter((name) => /torch/.test(name)).length)`;
+  const root = fileURLToPath(new URL('../../..', import.meta.url));
+  const out = execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  expect(out.trim()).toBe('0');
+});
