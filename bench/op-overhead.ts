@@ -1,34 +1,31 @@
 /**
  * Cost of one operator call on tiny tensors, against Python's torch on the same machine in the same run.
  *
- *   REANCHOR_PYTHON=/path/to/python npx tsx bench/op-overhead.ts [rounds]
+ *   REANCHOR_PYTHON=/path/to/python npx tsx bench/op-overhead.ts [rounds] [part of a case's name]
  *
- * The two sides run in turns (A B A B ...), each in a process of its own with one thread; the table holds the medians over all
- * rounds. Processor time is counted, not the clock's, so that other work on the machine weighs less. Results are freed as a user would: by a scope around 100 calls here, by reference counts in Python.
- * op_overhead.py must list the same cases.
+ * Each side is a process of its own with one thread. They take turns case by case (A B, then B A, ...), so that a change in the
+ * machine's speed meets both; the table holds medians over the rounds, and the best round, since noise only adds. Processor time is counted, not the clock's, so that other
+ * work on the machine weighs less. Results are freed as a user would: by a scope around 100 calls here, by reference counts in
+ * Python. op_overhead.py must list the same cases.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import * as torch from '@reanchor/torch';
 
+const CALLS = 4000;
 const CALLS_PER_SCOPE = 100;
 
-type Times = Record<string, number>;
-
-/** Microseconds of processor time per call: the median of `repeats` timings of `calls` calls. */
-function time(run: () => void, calls: number, repeats: number): number {
-  const samples: number[] = [];
-  for (let r = -2; r < repeats; r++) {
-    const begin = process.cpuUsage();
-    for (let i = 0; i < calls; i += CALLS_PER_SCOPE) {
-      torch.tidy(() => {
-        for (let k = 0; k < CALLS_PER_SCOPE; k++) run();
-      });
-    }
-    const { user, system } = process.cpuUsage(begin);
-    if (r >= 0) samples.push((user + system) / calls);
+/** Microseconds of processor time per call. */
+function time(run: () => void): number {
+  const begin = process.cpuUsage();
+  for (let i = 0; i < CALLS; i += CALLS_PER_SCOPE) {
+    torch.tidy(() => {
+      for (let k = 0; k < CALLS_PER_SCOPE; k++) run();
+    });
   }
-  return median(samples);
+  const { user, system } = process.cpuUsage(begin);
+  return (user + system) / CALLS;
 }
 
 const median = (values: number[]): number => {
@@ -39,7 +36,7 @@ const median = (values: number[]): number => {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 };
 
-function measure(): Times {
+function makeCases(): Record<string, () => unknown> {
   torch.setNumThreads(1);
   const one = torch.ones([1]);
   const leaf = torch.ones([1]).requiresGrad_();
@@ -51,7 +48,7 @@ function measure(): Times {
   const more = Array.from({ length: 20 }, () => torch.ones([8]));
   const weight = torch.ones([8]);
   const four = [square, square, square, square];
-  const cases: Record<string, () => unknown> = {
+  return {
     add: () => one.add(one),
     'add, requires_grad': () => leaf.add(one),
     'mul by a number': () => one.mul(2),
@@ -78,35 +75,63 @@ function measure(): Times {
     shape: () => square.shape,
     'add + sum + backward': () => leaf.add(one).sum().backward(),
   };
-  const times: Times = {};
-  for (const [name, run] of Object.entries(cases)) times[name] = time(run, 5_000, 15);
-  return times;
 }
 
-function child(command: string, args: string[]): Times {
+/** Answers each line, the name of a case, with the time of a call. The first line printed is the list of names. */
+async function serve(): Promise<void> {
+  const cases = makeCases();
+  console.log(JSON.stringify(Object.keys(cases)));
+  for await (const name of createInterface({ input: process.stdin })) {
+    console.log(time(cases[name] as () => unknown));
+  }
+}
+
+/** A process that runs serve(), here or in Python: its case names, and a function that asks for one time. */
+async function start(command: string, args: string[]) {
   const env = { ...process.env, OMP_NUM_THREADS: '1', OMP_WAIT_POLICY: 'PASSIVE' };
-  const run = spawnSync(command, args, { encoding: 'utf8', env, stdio: ['ignore', 'pipe', 'inherit'] });
-  if (run.status !== 0) throw new Error(`${command} ${args.join(' ')} failed`);
-  return JSON.parse(run.stdout.trim().split('\n').at(-1) as string) as Times;
+  const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${command} ${args.join(' ')} ended`);
+    return value;
+  };
+  const names = JSON.parse(await next()) as string[];
+  const ask = async (name: string): Promise<number> => {
+    child.stdin.write(`${name}\n`);
+    return Number(await next());
+  };
+  return { names, ask, stop: () => child.stdin.end() };
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const self = fileURLToPath(import.meta.url);
+  const rounds = Number(process.argv[2] ?? 21);
   const python = process.env.REANCHOR_PYTHON ?? 'python3';
-  const rounds = Number(process.argv[2] ?? 4);
-  const ours: Times[] = [];
-  const theirs: Times[] = [];
-  for (let round = 0; round < rounds; round++) {
-    ours.push(child(process.execPath, ['--import', 'tsx', self, '--child']));
-    theirs.push(child(python, [fileURLToPath(new URL('op_overhead.py', import.meta.url))]));
+  const ours = await start(process.execPath, ['--import', 'tsx', self, '--serve']);
+  const theirs = await start(python, [fileURLToPath(new URL('op_overhead.py', import.meta.url))]);
+  if (ours.names.join() !== theirs.names.join()) throw new Error('the two sides list different cases');
+  console.log('| microseconds a call, 1 thread | reanchor | Python | ratio | best: reanchor | Python | ratio |');
+  console.log('|---|---|---|---|---|---|---|');
+  for (const name of ours.names.filter((name) => name.includes(process.argv[3] ?? ''))) {
+    const times = { ours: [] as number[], theirs: [] as number[] };
+    for (let round = -3; round < rounds; round++) {
+      const turns = [
+        async () => times.ours.push(await ours.ask(name)),
+        async () => times.theirs.push(await theirs.ask(name)),
+      ];
+      if (round % 2 !== 0) turns.reverse();
+      for (const turn of turns) await turn();
+      if (round < 0) times.ours.length = times.theirs.length = 0; // warm-up
+    }
+    const columns = [median, (list: number[]) => Math.min(...list)].map((of) => {
+      const [a, b] = [of(times.ours), of(times.theirs)];
+      return `${a.toFixed(2)} | ${b.toFixed(2)} | ${(a / b).toFixed(2)}`;
+    });
+    console.log(`| ${name} | ${columns.join(' | ')} |`);
   }
-  console.log('| microseconds a call, 1 thread | reanchor | Python | ratio |\n|---|---|---|---|');
-  for (const name of Object.keys(ours[0] as Times)) {
-    const mine = median(ours.map((times) => times[name] as number));
-    const python = median(theirs.map((times) => times[name] as number));
-    console.log(`| ${name} | ${mine.toFixed(2)} | ${python.toFixed(2)} | ${(mine / python).toFixed(2)} |`);
-  }
+  ours.stop();
+  theirs.stop();
 }
 
-if (process.argv[2] === '--child') console.log(JSON.stringify(measure()));
-else main();
+await (process.argv[2] === '--serve' ? serve() : main());

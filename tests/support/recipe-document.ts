@@ -15,7 +15,7 @@ export function recipeDocument(): string {
     '',
     'Made from the schema by `npx tsx scripts/recipe-keys.ts`; a test compares. Unknown keys, keys without effect and keys that contradict each other are errors,',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is shown, not filled in
-    'all reported at once. `--set a.b=c` overrides a key, `--set a.b=null` takes it out, and `${NAME}` in a text is replaced from the environment.',
+    'all reported at once. `--set a.b=c` overrides a key, `--set a.b=null` takes it out, and `${NAME}` in a text is replaced from the environment. Files and folders are relative to the working directory.',
     '',
     '| key | allowed | default | meaning |',
     '|---|---|---|---|',

@@ -1,14 +1,16 @@
 // A run from recipe to folder, and scoring with what it leaves, as a user meets them.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memory } from '@reanchor/torch';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { UserError } from '../../packages/reanchor/src/errors.js';
 import { score } from '../../packages/reanchor/src/eval/index.js';
 import { openSafetensors } from '../../packages/reanchor/src/formats/index.js';
 import { loadModel } from '../../packages/reanchor/src/models/load.js';
 import { parseRecipe, type RunEvent, readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
 import { train } from '../../packages/reanchor/src/train/index.js';
+import { fixtures } from '../support/repository.js';
 import { tinyModel, tinyPairs, weights } from '../support/training.js';
 
 let folder: string;
@@ -93,6 +95,36 @@ describe('train', () => {
     expect(losses[1]).toBeCloseToTensor(losses[0]!, 1e-9);
   });
 
+  test('the steps after the last full window are logged too', async () => {
+    const result = await run('logEvery=4', 'steps=6');
+    const steps = ofType(readEvents(join(result.folder, 'events.jsonl')).events, 'step');
+    expect(steps.map(({ step }) => step)).toEqual([4, 6]);
+  });
+
+  test.each(['soft, alpha: 0.6', 'hard, tau: 2', 'fixed'])(
+    'divergence is a mistake to mend, not a bug: update %s',
+    async (update) => {
+      const diverged = run('optimizer.lr=1e30', `reference={ update: ${update} }`);
+      await expect(diverged).rejects.toThrow(/diverged and is stopped.*Lower optimizer.lr/s);
+      await expect(diverged).rejects.toBeInstanceOf(UserError);
+    },
+  );
+
+  test('what is probably not meant is said in warnings', async () => {
+    const result = await run(
+      'reference={ update: hard, tau: 512 }',
+      'schedule.warmupSteps=50',
+      'evaluate.every=99',
+      'precision=fp64',
+    );
+    const warnings = ofType(readEvents(join(result.folder, 'events.jsonl')).events, 'warning').map(
+      ({ message }) => message,
+    );
+    expect(warnings.join()).toMatch(
+      /the reference never moves.*never reaches optimizer.lr.*before and after only.*saved in float64/,
+    );
+  });
+
   test('an abort ends after the step and saves the model as interrupted', async () => {
     const abort = new AbortController();
     const result = await train({
@@ -111,10 +143,18 @@ describe('train', () => {
     ['a folder without config.json', ['model=/'], /config\.json cannot be read \(ENOENT\)|tokenizer\.json/],
     ['a missing data file', ['data.train=nowhere.jsonl'], /nowhere\.jsonl does not exist/],
     ['more rows held out than there are', ['data.validation=96'], /holds out 96 rows, but data\.train has 96/],
+    [
+      'a tokenizer with more tokens than the model',
+      ['model=WIDE'],
+      /pairs\.jsonl:\d+: the tokenizer gives token \d+, but the model's vocabulary has 300/,
+    ],
     ['no row short enough', ['data.maxLength=2'], /data\.train: no pair is left of 80 rows/],
   ])('%s is an error before anything is written', async (_, set, message) => {
-    await expect(run(...set)).rejects.toThrow(message);
-    expect(readdirSync(folder)).toEqual([]);
+    const wide = join(folder, 'wide');
+    cpSync(join(fixtures, 'models/llama3-untied'), wide, { recursive: true });
+    cpSync(join(fixtures, 'tokenizer'), wide, { recursive: true });
+    await expect(run(...set.map((item) => item.replace('WIDE', wide)))).rejects.toThrow(message);
+    expect(readdirSync(folder)).toEqual(['wide']);
   });
 
   test('broken JSON is an error with file and line', async () => {
@@ -150,6 +190,21 @@ describe('score', () => {
     });
     const share = scored.filter(({ chosen, rejected }) => chosen.logprob > rejected.logprob).length / scored.length;
     expect(result.accuracy).toBe(share);
+  });
+
+  test('no row that can be scored is an error', async () => {
+    const nothing = score({ model: tinyModel, data: [tinyPairs], out: join(folder, 'scores.jsonl'), maxLength: 2 });
+    await expect(nothing).rejects.toThrow('no pair of 96 rows can be scored');
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('a reference with another tokenizer is refused', async () => {
+    const other = join(folder, 'other');
+    cpSync(tinyModel, other, { recursive: true });
+    const file = join(other, 'tokenizer.json');
+    writeFileSync(file, readFileSync(file, 'utf8').replaceAll('"<s>"', '"<pad>"'));
+    const options = { model: tinyModel, data: [tinyPairs], out: join(folder, 'scores.jsonl'), maxLength: 96 };
+    await expect(score({ ...options, reference: other })).rejects.toThrow(/other|tokenizer/);
   });
 
   test('against itself as the reference every reward is 0', async () => {

@@ -1,17 +1,19 @@
 // Each self-check stops a run whose part is broken on purpose.
-import { foreachAdd_, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import { noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
 import { pairMethods } from '../../packages/reanchor/src/losses/methods.js';
+import type { CausalLM } from '../../packages/reanchor/src/models/causal-lm.js';
 import type { SpanBatch } from '../../packages/reanchor/src/nn/spans.js';
-import { CopiedReference, type ReferenceUpdate } from '../../packages/reanchor/src/reference/copied-reference.js';
+import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
+import type { ReferenceUpdate } from '../../packages/reanchor/src/reference/policy.js';
 import { SelfCheckError } from '../../packages/reanchor/src/train/self-checks.js';
 import { tinyTrainer } from '../support/training.js';
 
 const hard = { update: 'hard', tau: 2 } as const;
 
 async function failure(steps: number, changes: Parameters<typeof tinyTrainer>[1]): Promise<SelfCheckError> {
-  using training = await tinyTrainer(hard, changes);
   try {
+    using training = await tinyTrainer(hard, changes);
     for (let i = 0; i < steps; i++) training.step(i);
   } catch (error) {
     expect(error).toBeInstanceOf(SelfCheckError);
@@ -30,34 +32,42 @@ test('a reference that is not the policy at the start', async () => {
   expect(error.message).toMatch(/step 1: expected equal log-probabilities of policy and reference/);
 });
 
-test('a hard update that is reported and does not happen', async () => {
+test.each([1, 0.6, 1e-4])('an update with share %s that is reported and does not happen', async (share) => {
   class Stuck extends CopiedReference {
     override afterStep(step: number): ReferenceUpdate | undefined {
       const distance = this.distance();
-      if (step % 2 !== 0) return undefined;
-      return { step, version: 1, share: 1, distanceBefore: distance, distanceAfter: distance };
+      return { step, version: 1, share, distanceBefore: distance, distanceAfter: distance, norm: 1 };
     }
   }
-  const error = await failure(2, { reference: (policy) => new Stuck(policy, hard) });
-  expect(error.message).toMatch(
-    /step 2: expected a reference update with share 1 to leave a policy-reference distance of 0/,
+  const error = await failure(1, { reference: (policy) => new Stuck(policy, hard) });
+  expect(error.message).toContain(
+    `step 1: expected a reference update with share ${share} to leave a policy-reference distance of`,
   );
 });
 
-test('a reference that shares its parameters with the policy', async () => {
+test('a reference that shares a parameter with the policy', async () => {
   class Alias extends CopiedReference {
-    override distance(): number {
-      return 0;
+    constructor(policy: CausalLM) {
+      super(policy, hard);
+      const [[name, parameter]] = policy.parameters as unknown as [[string, Tensor]];
+      (this.model.parameters as Map<string, Tensor>).set(name, parameter);
     }
   }
-  const error = await failure(1, { reference: (policy) => new Alias(policy, hard) });
-  expect(error.message).toMatch(/step 1: expected a policy that moves away from its reference/);
+  const error = await failure(1, { reference: (policy) => new Alias(policy) });
+  expect(error.message).toMatch(/step 0: expected a policy and a reference with parameters of their own/);
 });
 
 test('a reference that moves between updates', async () => {
   class Drifting extends CopiedReference {
     override afterStep(step: number): ReferenceUpdate | undefined {
-      if (step === 1) noGrad(() => foreachAdd_([...this.model.parameters.values()], 1e-3));
+      // One element of one parameter, by the smallest step.
+      if (step === 1)
+        noGrad(() =>
+          this.model.parameters
+            .get('model.norm.weight')!
+            .narrow(0, 0, 1)
+            .mul_(1 + 2 ** -23),
+        );
       return super.afterStep(step);
     }
   }

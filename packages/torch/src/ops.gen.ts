@@ -150,6 +150,7 @@ const aten_logical_not = new LazyOp('aten::logical_not', '');
 const aten_logical_and = new LazyOp('aten::logical_and', '');
 const aten_logical_or = new LazyOp('aten::logical_or', '');
 const aten_equal = new LazyOp('aten::equal', '');
+const aten_is_set_to = new LazyOp('aten::is_set_to', '');
 const aten_allclose = new LazyOp('aten::allclose', '');
 const aten_bitwise_and_Tensor = new LazyOp('aten::bitwise_and', 'Tensor');
 const aten_bitwise_or_Tensor = new LazyOp('aten::bitwise_or', 'Tensor');
@@ -704,6 +705,9 @@ export abstract class TensorMethods extends TensorBase {
 
   /** `aten::equal(Tensor self, Tensor other) -> bool` */
   equal(other: Tensor): boolean { return aten_equal.call(this.handle, other.handle) as boolean; }
+
+  /** `aten::is_set_to(Tensor self, Tensor tensor) -> bool` */
+  isSetTo(tensor: Tensor): boolean { return aten_is_set_to.call(this.handle, tensor.handle) as boolean; }
 
   /** `aten::allclose(Tensor self, Tensor other, float rtol=1.0000000000000001e-05, float atol=1e-08, bool equal_nan=False) -> bool` */
   allclose(other: Tensor, rtol?: number, atol?: number, equalNan?: boolean): boolean { return aten_allclose.call(this.handle, other.handle, rtol, atol, equalNan) as boolean; }

@@ -19,6 +19,7 @@ export {
   type SkipReason,
 } from './rows.js';
 export {
+  describeBoundaryMismatches,
   describeSkips,
   type SkipReport,
   type TokenizedPair,

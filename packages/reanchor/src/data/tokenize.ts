@@ -109,15 +109,18 @@ export function tokenizePairs(
 }
 
 /** A report in lines for people: how many rows were left out, why, and where the first of them are; empty if all is well. */
-export function describeSkips({ total, kept, byReason, boundaryMismatches }: SkipReport): string[] {
-  const lines = [...byReason].map(
+export function describeSkips(report: SkipReport): string[] {
+  const { total, byReason } = report;
+  const skips = [...byReason].map(
     ([reason, rows]) => `skipped ${rows.length} of ${total} rows, ${reason}: ${places(rows)}`,
   );
-  if (boundaryMismatches.length > 0) {
-    const rows = `${boundaryMismatches.length} of ${kept} rows`;
-    lines.push(`kept ${rows} in which a token straddles the end of the prompt: ${places(boundaryMismatches)}`);
-  }
-  return lines;
+  return [...skips, ...describeBoundaryMismatches(report)];
+}
+
+/** A line for people about the rows in which a token straddles the end of the prompt, if there are any. */
+export function describeBoundaryMismatches({ kept, boundaryMismatches: rows }: SkipReport): string[] {
+  if (rows.length === 0) return [];
+  return [`kept ${rows.length} of ${kept} rows in which a token straddles the end of the prompt: ${places(rows)}`];
 }
 
 function places(rows: readonly RowPlace[]): string {

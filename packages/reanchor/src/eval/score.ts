@@ -1,13 +1,17 @@
 import {
+  describeSkips,
   loadPreferenceRows,
   type PreferenceFormat,
+  type PreferenceRow,
   type SkipReport,
   type TokenizedPair,
+  type TokenizeOptions,
   tokenizePairs,
 } from '../data/index.js';
+import { UserError } from '../errors.js';
 import { requireWritable, writeJsonl } from '../formats/index.js';
 import { loadModel } from '../models/load.js';
-import { type PairLogprob, scorePairs } from '../models/score-pairs.js';
+import { type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 
 export interface ScoreOptions {
@@ -43,7 +47,8 @@ export interface ScoreResult {
 /**
  * Scores preference pairs with a model, in fp32, and writes one JSON line a row in input order:
  * `{"index", "chosen": {"logprob", "tokens"}, "rejected": {...}, "reference"?: {"chosen", "rejected"}, "reward"?: {"chosen", "rejected", "margin"}}`,
- * or `{"index", "skipped": reason}` for a row that cannot be scored. `logprob` is the sum over the completion's `tokens`, in nats.
+ * or `{"index", "skipped": reason, "file", "line"}` for a row that cannot be scored. `logprob` is the sum over the completion's `tokens`, in nats (after an
+ * empty prompt the first of them has no probability and does not count).
  * The file appears whole or not at all. Errors: UserError, FormatError.
  */
 export async function score(options: ScoreOptions): Promise<ScoreResult> {
@@ -52,10 +57,14 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const tokenizer = await loadTokenizer(options.model);
   const rows = await loadPreferenceRows(options.data, { format });
   const { pairs, report } = tokenizePairs(rows, tokenizer, { maxLength, keepIdentical });
+  if (pairs.length === 0)
+    throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
+  if (options.reference !== undefined)
+    await requireSameTokens(options.reference, rows, pairs, { maxLength, keepIdentical });
 
   const passes = options.reference === undefined ? 1 : 2;
   let finished = 0;
-  const scoreWith = async (folder: string): Promise<PairLogprob[]> => {
+  const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32' });
     const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);
     const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress });
@@ -66,7 +75,9 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const reference = options.reference === undefined ? undefined : await scoreWith(options.reference);
 
   const lines = pairs.map((pair, i) => scoreLine(pair, policy[i]!, reference?.[i], beta));
-  const skips = [...report.byReason].flatMap(([skipped, places]) => places.map(({ index }) => ({ index, skipped })));
+  const skips = [...report.byReason].flatMap(([skipped, places]) =>
+    places.map(({ index, file, line }) => ({ index, skipped, file, line })),
+  );
   await writeJsonl(
     options.out,
     [...lines, ...skips].sort((a, b) => a.index - b.index),
@@ -81,7 +92,29 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   };
 }
 
-function scoreLine(pair: TokenizedPair, policy: PairLogprob, reference: PairLogprob | undefined, beta: number) {
+/** A reference reads the policy's tokens; with another tokenizer they would mean something else. */
+async function requireSameTokens(
+  reference: string,
+  rows: readonly PreferenceRow[],
+  pairs: readonly TokenizedPair[],
+  options: TokenizeOptions,
+): Promise<void> {
+  const sample = pairs.slice(0, 32);
+  const indices = new Set(sample.map(({ index }) => index));
+  const theirs = tokenizePairs(
+    rows.filter(({ index }) => indices.has(index)),
+    await loadTokenizer(reference),
+    options,
+  );
+  const ids = (some: readonly TokenizedPair[]) =>
+    some.map(({ prompt, chosen, rejected }) => [prompt, chosen, rejected].join());
+  if (ids(sample).join(';') === ids(theirs.pairs).join(';')) return;
+  throw new UserError(
+    `${reference}: its tokenizer gives other tokens than that of the model: rewards need a reference with the same tokenizer`,
+  );
+}
+
+function scoreLine(pair: TokenizedPair, policy: ScoredPair, reference: ScoredPair | undefined, beta: number) {
   const line = {
     index: pair.index,
     chosen: { logprob: policy.chosen, tokens: pair.chosen.length },

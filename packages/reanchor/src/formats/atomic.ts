@@ -91,18 +91,22 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
  * Errors: UserError.
  */
 export async function requireWritable(path: string, bytes: number): Promise<void> {
-  const folder = dirname(resolve(path));
+  const existing = await stat(path).catch(() => undefined);
+  const isDevice = existing !== undefined && !existing.isFile() && !existing.isDirectory();
+  let place = existing?.isDirectory() || isDevice ? path : dirname(resolve(path));
+  while (!isDevice && (await stat(place).catch(() => undefined)) === undefined) place = dirname(place);
   try {
-    await access(folder, constants.W_OK);
+    await access(place, constants.W_OK);
   } catch (error) {
     throw writeError(path, error);
   }
-  const { bavail, bsize } = await statfs(folder);
+  if (isDevice) return;
+  const { bavail, bsize } = await statfs(place);
   const free = bavail * bsize;
   if (free >= bytes) return;
   const megabytes = (n: number) => `${(n / 1e6).toFixed(2)} MB`;
   throw new UserError(
-    `${path} needs ${megabytes(bytes)}, but the disk of ${folder} has ${megabytes(free)} free: free some space, or write to another disk`,
+    `${path} needs ${megabytes(bytes)}, but the disk of ${place} has ${megabytes(free)} free: free some space, or write to another disk`,
   );
 }
 

@@ -9,7 +9,7 @@ const architectures: Record<string, new (configJson: ConfigJson, source: Paramet
   llama: Llama,
 };
 
-/** A network of the architecture that `configJson` names, its parameters taken from `source`. */
+/** A network of the architecture that `configJson` names, its parameters taken from `source`; they belong to the current scope until `keep`. */
 export function buildModel(configJson: ConfigJson, source: ParameterSource): CausalLM {
   const type = configJson.model_type;
   const Architecture = typeof type === 'string' && Object.hasOwn(architectures, type) ? architectures[type] : undefined;
@@ -24,5 +24,5 @@ export function buildModel(configJson: ConfigJson, source: ParameterSource): Cau
 
 /** A model of its own with equal parameters, which do not ask for gradients: a reference policy, or a snapshot. */
 export function copyModel(model: CausalLM): CausalLM {
-  return tidy(() => buildModel(model.configJson, (name) => model.parameters.get(name)!.detach().clone()));
+  return tidy(() => buildModel(model.configJson, (name) => model.parameters.get(name)!.detach().clone()).keep());
 }

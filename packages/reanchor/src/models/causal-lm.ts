@@ -31,10 +31,16 @@ export abstract class CausalLM implements Disposable {
   /** `source`, remembering what it hands out as this model's parameters. */
   protected own(source: ParameterSource): ParameterSource {
     return (name, shape) => {
-      const parameter = keep(source(name, shape));
+      const parameter = source(name, shape);
       this.#parameters.set(name, parameter);
       return parameter;
     };
+  }
+
+  /** Takes the parameters out of every scope, so that they live until the model is disposed. Returns the model. */
+  keep(): this {
+    keep([...this.#parameters.values()]);
+    return this;
   }
 
   /** Frees the parameters. */

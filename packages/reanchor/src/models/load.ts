@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DType, fromFile, keep, type Tensor, tidy } from '@reanchor/torch';
+import { type DType, fromFile, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, UserError } from '../errors.js';
 import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
 import { buildModel } from './architectures.js';
@@ -8,20 +8,21 @@ import type { CausalLM, ConfigJson } from './causal-lm.js';
 
 const weightDTypes: Record<string, DType> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
-/** Tensors that old checkpoints carry and no network needs: tables that are computed. */
-const leftovers = /\.rotary_emb\.inv_freq$|\.attn\.(bias|masked_bias)$/;
+/** A table that old checkpoints carry and that is computed here. */
+const leftovers = /\.rotary_emb\.inv_freq$/;
 
 /**
  * The language model in a Hugging Face folder (config.json and model.safetensors, or its shards with their index), its parameters converted to
- * `dtype`. Weight files are memory-mapped and copied tensor by tensor. Strict: a missing, unexpected or misshapen weight is an error.
+ * `dtype`. Weight files are memory-mapped one at a time and copied tensor by tensor. Strict: a missing, unexpected or misshapen weight is an
+ * error; only stored rotary tables and a stored copy of a tied head are passed over. Errors: UserError, FormatError.
  */
 export async function loadModel(folder: string, options: { dtype: DType }): Promise<CausalLM> {
   const configJson = await readConfig(folder);
   const checkpoint = await openCheckpoint(folder);
+  const files = new MappedFile();
   const used = new Set<string>();
-  const files = new Map<string, Tensor>();
-  const model = tidy(() =>
-    buildModel(configJson, (name, shape) => {
+  return tidy(() => {
+    const model = buildModel(configJson, (name, shape) => {
       const entry = checkpoint.get(name);
       if (!entry)
         throw new UserError(`${folder}: weight ${name} ${shapeText(shape)} is missing from the checkpoint; ${advice}`);
@@ -33,10 +34,24 @@ export async function loadModel(folder: string, options: { dtype: DType }): Prom
       }
       used.add(name);
       return readTensor(name, entry, options.dtype, files);
-    }),
-  );
-  refuseUnexpected(folder, model, checkpoint, used);
-  return model;
+    });
+    refuseUnexpected(folder, model, checkpoint, used, files);
+    return model.keep();
+  });
+}
+
+/** The bytes of the weight file that was last asked for; the one before is unmapped, so that its pages do not count any more. */
+class MappedFile {
+  #file: string | undefined;
+  #bytes: Tensor | undefined;
+
+  bytes({ file, fileBytes }: CheckpointTensor): Tensor {
+    if (this.#bytes && this.#file === file) return this.#bytes;
+    this.#bytes?.dispose();
+    this.#file = file;
+    this.#bytes = fromFile(file, false, fileBytes, { dtype: 'uint8' });
+    return this.#bytes;
+  }
 }
 
 async function readConfig(folder: string): Promise<ConfigJson> {
@@ -51,14 +66,19 @@ async function readConfig(folder: string): Promise<ConfigJson> {
       { cause },
     );
   }
+  let config: unknown;
   try {
-    return JSON.parse(text) as ConfigJson;
+    config = JSON.parse(text);
   } catch (cause) {
     throw new FormatError(`not JSON: ${(cause as Error).message}`, { file, cause });
   }
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+    throw new FormatError('not a JSON object', { file });
+  }
+  return config as ConfigJson;
 }
 
-function readTensor(name: string, entry: CheckpointTensor, dtype: DType, files: Map<string, Tensor>): Tensor {
+function readTensor(name: string, entry: CheckpointTensor, dtype: DType, files: MappedFile): Tensor {
   const stored = weightDTypes[entry.dtype];
   if (!stored) {
     throw new FormatError(
@@ -66,13 +86,12 @@ function readTensor(name: string, entry: CheckpointTensor, dtype: DType, files: 
       { file: entry.file },
     );
   }
-  const cached = files.get(entry.file);
-  const bytes = cached ?? fromFile(entry.file, false, entry.fileBytes, { dtype: 'uint8' });
-  if (!cached) files.set(entry.file, bytes);
+  const bytes = files.bytes(entry);
   return tidy(() => {
     const slice = bytes.narrow(0, entry.begin, entry.end - entry.begin);
+    // A view as a wider type must begin at a multiple of its size; the format does not promise that.
     const aligned = entry.begin % 8 === 0 ? slice : slice.clone();
-    return keep(aligned.view(stored).view(entry.shape).to(dtype, false, true));
+    return aligned.view(stored).view(entry.shape).to(dtype, false, true);
   });
 }
 
@@ -81,9 +100,12 @@ function refuseUnexpected(
   model: CausalLM,
   checkpoint: Map<string, CheckpointTensor>,
   used: Set<string>,
+  files: MappedFile,
 ): void {
   const unexpected = [...checkpoint.keys()].filter((name) => !used.has(name) && !leftovers.test(name));
-  const problem = unexpected.find((name) => !(name === 'lm_head.weight' && isTiedCopy(model, checkpoint.get(name)!)));
+  const problem = unexpected.find(
+    (name) => !(name === 'lm_head.weight' && isTiedCopy(model, checkpoint.get(name)!, files)),
+  );
   if (problem === undefined) return;
   const others = unexpected.length === 1 ? '' : ` and ${unexpected.length - 1} more`;
   throw new UserError(
@@ -93,12 +115,14 @@ function refuseUnexpected(
 }
 
 /** Some checkpoints with a tied head store the head as well; it may be dropped when it is the embedding. */
-function isTiedCopy(model: CausalLM, entry: CheckpointTensor): boolean {
+function isTiedCopy(model: CausalLM, entry: CheckpointTensor, files: MappedFile): boolean {
   return tidy(() => {
-    const head = readTensor('lm_head.weight', entry, model.dtype, new Map());
-    const equal = head.shape.join() === model.head_VD.shape.join() && head.equal(model.head_VD);
-    head.dispose();
-    return equal;
+    const head = readTensor('lm_head.weight', entry, model.dtype, files);
+    return (
+      !model.parameters.has('lm_head.weight') &&
+      head.shape.join() === model.head_VD.shape.join() &&
+      head.equal(model.head_VD)
+    );
   });
 }
 

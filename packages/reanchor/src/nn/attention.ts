@@ -26,5 +26,5 @@ export function spanAttention(q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor, group
     outputs.push(attend(start, prefix, start, prefix, undefined));
     if (mask) outputs.push(attend(start + prefix, completions, start, prefix + completions, mask));
   }
-  return cat(outputs, 0);
+  return outputs.length === 0 ? q_NHC : cat(outputs, 0);
 }

@@ -27,16 +27,7 @@ export class AdamW implements Disposable {
       { parameters: exempt, decay: 0 },
     ]
       .filter((group) => group.parameters.length > 0)
-      .map((group) =>
-        keep(
-          tidy(() => ({
-            ...group,
-            means: group.parameters.map((p) => p.detach().zerosLike()),
-            squares: group.parameters.map((p) => p.detach().zerosLike()),
-            steps: group.parameters.map(() => zeros([], { dtype: 'float32' })),
-          })),
-        ),
-      );
+      .map((group) => ({ ...group, ...keep(freshState(group.parameters)) }));
   }
 
   /** One step with learning rate `lr`. Every parameter must have a gradient. */
@@ -64,4 +55,12 @@ export class AdamW implements Disposable {
       for (const state of [...means, ...squares, ...steps]) state.dispose();
     }
   }
+}
+
+function freshState(parameters: Tensor[]): { means: Tensor[]; squares: Tensor[]; steps: Tensor[] } {
+  return tidy(() => ({
+    means: parameters.map((p) => p.detach().zerosLike()),
+    squares: parameters.map((p) => p.detach().zerosLike()),
+    steps: parameters.map(() => zeros([], { dtype: 'float32' })),
+  }));
 }

@@ -1,32 +1,10 @@
 // Shapes: S sequences.
-import { foreachLerp_, foreachNorm, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import { type DType, foreachLerp_, noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { copyModel } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import type { SpanBatch } from '../nn/spans.js';
+import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
 import { type UpdateRule, updateShare } from './update-rule.js';
-
-/** An update of the reference: its share of the policy, and the L2 distance of the two before and after. */
-export interface ReferenceUpdate {
-  step: number;
-  version: number;
-  share: number;
-  distanceBefore: number;
-  distanceAfter: number;
-}
-
-/** What a loss is anchored to. It answers log-probabilities and is told of every optimizer step. */
-export interface ReferencePolicy extends Disposable {
-  /** How many updates there have been. */
-  readonly version: number;
-  /** log p(completion | prompt) of every sequence under the reference, [S], without gradient. */
-  logprobs(batch: SpanBatch): Tensor;
-  /** To be called after optimizer step `step` (1 for the first); returns the update if one was due. */
-  afterStep(step: number): ReferenceUpdate | undefined;
-  /** L2 distance between the parameters of policy and reference. */
-  distance(): number;
-  /** A number per parameter that changes when the parameter does; equal values before and after mean that nothing moved. */
-  fingerprint(): number[];
-}
 
 /** A reference kept as a second copy of the policy, in the policy's precision. The optimizer's state never sees an update. */
 export class CopiedReference implements ReferencePolicy {
@@ -54,23 +32,39 @@ export class CopiedReference implements ReferencePolicy {
     const distanceBefore = this.distance();
     noGrad(() => foreachLerp_([...this.model.parameters.values()], [...this.policy.parameters.values()], share));
     this.#version += 1;
-    return { step, version: this.#version, share, distanceBefore, distanceAfter: this.distance() };
+    const norm = l2(this.model.parameters.values(), (parameter) => parameter);
+    return { step, version: this.#version, share, distanceBefore, distanceAfter: this.distance(), norm };
   }
 
   distance(): number {
-    let squares = 0;
-    for (const [name, parameter] of this.policy.parameters) {
-      squares +=
-        tidy(() => noGrad(() => parameter.sub(this.model.parameters.get(name)!).linalgVectorNorm(2).item())) ** 2;
-    }
-    return Math.sqrt(squares);
+    return l2(this.policy.parameters.entries(), ([name, parameter]) => parameter.sub(this.model.parameters.get(name)!));
   }
 
-  fingerprint(): number[] {
-    return tidy(() => foreachNorm([...this.model.parameters.values()], 2).map((norm) => norm.item()));
+  checksums(): string[] {
+    return [...this.model.parameters.values()].map((parameter) =>
+      tidy(() => String(parameter.view(bitsOf[parameter.dtype]!).sum({ dtype: 'int64' }).data()[0])),
+    );
+  }
+
+  sharesPolicy(): boolean {
+    return [...this.policy.parameters].some(([name, parameter]) => parameter.isSetTo(this.model.parameters.get(name)!));
   }
 
   [Symbol.dispose](): void {
     this.model[Symbol.dispose]();
   }
+}
+
+const bitsOf: Partial<Record<DType, DType>> = {
+  float64: 'int64',
+  float32: 'int32',
+  float16: 'int16',
+  bfloat16: 'int16',
+};
+
+/** The L2 norm over all tensors that `of` makes of the items, one after the other. */
+function l2<T>(items: Iterable<T>, of: (item: T) => Tensor): number {
+  let squares = 0;
+  for (const item of items) squares += tidy(() => noGrad(() => of(item).linalgVectorNorm(2).item())) ** 2;
+  return Math.sqrt(squares);
 }

@@ -45,11 +45,9 @@ describe('a run folder', () => {
     expect(readdirSync(other)).toEqual(['thesis.txt']);
   });
 
-  it('needs a parent that is a folder', async () => {
+  it('makes the folders above it, unless one is a file', async () => {
     const parent = newFolder();
-    await expect(createRunFolder(join(parent, 'no', 'run'), options)).rejects.toThrow(
-      /the folder .*no does not exist .* make it/,
-    );
+    expect((await createRunFolder(join(parent, 'no', 'run'), options)).path).toBe(join(parent, 'no', 'run'));
     writeFileSync(join(parent, 'file'), '');
     await expect(createRunFolder(join(parent, 'file', 'run'), options)).rejects.toThrow(UserError);
     await expect(createRunFolder(join(parent, 'file'), options)).rejects.toThrow(

@@ -61,7 +61,13 @@ export async function createRunFolder(
   path: string,
   { recipe, command, torch }: { recipe: Recipe; command: readonly string[]; torch: string },
 ): Promise<RunFolder> {
-  const isNew = makeEmptyFolder(path);
+  refuseUsedFolder(path);
+  let made: string | undefined;
+  try {
+    made = mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
   const run: RunInfo = {
     time: new Date().toISOString(),
     command: [...command],
@@ -79,7 +85,7 @@ export async function createRunFolder(
   try {
     await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
   } catch (error) {
-    if (isNew) rmdirSync(path);
+    if (made !== undefined) rmdirSync(path);
     throw error;
   }
   return runFolder(path);
@@ -108,18 +114,13 @@ export function readRun(path: string): { run: RunInfo; folder: RunFolder } {
   return { run: result.data, folder: runFolder(path) };
 }
 
-/** Whether the folder had to be made. */
-function makeEmptyFolder(path: string): boolean {
-  try {
-    mkdirSync(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw writeError(path, error);
-  }
+/** Makes sure that `path` can become a run folder: nothing is there, or an empty folder. Errors: UserError. */
+export function refuseUsedFolder(path: string): void {
   let names: string[];
   try {
     names = readdirSync(path);
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw new UserError(`${path} cannot be a run folder: ${(error as Error).message}; name a new folder`);
   }
   if (names.length > 0) {
@@ -128,5 +129,4 @@ function makeEmptyFolder(path: string): boolean {
       `${path} ${what}: a run is never written over another: name a new folder, or move this one away`,
     );
   }
-  return false;
 }

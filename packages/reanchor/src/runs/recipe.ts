@@ -5,7 +5,7 @@
  * recipe is read by `parse.ts`. Descriptions are noun phrases, so that a message can say "alpha is <description>"; it
  * leaves out what follows a colon or semicolon.
  * File and folder names are relative to the working directory. Defaults are TRL's where TRL has the option, except
- * `epochs` (1, not 3), `logEvery` (1, not 10) and `precision` (nothing is computed in bf16).
+ * `epochs` (1, not 3), `logEvery` (1, not 10), `keepIdentical` (TRL keeps them) and `precision` (nothing is computed in bf16).
  */
 import * as z from 'zod';
 
@@ -78,7 +78,9 @@ const batchSchema = z.strictObject({
   size: count.default(8).describe('the number of pairs per optimizer step'),
   tokensPerMicroBatch: count
     .default(16384)
-    .describe('the number of packed tokens that are computed at once; it sets the peak memory and changes no result'),
+    .describe(
+      'the number of packed tokens that are computed at once; it sets the peak memory and changes results by rounding only',
+    ),
 });
 
 const optimizerSchema = z.strictObject({
@@ -92,14 +94,18 @@ const optimizerSchema = z.strictObject({
     .number()
     .min(0)
     .default(0)
-    .describe('the decoupled weight decay, a share of the weight per step and unit of learning rate'),
+    .describe(
+      'the decoupled weight decay of matrices, a share of the weight per step and unit of learning rate; biases and norms have none',
+    ),
 });
 
 const scheduleSchema = z.strictObject({
   type: z
     .enum(['linear', 'constant'])
     .default('linear')
-    .describe('the course of the learning rate after the warm-up: linear falls to 0 at the last step'),
+    .describe(
+      'the course of the learning rate after the warm-up: linear falls, and would be 0 one step after the last',
+    ),
   warmupSteps: z
     .union([z.int().min(0), z.number().min(0).lt(1)])
     .default(0)
@@ -118,7 +124,9 @@ export const recipeSchema = z.strictObject({
   precision: z
     .enum(['fp32', 'fp64'])
     .default('fp32')
-    .describe('the floating-point type of weights, optimizer state and arithmetic'),
+    .describe(
+      'the floating-point type of weights, optimizer state and arithmetic; the model is converted to it, and saved in it',
+    ),
   method: z.enum(['dpo']).describe('the method of alignment, which sets the loss'),
   loss: lossSchema.prefault({}).describe('the options of the loss'),
   reference: referenceSchema.default({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),
@@ -170,6 +178,11 @@ const sectionOf = (given: Record<string, unknown>, name: string) => {
 
 /** The rules between keys: an option without effect is an error. */
 export const crossRules: readonly CrossRule[] = [
+  {
+    path: ['steps'],
+    isBroken: (given) => given.steps !== undefined && given.epochs !== undefined,
+    rule: 'it contradicts epochs, since either sets the length of the run: remove one of them (--set epochs=null takes it out)',
+  },
   {
     path: ['evaluate', 'every'],
     isBroken: (given) =>

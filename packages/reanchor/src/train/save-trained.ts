@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
@@ -20,6 +21,8 @@ export async function saveTrained(folder: string, trained: Trained): Promise<voi
   await writeFolderAtomic(folder, async (temporary) => {
     await saveModel(trained.policy, temporary);
     for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(temporary, name), bytes);
+    const generation = join(trained.recipe.model, 'generation_config.json');
+    if (existsSync(generation)) await copyFile(generation, join(temporary, 'generation_config.json'));
     await writeFile(join(temporary, 'README.md'), modelCard(trained));
   });
 }
@@ -30,9 +33,9 @@ export function modelCard({ recipe, steps, evaluations }: Trained): string {
   const names = ['rewards/accuracies', 'rewards/margins', 'logps/accuracies', 'logps/chosen', 'logps/rejected'];
   const table =
     evaluations.length === 0
-      ? ['No pairs were held out.']
+      ? ['The recipe names no pairs to evaluate on.']
       : [
-          'Pairs that were not trained on; rewards are measured against the initial policy.',
+          'On the pairs of `data.validation`; rewards are measured against the initial policy.',
           '',
           `| step | ${names.join(' | ')} |`,
           `|---|${names.map(() => '---').join('|')}|`,
@@ -57,8 +60,12 @@ export function modelCard({ recipe, steps, evaluations }: Trained): string {
     '## Recipe',
     '',
     '```json',
-    JSON.stringify(recipe, null, 2),
+    JSON.stringify(recipe, withoutFolders, 2),
     '```',
     '',
   ].join('\n');
 }
+
+/** Paths of this machine say nothing elsewhere: of a text that is one, the last part. */
+const withoutFolders = (_key: string, value: unknown) =>
+  typeof value === 'string' && /[\\/]/.test(value) ? basename(value) : value;

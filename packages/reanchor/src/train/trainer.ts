@@ -1,13 +1,14 @@
 // Shapes: S sequences (two a pair: chosen, rejected), P pairs.
 import { stack, type Tensor, tidy } from '@reanchor/torch';
 import type { PackedBatch } from '../data/index.js';
+import { UserError } from '../errors.js';
 import type { PairMethod } from '../losses/methods.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import { spanBatch } from '../nn/spans.js';
 import { AdamW, type AdamWOptions } from '../optim/adamw.js';
 import { clipGradNorm_ } from '../optim/clip.js';
 import { learningRateFactor, type ScheduleOptions } from '../optim/schedule.js';
-import type { ReferencePolicy, ReferenceUpdate } from '../reference/copied-reference.js';
+import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
 import { SelfChecks } from './self-checks.js';
 
 export interface TrainerOptions {
@@ -68,14 +69,16 @@ export class Trainer implements Disposable {
     return this.#steps;
   }
 
-  /** One optimizer step on these micro-batches. Errors: SelfCheckError; libtorch's. */
+  /** One optimizer step on these micro-batches. Errors: UserError when the run diverges; SelfCheckError; libtorch's. */
   step(microBatches: readonly PackedBatch[]): StepResult {
     const { reference, optimizer, schedule, totalSteps } = this.#options;
     const numPairs = microBatches.reduce((n, batch) => n + batch.numSequences / 2, 0);
     const pairs = microBatches.flatMap((batch) => this.#accumulate(batch, numPairs));
+    refuseDivergence(this.#steps + 1, 'the loss', pairs.reduce((sum, { loss }) => sum + loss, 0) / numPairs);
     this.#checks.scores(this.#steps + 1, pairs);
 
     const gradNorm = this.#clip();
+    refuseDivergence(this.#steps + 1, "the gradient's norm", gradNorm);
     const learningRate = optimizer.lr * learningRateFactor(schedule, this.#steps, totalSteps);
     this.#optimizer.step(learningRate);
     for (const parameter of this.#parameters) parameter.grad = null;
@@ -83,7 +86,8 @@ export class Trainer implements Disposable {
     this.#steps += 1;
     const update = reference.afterStep(this.#steps);
     const distance = update?.distanceAfter ?? reference.distance();
-    this.#checks.afterStep(this.#steps, update, learningRate * gradNorm > 0, update?.distanceBefore ?? distance);
+    refuseDivergence(this.#steps, 'the distance of policy and reference', distance);
+    this.#checks.afterStep(this.#steps, update);
     return { step: this.#steps, pairs, gradNorm, learningRate, update, distance };
   }
 
@@ -117,6 +121,14 @@ export class Trainer implements Disposable {
   [Symbol.dispose](): void {
     this.#optimizer[Symbol.dispose]();
   }
+}
+
+function refuseDivergence(step: number, what: string, value: number): void {
+  if (Number.isFinite(value)) return;
+  throw new UserError(
+    `${what} in step ${step} is ${value}: the run has diverged and is stopped; events.jsonl has the steps before. ` +
+      'Lower optimizer.lr or maxGradNorm, or lengthen schedule.warmupSteps',
+  );
 }
 
 function sides(logprobs_S: Tensor): { chosen_P: Tensor; rejected_P: Tensor } {

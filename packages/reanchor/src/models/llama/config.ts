@@ -21,7 +21,7 @@ export interface LlamaConfig {
 
 /**
  * Reads config.json, in the keys of published checkpoints (`rope_theta`, `rope_scaling`) or those that transformers 5 writes
- * (`rope_parameters`). What the network here does not have is refused by name, never ignored.
+ * (`rope_parameters`). What would change the network's numbers and is not here is refused by name.
  */
 export function llamaConfig(json: ConfigJson): LlamaConfig {
   const integer = (key: string, fallback?: number) => {
@@ -38,6 +38,11 @@ export function llamaConfig(json: ConfigJson): LlamaConfig {
       `config.json: hidden_act ${JSON.stringify(json.hidden_act)} is not supported; Llama uses "silu"`,
     );
   }
+  if ((json.partial_rotary_factor ?? 1) !== 1) {
+    throw new UserError(
+      `config.json: partial_rotary_factor ${JSON.stringify(json.partial_rotary_factor)} is not supported; 1 is`,
+    );
+  }
   const width = integer('hidden_size');
   const heads = integer('num_attention_heads');
   const keyValueHeads = integer('num_key_value_heads', heads);
@@ -46,14 +51,16 @@ export function llamaConfig(json: ConfigJson): LlamaConfig {
       `config.json: num_attention_heads ${heads} is not a multiple of num_key_value_heads ${keyValueHeads}`,
     );
   }
+  if (json.head_dim == null && width % heads !== 0) {
+    throw new UserError(
+      `config.json: hidden_size ${width} is not a multiple of num_attention_heads ${heads}, and there is no head_dim`,
+    );
+  }
   const headChannels = integer('head_dim', width / heads);
   if (headChannels % 2 !== 0) {
     throw new UserError(`config.json: head_dim ${headChannels} is odd; rotary embedding needs pairs of channels`);
   }
-  const rope = (json.rope_parameters ?? {
-    rope_theta: json.rope_theta,
-    ...(json.rope_scaling as object | null),
-  }) as Rope;
+  const rope: Rope = { ...(json.rope_scaling as object | null), ...(json.rope_parameters as object | null) };
   return {
     vocabularySize: integer('vocab_size'),
     width,
@@ -62,8 +69,8 @@ export function llamaConfig(json: ConfigJson): LlamaConfig {
     heads,
     keyValueHeads,
     headChannels,
-    rmsNormEps: (json.rms_norm_eps as number | undefined) ?? 1e-6,
-    ropeTheta: rope.rope_theta ?? 10000,
+    rmsNormEps: positive('rms_norm_eps', json.rms_norm_eps ?? 1e-6),
+    ropeTheta: positive('rope_theta', rope.rope_theta ?? json.rope_theta ?? 10000),
     ropeScaling: ropeScaling(rope),
     tiedHead: json.tie_word_embeddings === true,
     attentionBias: json.attention_bias === true,
@@ -71,7 +78,12 @@ export function llamaConfig(json: ConfigJson): LlamaConfig {
   };
 }
 
-type Rope = { rope_theta?: number; rope_type?: string; type?: string } & Record<string, unknown>;
+function positive(key: string, value: unknown): number {
+  if (typeof value === 'number' && value > 0) return value;
+  throw new UserError(`config.json: ${key} is ${JSON.stringify(value)}; a number above 0 is needed`);
+}
+
+type Rope = { rope_theta?: unknown; rope_type?: string; type?: string } & Record<string, unknown>;
 
 function ropeScaling(rope: Rope): RopeScaling {
   const type = rope.rope_type ?? rope.type ?? 'default';
