@@ -5,7 +5,7 @@
  *
  * Each side is a process of its own with one thread. They take turns case by case (A B, then B A, ...), so that a change in the
  * machine's speed meets both; the table holds medians over the rounds, and the best round, since noise only adds. Processor time is counted, not the clock's, so that other
- * work on the machine weighs less. Results are freed as a user would: by a scope around 100 calls here, by reference counts in
+ * work on the machine weighs less. Results are freed as a user would: by a scope around 20 calls here (about what a module makes), by reference counts in
  * Python. op_overhead.py must list the same cases.
  */
 import { spawn } from 'node:child_process';
@@ -13,8 +13,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import * as torch from '@reanchor/torch';
 
-const CALLS = 4000;
-const CALLS_PER_SCOPE = 100;
+const CALLS = 1000;
+const CALLS_PER_SCOPE = 20;
 
 /** Microseconds of processor time per call. */
 function time(run: () => void): number {
@@ -106,7 +106,7 @@ async function start(command: string, args: string[]) {
 
 async function main(): Promise<void> {
   const self = fileURLToPath(import.meta.url);
-  const rounds = Number(process.argv[2] ?? 21);
+  const rounds = Number(process.argv[2] ?? 101);
   const python = process.env.REANCHOR_PYTHON ?? 'python3';
   const ours = await start(process.execPath, ['--import', 'tsx', self, '--serve']);
   const theirs = await start(python, [fileURLToPath(new URL('op_overhead.py', import.meta.url))]);

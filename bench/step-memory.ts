@@ -27,16 +27,17 @@ const { pairs } = tokenizePairs(rows, await loadTokenizer(folder!), {
   keepIdentical: false,
 });
 using policy = await loadModel(folder!, { dtype: 'float32' });
-using reference = new CopiedReference(policy, { update: 'soft', alpha: 0.6 });
+using reference = new CopiedReference(policy, { update: 'fixed' });
 using trainer = new Trainer({
   policy,
   reference,
   method: pairMethods.dpo({ beta: 0.1, labelSmoothing: 0 }),
-  optimizer: { lr: 1e-6, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 },
+  optimizer: { lr: 1e-5, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
   schedule: { type: 'constant', warmupSteps: 0 },
-  maxGradNorm: 1,
+  maxGradNorm: 2,
   totalSteps: Number(steps),
 });
+if (pairs.length < Number(size)) throw new Error(`${file} has ${pairs.length} pairs that fit, ${size} are needed`);
 const batch = packPairs(pairs.slice(0, Number(size)));
 const seconds: number[] = [];
 const losses: number[] = [];

@@ -3,7 +3,7 @@ import { openSafetensors } from '../../packages/reanchor/src/formats/index.js';
 
 const dtypes: Record<string, DType> = { F64: 'float64', F32: 'float32', I64: 'int64' };
 
-/** All tensors of a safetensors file, as float64 or int64; they belong to the current scope. */
+/** All tensors of a safetensors file, as float64 or int64; the caller disposes them, or lets the process end. */
 export async function readTensors(path: string): Promise<Map<string, Tensor>> {
   const file = await openSafetensors(path);
   return tidy(() => {

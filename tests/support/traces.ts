@@ -35,7 +35,7 @@ interface TraceConfig {
   suggested_tolerance_fp32: Record<string, number>;
 }
 type Summary = Record<string, { norm: number; change_norm: number; sample_index: number[]; sample_value: number[] }>;
-type StepLine = Record<string, number> & { micro: { chosen_logps: number[] }[] };
+type StepLine = Record<string, number> & { micro: Record<string, number[]>[] };
 
 const compared = [
   'loss',
@@ -84,11 +84,12 @@ export async function followTrace(folder: string, modelFolder: string, dtype: 'f
       const tolerance = dtype === 'float32' ? (suggested[name] ?? 1e-12) : 2e-7 * Math.max(1, Math.abs(line[name]!));
       expect(Math.abs(ours[name]! - line[name]!), `step ${line.step}, ${name}`).toBeLessThanOrEqual(tolerance);
     }
-    const logprobs = result.pairs.map(({ chosenLogprob }) => chosenLogprob);
-    expect(logprobs).toBeCloseToTensor(
-      line.micro.flatMap((m) => m.chosen_logps),
-      dtype === 'float32' ? 1e-5 : 1e-10,
-    );
+    for (const [theirs, ours] of rowLogprobs) {
+      expect(result.pairs.map((pair) => pair[ours])).toBeCloseToTensor(
+        line.micro.flatMap((micro) => micro[theirs]!),
+        dtype === 'float32' ? 1e-5 : 1e-10,
+      );
+    }
   }
 
   const weightTolerance = dtype === 'float32' ? 2e-5 : 1e-9;
@@ -98,6 +99,14 @@ export async function followTrace(folder: string, modelFolder: string, dtype: 'f
   await expectWeights(policy.parameters, join(folder, 'policy.safetensors'));
   await expectWeights(reference.model.parameters, join(folder, 'reference.safetensors'));
 }
+
+/** TRL's name and ours of the log-probabilities of every row. */
+const rowLogprobs = [
+  ['chosen_logps', 'chosenLogprob'],
+  ['rejected_logps', 'rejectedLogprob'],
+  ['ref_chosen_logps', 'chosenReferenceLogprob'],
+  ['ref_rejected_logps', 'rejectedReferenceLogprob'],
+] as const;
 
 const json = <T>(folder: string, name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as T;
 

