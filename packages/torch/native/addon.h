@@ -1,7 +1,7 @@
 // What the native files share: the handle table, the per-environment state and the error type.
 //
-// A tensor is known to JavaScript by a number, generation * 2^26 + slot. Disposing of a tensor raises its slot's generation,
-// so a stale number is noticed instead of reaching somebody else's tensor.
+// A tensor is known to JavaScript by a number, generation * 2^26 + slot. Disposing of a tensor raises its slot's
+// generation, so a stale number is noticed instead of reaching somebody else's tensor.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,8 +21,8 @@ constexpr uint32_t kMaxSlots = 1u << kSlotBits;
 constexpr uint32_t kMaxGeneration = (1u << 27) - 1;  // handles stay below 2^53
 constexpr uint32_t kNone = UINT32_MAX;
 
-// Lists of numbers and handles travel in a buffer shared with JavaScript, because reading one element of a JavaScript array
-// costs as much as a small call. A list argument is then the number kListBase + offset * kListSpan + length.
+// Lists of numbers and handles travel in a buffer shared with JavaScript, because reading one element of a JavaScript
+// array costs as much as a small call. A list argument is then the number kListBase + offset * kListSpan + length.
 constexpr double kListBase = 70368744177664.0;  // 2^46, above every size and below every confusion with one
 constexpr uint64_t kListSpan = 8192;
 constexpr size_t kBufferLength = 4096;
@@ -86,7 +86,8 @@ struct Argument {
   std::string name;
   std::string type;
   at::IValue default_value;
-  // The last short list seen here. Sizes and dimensions repeat from step to step, and reusing the list spares two allocations.
+  // The last short list seen here. Sizes and dimensions repeat from step to step, and reusing the list spares two
+  // allocations.
   std::vector<double> cached_numbers;
   at::IValue cached_list;
 };

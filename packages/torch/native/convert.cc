@@ -224,15 +224,12 @@ static at::IValue missing(const Argument& argument) {
 at::IValue toIValue(Addon& addon, Argument& argument, napi_value value) {
   napi_env env = addon.env;
   const char* what = argument.name.c_str();
-  if (argument.kind == Kind::Bool) {
-    bool flag;
-    if (napi_get_value_bool(env, value, &flag) == napi_ok) return flag;
-    if (isMissing(env, value)) return missing(argument);
-    mismatch(env, what, "a boolean", value);
-  }
-  double number;
-  const bool is_number = napi_get_value_double(env, value, &number) == napi_ok;
-  if (!is_number && isMissing(env, value)) return missing(argument);
+  // Arguments that may be left out mostly are: ask for undefined first there, and for the value first elsewhere.
+  const bool omittable = argument.has_default || (argument.optional && argument.kind != Kind::Tensor);
+  if (omittable && isMissing(env, value)) return missing(argument);
+  double number = 0;
+  const bool is_number = argument.kind != Kind::Bool && napi_get_value_double(env, value, &number) == napi_ok;
+  if (!is_number && !omittable && argument.kind != Kind::Bool && isMissing(env, value)) return missing(argument);
   switch (argument.kind) {
     case Kind::Tensor:
       if (!is_number) mismatch(env, what, "a tensor", value);
@@ -254,21 +251,20 @@ at::IValue toIValue(Addon& addon, Argument& argument, napi_value value) {
     case Kind::IntList:
     case Kind::FloatList:
     case Kind::BoolList:
-    case Kind::ScalarList:
-      return numberList(addon, argument, value);
+    case Kind::ScalarList: return numberList(addon, argument, value);
     case Kind::TensorList:
-    case Kind::OptionalTensorList:
-      return tensorList(addon, argument, value);
-    case Kind::DType:
-      return static_cast<int64_t>(readDType(env, value, what));
-    case Kind::Device:
-      return readDevice(env, value, what);
+    case Kind::OptionalTensorList: return tensorList(addon, argument, value);
+    case Kind::DType: return static_cast<int64_t>(readDType(env, value, what));
+    case Kind::Device: return readDevice(env, value, what);
     case Kind::Str:
-    case Kind::Any:
-      return readString(env, value, what);
-    case Kind::Bool:
-    case Kind::Other:
-      break;
+    case Kind::Any: return readString(env, value, what);
+    case Kind::Bool: {
+      bool flag;
+      if (napi_get_value_bool(env, value, &flag) == napi_ok) return flag;
+      if (isMissing(env, value)) return missing(argument);
+      mismatch(env, what, "a boolean", value);
+    }
+    case Kind::Other: break;
   }
   throw BadArgument{"argument '" + argument.name + "' has type " + argument.type + ", which has no JavaScript form"};
 }
@@ -332,8 +328,8 @@ Kind kindOf(const c10::Argument& argument, bool& optional) {
 
 std::string describe(const at::Tensor& tensor) {
   if (!tensor.defined()) return "undefined";
-  static const char* const names[] = {"uint8",   "int8",      "int16",      "int32",      "int64", "float16",
-                                      "float32", "float64",   "complex32",  "complex64",  "complex128", "bool"};
+  static const char* const names[] = {"uint8",   "int8",    "int16",     "int32",     "int64",      "float16",
+                                      "float32", "float64", "complex32", "complex64", "complex128", "bool"};
   const auto type = static_cast<size_t>(tensor.scalar_type());
   std::string text;
   if (type < std::size(names)) {

@@ -102,7 +102,8 @@ void reportExternal(Addon& addon, int64_t bytes) {
   addon.external_pending = 0;
 }
 
-static void raise(Addon& addon, const char* code, const std::string& op, const std::string& shapes, const std::string& words) {
+static void raise(Addon& addon, const char* code, const std::string& op, const std::string& shapes,
+                  const std::string& words) {
   napi_env env = addon.env;
   bool pending = false;
   napi_is_exception_pending(env, &pending);
@@ -110,7 +111,8 @@ static void raise(Addon& addon, const char* code, const std::string& op, const s
   napi_value factory = nullptr, error = nullptr;
   if (addon.error_factory) napi_get_reference_value(env, addon.error_factory, &factory);
   if (factory) {
-    napi_value arguments[4] = {makeString(env, code), makeString(env, op), makeString(env, shapes), makeString(env, words)};
+    napi_value arguments[4] = {makeString(env, code), makeString(env, op), makeString(env, shapes),
+                               makeString(env, words)};
     if (napi_call_function(env, undefined(env), factory, 4, arguments, &error) == napi_ok) {
       napi_throw(env, error);
       return;
@@ -204,7 +206,10 @@ static napi_value callOp(napi_env env, napi_callback_info info) {
     if (argc > count) throw BadArgument{"takes " + std::to_string(count) + " arguments, got " + std::to_string(argc)};
     for (size_t i = 0; i < count; i++) {
       Argument& argument = op.arguments[i];
-      if (i < argc) {
+      double handle;
+      if (i < argc && argument.kind == Kind::Tensor && napi_get_value_double(env, argv[i], &handle) == napi_ok) {
+        stack.emplace_back(addon.handles.get(handle, argument.name.c_str()));
+      } else if (i < argc) {
         stack.emplace_back(toIValue(addon, argument, argv[i]));
       } else if (argument.has_default) {
         stack.emplace_back(argument.default_value);
@@ -256,7 +261,8 @@ static napi_value resolve(Call& call) {
     if (r.alias_info() && r.alias_info()->isWrite() && r.type()->kind() == c10::TypeKind::TensorType) {
       for (size_t i = 0; i < schema.arguments().size(); i++) {
         const auto* alias = schema.arguments()[i].alias_info();
-        if (alias && alias->isWrite() && alias->beforeSets() == r.alias_info()->beforeSets()) target = static_cast<int>(i);
+        if (alias && alias->isWrite() && alias->beforeSets() == r.alias_info()->beforeSets())
+          target = static_cast<int>(i);
       }
     }
     op->writes.push_back(target);
@@ -364,4 +370,6 @@ static napi_value init(napi_env env, napi_value exports) {
 
 }  // namespace reanchor
 
-NAPI_MODULE_INIT() { return reanchor::init(env, exports); }
+NAPI_MODULE_INIT() {
+  return reanchor::init(env, exports);
+}

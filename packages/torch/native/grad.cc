@@ -78,7 +78,9 @@ static napi_value setRequiresGrad(Call& call) {
   return nullptr;
 }
 
-static napi_value isGradEnabled(Call& call) { return boolean(call, c10::GradMode::is_enabled()); }
+static napi_value isGradEnabled(Call& call) {
+  return boolean(call, c10::GradMode::is_enabled());
+}
 
 // Returns what it was before.
 static napi_value setGradEnabled(Call& call) {

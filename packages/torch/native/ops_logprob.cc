@@ -1,9 +1,10 @@
 // reanchor::linear_logprob(Tensor hidden, Tensor weight, Tensor targets, int chunk_rows=0) -> Tensor
 //
-// logprobs_M[m] = log softmax(hidden_MD[m] @ weight_VD^T)[targets_M[m]], without ever holding all M x V logits: rows are taken
-// in chunks, sums are in float32 (float64 for float64 input), and the backward pass makes each chunk's logits anew from the
-// saved log-sum-exp. With P = softmax and g the incoming gradient,
-//   d hidden[m] = g[m] (weight[t] - sum_v P[m, v] weight[v]),    d weight[v] = sum_m g[m] ([v = t] - P[m, v]) hidden[m].
+// logprobs_M[m] = log softmax(hidden_MD[m] @ weight_VD^T)[targets_M[m]], without ever holding all M x V logits: rows
+// are taken in chunks, sums are in float32 (float64 for float64 input), and the backward pass makes each chunk's logits
+// anew from the saved log-sum-exp. With P = softmax and g the incoming gradient,
+//   d hidden[m] = g[m] (weight[t] - sum_v P[m, v] weight[v]),    d weight[v] = sum_m g[m] ([v = t] - P[m, v])
+//   hidden[m].
 // Letters: M scored rows, R rows of a chunk, D hidden size, V vocabulary, B vocabulary rows converted at a time.
 #include "addon.h"
 
@@ -28,10 +29,12 @@ using at::Tensor;
 
 constexpr int64_t kMiB = 1 << 20;
 
-static at::ScalarType sumType(at::ScalarType type) { return type == at::kDouble ? at::kDouble : at::kFloat; }
+static at::ScalarType sumType(at::ScalarType type) {
+  return type == at::kDouble ? at::kDouble : at::kFloat;
+}
 
-// Rows a chunk: 32 MiB of logits, but at least 256 rows while these stay below 64 MiB, so that the matrix product is worth
-// its pass over the weight. A GPU needs taller chunks to be busy.
+// Rows a chunk: 32 MiB of logits, but at least 256 rows while these stay below 64 MiB, so that the matrix product is
+// worth its pass over the weight. A GPU needs taller chunks to be busy.
 static int64_t chunkRows(int64_t requested, int64_t M, int64_t V, size_t element, bool cuda) {
   if (requested > 0) return std::min(requested, std::max<int64_t>(M, 1));
   const int64_t row = std::max<int64_t>(V * static_cast<int64_t>(element), 1);
@@ -42,7 +45,9 @@ static int64_t chunkRows(int64_t requested, int64_t M, int64_t V, size_t element
 }
 
 // Vocabulary rows that are converted to float32 at a time when the CPU works on 16-bit weights: 16 MiB.
-static int64_t blockRows(int64_t V, int64_t D) { return std::clamp<int64_t>(16 * kMiB / (4 * std::max<int64_t>(D, 1)), 1, V); }
+static int64_t blockRows(int64_t V, int64_t D) {
+  return std::clamp<int64_t>(16 * kMiB / (4 * std::max<int64_t>(D, 1)), 1, V);
+}
 
 // Calls f(first, count) over [0, total) in steps.
 template <typename F>
@@ -68,12 +73,14 @@ static void project(const Tensor& hidden_RD, const Tensor& weight_VD, Tensor& lo
 
 static void check(const Tensor& hidden, const Tensor& weight, const Tensor& targets) {
   TORCH_CHECK(hidden.dim() == 2 && weight.dim() == 2 && targets.dim() == 1,
-              "linear_logprob takes hidden [M, D], weight [V, D] and targets [M]; got ", hidden.sizes(), ", ", weight.sizes(),
-              " and ", targets.sizes());
-  TORCH_CHECK(hidden.size(1) == weight.size(1), "hidden has ", hidden.size(1), " features, weight has ", weight.size(1));
+              "linear_logprob takes hidden [M, D], weight [V, D] and targets [M]; got ", hidden.sizes(), ", ",
+              weight.sizes(), " and ", targets.sizes());
+  TORCH_CHECK(hidden.size(1) == weight.size(1), "hidden has ", hidden.size(1), " features, weight has ",
+              weight.size(1));
   TORCH_CHECK(hidden.size(0) == targets.size(0), "hidden has ", hidden.size(0), " rows, targets has ", targets.size(0));
   TORCH_CHECK(at::isFloatingType(hidden.scalar_type()) && hidden.scalar_type() == weight.scalar_type(),
-              "hidden and weight must have the same floating dtype; got ", hidden.scalar_type(), " and ", weight.scalar_type());
+              "hidden and weight must have the same floating dtype; got ", hidden.scalar_type(), " and ",
+              weight.scalar_type());
   TORCH_CHECK(targets.scalar_type() == at::kLong, "targets must be int64; got ", targets.scalar_type());
   TORCH_CHECK(hidden.device() == weight.device() && hidden.device() == targets.device(),
               "hidden, weight and targets must be on one device; got ", hidden.device(), ", ", weight.device(), " and ",
@@ -119,8 +126,9 @@ struct Backward {
   Tensor weight_VD;
 };
 
-static Backward backward(const Tensor& grad_M, const Tensor& hidden_MD, const Tensor& weight_VD, const Tensor& targets_M,
-                  const Tensor& logsumexp_M, int64_t requested, bool want_hidden, bool want_weight) {
+static Backward backward(const Tensor& grad_M, const Tensor& hidden_MD, const Tensor& weight_VD,
+                         const Tensor& targets_M, const Tensor& logsumexp_M, int64_t requested, bool want_hidden,
+                         bool want_weight) {
   const int64_t M = hidden_MD.size(0), V = weight_VD.size(0), D = weight_VD.size(1);
   const auto type = logsumexp_M.scalar_type();
   const bool wide = hidden_MD.scalar_type() == type, cuda = hidden_MD.is_cuda();
@@ -179,9 +187,9 @@ struct LinearLogprob : torch::autograd::Function<LinearLogprob> {
     TORCH_CHECK(!c10::GradMode::is_enabled(), "linear_logprob can be differentiated once only (createGraph is set)");
     const auto saved = context->get_saved_variables();
     at::AutoDispatchBelowADInplaceOrView guard;
-    Backward out = logprob::backward(grads[0], saved[0], saved[1], saved[2], saved[3],
-                                      context->saved_data["chunk_rows"].toInt(), context->needs_input_grad(0),
-                                      context->needs_input_grad(1));
+    Backward out =
+        logprob::backward(grads[0], saved[0], saved[1], saved[2], saved[3], context->saved_data["chunk_rows"].toInt(),
+                          context->needs_input_grad(0), context->needs_input_grad(1));
     return {out.hidden_MD, out.weight_VD, Tensor(), Tensor()};
   }
 };
@@ -203,7 +211,8 @@ void registerCustomOps() {
   if (c10::Dispatcher::singleton().findSchema({"reanchor::linear_logprob", ""})) return;
   auto* library = new torch::Library(torch::Library::FRAGMENT, "reanchor", std::nullopt, __FILE__, __LINE__);
   library->def("linear_logprob(Tensor hidden, Tensor weight, Tensor targets, int chunk_rows=0) -> Tensor");
-  library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, TORCH_FN(logprob::withoutGrad)));
+  library->impl("linear_logprob",
+                torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, TORCH_FN(logprob::withoutGrad)));
   library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(logprob::withGrad)));
 }
 

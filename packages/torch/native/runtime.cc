@@ -78,7 +78,9 @@ static napi_value setNumThreads(Call& call) {
   return nullptr;
 }
 
-static napi_value getNumThreads(Call& call) { return makeNumber(call.env, at::get_num_threads()); }
+static napi_value getNumThreads(Call& call) {
+  return makeNumber(call.env, at::get_num_threads());
+}
 
 static napi_value deviceCount(Call& call) {
   if (!at::globalContext().hasCUDA()) return makeNumber(call.env, 0);

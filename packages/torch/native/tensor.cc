@@ -49,7 +49,8 @@ static napi_value fromTypedArray(Call& call) {
   int64_t count = 1;
   for (int64_t size : sizes) count *= size;
   if (count != static_cast<int64_t>(view.length)) {
-    throw BadArgument{"the shape needs " + std::to_string(count) + " elements, the array has " + std::to_string(view.length)};
+    throw BadArgument{"the shape needs " + std::to_string(count) + " elements, the array has " +
+                      std::to_string(view.length)};
   }
   const at::ScalarType dtype = readDType(call.env, call.argv[2], "dtype");
   const c10::Device device = readDevice(call.env, call.argv[3], "device");
@@ -63,7 +64,8 @@ static napi_value fromTypedArray(Call& call) {
 static napi_value readInto(Call& call) {
   const at::Tensor& tensor = readTensor(call.addon, call.argv[0], "tensor");
   const View view = readTypedArray(call, call.argv[1]);
-  if (tensor.numel() != static_cast<int64_t>(view.length)) throw BadArgument{"the array has another length than the tensor"};
+  if (tensor.numel() != static_cast<int64_t>(view.length))
+    throw BadArgument{"the array has another length than the tensor"};
   if (view.length == 0) return nullptr;
   c10::NoGradGuard no_grad;
   const at::Tensor plain = tensor.detach().to(at::TensorOptions(view.type).device(at::kCPU)).contiguous();
