@@ -3,7 +3,8 @@
 //
 //   npx tsx scripts/shuffled-answers.ts OUT.jsonl HH.jsonl[.gz] ...
 //
-// Rows whose chosen answer has fewer than four different words are left out. The same files always give the same rows.
+// Rows whose chosen answer has fewer than eight different words are left out: a few words are too often a sentence in any order. The same files
+// always give the same rows.
 import { readPreferenceRows } from '../packages/reanchor/src/data/index.js';
 import { shuffled } from '../packages/reanchor/src/data/random.js';
 import { writeJsonl } from '../packages/reanchor/src/formats/index.js';
@@ -17,7 +18,7 @@ if (!out || files.length === 0) {
 async function* rows() {
   for await (const { index, prompt, chosen } of readPreferenceRows(files, { format: 'hh' })) {
     const words = chosen.trim().split(/\s+/);
-    if (new Set(words).size < 4) continue;
+    if (new Set(words).size < 8) continue;
     const answer = words.join(' ');
     const other = shuffled(words.length, index)
       .map((i) => words[i])

@@ -113,10 +113,11 @@ static Forward forward(const Tensor& hidden_MD, const Tensor& weight_VD, const T
     project(hidden_MD.narrow(0, m, n), weight_VD, logits_RV);
     const Tensor picked_R = logits_RV.gather(1, targets_M.narrow(0, m, n).unsqueeze(1)).squeeze(1);
     const Tensor highest_R1 = logits_RV.amax(1, true);
-    const Tensor total_R = logits_RV.sub_(highest_R1).exp_().sum(1);
-    const Tensor logsumexp_R = total_R.log_().add_(highest_R1.squeeze(1));
-    out.logsumexp_M.narrow(0, m, n).copy_(logsumexp_R);
-    out.logprobs_M.narrow(0, m, n).copy_(picked_R.sub_(logsumexp_R));
+    const Tensor log_total_R = logits_RV.sub_(highest_R1).exp_().sum(1).log_();
+    const Tensor highest_R = highest_R1.squeeze(1);
+    // (picked - highest) - log(total): the large numbers cancel before anything is rounded to their size.
+    out.logprobs_M.narrow(0, m, n).copy_(picked_R.sub_(highest_R).sub_(log_total_R));
+    out.logsumexp_M.narrow(0, m, n).copy_(log_total_R.add_(highest_R));
   });
   return out;
 }

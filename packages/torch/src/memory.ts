@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type Device, deviceCode } from './device.js';
 import { native } from './native.js';
 
@@ -19,8 +20,18 @@ export function memory(): Memory {
   const addon = native();
   addon.stats();
   const [liveTensors = 0, peakLiveTensors = 0, slots = 0, externalBytes = 0] = addon.buffer;
-  const peakRss = process.resourceUsage().maxRSS * 1024;
-  return { liveTensors, peakLiveTensors, slots, externalBytes, rss: process.memoryUsage.rss(), peakRss };
+  return { liveTensors, peakLiveTensors, slots, externalBytes, rss: process.memoryUsage.rss(), peakRss: peakRss() };
+}
+
+/** On Linux not getrusage's maximum, which a process inherits from the one that started it. */
+function peakRss(): number {
+  try {
+    const [, kilobytes] = /VmHWM:\s*(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+    if (kilobytes !== undefined) return Number(kilobytes) * 1024;
+  } catch {
+    // no /proc here
+  }
+  return process.resourceUsage().maxRSS * 1024;
 }
 
 /** Makes the number of live tensors now the new peak. */
