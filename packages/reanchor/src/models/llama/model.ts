@@ -76,7 +76,7 @@ class Block extends Module<[Tensor, SpanBatch, RotaryAngles]> {
 }
 
 /** Scored hidden states of a packed batch: embedding, blocks, and the final norm on the scored rows only. */
-class Trunk extends Module<[SpanBatch]> {
+class Trunk extends Module<[SpanBatch]> implements Disposable {
   readonly embedding: Embedding;
   readonly #blocks: Block[];
   readonly #norm: RmsNorm;
@@ -101,7 +101,7 @@ class Trunk extends Module<[SpanBatch]> {
     return this.#norm.call(x_ND.indexSelect(0, batch.rows_M));
   }
 
-  dispose(): void {
+  [Symbol.dispose](): void {
     this.#rotary[Symbol.dispose]();
   }
 }
@@ -126,7 +126,7 @@ export class Llama extends CausalLM {
   }
 
   override [Symbol.dispose](): void {
-    this.#trunk.dispose();
+    this.#trunk[Symbol.dispose]();
     super[Symbol.dispose]();
   }
 }
