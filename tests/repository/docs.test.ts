@@ -32,6 +32,7 @@ test('commands, scripts and files that the documents name exist', () => {
   ];
   for (const document of documents) {
     const text = read(document);
+    expect(text, `${document}: a placeholder`).not.toMatch(/^[A-Z_]{6,}$/m);
     for (const [, script] of text.matchAll(/npm run ([\w:]+)/g))
       expect(scripts, `${document}: npm run`).toContain(script);
     for (const [, verb] of text.matchAll(/npx reanchor ([a-z]+)/g))

@@ -120,9 +120,21 @@ describe('train', () => {
     const warnings = ofType(readEvents(join(result.folder, 'events.jsonl')).events, 'warning').map(
       ({ message }) => message,
     );
+    expect(warnings.join()).not.toMatch(/are trained on as well|empty prompt/);
     expect(warnings.join()).toMatch(
       /the reference never moves.*never reaches optimizer.lr.*before and after only.*saved in float64/,
     );
+  });
+
+  test('a card says what happened: an interrupted run, a reference that never moved, pairs that are trained on too', async () => {
+    const result = await run('reference={ update: hard, tau: 512 }', `data.validation=${tinyPairs}`, 'steps=2');
+    const card = readFileSync(join(result.final, 'README.md'), 'utf8');
+    expect(card).toContain('llama-tiny aligned with DPO');
+    expect(card).toContain('The reference moved 0 times');
+    const warnings = ofType(readEvents(join(result.folder, 'events.jsonl')).events, 'warning').map(
+      ({ message }) => message,
+    );
+    expect(warnings.join()).toContain('of data.validation are trained on as well');
   });
 
   test('an abort ends after the step and saves the model as interrupted', async () => {
@@ -137,6 +149,7 @@ describe('train', () => {
     expect(result.steps).toBe(3);
     expect(result.final).toBe(join(folder, 'run', 'interrupted'));
     expect(existsSync(join(result.final, 'model.safetensors'))).toBe(true);
+    expect(readFileSync(join(result.final, 'README.md'), 'utf8')).toMatch(/Interrupted after 3 of \d+ optimizer steps/);
   });
 
   test.each([
@@ -196,6 +209,29 @@ describe('score', () => {
     const nothing = score({ model: tinyModel, data: [tinyPairs], out: join(folder, 'scores.jsonl'), maxLength: 2 });
     await expect(nothing).rejects.toThrow('no pair of 96 rows can be scored');
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('the file of rows is never replaced by its scores', async () => {
+    const rows = join(folder, 'rows.jsonl');
+    cpSync(tinyPairs, rows);
+    await expect(score({ model: tinyModel, data: [rows], out: rows, maxLength: 96 })).rejects.toThrow(
+      'name another file',
+    );
+    expect(readFileSync(rows, 'utf8')).toBe(readFileSync(tinyPairs, 'utf8'));
+  });
+
+  test('a missing output folder is an error before anything is computed', async () => {
+    const out = join(folder, 'nowhere', 'scores.jsonl');
+    const progress: number[] = [];
+    const scored = score({
+      model: tinyModel,
+      data: [tinyPairs],
+      out,
+      maxLength: 96,
+      onProgress: (n) => progress.push(n),
+    });
+    await expect(scored).rejects.toThrow('does not exist');
+    expect(progress).toEqual([]);
   });
 
   test('a reference with another tokenizer is refused', async () => {

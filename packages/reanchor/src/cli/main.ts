@@ -45,7 +45,7 @@ export function commandLine(terminal: Terminal): Command {
 
   program
     .command('doctor')
-    .description('say what is there: libtorch, compiler, devices, threads, speed')
+    .description('say what is there: libtorch, devices, threads, speed')
     .action(async () => {
       const { doctorVerb } = await import('./setup.js');
       process.exitCode = await doctorVerb(terminal);
@@ -57,7 +57,7 @@ export function commandLine(terminal: Terminal): Command {
     .argument('<recipe>', 'the recipe, a YAML file')
     .option(
       '--set <key=value>',
-      'use another value for a key of the recipe, such as --set optimizer.lr=1e-6; may be repeated, null takes a key out',
+      "use another value for a key of the recipe, such as --set optimizer.lr=1e-6 or --set 'reference={update: hard, tau: 64}'; may be repeated, null takes a key out",
       (item: string, all: string[]) => [...all, item],
       [],
     )

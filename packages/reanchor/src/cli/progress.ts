@@ -23,8 +23,8 @@ export class TrainProgress {
       case 'start':
         this.plannedSteps = event.steps;
         this.#terminal.note(
-          `training on ${number(event.pairs)} pairs in ${number(event.steps)} steps, ` +
-            `${number(event.validationPairs)} pairs to evaluate on, ${number(event.parameters)} parameters`,
+          `training on ${number(event.pairs)} pairs in ${number(event.steps)} ${event.steps === 1 ? 'step' : 'steps'}, ` +
+            `${number(event.validationPairs)} to evaluate on, ${number(event.parameters)} parameters`,
         );
         break;
       case 'step': {
@@ -35,7 +35,7 @@ export class TrainProgress {
         break;
       }
       case 'evaluation':
-        this.#terminal.note(`step ${event.step}: evaluation: ${metricsText(event.metrics)}`);
+        this.#terminal.note(`step ${event.step}: evaluation, against the initial model: ${metricsText(event.metrics)}`);
         break;
       case 'skipped': {
         const key = `${event.reason}: ${event.file}`;
@@ -48,6 +48,7 @@ export class TrainProgress {
         this.#terminal.note(`${colors.yellow('warning:')} ${event.message}`);
         break;
       case 'saved':
+        this.#terminal.endStatus();
         this.#terminal.note(`saved ${event.folder}`);
         break;
       case 'end':

@@ -81,10 +81,10 @@ export function summary({ final, evaluations }: Pick<TrainResult, 'final' | 'eva
   const evaluation =
     shown.length > 0
       ? table([
-          ['pairs not trained on', ...shown.map(({ step }) => `step ${step}`)],
+          ['validation pairs', ...shown.map(({ step }) => `step ${step}`)],
           ...rows.map(([label, name]) => [label, ...shown.map(({ metrics }) => metrics[name]?.toFixed(4) ?? '')]),
         ])
       : ['not evaluated: the recipe has no data.validation'];
   const models = `--model ${shellWord(final)} --reference ${shellWord(model)}`;
-  return [...evaluation, `model  ${final}`, `next   reanchor score ${models} --data FILE --out scores.jsonl`];
+  return [...evaluation, `model  ${final}`, `next   npx reanchor score ${models} --data FILE --out scores.jsonl`];
 }

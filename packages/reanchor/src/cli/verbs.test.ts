@@ -71,12 +71,12 @@ describe('train', () => {
       }),
     ]);
     expect(written.stdout.split('\n')).toEqual([
-      'pairs not trained on  step 0  step 10',
-      'accuracy              0.0000   0.7500',
-      'margin                0.0000   1.5000',
-      'log-prob accuracy     0.5000   0.5000',
+      'validation pairs   step 0  step 10',
+      'accuracy           0.0000   0.7500',
+      'margin             0.0000   1.5000',
+      'log-prob accuracy  0.5000   0.5000',
       'model  runs/a b/final',
-      "next   reanchor score --model 'runs/a b/final' --reference 'base model' --data FILE --out scores.jsonl",
+      "next   npx reanchor score --model 'runs/a b/final' --reference 'base model' --data FILE --out scores.jsonl",
       '',
     ]);
   });
@@ -85,7 +85,7 @@ describe('train', () => {
     const { terminal, written } = recorder();
     await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train: fakeTrain() }));
     expect(written.stderr.split('\n')).toEqual([
-      'training on 1,234 pairs in 10 steps, 8 pairs to evaluate on, 260,032 parameters',
+      'training on 1,234 pairs in 10 steps, 8 to evaluate on, 260,032 parameters',
       'skipped 4 rows, identical pair: a.jsonl lines 1, 5, 7 and 1 more, all in events.jsonl',
       'warning: tau is large',
       'step 1/10  loss 0.6931  margin 0.2500  accuracy 0.5000  12,346 tokens/s',

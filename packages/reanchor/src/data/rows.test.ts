@@ -44,6 +44,12 @@ describe('the form of the rows', () => {
     ]);
   });
 
+  test('a prompt under another name is an error, not an implicit prompt; naming the format ignores the field', async () => {
+    const row = { question: 'how is the sky?', ...implicit };
+    await expect(rowsOf([row])).rejects.toThrow('"question" is not read; did you mean "prompt"?');
+    expect(await rowsOf([row], 'implicit')).toMatchObject([{ prompt: 'the sky is' }]);
+  });
+
   test('transcripts with different prompts are marked', async () => {
     const rows = await rowsOf([{ chosen: hh.chosen, rejected: transcript('ho', 'hello') }]);
     expect(rows).toMatchObject([{ skipped: 'different prompts', prompt: '\n\nHuman: hi\n\nAssistant:' }]);

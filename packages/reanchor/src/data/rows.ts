@@ -47,7 +47,10 @@ export async function* readPreferenceRows(
     for await (const { line, value } of readJsonl(file)) {
       const wrong = fault(file, line);
       const fields = checkedFields(value, format, wrong);
-      form ??= formOf(fields);
+      if (form === undefined) {
+        form = formOf(fields);
+        if (form === 'implicit') refuseOtherPrompt(value as object, wrong);
+      }
       yield { index: index++, line, file, ...parsers[form](fields, wrong) };
     }
   }
@@ -105,6 +108,15 @@ function checkedFields(value: unknown, format: PreferenceFormat, wrong: Fault): 
   };
   const hasPrompt = format === 'explicit' || (format === 'auto' && Object.hasOwn(row, 'prompt'));
   return { chosen: text('chosen'), rejected: text('rejected'), prompt: hasPrompt ? text('prompt') : undefined };
+}
+
+/** A prompt under another name would be dropped without a word; and what two answers begin with in common would become the prompt. */
+function refuseOtherPrompt(row: object, wrong: Fault): void {
+  const name = ['question', 'instruction', 'input', 'query', 'context', 'messages', 'conversations'].find(
+    (field) => field in row,
+  );
+  if (name === undefined) return;
+  throw wrong(`"${name}" is not read; did you mean "prompt"? Name the format to ignore the field; ${allowedForms}`);
 }
 
 function formOf({ prompt, chosen, rejected }: Fields): RowForm {

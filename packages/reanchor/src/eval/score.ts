@@ -1,3 +1,4 @@
+import { realpath } from 'node:fs/promises';
 import {
   describeSkips,
   loadPreferenceRows,
@@ -8,7 +9,7 @@ import {
   type TokenizeOptions,
   tokenizePairs,
 } from '../data/index.js';
-import { UserError } from '../errors.js';
+import { UsageError, UserError } from '../errors.js';
 import { requireWritable, writeJsonl } from '../formats/index.js';
 import { loadModel } from '../models/load.js';
 import { type ScoredPair, scorePairs } from '../models/score-pairs.js';
@@ -54,6 +55,7 @@ export interface ScoreResult {
 export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { beta = 0.1, maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;
   await requireWritable(options.out, 0);
+  await refuseInput(options.out, options.data);
   const tokenizer = await loadTokenizer(options.model);
   const rows = await loadPreferenceRows(options.data, { format });
   const { pairs, report } = tokenizePairs(rows, tokenizer, { maxLength, keepIdentical });
@@ -90,6 +92,16 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
     accuracy: margins.filter((margin) => margin > 0).length / margins.length,
     meanMargin: margins.reduce((a, b) => a + b, 0) / margins.length,
   };
+}
+
+/** The output replaces what was there; the rows themselves must not be lost to it. */
+async function refuseInput(out: string, data: readonly string[]): Promise<void> {
+  const target = await realpath(out).catch(() => undefined);
+  if (target === undefined) return;
+  for (const file of data) {
+    if ((await realpath(file).catch(() => undefined)) !== target) continue;
+    throw new UsageError(`${out} is the file of rows itself, which would be replaced by its scores: name another file`);
+  }
 }
 
 /** A reference reads the policy's tokens; with another tokenizer they would mean something else. */

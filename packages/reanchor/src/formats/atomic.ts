@@ -93,8 +93,7 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
 export async function requireWritable(path: string, bytes: number): Promise<void> {
   const existing = await stat(path).catch(() => undefined);
   const isDevice = existing !== undefined && !existing.isFile() && !existing.isDirectory();
-  let place = existing?.isDirectory() || isDevice ? path : dirname(resolve(path));
-  while (!isDevice && (await stat(place).catch(() => undefined)) === undefined) place = dirname(place);
+  const place = existing?.isDirectory() || isDevice ? path : dirname(resolve(path));
   try {
     await access(place, constants.W_OK);
   } catch (error) {

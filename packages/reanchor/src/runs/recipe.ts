@@ -127,7 +127,11 @@ export const recipeSchema = z.strictObject({
     .describe(
       'the floating-point type of weights, optimizer state and arithmetic; the model is converted to it, and saved in it',
     ),
-  method: z.enum(['dpo']).describe('the method of alignment, which sets the loss'),
+  method: z
+    .enum(['dpo'])
+    .describe(
+      'the method of alignment, which sets the loss; TR-DPO is dpo with a reference that moves (reference.update)',
+    ),
   loss: lossSchema.prefault({}).describe('the options of the loss'),
   reference: referenceSchema.default({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),
   data: dataSchema.describe('the preference pairs'),
@@ -181,7 +185,7 @@ export const crossRules: readonly CrossRule[] = [
   {
     path: ['steps'],
     isBroken: (given) => given.steps !== undefined && given.epochs !== undefined,
-    rule: 'it contradicts epochs, since either sets the length of the run: remove one of them (--set epochs=null takes it out)',
+    rule: 'contradicts epochs, since either sets the length of the run: remove one of them (--set epochs=null takes it out)',
   },
   {
     path: ['evaluate', 'every'],

@@ -62,7 +62,7 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
     const slow = ['tokenizer.model', 'vocab.json', 'vocab.txt'].filter((name) => names.includes(name));
     const found = slow.length > 0 ? `; ${slow.join(', ')} alone is not read` : '';
     throw new UserError(
-      `${folder} has no ${definition}${found}: write it with transformers: ` +
+      `${folder} has no ${definition}${found}: name a Hugging Face folder (of a run, its final/), or write the file with transformers: ` +
         'AutoTokenizer.from_pretrained(folder).save_pretrained(folder)',
     );
   }

@@ -15,6 +15,8 @@ export interface RecipePairs {
   train: TokenizedPair[];
   validation: TokenizedPair[];
   reports: SkipReport[];
+  /** The tokens of an empty prompt: 1 where the tokenizer puts BOS in front. */
+  emptyPromptTokens: number;
 }
 
 /** Reads and tokenises the rows that `data:` of a recipe names. Errors: UserError when nothing is left to train on; FormatError. */
@@ -45,7 +47,12 @@ export async function recipePairs({ data, seed }: Recipe, tokenizer: Tokenizer):
     if (pairs.length === 0)
       throw new UserError([`${what}: no pair is left of ${report.total} rows`, ...describeSkips(report)].join('\n'));
   }
-  return { train: train.pairs, validation: evaluated.pairs, reports: [train.report, evaluated.report] };
+  return {
+    train: train.pairs,
+    validation: evaluated.pairs,
+    reports: [train.report, evaluated.report],
+    emptyPromptTokens: tokenizer.encode('').length,
+  };
 }
 
 const list = (paths: string | string[]) => (typeof paths === 'string' ? [paths] : paths);

@@ -13,6 +13,10 @@ export interface Trained {
   tokenizer: Tokenizer;
   recipe: Recipe;
   steps: number;
+  /** The steps that were planned; more than `steps` when the run was interrupted. */
+  totalSteps: number;
+  /** How often the reference moved. */
+  updates: number;
   evaluations: readonly { step: number; metrics: Metrics }[];
 }
 
@@ -28,8 +32,9 @@ export async function saveTrained(folder: string, trained: Trained): Promise<voi
 }
 
 /** The model card: what it was made from, how, and what was measured. */
-export function modelCard({ recipe, steps, evaluations }: Trained): string {
-  const { reference } = recipe;
+export function modelCard({ recipe, steps, totalSteps, updates, evaluations }: Trained): string {
+  const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
+  const length = steps === totalSteps ? `${steps}` : `Interrupted after ${steps} of ${totalSteps}`;
   const names = ['rewards/accuracies', 'rewards/margins', 'logps/accuracies', 'logps/chosen', 'logps/rejected'];
   const table =
     evaluations.length === 0
@@ -46,12 +51,12 @@ export function modelCard({ recipe, steps, evaluations }: Trained): string {
   return [
     '---',
     'library_name: transformers',
-    `tags: [${reference.update === 'fixed' ? recipe.method : `tr-${recipe.method}`}, preference-alignment, reanchor]`,
+    `tags: [${method}, preference-alignment, reanchor]`,
     '---',
     '',
-    `# ${basename(recipe.model)} aligned with ${reference.update === 'fixed' ? '' : 'TR-'}${recipe.method.toUpperCase()}`,
+    `# ${basename(recipe.model)} aligned with ${method.toUpperCase()}`,
     '',
-    `${steps} optimizer steps of ${recipe.batch.size} pairs with reanchor, from \`${basename(recipe.model)}\`.`,
+    `${length} optimizer steps of ${recipe.batch.size} pairs with reanchor, from \`${basename(recipe.model)}\`. The reference moved ${updates} times.`,
     '',
     '## Evaluation',
     '',

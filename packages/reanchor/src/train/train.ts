@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type DType, manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
 import { type PlanOptions, packPairs, pairTokens, planSteps, stepCount, type TokenizedPair } from '../data/index.js';
@@ -59,7 +60,7 @@ export async function train({ recipe, out, command, onEvent, signal }: TrainOpti
   manualSeed(recipe.seed);
   refuseUsedFolder(out);
   using policy = await loadModel(recipe.model, { dtype: dtypes[recipe.precision] });
-  await requireWritable(out, modelBytes(policy));
+  await requireWritable(existingParent(out), modelBytes(policy));
   const tokenizer = await loadTokenizer(recipe.model);
   const pairs = await recipePairs(recipe, tokenizer);
   requireVocabulary(policy, [...pairs.train, ...pairs.validation]);
@@ -109,10 +110,18 @@ export async function train({ recipe, out, command, onEvent, signal }: TrainOpti
   }
 
   const final = trainer.steps === totalSteps ? folder.final : join(folder.path, 'interrupted');
-  await saveTrained(final, { policy, tokenizer, recipe, steps: trainer.steps, evaluations });
+  const { version: updates } = reference;
+  await saveTrained(final, { policy, tokenizer, recipe, steps: trainer.steps, totalSteps, updates, evaluations });
   emit({ type: 'saved', folder: final });
   emit({ type: 'end', steps: trainer.steps, seconds: (performance.now() - started) / 1000 });
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
+}
+
+/** `path`, or the nearest folder above it that is there: where a new folder will be made. */
+function existingParent(path: string): string {
+  let place = resolve(path);
+  while (!existsSync(place)) place = dirname(place);
+  return place;
 }
 
 /** Takes the planned steps one by one, writes their events, and gives the number of each. The event loop turns after every step. */

@@ -25,6 +25,12 @@ export function runWarnings(recipe: Recipe, totalSteps: number, policy: CausalLM
       `evaluate.every is ${evaluate.every} and the run has ${totalSteps} steps: it is evaluated before and after only`,
     );
   }
+  const trained = new Set(pairs.train.map(({ file, line }) => `${file}:${line}`));
+  const shared = pairs.validation.filter(({ file, line }) => trained.has(`${file}:${line}`)).length;
+  if (shared > 0)
+    found.push(`${shared} of the ${pairs.validation.length} pairs of data.validation are trained on as well`);
+  const unprompted = pairs.train.filter(({ prompt }) => prompt.length <= pairs.emptyPromptTokens).length;
+  if (unprompted > 0) found.push(`${unprompted} of ${pairs.train.length} pairs have an empty prompt`);
   const positions = policy.configJson.max_position_embeddings;
   const longest = pairs.train.reduce(
     (n, { prompt, chosen, rejected }) => Math.max(n, prompt.length + Math.max(chosen.length, rejected.length)),
