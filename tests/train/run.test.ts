@@ -137,6 +137,16 @@ describe('train', () => {
     expect(warnings.join()).toContain('of data.validation are trained on as well');
   });
 
+  test('when the model cannot be written where it belongs, it is saved elsewhere and the error says where', async () => {
+    const out = join(folder, 'run');
+    const onEvent = (event: RunEvent) => event.type === 'step' && writeFileSync(join(out, 'final'), '');
+    const error: Error = await train({ recipe: recipe('steps=1'), out, command: [], onEvent }).catch((e) => e);
+    const [, rescue] = /is a file: name a new folder\. The model is saved in (\S+) instead/.exec(error.message)!;
+    using model = await loadModel(rescue!, { dtype: 'float32' });
+    expect(model.parameters.size).toBe(20);
+    rmSync(rescue!, { recursive: true });
+  });
+
   test('an abort ends after the step and saves the model as interrupted', async () => {
     const abort = new AbortController();
     const result = await train({

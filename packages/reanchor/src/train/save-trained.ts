@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { saveModel } from '../models/save.js';
@@ -18,6 +20,24 @@ export interface Trained {
   /** How often the reference moved. */
   updates: number;
   evaluations: readonly { step: number; metrics: Metrics }[];
+}
+
+/**
+ * Writes the trained model into `folder`, or, when that fails, into a folder for temporary files, so that no training is lost to a disk that has filled up
+ * meanwhile. Errors: UserError that says why, and where the model is.
+ */
+export async function saveOrRescue(folder: string, trained: Trained): Promise<void> {
+  try {
+    await saveTrained(folder, trained);
+  } catch (error) {
+    const rescue = join(tmpdir(), `reanchor-${basename(dirname(folder))}-${Date.now()}`);
+    try {
+      await saveTrained(rescue, trained);
+    } catch {
+      throw error;
+    }
+    throw new UserError(`${(error as Error).message}. The model is saved in ${rescue} instead`, { cause: error });
+  }
 }
 
 /** Writes a Hugging Face folder: weights, config, tokenizer files and a model card. It appears whole or not at all. */

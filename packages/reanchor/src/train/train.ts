@@ -22,7 +22,7 @@ import { loadTokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
 import { type Metrics, stepMetrics } from './metrics.js';
 import { type RecipePairs, recipePairs } from './recipe-pairs.js';
-import { saveTrained } from './save-trained.js';
+import { saveOrRescue } from './save-trained.js';
 import { StepLog } from './step-log.js';
 import { Trainer } from './trainer.js';
 import { runWarnings } from './warnings.js';
@@ -111,7 +111,7 @@ export async function train({ recipe, out, command, onEvent, signal }: TrainOpti
 
   const final = trainer.steps === totalSteps ? folder.final : join(folder.path, 'interrupted');
   const { version: updates } = reference;
-  await saveTrained(final, { policy, tokenizer, recipe, steps: trainer.steps, totalSteps, updates, evaluations });
+  await saveOrRescue(final, { policy, tokenizer, recipe, steps: trainer.steps, totalSteps, updates, evaluations });
   emit({ type: 'saved', folder: final });
   emit({ type: 'end', steps: trainer.steps, seconds: (performance.now() - started) / 1000 });
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
