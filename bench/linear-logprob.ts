@@ -2,7 +2,8 @@
 //
 //   npx tsx bench/linear-logprob.ts [rounds = 7] [threads = 1]
 //
-// Both in one process, alternating; medians. `logits` is what the composed form holds at least once for the backward pass.
+// Both in one process, alternating; medians. `logits` is what the composed form holds at least once for the backward
+// pass.
 import { linearLogprob, randn, setNumThreads, type Tensor, tensor, tidy } from '@reanchor/torch';
 
 const [rounds = 7, threads = 1] = process.argv.slice(2).map(Number);

@@ -3,10 +3,11 @@
  *
  *   REANCHOR_PYTHON=/path/to/python npx tsx bench/op-overhead.ts [rounds] [part of a case's name]
  *
- * Each side is a process of its own with one thread. They take turns case by case (A B, then B A, ...), so that a change in the
- * machine's speed meets both. The table holds the medians over the rounds and the best round, since noise only adds. Processor
- * time is counted, not the clock's, so that other work on the machine weighs less. Results are freed as a user would: by a scope
- * around 20 calls here (about what a module makes), by reference counts in Python. op_overhead.py must list the same cases.
+ * Each side is a process of its own with one thread. They take turns case by case (A B, then B A, ...), so that a
+ * change in the machine's speed meets both. The table holds the medians over the rounds and the best round, since noise
+ * only adds. Processor time is counted, not the clock's, so that other work on the machine weighs less. Results are
+ * freed as a user would: by a scope around 20 calls here (about what a module makes), by reference counts in Python.
+ * op_overhead.py must list the same cases.
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';

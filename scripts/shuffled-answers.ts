@@ -1,10 +1,10 @@
-// Makes a preference task that can be learned: chosen is the words of the real answer with one space between, rejected the same words in
-// another order; so the order is all that tells the two apart.
+// Makes a preference task that can be learned: chosen is the words of the real answer with one space between, rejected
+// the same words in another order; so the order is all that tells the two apart.
 //
 //   npx tsx scripts/shuffled-answers.ts OUT.jsonl HH.jsonl[.gz] ...
 //
-// Rows whose chosen answer has fewer than eight different words are left out: a few words are too often a sentence in any order. The same files
-// always give the same rows.
+// Rows whose chosen answer has fewer than eight different words are left out: a few words are too often a sentence in
+// any order. The same files always give the same rows.
 import { readPreferenceRows } from '../packages/reanchor/src/data/index.js';
 import { shuffled } from '../packages/reanchor/src/data/random.js';
 import { writeJsonl } from '../packages/reanchor/src/formats/index.js';

@@ -1,4 +1,5 @@
-// Loading is strict: what is missing, left over or of another form is an error, and nothing is kept of what was read before it.
+// Loading is strict: what is missing, left over or of another form is an error, and nothing is kept of what was read
+// before it.
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
-// Whole training runs, step by step, against those that TRL 1.13 made: on the committed fixtures, and on real pairs where there are some.
+// Whole training runs, step by step, against those that TRL 1.13 made: on the committed fixtures, and on real pairs
+// where there are some.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'vitest';

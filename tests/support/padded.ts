@@ -13,7 +13,10 @@ interface Config {
   rope_parameters?: { rope_theta: number };
 }
 
-/** log p(token t+1 | tokens 0..t) for rows of ids padded on the right, [B, T-1]; whatever stands at padding means nothing. */
+/**
+ * log p(token t+1 | tokens 0..t) for rows of ids padded on the right, [B, T-1]; whatever stands at padding means
+ * nothing.
+ */
 export function paddedLogprobs(
   parameters: ReadonlyMap<string, Tensor>,
   configJson: Record<string, unknown>,

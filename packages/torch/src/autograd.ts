@@ -16,7 +16,9 @@ export interface GradOptions {
   createGraph?: boolean;
 }
 
-/** Gradients of `outputs` with respect to `inputs`, null where no path leads to an input. `.grad` fields are left alone. */
+/**
+ * Gradients of `outputs` with respect to `inputs`, null where no path leads to an input. `.grad` fields are left alone.
+ */
 export function grad(
   outputs: readonly Tensor[],
   inputs: readonly Tensor[],

@@ -1,7 +1,9 @@
 /** The part of a tensor that scopes and the addon's calls need: its handle, and who will free it. */
 import { native } from './native.js';
 
-/** Tensors that will be freed together. Compacted now and then, so that a long-lived scope does not hoard dead entries. */
+/**
+ * Tensors that will be freed together. Compacted now and then, so that a long-lived scope does not hoard dead entries.
+ */
 export class Owner {
   tensors: TensorBase[] = [];
   open = true;

@@ -1,4 +1,7 @@
-/** Compiling the addon, once for each libtorch, addon source, platform and compiler flags. Nothing here loads native code. */
+/**
+ * Compiling the addon, once for each libtorch, addon source, platform and compiler flags. Nothing here loads native
+ * code.
+ */
 import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';

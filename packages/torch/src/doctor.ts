@@ -30,7 +30,10 @@ export interface DoctorReport {
     | undefined;
 }
 
-/** Looks at everything that training needs. Loads the addon if there is one; `seconds` is the time given to the matrix product. */
+/**
+ * Looks at everything that training needs. Loads the addon if there is one; `seconds` is the time given to the matrix
+ * product.
+ */
 export async function doctor({ seconds = 2 }: { seconds?: number } = {}): Promise<DoctorReport> {
   const { located, rejected } = searchLibtorch();
   const report: DoctorReport = {

@@ -23,9 +23,9 @@ function returnKinds(schema: string): string[] {
 }
 
 /**
- * Any operator that libtorch registers, by name: `op('aten::clamp', 'Tensor')(x, low, high)`. Arguments stand in the schema's
- * order, keyword-only ones included; dtypes as libtorch's codes. Returns a tensor, a list, a number, a string, or an array of these
- * where there are several results. An operator that changes an argument returns that very tensor.
+ * Any operator that libtorch registers, by name: `op('aten::clamp', 'Tensor')(x, low, high)`. Arguments stand in the
+ * schema's order, keyword-only ones included; dtypes as libtorch's codes. Returns a tensor, a list, a number, a string,
+ * or an array of these where there are several results. An operator that changes an argument returns that very tensor.
  */
 export function op(name: string, overload = ''): (...args: OpArgument[]) => unknown {
   const lazy = new LazyOp(name, overload);

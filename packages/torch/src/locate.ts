@@ -35,7 +35,10 @@ export const THREE_WAYS = `Three ways to libtorch:
   2. pip install "torch>=${OLDEST_VERSION}"         in the active Python, then: npx reanchor setup
   3. REANCHOR_LIBTORCH=/path            a folder with include/ and lib/ of libtorch >= ${OLDEST_VERSION}, then: npx reanchor setup`;
 
-/** Where libtorch and the compiled addon are kept: REANCHOR_CACHE, else $XDG_CACHE_HOME/reanchor, else ~/.cache/reanchor. */
+/**
+ * Where libtorch and the compiled addon are kept: REANCHOR_CACHE, else $XDG_CACHE_HOME/reanchor, else
+ * ~/.cache/reanchor.
+ */
 export function cacheFolder(): string {
   const { REANCHOR_CACHE, XDG_CACHE_HOME } = process.env;
   if (REANCHOR_CACHE) return resolve(REANCHOR_CACHE);
@@ -163,8 +166,8 @@ export function locateLibtorch(): Located {
   throw new SetupError(`no libtorch >= ${OLDEST_VERSION} was found:\n${explain(rejected)}\n${THREE_WAYS}`);
 }
 
-// Asking Python takes 0.1 s and more, too long for every start. What was found is remembered for as long as the things that
-// decide which Python is active stay the same.
+// Asking Python takes 0.1 s and more, too long for every start. What was found is remembered for as long as the things
+// that decide which Python is active stay the same.
 const recordFile = (): string => join(cacheFolder(), 'located.json');
 
 function environmentKey(): string {

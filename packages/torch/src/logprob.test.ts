@@ -32,8 +32,9 @@ function problem(M: number, D: number, V: number, dtype: DType) {
 }
 
 describe('linearLogprob', () => {
-  // Largest |difference| / max(1, |composed|). 16-bit logits stay in float32, so values are as exact as float32's. Gradients are
-  // rounded once, at the end, to the dtype of hidden and weight, so they differ by at most its last place: 2^-7, 2^-10.
+  // Largest |difference| / max(1, |composed|). 16-bit logits stay in float32, so values are as exact as float32's.
+  // Gradients are rounded once, at the end, to the dtype of hidden and weight, so they differ by at most its last
+  // place: 2^-7, 2^-10.
   test.each([
     ['float64', 'float64', 1e-10, 1e-10],
     ['float32', 'float32', 1e-5, 1e-5],

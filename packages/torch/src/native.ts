@@ -7,7 +7,10 @@ import { makeError, SetupError } from './errors.js';
 import { locateForLoad, THREE_WAYS } from './locate.js';
 import type { NativeList } from './op.js';
 
-/** An operator: its schema's arguments in order, tensors as handles. Returns handles, numbers, arrays of them or undefined. */
+/**
+ * An operator: its schema's arguments in order, tensors as handles. Returns handles, numbers, arrays of them or
+ * undefined.
+ */
 export type NativeOp = (...args: unknown[]) => unknown;
 
 /** What the addon exports. Tensors are handles here; lists come as NativeList. */

@@ -1,6 +1,6 @@
 /**
- * How a call reaches the addon. A tensor is a number there (its handle); lists are written to a buffer that both sides share
- * and are then numbers too, because N-API reads a JavaScript array one element at a time.
+ * How a call reaches the addon. A tensor is a number there (its handle); lists are written to a buffer that both sides
+ * share and are then numbers too, because N-API reads a JavaScript array one element at a time.
  */
 import type { TensorBase } from './base.js';
 import { type NativeOp, native } from './native.js';

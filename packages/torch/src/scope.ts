@@ -1,7 +1,7 @@
 /**
- * Who frees a tensor. Every tensor belongs to the innermost scope that was open when it was made, and is freed when that scope
- * ends; tensors made outside every scope belong to the caller. Garbage collection cannot do this work: its callbacks do not
- * run inside a synchronous loop, and it sees a few bytes where there are megabytes.
+ * Who frees a tensor. Every tensor belongs to the innermost scope that was open when it was made, and is freed when
+ * that scope ends; tensors made outside every scope belong to the caller. Garbage collection cannot do this work: its
+ * callbacks do not run inside a synchronous loop, and it sees a few bytes where there are megabytes.
  */
 import { currentOwner, eachTensor, moveTo, Owner, setOwner } from './base.js';
 import { native } from './native.js';
@@ -11,8 +11,8 @@ const isPromise = (value: unknown): boolean =>
   (typeof (value as { then?: unknown } | null)?.then === 'function' && typeof value === 'object');
 
 /**
- * Runs `fn` in a scope of its own and returns its result. Tensors in the result (a tensor, or tensors in arrays, plain objects,
- * Maps and Sets) pass to the surrounding scope; all others made inside are freed. `fn` must be synchronous.
+ * Runs `fn` in a scope of its own and returns its result. Tensors in the result (a tensor, or tensors in arrays, plain
+ * objects, Maps and Sets) pass to the surrounding scope; all others made inside are freed. `fn` must be synchronous.
  */
 export function tidy<T>(fn: () => T): T {
   const outer = currentOwner();
@@ -71,7 +71,9 @@ export class Scope implements Disposable {
 
 export const scope = (): Scope => new Scope();
 
-/** Takes the tensors in `value` out of every scope: the caller owns them and frees them with dispose(). Returns `value`. */
+/**
+ * Takes the tensors in `value` out of every scope: the caller owns them and frees them with dispose(). Returns `value`.
+ */
 export function keep<T>(value: T): T {
   eachTensor(value, (tensor) => moveTo(tensor, null));
   return value;

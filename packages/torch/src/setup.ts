@@ -35,9 +35,9 @@ export interface SetupResult {
 }
 
 /**
- * Makes the addon ready: finds libtorch (REANCHOR_LIBTORCH, the active Python, the cache), installs it into the cache where there
- * is none, and compiles the addon for it unless that was done before. Throws SetupError with what is missing and the three ways
- * to get there.
+ * Makes the addon ready: finds libtorch (REANCHOR_LIBTORCH, the active Python, the cache), installs it into the cache
+ * where there is none, and compiles the addon for it unless that was done before. Throws SetupError with what is
+ * missing and the three ways to get there.
  */
 export async function setup({ log = () => {} }: SetupOptions = {}): Promise<SetupResult> {
   if (process.platform === 'win32') {

@@ -12,8 +12,8 @@ export interface ToOptions extends ops.Creation {
 }
 
 /**
- * A tensor of libtorch. Operators are methods named as in PyTorch, in camelCase; those that end in an underscore change the
- * tensor and return it. Using a tensor after its scope ended throws UseAfterDisposeError.
+ * A tensor of libtorch. Operators are methods named as in PyTorch, in camelCase; those that end in an underscore change
+ * the tensor and return it. Using a tensor after its scope ended throws UseAfterDisposeError.
  */
 export class Tensor extends ops.TensorMethods implements Disposable {
   get shape(): readonly number[] {
@@ -67,7 +67,10 @@ export class Tensor extends ops.TensorMethods implements Disposable {
     return native().item(this.handle);
   }
 
-  /** A copy of the elements in row-major order. 16-bit floats come as Float32Array, bool as Uint8Array, int64 as BigInt64Array. */
+  /**
+   * A copy of the elements in row-major order. 16-bit floats come as Float32Array, bool as Uint8Array, int64 as
+   * BigInt64Array.
+   */
   data(): Exclude<TypedArray, Uint8ClampedArray> {
     const answer = this.info();
     const array = arrayFor(dtypeName(answer[0] as number), answer[3] as number);
@@ -126,7 +129,8 @@ export interface FromDataOptions extends ops.Creation {
 }
 
 /**
- * A tensor with a copy of the data. A typed array decides the dtype unless one is given; an array of numbers becomes float32.
+ * A tensor with a copy of the data. A typed array decides the dtype unless one is given; an array of numbers becomes
+ * float32.
  */
 export function tensor(data: TypedArray | readonly number[], options: FromDataOptions = {}): Tensor {
   const array = Array.isArray(data) ? Float64Array.from(data as readonly number[]) : (data as TypedArray);

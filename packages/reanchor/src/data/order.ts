@@ -1,4 +1,7 @@
-/** Which rows are trained on when. Everything here is a pure function of its arguments, so any step can be planned alone. */
+/**
+ * Which rows are trained on when. Everything here is a pure function of its arguments, so any step can be planned
+ * alone.
+ */
 import { pairTokens } from './pack.js';
 import { shuffled } from './random.js';
 import type { TokenizedPair } from './tokenize.js';
@@ -40,8 +43,8 @@ export function stepCount(
 }
 
 /**
- * The steps of a run, in order. `lengths` gives the packed tokens of each row. `firstStep` starts at a later step, with the
- * same plan as if the earlier ones had been made. Errors: RangeError for no rows.
+ * The steps of a run, in order. `lengths` gives the packed tokens of each row. `firstStep` starts at a later step, with
+ * the same plan as if the earlier ones had been made. Errors: RangeError for no rows.
  */
 export function* planSteps(lengths: readonly number[], options: PlanOptions, firstStep = 1): Generator<StepPlan> {
   const { batchSize, tokensPerMicroBatch, seed, shuffle } = options;
@@ -65,14 +68,17 @@ export function* planSteps(lengths: readonly number[], options: PlanOptions, fir
 }
 
 /**
- * Pairs in order, cut into micro-batches of at most `tokensPerMicroBatch` packed tokens; a pair that alone has more gets its
- * own.
+ * Pairs in order, cut into micro-batches of at most `tokensPerMicroBatch` packed tokens; a pair that alone has more
+ * gets its own.
  */
 export function microBatches(pairs: readonly TokenizedPair[], tokensPerMicroBatch: number): Generator<TokenizedPair[]> {
   return fill(pairs, pairTokens, tokensPerMicroBatch);
 }
 
-/** `count` of the positions 0 ... n - 1, drawn by the seed, ascending: rows to hold out. Errors: RangeError if count > n. */
+/**
+ * `count` of the positions 0 ... n - 1, drawn by the seed, ascending: rows to hold out. Errors: RangeError if count >
+ * n.
+ */
 export function splitRows(n: number, count: number, seed: number): number[] {
   if (count > n) throw new RangeError(`${count} of ${n} rows cannot be held out`);
   return shuffled(n, seed, splitKey)

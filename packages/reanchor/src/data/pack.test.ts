@@ -15,7 +15,10 @@ interface Scored {
   target: number;
 }
 
-/** Each completion as a sequence of its own, as a padded batch has it: after a shift by one, every completion token is scored. */
+/**
+ * Each completion as a sequence of its own, as a padded batch has it: after a shift by one, every completion token is
+ * scored.
+ */
 function plainly(groups: readonly Group[]): Scored[] {
   const sequences = groups.flatMap(({ prompt, completions }) => completions.map((ids) => ({ prompt, ids })));
   return sequences.flatMap(({ prompt, ids }, sequence) => {

@@ -40,8 +40,8 @@ export interface Group {
  * Groups laid out one after the other, each prompt once.
  *
  * The last token of a completion is a target and no input, so it takes no place; a completion of one token has no span.
- * The first token of a completion is predicted by the prompt's last token; after an empty prompt nothing predicts it and it
- * is not scored (as when a padded batch is shifted by one).
+ * The first token of a completion is predicted by the prompt's last token; after an empty prompt nothing predicts it
+ * and it is not scored (as when a padded batch is shifted by one).
  */
 export function packGroups(groups: readonly Group[]): PackedBatch {
   const numTokens = sum(groups.map(groupTokens));

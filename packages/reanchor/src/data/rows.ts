@@ -22,7 +22,10 @@ export interface PreferenceRow extends RowPlace {
   prompt: string;
   chosen: string;
   rejected: string;
-  /** Why the row cannot be used, if that is seen already: the prompts of its two sides differ (`prompt` is the chosen one's). */
+  /**
+   * Why the row cannot be used, if that is seen already: the prompts of its two sides differ (`prompt` is the chosen
+   * one's).
+   */
   skipped?: SkipReason | undefined;
 }
 
@@ -34,8 +37,9 @@ export interface PreferenceRow extends RowPlace {
  *   (TRL's rule).
  * - `hh`: chosen and rejected are whole transcripts, split after the last "\n\nAssistant:".
  *
- * Errors: UserError for files that cannot be read or hold no row; FormatError with file and line for a row that has not the
- * form, naming the field. Other fields of a row are ignored, and so is its prompt if `format` names a form without one.
+ * Errors: UserError for files that cannot be read or hold no row; FormatError with file and line for a row that has not
+ * the form, naming the field. Other fields of a row are ignored, and so is its prompt if `format` names a form without
+ * one.
  */
 export async function* readPreferenceRows(
   files: readonly string[],
@@ -110,7 +114,10 @@ function checkedFields(value: unknown, format: PreferenceFormat, wrong: Fault): 
   return { chosen: text('chosen'), rejected: text('rejected'), prompt: hasPrompt ? text('prompt') : undefined };
 }
 
-/** A prompt under another name would be dropped without a word; and what two answers begin with in common would become the prompt. */
+/**
+ * A prompt under another name would be dropped without a word; and what two answers begin with in common would become
+ * the prompt.
+ */
 function refuseOtherPrompt(row: object, wrong: Fault): void {
   const name = ['question', 'instruction', 'input', 'query', 'context', 'messages', 'conversations'].find(
     (field) => field in row,
@@ -156,8 +163,8 @@ interface Split {
 }
 
 /**
- * Where the common prompt of two texts ends, in UTF-16 units: at their first difference, or one earlier after a space. If one
- * text begins with the other, the last character of the shorter one belongs to the completions. Source: TRL's
+ * Where the common prompt of two texts ends, in UTF-16 units: at their first difference, or one earlier after a space.
+ * If one text begins with the other, the last character of the shorter one belongs to the completions. Source: TRL's
  * `extract_prompt`; other than there, a difference in the first character is an empty prompt.
  */
 export function commonPrompt(chosen: string, rejected: string): number {

@@ -33,9 +33,9 @@ export interface SkipReport {
  * A row as token ids, or why it cannot be used.
  *
  * The EOS string is appended to each completion that does not end with it. The prompt is tokenised alone and with each
- * completion; the completion's ids are those of the joint text after as many as the prompt alone has. Special tokens that
- * the tokenizer adds (BOS) are part of the prompt. Source: TRL's DPOTrainer. Other than there, completions that are empty
- * but for white space are skipped, and so are identical pairs unless `keepIdentical`.
+ * completion; the completion's ids are those of the joint text after as many as the prompt alone has. Special tokens
+ * that the tokenizer adds (BOS) are part of the prompt. Source: TRL's DPOTrainer. Other than there, completions that
+ * are empty but for white space are skipped, and so are identical pairs unless `keepIdentical`.
  *
  * Errors: UserError for a tokenizer without EOS token.
  */
@@ -108,7 +108,10 @@ export function tokenizePairs(
   return { pairs, report };
 }
 
-/** A report in lines for people: how many rows were left out, why, and where the first of them are; empty if all is well. */
+/**
+ * A report in lines for people: how many rows were left out, why, and where the first of them are; empty if all is
+ * well.
+ */
 export function describeSkips(report: SkipReport): string[] {
   const { total, byReason } = report;
   const skips = [...byReason].map(

@@ -39,18 +39,21 @@ export interface ScoreResult {
   rows: number;
   scored: number;
   skipped: SkipReport;
-  /** Share of the scored pairs whose chosen completion has the larger reward; without a reference, the larger log-probability. */
+  /**
+   * Share of the scored pairs whose chosen completion has the larger reward; without a reference, the larger
+   * log-probability.
+   */
   accuracy: number;
   /** Mean of chosen - rejected: rewards, or without a reference log-probabilities in nats. */
   meanMargin: number;
 }
 
 /**
- * Scores preference pairs with a model, in fp32, and writes one JSON line a row in input order:
- * `{"index", "chosen": {"logprob", "tokens"}, "rejected": {...}, "reference"?: {"chosen", "rejected"}, "reward"?: {"chosen", "rejected", "margin"}}`,
- * or `{"index", "skipped": reason, "file", "line"}` for a row that cannot be scored. `logprob` is the sum over the completion's `tokens`, in nats (after an
- * empty prompt the first of them has no probability and does not count).
- * The file appears whole or not at all. Errors: UserError, FormatError.
+ * Scores preference pairs with a model, in fp32, and writes one JSON line a row in input order: `{"index", "chosen":
+ * {"logprob", "tokens"}, "rejected": {...}, "reference"?: {"chosen", "rejected"}, "reward"?: {"chosen", "rejected",
+ * "margin"}}`, or `{"index", "skipped": reason, "file", "line"}` for a row that cannot be scored. `logprob` is the sum
+ * over the completion's `tokens`, in nats (after an empty prompt the first of them has no probability and does not
+ * count). The file appears whole or not at all. Errors: UserError, FormatError.
  */
 export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { beta = 0.1, maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;

@@ -87,8 +87,8 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
 }
 
 /**
- * Makes sure, before long work begins, that `path` can be written and that its disk has room for `bytes`. It is a look ahead, no promise.
- * Errors: UserError.
+ * Makes sure, before long work begins, that `path` can be written and that its disk has room for `bytes`. It is a look
+ * ahead, no promise. Errors: UserError.
  */
 export async function requireWritable(path: string, bytes: number): Promise<void> {
   const existing = await stat(path).catch(() => undefined);

@@ -15,11 +15,11 @@ export interface JsonLine {
 }
 
 /**
- * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n" only:
- * real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped.
+ * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n"
+ * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped.
  *
- * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a line
- * that is not JSON or not UTF-8, and for a broken gzip stream. Messages never quote the file.
+ * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a
+ * line that is not JSON or not UTF-8, and for a broken gzip stream. Messages never quote the file.
  */
 export async function* readJsonl(file: string): AsyncGenerator<JsonLine> {
   const start = await firstBytes(file);
@@ -45,8 +45,8 @@ export async function* readJsonl(file: string): AsyncGenerator<JsonLine> {
 }
 
 /**
- * Writes values as a JSONL file that is whole or absent, gzipped if its name ends in `.gz`. Errors: UserError when it cannot
- * be written; errors of the values' source.
+ * Writes values as a JSONL file that is whole or absent, gzipped if its name ends in `.gz`. Errors: UserError when it
+ * cannot be written; errors of the values' source.
  */
 export async function writeJsonl(path: string, values: Iterable<unknown> | AsyncIterable<unknown>): Promise<void> {
   await writeFileAtomic(path, async (handle) => {

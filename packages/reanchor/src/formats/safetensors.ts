@@ -69,8 +69,9 @@ export async function openSafetensors(file: string): Promise<SafetensorsFile> {
 }
 
 /**
- * All tensors of a checkpoint folder by name: of `model.safetensors`, or of the shards that `model.safetensors.index.json`
- * names. Errors: UserError for a folder without them; FormatError for files that contradict each other or the format.
+ * All tensors of a checkpoint folder by name: of `model.safetensors`, or of the shards that
+ * `model.safetensors.index.json` names. Errors: UserError for a folder without them; FormatError for files that
+ * contradict each other or the format.
  */
 export async function openCheckpoint(folder: string): Promise<Map<string, CheckpointTensor>> {
   let names: string[];
@@ -125,11 +126,12 @@ export interface TensorToWrite {
 }
 
 /**
- * Writes a safetensors file that is whole or absent, one tensor in memory at a time. Tensors keep their order, except that
- * wider element types come first, so that each is aligned to its elements. The data start at a multiple of 8 bytes.
+ * Writes a safetensors file that is whole or absent, one tensor in memory at a time. Tensors keep their order, except
+ * that wider element types come first, so that each is aligned to its elements. The data start at a multiple of 8
+ * bytes.
  *
- * Errors: UserError when the file cannot be written; Error for a name given twice, an unknown dtype, or bytes that do not
- * fit the shape.
+ * Errors: UserError when the file cannot be written; Error for a name given twice, an unknown dtype, or bytes that do
+ * not fit the shape.
  */
 export async function writeSafetensors(
   path: string,

@@ -22,13 +22,14 @@ export interface PairLoss {
 }
 
 /**
- * Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290, Eq. 7), with label smoothing eps as in conservative DPO
- * (Mitchell 2023, Eq. 3):
+ * Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290, Eq. 7), with label smoothing eps as in
+ * conservative DPO (Mitchell 2023, Eq. 3):
  *
  *     z = beta [(log pi(y_w|x) - log pi_ref(y_w|x)) - (log pi(y_l|x) - log pi_ref(y_l|x))]
  *     loss = -(1 - eps) log sigma(z) - eps log sigma(-z)
  *
- * Gradients flow into the policy's log-probabilities; the reference's carry none. TRL drops the smoothing of this loss; here it acts.
+ * Gradients flow into the policy's log-probabilities; the reference's carry none. TRL drops the smoothing of this loss;
+ * here it acts.
  */
 export function dpo(policy: PairLogprobs, reference: PairLogprobs, { beta, labelSmoothing }: DpoOptions): PairLoss {
   return tidy(() => {

@@ -9,7 +9,10 @@ const architectures: Record<string, new (configJson: ConfigJson, source: Paramet
   llama: Llama,
 };
 
-/** A network of the architecture that `configJson` names, its parameters taken from `source`; they belong to the current scope until `keep`. */
+/**
+ * A network of the architecture that `configJson` names, its parameters taken from `source`; they belong to the current
+ * scope until `keep`.
+ */
 export function buildModel(configJson: ConfigJson, source: ParameterSource): CausalLM {
   const type = configJson.model_type;
   const Architecture = typeof type === 'string' && Object.hasOwn(architectures, type) ? architectures[type] : undefined;

@@ -12,7 +12,9 @@ export abstract class CausalLM implements Disposable {
 
   protected constructor(readonly configJson: ConfigJson) {}
 
-  /** The vocabulary matrix that turns hidden states into logits, [V, D]; the embedding itself where the two are tied. */
+  /**
+   * The vocabulary matrix that turns hidden states into logits, [V, D]; the embedding itself where the two are tied.
+   */
   abstract readonly head_VD: Tensor;
 
   /** The final, normalised hidden states at the scored rows of the batch, [M, D]. */
@@ -55,8 +57,9 @@ export function tokenLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
 }
 
 /**
- * log p(completion | prompt) of every sequence, [S], float64: the sum of its tokens' log-probabilities. The sums alone are in float64, which
- * costs nothing and takes the rounding of long sums out of the difference between policy and reference.
+ * log p(completion | prompt) of every sequence, [S], float64: the sum of its tokens' log-probabilities. The sums alone
+ * are in float64, which costs nothing and takes the rounding of long sums out of the difference between policy and
+ * reference.
  */
 export function sequenceLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
   return tidy(() =>

@@ -12,9 +12,10 @@ const weightDTypes: Record<string, DType> = { F64: 'float64', F32: 'float32', F1
 const leftovers = /\.rotary_emb\.inv_freq$/;
 
 /**
- * The language model in a Hugging Face folder (config.json and model.safetensors, or its shards with their index), its parameters converted to
- * `dtype`. Weight files are memory-mapped one at a time and copied tensor by tensor. Strict: a missing, unexpected or misshapen weight is an
- * error; only stored rotary tables and a stored copy of a tied head are passed over. Errors: UserError, FormatError.
+ * The language model in a Hugging Face folder (config.json and model.safetensors, or its shards with their index), its
+ * parameters converted to `dtype`. Weight files are memory-mapped one at a time and copied tensor by tensor. Strict: a
+ * missing, unexpected or misshapen weight is an error; only stored rotary tables and a stored copy of a tied head are
+ * passed over. Errors: UserError, FormatError.
  */
 export async function loadModel(folder: string, options: { dtype: DType }): Promise<CausalLM> {
   const configJson = await readConfig(folder);
@@ -40,7 +41,10 @@ export async function loadModel(folder: string, options: { dtype: DType }): Prom
   });
 }
 
-/** The bytes of the weight file that was last asked for; the one before is unmapped, so that its pages do not count any more. */
+/**
+ * The bytes of the weight file that was last asked for; the one before is unmapped, so that its pages do not count any
+ * more.
+ */
 class MappedFile {
   #file: string | undefined;
   #bytes: Tensor | undefined;

@@ -11,8 +11,9 @@ const storedDTypes: Partial<Record<DType, string>> = {
 };
 
 /**
- * Writes the model into `folder` in Hugging Face's layout: model.safetensors with the names it was loaded with, and its config.json
- * (all keys kept; the dtype is that of the weights). Tied weights are written once. Errors: UserError when the folder cannot be written.
+ * Writes the model into `folder` in Hugging Face's layout: model.safetensors with the names it was loaded with, and its
+ * config.json (all keys kept; the dtype is that of the weights). Tied weights are written once. Errors: UserError when
+ * the folder cannot be written.
  */
 export async function saveModel(model: CausalLM, folder: string): Promise<void> {
   const tensors = [...model.parameters].map(([name, parameter]) => ({

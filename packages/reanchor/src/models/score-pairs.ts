@@ -12,9 +12,9 @@ export interface ScoredPair {
 }
 
 /**
- * The log-probabilities of pairs under a model, in the order given, without gradients. Micro-batches hold at most `tokensPerMicroBatch` packed
- * tokens; the event loop turns between them, and `onProgress` hears how many pairs are done. Errors: UserError for a token that the model does not
- * have; the signal's reason once it is aborted.
+ * The log-probabilities of pairs under a model, in the order given, without gradients. Micro-batches hold at most
+ * `tokensPerMicroBatch` packed tokens; the event loop turns between them, and `onProgress` hears how many pairs are
+ * done. Errors: UserError for a token that the model does not have; the signal's reason once it is aborted.
  */
 export async function scorePairs(
   model: CausalLM,
@@ -38,7 +38,10 @@ export async function scorePairs(
   return scores;
 }
 
-/** Makes sure that the model has all tokens of the pairs. Errors: UserError that names the first row with a token it does not have. */
+/**
+ * Makes sure that the model has all tokens of the pairs. Errors: UserError that names the first row with a token it
+ * does not have.
+ */
 export function requireVocabulary(model: CausalLM, pairs: readonly TokenizedPair[]): void {
   const [vocabulary] = model.head_VD.shape as [number, number];
   for (const pair of pairs) {

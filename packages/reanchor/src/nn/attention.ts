@@ -5,9 +5,9 @@ import type { SpanGroup } from './spans.js';
 /**
  * Causal attention over packed spans, softmax(q k^T / sqrt(C) + mask) v, [N, H, C] -> [N, H, C].
  *
- * A prompt attends to itself. Its completions attend to the prompt's keys, which were computed once, and each to its own past;
- * because a group's tokens are neighbours its keys are one slice, so nothing is gathered or copied. With fewer key-value heads than query heads
- * (Ainslie et al. 2023) H / K neighbouring query heads share one.
+ * A prompt attends to itself. Its completions attend to the prompt's keys, which were computed once, and each to its
+ * own past; because a group's tokens are neighbours its keys are one slice, so nothing is gathered or copied. With
+ * fewer key-value heads than query heads (Ainslie et al. 2023) H / K neighbouring query heads share one.
  */
 export function spanAttention(q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor, groups: readonly SpanGroup[]): Tensor {
   const enableGqa = q_NHC.shape[1] !== k_NKC.shape[1];

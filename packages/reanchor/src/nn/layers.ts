@@ -32,7 +32,10 @@ export class Embedding extends Module<[Tensor]> {
   }
 }
 
-/** x / sqrt(mean(x^2) + eps) * weight over the last dimension; half precisions are normalised in fp32 (Zhang & Sennrich 2019). */
+/**
+ * x / sqrt(mean(x^2) + eps) * weight over the last dimension; half precisions are normalised in fp32 (Zhang & Sennrich
+ * 2019).
+ */
 export class RmsNorm extends Module<[Tensor]> {
   readonly weight_D: Tensor;
 

@@ -8,8 +8,9 @@ export type RopeScaling =
   | { type: 'llama3'; factor: number; lowFreqFactor: number; highFreqFactor: number; originalMaxPositions: number };
 
 /**
- * The C/2 inverse frequencies theta^(-2i/C), in float64. With `llama3`, wavelengths above originalMaxPositions / lowFreqFactor
- * are divided by `factor`, those below originalMaxPositions / highFreqFactor are left, and the ones between are interpolated.
+ * The C/2 inverse frequencies theta^(-2i/C), in float64. With `llama3`, wavelengths above originalMaxPositions /
+ * lowFreqFactor are divided by `factor`, those below originalMaxPositions / highFreqFactor are left, and the ones
+ * between are interpolated.
  */
 export function inverseFrequencies(channels: number, theta: number, scaling: RopeScaling): Float64Array {
   return Float64Array.from({ length: channels / 2 }, (_, i) => {
@@ -69,7 +70,10 @@ export class Rotary implements Disposable {
   }
 }
 
-/** x rotated by its positions: x cos + (-x2, x1) sin, where x = (x1, x2) are the two halves of each head. [N, H, C] -> [N, H, C]. */
+/**
+ * x rotated by its positions: x cos + (-x2, x1) sin, where x = (x1, x2) are the two halves of each head. [N, H, C] ->
+ * [N, H, C].
+ */
 export function rotate(x_NHC: Tensor, { cos, sin }: RotaryAngles): Tensor {
   return tidy(() => {
     const [first, second] = x_NHC.chunk(2, -1) as [Tensor, Tensor];

@@ -4,9 +4,10 @@ import { type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
 import type { PackedBatch } from '../data/pack.js';
 
 /**
- * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is
- * `start ... start + prefix`, the completions follow. `mask` is 0 where a completion's token may look (the whole prompt and its own
- * past) and -inf elsewhere, shape [tokens of all completions, prefix + tokens of all completions]; undefined without completions.
+ * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is `start
+ * ... start + prefix`, the completions follow. `mask` is 0 where a completion's token may look (the whole prompt and
+ * its own past) and -inf elsewhere, shape [tokens of all completions, prefix + tokens of all completions]; undefined
+ * without completions.
  */
 export interface SpanGroup {
   start: number;
@@ -47,7 +48,9 @@ export function spanBatch(batch: PackedBatch, dtype: DType): SpanBatch {
   }));
 }
 
-/** Spans gathered into groups. A span without a prefix opens a group; the spans that name it must follow it directly. */
+/**
+ * Spans gathered into groups. A span without a prefix opens a group; the spans that name it must follow it directly.
+ */
 export function spanGroups(spans: PackedBatch['spans']): { start: number; prefix: number; completions: number[] }[] {
   const groups: { start: number; prefix: number; completions: number[] }[] = [];
   let opener = -1;

@@ -6,7 +6,10 @@ import type { SpanBatch } from '../nn/spans.js';
 import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
 import { type UpdateRule, updateShare } from './update-rule.js';
 
-/** A reference kept as a second copy of the policy, in the policy's precision. The optimizer's state never sees an update. */
+/**
+ * A reference kept as a second copy of the policy, in the policy's precision. The optimizer's state never sees an
+ * update.
+ */
 export class CopiedReference implements ReferencePolicy {
   readonly model: CausalLM;
   #version = 0;

@@ -1,5 +1,6 @@
 /**
- * When and how far the reference follows the policy ("Learn Your Reference Model for Real Good Alignment", ICLR 2025, arXiv 2404.09656):
+ * When and how far the reference follows the policy ("Learn Your Reference Model for Real Good Alignment", ICLR 2025,
+ * arXiv 2404.09656):
  *
  *     soft:  ref <- alpha policy + (1 - alpha) ref   after every optimizer step
  *     hard:  ref <- policy                           after every tau-th optimizer step
@@ -11,7 +12,9 @@ export type UpdateRule =
   | { update: 'hard'; tau: number }
   | { update: 'mixed'; alpha: number; tau: number };
 
-/** The share of the policy in the new reference after optimizer step `step` (1 for the first); 0 when no update is due. */
+/**
+ * The share of the policy in the new reference after optimizer step `step` (1 for the first); 0 when no update is due.
+ */
 export function updateShare(rule: UpdateRule, step: number): number {
   switch (rule.update) {
     case 'fixed':

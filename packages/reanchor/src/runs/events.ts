@@ -1,5 +1,6 @@
 /**
- * Events of a run: typed, one JSON line each in `events.jsonl`; the console, the file and a dashboard see the same ones.
+ * Events of a run: typed, one JSON line each in `events.jsonl`; the console, the file and a dashboard see the same
+ * ones.
  *
  * JSON has no NaN or infinity. Where an event holds a measured number, these are written as the strings "NaN",
  * "Infinity" and "-Infinity" and read back as numbers, so that a diverged run is recorded as what it was.

@@ -3,9 +3,9 @@
  *
  * Types are inferred from the schema, messages and documentation are derived from it (`keys.ts`), and the text of a
  * recipe is read by `parse.ts`. Descriptions are noun phrases, so that a message can say "alpha is <description>"; it
- * leaves out what follows a colon or semicolon.
- * File and folder names are relative to the working directory. Defaults are TRL's where TRL has the option, except
- * `epochs` (1, not 3), `logEvery` (1, not 10), `keepIdentical` (TRL keeps them) and `precision` (nothing is computed in bf16).
+ * leaves out what follows a colon or semicolon. File and folder names are relative to the working directory. Defaults
+ * are TRL's where TRL has the option, except `epochs` (1, not 3), `logEvery` (1, not 10), `keepIdentical` (TRL keeps
+ * them) and `precision` (nothing is computed in bf16).
  */
 import * as z from 'zod';
 

@@ -1,9 +1,10 @@
 /**
  * The parts of a tokenizer.json, said in terms that the JavaScript library computes as the Rust library does.
  *
- * The two differ where a part is a regular expression or white space: JavaScript's \s has U+FEFF and lacks U+0085, \d and \w
- * are ASCII, and the library reads some options as others. In a `Split` the library uses Unicode properties throughout, so
- * most parts are rewritten to that. Parts that cannot be said so are refused: wrong token ids would go unnoticed.
+ * The two differ where a part is a regular expression or white space: JavaScript's \s has U+FEFF and lacks U+0085, \d
+ * and \w are ASCII, and the library reads some options as others. In a `Split` the library uses Unicode properties
+ * throughout, so most parts are rewritten to that. Parts that cannot be said so are refused: wrong token ids would go
+ * unnoticed.
  */
 
 interface Part {
@@ -24,7 +25,9 @@ export interface Portable {
   prepare: (text: string) => string;
 }
 
-/** What to give the library in place of the value of a tokenizer.json. Errors: Error that names the part it cannot do. */
+/**
+ * What to give the library in place of the value of a tokenizer.json. Errors: Error that names the part it cannot do.
+ */
 export function portable(definition: unknown): Portable {
   if (!isPart(definition) || !isPart(definition.model)) throw new Error('it has no model');
   const { model, normalizer = null, pre_tokenizer = null, post_processor = null, decoder = null } = definition;
@@ -55,7 +58,10 @@ const wellFormed = (text: string) => (loneSurrogate.test(text) ? text.replace(lo
 const loneSurrogate = /\p{Surrogate}/u;
 const loneSurrogates = /\p{Surrogate}/gu;
 
-/** The text without the white space that tokens with `lstrip` have on their left, and those with `rstrip` on their right. */
+/**
+ * The text without the white space that tokens with `lstrip` have on their left, and those with `rstrip` on their
+ * right.
+ */
 function stripAround(added: readonly Part[], text: string): string {
   const contents = added.filter((token) => token.normalized === false).map((token) => token.content as string);
   const longestFirst = contents.sort((a, b) => b.length - a.length).map(escapeRegex);
@@ -169,8 +175,9 @@ const decoders: Readonly<Record<string, Rewrite>> = {
 };
 
 /**
- * A split whose matches are pieces of their own ("Isolated") or dropped ("Removed"), the two that the library knows. The
- * other behaviours become patterns over the delimiter and what is around it. An inverted split drops what does not match.
+ * A split whose matches are pieces of their own ("Isolated") or dropped ("Removed"), the two that the library knows.
+ * The other behaviours become patterns over the delimiter and what is around it. An inverted split drops what does not
+ * match.
  */
 function splitBy({ pattern, behavior, invert = false }: Part): Part {
   const { Regex, String: text } = isPart(pattern) ? pattern : {};
@@ -199,8 +206,8 @@ function splitBy({ pattern, behavior, invert = false }: Part): Part {
 }
 
 /**
- * For a BPE without pre-tokenizer (Llama 2), a split before each word. It changes no id where no merge joins the end of a
- * word with the "▁" that begins the next one, and spares the library from searching whole texts for the next merge.
+ * For a BPE without pre-tokenizer (Llama 2), a split before each word. It changes no id where no merge joins the end of
+ * a word with the "▁" that begins the next one, and spares the library from searching whole texts for the next merge.
  */
 function wordStarts({ vocab, merges, ignore_merges, end_of_word_suffix }: Part): Part | null {
   const joinsWords = (merge: unknown) =>

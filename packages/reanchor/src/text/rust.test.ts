@@ -1,4 +1,5 @@
-// Ours against the Rust library: on every kind of part, with a vocabulary that shows where words end, and on real texts.
+// Ours against the Rust library: on every kind of part, with a vocabulary that shows where words end, and on real
+// texts.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';

@@ -1,4 +1,7 @@
-/** Tokenizers of Hugging Face folders: tokenizer.json through @huggingface/tokenizers, made to agree with the Rust library. */
+/**
+ * Tokenizers of Hugging Face folders: tokenizer.json through @huggingface/tokenizers, made to agree with the Rust
+ * library.
+ */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
@@ -8,8 +11,8 @@ import { type Portable, portable } from './parts.js';
 /** Text to token ids and back. */
 export interface Tokenizer {
   /**
-   * The token ids of a text. `addSpecialTokens` (true by default) lets the tokenizer add what its post-processor says, such
-   * as BOS. Special tokens that the text spells out are always recognised.
+   * The token ids of a text. `addSpecialTokens` (true by default) lets the tokenizer add what its post-processor says,
+   * such as BOS. Special tokens that the text spells out are always recognised.
    */
   encode(text: string, options?: { addSpecialTokens?: boolean | undefined }): number[];
   /** The text of token ids; ids that no token has are left out, special tokens with `skipSpecialTokens` too. */
@@ -44,9 +47,9 @@ const tokenizerFiles = [
 ];
 
 /**
- * The tokenizer of a Hugging Face folder: tokenizer.json, and the names of its special tokens in tokenizer_config.json or
- * special_tokens_map.json. Errors: UserError for a folder without tokenizer.json; FormatError for files that are not JSON,
- * not a tokenizer, or one that is not supported.
+ * The tokenizer of a Hugging Face folder: tokenizer.json, and the names of its special tokens in tokenizer_config.json
+ * or special_tokens_map.json. Errors: UserError for a folder without tokenizer.json; FormatError for files that are not
+ * JSON, not a tokenizer, or one that is not supported.
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   let names: string[];
@@ -173,8 +176,8 @@ interface Decoder {
 }
 
 /**
- * Keeps the tokens of the words seen, by the word itself: the library turns each word into byte characters before it looks
- * into its own cache, which takes most of its time.
+ * Keeps the tokens of the words seen, by the word itself: the library turns each word into byte characters before it
+ * looks into its own cache, which takes most of its time.
  */
 function cacheWords(library: Library): void {
   const { model } = library;

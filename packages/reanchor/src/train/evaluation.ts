@@ -10,8 +10,9 @@ export interface EvaluationOptions {
 }
 
 /**
- * How the policy ranks pairs that it is not trained on. Rewards are measured against the *initial* policy, whose log-probabilities are taken
- * once, when the evaluation is made: a moving reference would hide all that the policy has learned before its last update.
+ * How the policy ranks pairs that it is not trained on. Rewards are measured against the *initial* policy, whose
+ * log-probabilities are taken once, when the evaluation is made: a moving reference would hide all that the policy has
+ * learned before its last update.
  */
 export class Evaluation {
   private constructor(

@@ -1,12 +1,14 @@
-import type { PairScores, StepResult } from './trainer.js';
+import type { PairScores } from './pair-scores.js';
+import type { StepResult } from './trainer.js';
 
 /** Metrics by name; TRL's name where TRL has one. */
 export type Metrics = Record<string, number>;
 
 /**
- * Means over pairs: `logps/chosen|rejected` (summed log-probabilities, nats), `rewards/chosen|rejected` (beta times log-ratio to the reference),
- * `rewards/margins` (chosen - rejected), `rewards/accuracies` (share of pairs whose chosen reward is strictly the larger one, so 0
- * while policy and reference are equal), `logps/accuracies` (share of pairs whose chosen log-probability is the larger one).
+ * Means over pairs: `logps/chosen|rejected` (summed log-probabilities, nats), `rewards/chosen|rejected` (beta times
+ * log-ratio to the reference), `rewards/margins` (chosen - rejected), `rewards/accuracies` (share of pairs whose chosen
+ * reward is strictly the larger one, so 0 while policy and reference are equal), `logps/accuracies` (share of pairs
+ * whose chosen log-probability is the larger one).
  */
 export function pairMetrics(pairs: readonly Omit<PairScores, 'loss'>[]): Metrics {
   return {

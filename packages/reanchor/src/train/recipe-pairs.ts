@@ -19,7 +19,10 @@ export interface RecipePairs {
   emptyPromptTokens: number;
 }
 
-/** Reads and tokenises the rows that `data:` of a recipe names. Errors: UserError when nothing is left to train on; FormatError. */
+/**
+ * Reads and tokenises the rows that `data:` of a recipe names. Errors: UserError when nothing is left to train on;
+ * FormatError.
+ */
 export async function recipePairs({ data, seed }: Recipe, tokenizer: Tokenizer): Promise<RecipePairs> {
   const { format, maxLength, keepIdentical, limit, validation } = data;
   const rows = await loadPreferenceRows(list(data.train), { format, limit });

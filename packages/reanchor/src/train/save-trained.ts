@@ -23,8 +23,8 @@ export interface Trained {
 }
 
 /**
- * Writes the trained model into `folder`, or, when that fails, into a folder for temporary files, so that no training is lost to a disk that has filled up
- * meanwhile. Errors: UserError that says why, and where the model is.
+ * Writes the trained model into `folder`, or, when that fails, into a folder for temporary files, so that no training
+ * is lost to a disk that has filled up meanwhile. Errors: UserError that says why, and where the model is.
  */
 export async function saveOrRescue(folder: string, trained: Trained): Promise<void> {
   try {

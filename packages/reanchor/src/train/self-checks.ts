@@ -1,5 +1,5 @@
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
-import type { PairScores } from './trainer.js';
+import type { PairScores } from './pair-scores.js';
 
 /** A statement that must hold in every run did not; the run stops rather than train on a wrong anchor. */
 export class SelfCheckError extends Error {
@@ -18,9 +18,10 @@ export class SelfCheckError extends Error {
 const logprobTolerance = 1e-6;
 
 /**
- * What is true of every trust-region run, checked while it runs: policy and reference give equal log-probabilities, and the loss its value for
- * equal models, in the first step and in the step after each update that copies the policy; the two do not share memory; an update with share s
- * leaves (1 - s) of the distance; the reference's bits change at updates and never between.
+ * What is true of every trust-region run, checked while it runs: policy and reference give equal log-probabilities, and
+ * the loss its value for equal models, in the first step and in the step after each update that copies the policy; the
+ * two do not share memory; an update with share s leaves (1 - s) of the distance; the reference's bits change at
+ * updates and never between.
  */
 export class SelfChecks {
   #checksums: string[];

@@ -13,7 +13,10 @@ export class StepLog {
 
   constructor(readonly every: number) {}
 
-  /** Takes the metrics of a step, its packed tokens and its duration; returns what is to be logged when a window is full. */
+  /**
+   * Takes the metrics of a step, its packed tokens and its duration; returns what is to be logged when a window is
+   * full.
+   */
   add(metrics: Metrics, tokens: number, milliseconds: number): Metrics | undefined {
     this.#steps.push(metrics);
     this.#tokens += tokens;

@@ -35,7 +35,9 @@ export interface TrainOptions {
   command: readonly string[];
   /** Hears every event as it is written to events.jsonl. */
   onEvent?: ((event: RunEvent) => void) | undefined;
-  /** Ends the run after the step or evaluation batch that is being computed; the model is then saved as `interrupted`. */
+  /**
+   * Ends the run after the step or evaluation batch that is being computed; the model is then saved as `interrupted`.
+   */
   signal?: AbortSignal | undefined;
 }
 
@@ -52,8 +54,9 @@ export interface TrainResult {
 const dtypes: Record<Recipe['precision'], DType> = { fp32: 'float32', fp64: 'float64' };
 
 /**
- * Trains what a recipe describes and leaves a run folder: run.json, events.jsonl, final/. All that can be wrong with recipe, model and data is found
- * before the folder is made. Errors: UserError for what a user can mend, divergence among it; SelfCheckError when the run contradicts itself.
+ * Trains what a recipe describes and leaves a run folder: run.json, events.jsonl, final/. All that can be wrong with
+ * recipe, model and data is found before the folder is made. Errors: UserError for what a user can mend, divergence
+ * among it; SelfCheckError when the run contradicts itself.
  */
 export async function train({ recipe, out, command, onEvent, signal }: TrainOptions): Promise<TrainResult> {
   if (recipe.threads !== undefined) setNumThreads(recipe.threads);
@@ -124,7 +127,10 @@ function existingParent(path: string): string {
   return place;
 }
 
-/** Takes the planned steps one by one, writes their events, and gives the number of each. The event loop turns after every step. */
+/**
+ * Takes the planned steps one by one, writes their events, and gives the number of each. The event loop turns after
+ * every step.
+ */
 async function* trainSteps(
   recipe: Recipe,
   trainer: Trainer,

@@ -1,5 +1,5 @@
 // Shapes: S sequences (two a pair: chosen, rejected), P pairs.
-import { stack, type Tensor, tidy } from '@reanchor/torch';
+import { type Tensor, tidy } from '@reanchor/torch';
 import type { PackedBatch } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { PairMethod } from '../losses/methods.js';
@@ -9,6 +9,7 @@ import { AdamW, type AdamWOptions } from '../optim/adamw.js';
 import { clipGradNorm_ } from '../optim/clip.js';
 import { learningRateFactor, type ScheduleOptions } from '../optim/schedule.js';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
+import { type PairScores, pairScores } from './pair-scores.js';
 import { SelfChecks } from './self-checks.js';
 
 export interface TrainerOptions {
@@ -20,17 +21,6 @@ export interface TrainerOptions {
   maxGradNorm: number;
   /** The horizon of the learning-rate schedule, in optimizer steps. */
   totalSteps: number;
-}
-
-/** The numbers of one pair in one step, from before the optimizer moved the policy. Log-probabilities are sums, in nats. */
-export interface PairScores {
-  loss: number;
-  chosenReward: number;
-  rejectedReward: number;
-  chosenLogprob: number;
-  rejectedLogprob: number;
-  chosenReferenceLogprob: number;
-  rejectedReferenceLogprob: number;
 }
 
 export interface StepResult {
@@ -46,8 +36,9 @@ export interface StepResult {
 }
 
 /**
- * Preference training, one optimizer step at a time, in the order of TRL: micro-batches forward and backward, clip, optimizer, schedule, zero the gradients,
- * count the step, move the reference if due. The loss of a step is the mean over all its pairs, however they are cut into micro-batches.
+ * Preference training, one optimizer step at a time, in the order of TRL: micro-batches forward and backward, clip,
+ * optimizer, schedule, zero the gradients, count the step, move the reference if due. The loss of a step is the mean
+ * over all its pairs, however they are cut into micro-batches.
  */
 export class Trainer implements Disposable {
   readonly #options: TrainerOptions;
@@ -100,20 +91,24 @@ export class Trainer implements Disposable {
       const current = sides(sequenceLogprobs(policy, batch));
       const { loss_P, chosenRewards_P, rejectedRewards_P } = method.loss(current, anchor);
       loss_P.sum().div(numPairs).backward();
-      const columns = [loss_P, chosenRewards_P, rejectedRewards_P, current.chosen_P, current.rejected_P];
-      const rows = stack(
-        [...columns, anchor.chosen_P, anchor.rejected_P].map((column_P) => column_P.detach()),
-        1,
-      ).toList();
-      return Array.from({ length: packed.numSequences / 2 }, (_, i) => pairScores(rows.slice(7 * i, 7 * i + 7)));
+      return pairScores({
+        loss: loss_P,
+        chosenReward: chosenRewards_P,
+        rejectedReward: rejectedRewards_P,
+        chosenLogprob: current.chosen_P,
+        rejectedLogprob: current.rejected_P,
+        chosenReferenceLogprob: anchor.chosen_P,
+        rejectedReferenceLogprob: anchor.rejected_P,
+      });
     });
   }
 
   #clip(): number {
+    const { maxGradNorm } = this.#options;
     return tidy(() =>
       clipGradNorm_(
         this.#parameters.map((parameter) => parameter.grad!),
-        this.#options.maxGradNorm,
+        maxGradNorm,
       ),
     );
   }
@@ -134,17 +129,4 @@ function refuseDivergence(step: number, what: string, value: number): void {
 function sides(logprobs_S: Tensor): { chosen_P: Tensor; rejected_P: Tensor } {
   const logprobs_P2 = logprobs_S.view([-1, 2]);
   return { chosen_P: logprobs_P2.select(1, 0), rejected_P: logprobs_P2.select(1, 1) };
-}
-
-function pairScores(row: number[]): PairScores {
-  const [loss, chosenReward, rejectedReward, chosenLogprob, rejectedLogprob, chosenReference, rejectedReference] = row;
-  return {
-    loss: loss!,
-    chosenReward: chosenReward!,
-    rejectedReward: rejectedReward!,
-    chosenLogprob: chosenLogprob!,
-    rejectedLogprob: rejectedLogprob!,
-    chosenReferenceLogprob: chosenReference!,
-    rejectedReferenceLogprob: rejectedReference!,
-  };
 }

@@ -31,8 +31,8 @@ export function fakeProgram(path: string, script: string): string {
 }
 
 /**
- * A python3 in `bin` that has torch in `torch` (none if empty) and whose `-m pip` runs the shell lines `pip`. Each start writes a
- * line to `log`.
+ * A python3 in `bin` that has torch in `torch` (none if empty) and whose `-m pip` runs the shell lines `pip`. Each
+ * start writes a line to `log`.
  */
 export const fakePython = (bin: string, { torch = '', pip = 'exit 1', log = '/dev/null' } = {}): string =>
   fakeProgram(

@@ -20,8 +20,8 @@ export interface LlamaConfig {
 }
 
 /**
- * Reads config.json, in the keys of published checkpoints (`rope_theta`, `rope_scaling`) or those that transformers 5 writes
- * (`rope_parameters`). What would change the network's numbers and is not here is refused by name.
+ * Reads config.json, in the keys of published checkpoints (`rope_theta`, `rope_scaling`) or those that transformers 5
+ * writes (`rope_parameters`). What would change the network's numbers and is not here is refused by name.
  */
 export function llamaConfig(json: ConfigJson): LlamaConfig {
   const integer = (key: string, fallback?: number) => {

@@ -1,5 +1,6 @@
-// Llama (Touvron et al. 2023; Grattafiori et al. 2024): pre-norm decoder with rotary positions, grouped-query attention and SwiGLU.
-// Shapes: N packed tokens, M scored rows, D width, V vocabulary, H query heads, K key-value heads, C channels of a head.
+// Llama (Touvron et al. 2023; Grattafiori et al. 2024): pre-norm decoder with rotary positions, grouped-query attention
+// and SwiGLU. Shapes: N packed tokens, M scored rows, D width, V vocabulary, H query heads, K key-value heads, C
+// channels of a head.
 import type { Tensor } from '@reanchor/torch';
 import { spanAttention } from '../../nn/attention.js';
 import { Embedding, Linear, RmsNorm } from '../../nn/layers.js';

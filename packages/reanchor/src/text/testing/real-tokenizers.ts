@@ -21,7 +21,10 @@ export function tokenizerJson(dataFolder: string, name: RealTokenizer, { bos = f
 const llama3Words =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** A byte-level BPE from lines `base64 rank`: a merge makes each piece from each cut into two others, in the order of ranks. */
+/**
+ * A byte-level BPE from lines `base64 rank`: a merge makes each piece from each cut into two others, in the order of
+ * ranks.
+ */
 function llama3(text: string, bos: boolean): unknown {
   const names = byteNames();
   const ranks = new Map<string, number>();
@@ -75,7 +78,10 @@ function llama3(text: string, bos: boolean): unknown {
   };
 }
 
-/** The characters that stand for bytes in a byte-level vocabulary: printable ones for themselves, the others from U+0100 on. */
+/**
+ * The characters that stand for bytes in a byte-level vocabulary: printable ones for themselves, the others from U+0100
+ * on.
+ */
 export function byteNames(): string[] {
   const isPrintable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
   let next = 256;
