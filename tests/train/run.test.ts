@@ -147,6 +147,12 @@ describe('train', () => {
     rmSync(rescue!, { recursive: true });
   });
 
+  test('an abort before the first step trains nothing and gives its reason', async () => {
+    const signal = AbortSignal.abort('enough');
+    await expect(train({ recipe: recipe(), out: join(folder, 'run'), command: [], signal })).rejects.toBe('enough');
+    expect(readdirSync(join(folder, 'run')).sort()).toEqual(['events.jsonl', 'run.json']);
+  });
+
   test('an abort ends after the step and saves the model as interrupted', async () => {
     const abort = new AbortController();
     const result = await train({

@@ -53,6 +53,11 @@ export async function trainVerb(
     if (result.steps >= progress.plannedSteps) return 0;
     terminal.note(`stopped by Ctrl-C after ${result.steps} of ${progress.plannedSteps} steps`);
     return 1;
+  } catch (error) {
+    if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
+    terminal.endStatus();
+    terminal.note('stopped by Ctrl-C before the first step: nothing was trained');
+    return 1;
   } finally {
     terminal.endStatus();
     process.off('SIGINT', onInterrupt);

@@ -56,7 +56,8 @@ const dtypes: Record<Recipe['precision'], DType> = { fp32: 'float32', fp64: 'flo
 /**
  * Trains what a recipe describes and leaves a run folder: run.json, events.jsonl, final/. All that can be wrong with
  * recipe, model and data is found before the folder is made. Errors: UserError for what a user can mend, divergence
- * among it; SelfCheckError when the run contradicts itself.
+ * among it; SelfCheckError when the run contradicts itself; the signal's reason when it is aborted before the first
+ * step.
  */
 export async function train({ recipe, out, command, onEvent, signal }: TrainOptions): Promise<TrainResult> {
   if (recipe.threads !== undefined) setNumThreads(recipe.threads);
