@@ -147,6 +147,18 @@ describe('train', () => {
     rmSync(rescue!, { recursive: true });
   });
 
+  test('an abort hides no other error', async () => {
+    const abort = new AbortController();
+    const onEvent = (event: RunEvent) => {
+      if (event.type !== 'step') return;
+      abort.abort();
+      throw new Error('of another kind');
+    };
+    const run = train({ recipe: recipe(), out: join(folder, 'run'), command: [], signal: abort.signal, onEvent });
+    await expect(run).rejects.toThrow('of another kind');
+    expect(existsSync(join(folder, 'run', 'interrupted'))).toBe(false);
+  });
+
   test('an abort before the first step trains nothing and gives its reason', async () => {
     const signal = AbortSignal.abort('enough');
     await expect(train({ recipe: recipe(), out: join(folder, 'run'), command: [], signal })).rejects.toBe('enough');

@@ -110,7 +110,7 @@ export async function train({ recipe, out, command, onEvent, signal }: TrainOpti
       if (evaluation && isDue) report(step, await evaluation.metrics(policy));
     }
   } catch (error) {
-    if (!signal?.aborted) throw error;
+    if (!signal?.aborted || error !== signal.reason) throw error;
   }
 
   const final = trainer.steps === totalSteps ? folder.final : join(folder.path, 'interrupted');
