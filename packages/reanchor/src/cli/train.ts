@@ -1,6 +1,4 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
 import { runName } from '../runs/folder.js';
 import { readRecipe } from '../runs/parse.js';
 import { TrainProgress } from './progress.js';
@@ -43,7 +41,7 @@ export async function trainVerb(
   try {
     const result = await train({
       recipe,
-      out: out ?? defaultFolder(recipeFile),
+      out: out ?? join('runs', runName(recipeFile, new Date())),
       command,
       onEvent: (event) => progress.onEvent(event),
       signal: stop.signal,
@@ -62,17 +60,6 @@ export async function trainVerb(
     terminal.endStatus();
     process.off('SIGINT', onInterrupt);
   }
-}
-
-function defaultFolder(recipeFile: string): string {
-  try {
-    mkdirSync('runs', { recursive: true });
-  } catch (error) {
-    throw new UserError(
-      `the folder runs cannot be made here (${(error as Error).message}): name a run folder with --out`,
-    );
-  }
-  return join('runs', runName(recipeFile, new Date()));
 }
 
 /** What is printed when a run has ended: the evaluation before and after, and how to go on. */

@@ -12,7 +12,7 @@ import {
 import { UsageError, UserError } from '../errors.js';
 import { requireWritable, writeJsonl } from '../formats/index.js';
 import { loadModel } from '../models/load.js';
-import { type ScoredPair, scorePairs } from '../models/score-pairs.js';
+import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 
 export interface ScoreOptions {
@@ -136,7 +136,6 @@ function scoreLine(pair: TokenizedPair, policy: ScoredPair, reference: ScoredPai
     rejected: { logprob: policy.rejected, tokens: pair.rejected.length },
   };
   if (!reference) return { ...line, reward: undefined };
-  const chosen = beta * (policy.chosen - reference.chosen);
-  const rejected = beta * (policy.rejected - reference.rejected);
+  const { chosen, rejected } = pairRewards(policy, reference, beta);
   return { ...line, reference, reward: { chosen, rejected, margin: chosen - rejected } };
 }

@@ -5,8 +5,7 @@ import { FormatError, UserError } from '../errors.js';
 import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
-
-const weightDTypes: Record<string, DType> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
+import { weightDTypes } from './weight-dtypes.js';
 
 /** A table that old checkpoints carry and that is computed here. */
 const leftovers = /\.rotary_emb\.inv_freq$/;

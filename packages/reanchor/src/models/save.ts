@@ -2,13 +2,9 @@ import { join } from 'node:path';
 import { type DType, dtypeBytes, type Tensor, tidy } from '@reanchor/torch';
 import { writeFileAtomic, writeSafetensors } from '../formats/index.js';
 import type { CausalLM } from './causal-lm.js';
+import { weightDTypes } from './weight-dtypes.js';
 
-const storedDTypes: Partial<Record<DType, string>> = {
-  float64: 'F64',
-  float32: 'F32',
-  float16: 'F16',
-  bfloat16: 'BF16',
-};
+const storedName = (dtype: DType) => Object.keys(weightDTypes).find((name) => weightDTypes[name] === dtype)!;
 
 /**
  * Writes the model into `folder` in Hugging Face's layout: model.safetensors with the names it was loaded with, and its
@@ -18,7 +14,7 @@ const storedDTypes: Partial<Record<DType, string>> = {
 export async function saveModel(model: CausalLM, folder: string): Promise<void> {
   const tensors = [...model.parameters].map(([name, parameter]) => ({
     name,
-    dtype: storedDTypes[parameter.dtype]!,
+    dtype: storedName(parameter.dtype),
     shape: parameter.shape,
     bytes: () => rawBytes(parameter),
   }));

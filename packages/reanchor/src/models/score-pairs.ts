@@ -5,10 +5,21 @@ import { UserError } from '../errors.js';
 import { spanBatch } from '../nn/spans.js';
 import { type CausalLM, sequenceLogprobs } from './causal-lm.js';
 
-/** log p(completion | prompt) of the two completions of a pair: sums over their tokens, in nats. */
+/**
+ * A number for each of the two completions of a pair: log p(completion | prompt), a sum over its tokens in nats, or the
+ * reward made of it.
+ */
 export interface ScoredPair {
   chosen: number;
   rejected: number;
+}
+
+/** The implicit rewards of a pair: beta (log pi - log pi_ref) of each completion. */
+export function pairRewards(policy: ScoredPair, reference: ScoredPair, beta: number): ScoredPair {
+  return {
+    chosen: beta * (policy.chosen - reference.chosen),
+    rejected: beta * (policy.rejected - reference.rejected),
+  };
 }
 
 /**

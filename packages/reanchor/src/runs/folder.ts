@@ -1,5 +1,5 @@
 /** The run folder: `run.json`, `events.jsonl`, `final/`. */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import * as z from 'zod';
@@ -52,10 +52,10 @@ export function runName(recipeFile: string, time: Date): string {
 }
 
 /**
- * A new run folder that holds `run.json`. The folder may exist if it is empty; its parent must exist.
+ * A new run folder that holds `run.json`. The folder may exist if it is empty; folders above it are made.
  *
- * Errors: UserError for a folder with something in it, a missing or read-only parent, a path that is a file, a full
- * disk; nothing is left behind.
+ * Errors: UserError for a folder with something in it, a read-only parent, a path that is a file, a full disk; nothing
+ * is left behind.
  */
 export async function createRunFolder(
   path: string,
@@ -85,7 +85,8 @@ export async function createRunFolder(
   try {
     await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
   } catch (error) {
-    if (made !== undefined) rmdirSync(path);
+    // `made` is the uppermost folder that was not there before.
+    if (made !== undefined) rmSync(made, { recursive: true });
     throw error;
   }
   return runFolder(path);

@@ -1,6 +1,6 @@
 import type { TokenizedPair } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
-import { type ScoredPair, scorePairs } from '../models/score-pairs.js';
+import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { type Metrics, pairMetrics } from './metrics.js';
 
 export interface EvaluationOptions {
@@ -40,9 +40,10 @@ export class Evaluation {
     return pairMetrics(
       now.map(({ chosen, rejected }, i) => {
         const initial = this.initial[i]!;
+        const rewards = pairRewards({ chosen, rejected }, initial, beta);
         return {
-          chosenReward: beta * (chosen - initial.chosen),
-          rejectedReward: beta * (rejected - initial.rejected),
+          chosenReward: rewards.chosen,
+          rejectedReward: rewards.rejected,
           chosenLogprob: chosen,
           rejectedLogprob: rejected,
           chosenReferenceLogprob: initial.chosen,

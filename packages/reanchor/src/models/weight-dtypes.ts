@@ -1,0 +1,9 @@
+import type { DType } from '@reanchor/torch';
+
+/** The dtypes of weights by the names that safetensors files have for them; others, quantised ones, are not read. */
+export const weightDTypes: Readonly<Record<string, DType>> = {
+  F64: 'float64',
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+};
