@@ -1,5 +1,5 @@
 // Shapes: S sequences.
-import { type DType, foreachLerp_, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import { type DType, dtypeBytes, foreachLerp_, noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { copyModel } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import type { SpanBatch } from '../nn/spans.js';
@@ -44,9 +44,7 @@ export class CopiedReference implements ReferencePolicy {
   }
 
   checksums(): string[] {
-    return [...this.model.parameters.values()].map((parameter) =>
-      tidy(() => String(parameter.view(bitsOf[parameter.dtype]!).sum({ dtype: 'int64' }).data()[0])),
-    );
+    return [...this.model.parameters.values()].map((parameter) => tidy(() => String(words(parameter).sum().data()[0])));
   }
 
   sharesPolicy(): boolean {
@@ -64,6 +62,13 @@ const bitsOf: Partial<Record<DType, DType>> = {
   float16: 'int16',
   bfloat16: 'int16',
 };
+
+/** The bits of a parameter as integers; of 64 bits where they fit, which are summed without being widened first. */
+function words(parameter: Tensor): Tensor {
+  const flat = parameter.detach().view([-1]);
+  const isWhole = (parameter.numel * dtypeBytes(parameter.dtype)) % 8 === 0;
+  return flat.view(isWhole ? 'int64' : bitsOf[parameter.dtype]!);
+}
 
 /** The L2 norm over all tensors that `of` makes of the items, one after the other. */
 function l2<T>(items: Iterable<T>, of: (item: T) => Tensor): number {
