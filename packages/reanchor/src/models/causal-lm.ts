@@ -1,7 +1,7 @@
 // Shapes: N packed tokens, M scored rows, S sequences, D width, V vocabulary.
 import { type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
 import type { ParameterSource } from '../nn/module.js';
-import type { SpanBatch } from '../nn/spans.js';
+import type { SpanBatch, TokenBatch } from '../nn/spans.js';
 
 /** A config.json as it was read; it is written back with the model, so that nothing in it is lost. */
 export type ConfigJson = Record<string, unknown>;
@@ -18,7 +18,7 @@ export abstract class CausalLM implements Disposable {
   abstract readonly head_VD: Tensor;
 
   /** The final, normalised hidden states at the scored rows of the batch, [M, D]. */
-  abstract hidden(batch: SpanBatch): Tensor;
+  abstract hidden(batch: TokenBatch): Tensor;
 
   /** The parameters by their checkpoint names, in the order of the network; a tied head appears once. */
   get parameters(): ReadonlyMap<string, Tensor> {

@@ -1,7 +1,8 @@
 // A packed batch as tensors, and the groups its attention works on.
-// Shapes: N packed tokens, M scored rows, S sequences (completions).
+// Shapes: N packed tokens, M scored rows, S sequences (completions), H query heads, K key-value heads, C channels.
 import { type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
 import type { PackedBatch } from '../data/pack.js';
+import { spanAttention } from './attention.js';
 
 /**
  * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is `start
@@ -16,13 +17,23 @@ export interface SpanGroup {
   mask: Tensor | undefined;
 }
 
-/** What a model and its log-probabilities need of a batch. Its tensors belong to the scope in which it was made. */
-export interface SpanBatch {
+/** What a model's hidden states need of a batch. */
+export interface TokenBatch {
   tokens_N: Tensor;
   positions_N: Tensor;
   longestPosition: number;
-  groups: SpanGroup[];
+  /** The tokens whose hidden states are asked for. */
   rows_M: Tensor;
+  /**
+   * Attention of layer `layer` (0 for the first) over what each token may see, [N, H, C] -> [N, H, C]. A model does not
+   * know what that is: packed spans in training, and the keys of earlier tokens in generation.
+   */
+  attend(layer: number, q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor): Tensor;
+}
+
+/** What a model and its log-probabilities need of a batch. Its tensors belong to the scope in which it was made. */
+export interface SpanBatch extends TokenBatch {
+  groups: SpanGroup[];
   targets_M: Tensor;
   sequences_M: Tensor;
   numSequences: number;
@@ -31,21 +42,25 @@ export interface SpanBatch {
 /** The tensors of a packed batch. Masks are made once, in the model's dtype, and serve all layers. */
 export function spanBatch(batch: PackedBatch, dtype: DType): SpanBatch {
   const ids = (values: Int32Array) => tensor(values, { dtype: 'int64' });
-  return tidy(() => ({
-    tokens_N: ids(batch.tokens),
-    positions_N: ids(batch.positions),
-    longestPosition: batch.positions.reduce((a, b) => Math.max(a, b), 0),
-    groups: spanGroups(batch.spans).map(({ start, prefix, completions }) => ({
+  return tidy(() => {
+    const groups = spanGroups(batch.spans).map(({ start, prefix, completions }) => ({
       start,
       prefix,
       completions: sum(completions),
       mask: completions.length === 0 ? undefined : completionMask(prefix, completions, dtype),
-    })),
-    rows_M: ids(batch.rows),
-    targets_M: ids(batch.targets),
-    sequences_M: ids(batch.sequences),
-    numSequences: batch.numSequences,
-  }));
+    }));
+    return {
+      tokens_N: ids(batch.tokens),
+      positions_N: ids(batch.positions),
+      longestPosition: batch.positions.reduce((a, b) => Math.max(a, b), 0),
+      groups,
+      attend: (_layer, q_NHC, k_NKC, v_NKC) => spanAttention(q_NHC, k_NKC, v_NKC, groups),
+      rows_M: ids(batch.rows),
+      targets_M: ids(batch.targets),
+      sequences_M: ids(batch.sequences),
+      numSequences: batch.numSequences,
+    } satisfies SpanBatch;
+  });
 }
 
 /**

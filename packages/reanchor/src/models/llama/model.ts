@@ -2,15 +2,14 @@
 // and SwiGLU. Shapes: N packed tokens, M scored rows, D width, V vocabulary, H query heads, K key-value heads, C
 // channels of a head.
 import type { Tensor } from '@reanchor/torch';
-import { spanAttention } from '../../nn/attention.js';
 import { Embedding, Linear, RmsNorm } from '../../nn/layers.js';
 import { Module, type ParameterSource } from '../../nn/module.js';
 import { inverseFrequencies, Rotary, type RotaryAngles, rotate } from '../../nn/rotary.js';
-import type { SpanBatch } from '../../nn/spans.js';
+import type { TokenBatch } from '../../nn/spans.js';
 import { CausalLM, type ConfigJson } from '../causal-lm.js';
 import { type LlamaConfig, llamaConfig } from './config.js';
 
-class Attention extends Module<[Tensor, SpanBatch, RotaryAngles]> {
+class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #queries: Linear;
   readonly #keys: Linear;
   readonly #values: Linear;
@@ -18,6 +17,7 @@ class Attention extends Module<[Tensor, SpanBatch, RotaryAngles]> {
 
   constructor(
     parameter: ParameterSource,
+    readonly layer: number,
     name: string,
     readonly config: LlamaConfig,
   ) {
@@ -29,12 +29,12 @@ class Attention extends Module<[Tensor, SpanBatch, RotaryAngles]> {
     this.#output = new Linear(parameter, `${name}.o_proj`, heads * headChannels, width, attentionBias);
   }
 
-  protected forward(x_ND: Tensor, batch: SpanBatch, angles: RotaryAngles): Tensor {
+  protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
     const { heads, keyValueHeads, headChannels } = this.config;
     const q_NHC = rotate(this.#queries.call(x_ND).view([-1, heads, headChannels]), angles);
     const k_NKC = rotate(this.#keys.call(x_ND).view([-1, keyValueHeads, headChannels]), angles);
     const v_NKC = this.#values.call(x_ND).view([-1, keyValueHeads, headChannels]);
-    const mixed_NHC = spanAttention(q_NHC, k_NKC, v_NKC, batch.groups);
+    const mixed_NHC = batch.attend(this.layer, q_NHC, k_NKC, v_NKC);
     return this.#output.call(mixed_NHC.reshape([-1, heads * headChannels]));
   }
 }
@@ -56,28 +56,29 @@ class FeedForward extends Module<[Tensor]> {
   }
 }
 
-class Block extends Module<[Tensor, SpanBatch, RotaryAngles]> {
+class Block extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #attentionNorm: RmsNorm;
   readonly #attention: Attention;
   readonly #feedForwardNorm: RmsNorm;
   readonly #feedForward: FeedForward;
 
-  constructor(parameter: ParameterSource, name: string, config: LlamaConfig) {
+  constructor(parameter: ParameterSource, layer: number, config: LlamaConfig) {
     super();
+    const name = `model.layers.${layer}`;
     this.#attentionNorm = new RmsNorm(parameter, `${name}.input_layernorm`, config.width, config.rmsNormEps);
-    this.#attention = new Attention(parameter, `${name}.self_attn`, config);
+    this.#attention = new Attention(parameter, layer, `${name}.self_attn`, config);
     this.#feedForwardNorm = new RmsNorm(parameter, `${name}.post_attention_layernorm`, config.width, config.rmsNormEps);
     this.#feedForward = new FeedForward(parameter, `${name}.mlp`, config);
   }
 
-  protected forward(x_ND: Tensor, batch: SpanBatch, angles: RotaryAngles): Tensor {
+  protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
     const attended_ND = x_ND.add(this.#attention.call(this.#attentionNorm.call(x_ND), batch, angles));
     return attended_ND.add(this.#feedForward.call(this.#feedForwardNorm.call(attended_ND)));
   }
 }
 
 /** Scored hidden states of a packed batch: embedding, blocks, and the final norm on the scored rows only. */
-class Trunk extends Module<[SpanBatch]> implements Disposable {
+class Trunk extends Module<[TokenBatch]> implements Disposable {
   readonly embedding: Embedding;
   readonly #blocks: Block[];
   readonly #norm: RmsNorm;
@@ -86,12 +87,12 @@ class Trunk extends Module<[SpanBatch]> implements Disposable {
   constructor(parameter: ParameterSource, config: LlamaConfig) {
     super();
     this.embedding = new Embedding(parameter, 'model.embed_tokens', config.vocabularySize, config.width);
-    this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(parameter, `model.layers.${i}`, config));
+    this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(parameter, i, config));
     this.#norm = new RmsNorm(parameter, 'model.norm', config.width, config.rmsNormEps);
     this.#rotary = new Rotary(inverseFrequencies(config.headChannels, config.ropeTheta, config.ropeScaling));
   }
 
-  protected forward(batch: SpanBatch): Tensor {
+  protected forward(batch: TokenBatch): Tensor {
     let x_ND = this.embedding.call(batch.tokens_N);
     const angles = this.#rotary.angles(batch.positions_N, batch.longestPosition, x_ND.dtype);
     for (const block of this.#blocks) {
@@ -122,7 +123,7 @@ export class Llama extends CausalLM {
       : parameter('lm_head.weight', [config.vocabularySize, config.width]);
   }
 
-  hidden(batch: SpanBatch): Tensor {
+  hidden(batch: TokenBatch): Tensor {
     return this.#trunk.call(batch);
   }
 
