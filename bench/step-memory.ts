@@ -11,8 +11,8 @@ import {
   loadModel,
   loadPreferenceRows,
   loadTokenizer,
-  packPairs,
-  pairMethods,
+  pairMethod,
+  pairObjective,
   stepMetrics,
   Trainer,
   tokenizePairs,
@@ -30,24 +30,36 @@ const { pairs } = tokenizePairs(rows, await loadTokenizer(folder!), {
 });
 using policy = await loadModel(folder!, { dtype: 'float32' });
 using reference = new CopiedReference(policy, { update: 'fixed' });
+const objective = pairObjective(
+  pairMethod({
+    types: [{ name: 'sigmoid', weight: 1 }],
+    beta: 0.1,
+    labelSmoothing: 0,
+    lengthNormalize: true,
+    discopopTau: 0.05,
+    clipReferenceMargin: false,
+    nllWeight: 0,
+  }),
+);
 using trainer = new Trainer({
   policy,
   reference,
-  method: pairMethods.dpo({ beta: 0.1, labelSmoothing: 0 }),
+  objective,
   optimizer: { lr: 1e-5, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
   schedule: { type: 'constant', warmupSteps: 0 },
   maxGradNorm: 2,
   totalSteps: Number(steps),
 });
 if (pairs.length < Number(size)) throw new Error(`${file} has ${pairs.length} pairs that fit, ${size} are needed`);
-const batch = packPairs(pairs.slice(0, Number(size)));
+const positions = Array.from({ length: Number(size) }, (_, i) => i);
+const batches = objective.layOut({ step: 1, epoch: 0, microBatches: [positions] }, pairs);
 const seconds: number[] = [];
 const losses: number[] = [];
 for (let step = 0; step < Number(steps); step++) {
   const start = performance.now();
-  const result = trainer.step([batch]);
+  const result = trainer.step(batches);
   seconds.push((performance.now() - start) / 1000);
-  losses.push(stepMetrics(result).loss!);
+  losses.push(stepMetrics(result, objective).loss!);
 }
 const megabytes = (bytes: number) => Math.round(bytes / 2 ** 20);
 console.log(
@@ -55,7 +67,7 @@ console.log(
     peak_rss_mb: megabytes(memory().peakRss),
     baseline_rss_mb: megabytes(baseline),
     seconds_per_step: seconds.slice(1).sort((a, b) => a - b)[(seconds.length - 1) >> 1],
-    packed_tokens: batch.tokens.length,
+    packed_tokens: batches[0]!.policy.tokens.length,
     losses,
   }),
 );

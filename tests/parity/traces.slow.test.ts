@@ -7,6 +7,7 @@ import { followTrace } from '../support/traces.js';
 
 const real = dataFolder ?? 'no-data';
 
-test.skipIf(!existsSync(real)).each(['dpo-fixed', 'tr-dpo-soft', 'tr-dpo-hard'])('%s equals TRL in float64', (name) =>
-  followTrace(join(real, 'parity/traces', name), join(real, 'models/stories260K'), 'float64'),
+test.skipIf(!existsSync(real)).each(['dpo-fixed', 'tr-dpo-soft', 'tr-dpo-hard', 'tr-ipo-soft', 'tr-kto-hard', 'sft'])(
+  '%s equals TRL in float64',
+  (name) => followTrace(join(real, 'parity/traces', name), join(real, 'models/stories260K'), 'float64'),
 );

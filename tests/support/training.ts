@@ -2,17 +2,20 @@ import { join } from 'node:path';
 import { type DType, tidy } from '@reanchor/torch';
 import {
   loadPreferenceRows,
-  packPairs,
+  pairMicroBatch,
   type TokenizedPair,
   tokenizePairs,
 } from '../../packages/reanchor/src/data/index.js';
-import { pairMethods } from '../../packages/reanchor/src/losses/methods.js';
+import { type PairLossOptions, pairMethod } from '../../packages/reanchor/src/losses/methods.js';
 import type { CausalLM } from '../../packages/reanchor/src/models/causal-lm.js';
 import { loadModel } from '../../packages/reanchor/src/models/load.js';
 import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
+import type { ReferencePolicy } from '../../packages/reanchor/src/reference/policy.js';
 import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
 import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
-import { Trainer, type TrainerOptions } from '../../packages/reanchor/src/train/trainer.js';
+import { type PairScores, pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
+import { Trainer } from '../../packages/reanchor/src/train/trainer.js';
+import type { TrainerOptions } from '../../packages/reanchor/src/train/trainer-options.js';
 import { fixtures } from './repository.js';
 
 export const tinyModel = join(fixtures, 'models/llama-tiny');
@@ -24,21 +27,36 @@ export async function loadTinyPairs(): Promise<TokenizedPair[]> {
   return tokenizePairs(rows, await loadTokenizer(tinyModel), { maxLength: 96 }).pairs;
 }
 
+/** A pair method of one loss, beta 0.1 and TRL's other defaults, with options exchanged by `changes`. */
+export function pairMethodOf(name: PairLossOptions['types'][number]['name'], changes: Partial<PairLossOptions> = {}) {
+  return pairMethod({
+    types: [{ name, weight: 1 }],
+    beta: 0.1,
+    labelSmoothing: 0,
+    lengthNormalize: true,
+    discopopTau: 0.05,
+    clipReferenceMargin: false,
+    nllWeight: 0,
+    ...changes,
+  });
+}
+
 /** A trainer of the tiny model, 8 pairs a step, with parts exchanged by `changes`. */
 export async function tinyTrainer(
   rule: UpdateRule,
   changes: {
     dtype?: DType;
-    reference?: (policy: CausalLM) => CopiedReference;
-    options?: Partial<TrainerOptions>;
+    reference?: (policy: CausalLM) => ReferencePolicy;
+    options?: Partial<TrainerOptions<TokenizedPair, PairScores>>;
   } = {},
 ) {
   const policy = await loadModel(tinyModel, { dtype: changes.dtype ?? 'float32' });
   const reference = changes.reference?.(policy) ?? new CopiedReference(policy, rule);
+  const objective = changes.options?.objective ?? pairObjective(pairMethodOf('sigmoid'));
   const trainer = new Trainer({
     policy,
     reference,
-    method: pairMethods.dpo({ beta: 0.1, labelSmoothing: 0 }),
+    objective,
     optimizer: { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
     schedule: { type: 'constant', warmupSteps: 0 },
     maxGradNorm: 1,
@@ -47,13 +65,18 @@ export async function tinyTrainer(
   });
   const pairs = await loadTinyPairs();
   const step = (number: number) =>
-    trainer.step([packPairs(Array.from({ length: 8 }, (_, i) => pairs[(8 * number + i) % pairs.length]!))]);
+    trainer.step([
+      pairMicroBatch(
+        Array.from({ length: 8 }, (_, i) => (8 * number + i) % pairs.length),
+        pairs,
+      ),
+    ]);
   const dispose = () => {
     trainer[Symbol.dispose]();
     reference[Symbol.dispose]();
     policy[Symbol.dispose]();
   };
-  return { policy, reference, trainer, pairs, step, [Symbol.dispose]: dispose };
+  return { policy, reference, objective, trainer, pairs, step, [Symbol.dispose]: dispose };
 }
 
 /** All parameters in one list. */

@@ -1,7 +1,8 @@
 // What must be true of trust-region training, whatever the data.
 import { memory } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
-import { packPairs } from '../../packages/reanchor/src/data/index.js';
+import { pairMicroBatch } from '../../packages/reanchor/src/data/index.js';
+import type { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
 import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
 import { stepMetrics } from '../../packages/reanchor/src/train/metrics.js';
 import { tinyTrainer, weights } from '../support/training.js';
@@ -11,9 +12,9 @@ async function run(rule: UpdateRule, steps = 6) {
   const results = Array.from({ length: steps }, (_, i) => training.step(i));
   return {
     results,
-    metrics: results.map(stepMetrics),
+    metrics: results.map((result) => stepMetrics(result, training.objective)),
     policy: weights(training.policy),
-    reference: weights(training.reference.model),
+    reference: weights((training.reference as CopiedReference).model),
   };
 }
 
@@ -39,20 +40,20 @@ test('the same run twice gives the same bits', async () => {
 test('after a hard update the loss is ln 2, rewards are 0, and the policy still moves', async () => {
   const { results } = await run({ update: 'hard', tau: 2 });
   for (const step of [0, 2, 4]) {
-    for (const pair of results[step]!.pairs) {
+    for (const pair of results[step]!.scores) {
       expect(pair.loss).toBeCloseTo(Math.LN2, 12);
       expect(Math.abs(pair.chosenReward)).toBeLessThan(1e-9);
     }
     expect(results[step]!.gradNorm).toBeGreaterThan(0);
   }
-  expect(results[3]!.pairs.some((pair) => pair.chosenReward !== 0)).toBe(true);
+  expect(results[3]!.scores.some((pair) => pair.chosenReward !== 0)).toBe(true);
   expect(results.map(({ update }) => update?.version)).toEqual([undefined, 1, undefined, 2, undefined, 3]);
   expect(results.map(({ distance }) => distance === 0)).toEqual([false, true, false, true, false, true]);
 });
 
 test('a soft update leaves (1 - alpha) of the distance', async () => {
   const { results } = await run({ update: 'soft', alpha: 0.25 });
-  for (const { update } of results) expect(update!.distanceAfter / update!.distanceBefore).toBeCloseTo(0.75, 4);
+  for (const { update } of results) expect(update!.distances!.after / update!.distances!.before).toBeCloseTo(0.75, 4);
 });
 
 describe('micro-batches', () => {
@@ -64,12 +65,16 @@ describe('micro-batches', () => {
       training.step(1);
       let first = 0;
       const batches = sizes.map((size) => {
-        const batch = packPairs(training.pairs.slice(first, first + size));
+        const positions = Array.from({ length: size }, (_, i) => first + i);
         first += size;
-        return batch;
+        return pairMicroBatch(positions, training.pairs);
       });
       const { gradNorm, ...rest } = training.trainer.step(batches);
-      results.push([gradNorm, stepMetrics({ gradNorm, ...rest }).loss!, ...weights(training.policy)]);
+      results.push([
+        gradNorm,
+        stepMetrics({ gradNorm, ...rest }, training.objective).loss!,
+        ...weights(training.policy),
+      ]);
     }
     for (const other of results.slice(1)) expect(other).toBeCloseToTensor(results[0]!, 1e-12);
   });

@@ -44,7 +44,7 @@ describe('train', () => {
     const { events, tornLine } = readEvents(join(result.folder, 'events.jsonl'));
     expect(tornLine).toBeUndefined();
     const [start] = ofType(events, 'start');
-    expect(start!.pairs + start!.validationPairs + ofType(events, 'skipped').length).toBe(96);
+    expect(start!.rows + start!.validationRows + ofType(events, 'skipped').length).toBe(96);
     expect(ofType(events, 'step').map(({ step }) => step)).toEqual(
       Array.from({ length: start!.steps }, (_, i) => i + 1),
     );

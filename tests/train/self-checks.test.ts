@@ -1,13 +1,14 @@
 // Each self-check stops a run whose part is broken on purpose.
 import { noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
-import { pairMethods } from '../../packages/reanchor/src/losses/methods.js';
+import type { MicroBatch } from '../../packages/reanchor/src/data/index.js';
 import type { CausalLM } from '../../packages/reanchor/src/models/causal-lm.js';
 import type { SpanBatch } from '../../packages/reanchor/src/nn/spans.js';
 import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
 import type { ReferenceUpdate } from '../../packages/reanchor/src/reference/policy.js';
+import { pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
 import { SelfCheckError } from '../../packages/reanchor/src/train/self-checks.js';
-import { tinyTrainer } from '../support/training.js';
+import { pairMethodOf, tinyTrainer } from '../support/training.js';
 
 const hard = { update: 'hard', tau: 2 } as const;
 
@@ -24,8 +25,8 @@ async function failure(steps: number, changes: Parameters<typeof tinyTrainer>[1]
 
 test('a reference that is not the policy at the start', async () => {
   class Shifted extends CopiedReference {
-    override logprobs(batch: SpanBatch): Tensor {
-      return tidy(() => super.logprobs(batch).add(0.01));
+    override logprobs(microBatch: MicroBatch, batch: () => SpanBatch): Tensor {
+      return tidy(() => super.logprobs(microBatch, batch).add(0.01));
     }
   }
   const error = await failure(1, { reference: (policy) => new Shifted(policy, hard) });
@@ -36,7 +37,7 @@ test.each([1, 0.6, 1e-4])('an update with share %s that is reported and does not
   class Stuck extends CopiedReference {
     override afterStep(step: number): ReferenceUpdate | undefined {
       const distance = this.distance();
-      return { step, version: 1, share, distanceBefore: distance, distanceAfter: distance, norm: 1 };
+      return { step, version: 1, share, distances: { before: distance, after: distance, norm: 1 } };
     }
   }
   const error = await failure(1, { reference: (policy) => new Stuck(policy, hard) });
@@ -76,14 +77,8 @@ test('a reference that moves between updates', async () => {
 });
 
 test('a loss that is not ln 2 where policy and reference are equal', async () => {
-  const dpo = pairMethods.dpo({ beta: 0.1, labelSmoothing: 0 });
-  const method = {
-    ...dpo,
-    loss: (...args: Parameters<typeof dpo.loss>) => {
-      const { loss_P, ...rest } = dpo.loss(...args);
-      return { ...rest, loss_P: loss_P.mul(2) };
-    },
-  };
-  const error = await failure(1, { options: { method } });
+  const dpo = pairMethodOf('sigmoid');
+  const objective = pairObjective({ ...dpo, loss: (...args) => tidy(() => dpo.loss(...args).mul(2)) });
+  const error = await failure(1, { options: { objective } });
   expect(error.message).toMatch(/step 1: expected a loss of 0\.693147/);
 });

@@ -88,7 +88,7 @@ describe('the command', () => {
     const { status, stdout } = await mainHere(['train', '--help']);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^ {2}optimizer\.lr +number > 0 \(default: 0\.000001\)$/m);
-    expect(stdout).toMatch(/^ {2}reference\.tau +integer >= 1 \(with update: hard \| mixed\)$/m);
+    expect(stdout).toMatch(/^ {2}reference\.tau +integer >= 1 \| number in \(0, 1\) \(with update: hard \| mixed\)$/m);
   });
 
   it('prints its version', () => {

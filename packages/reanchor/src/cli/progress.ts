@@ -23,8 +23,8 @@ export class TrainProgress {
       case 'start':
         this.plannedSteps = event.steps;
         this.#terminal.note(
-          `training on ${number(event.pairs)} pairs in ${number(event.steps)} ${event.steps === 1 ? 'step' : 'steps'}, ` +
-            `${number(event.validationPairs)} to evaluate on, ${number(event.parameters)} parameters`,
+          `training on ${number(event.rows)} rows in ${number(event.steps)} ${event.steps === 1 ? 'step' : 'steps'}, ` +
+            `${number(event.validationRows)} to evaluate on, ${number(event.parameters)} parameters`,
         );
         break;
       case 'step': {

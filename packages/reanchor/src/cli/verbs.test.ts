@@ -42,7 +42,7 @@ const fakeTrain =
     given.push(options);
     const { out, onEvent, signal } = options;
     const skipped = { time: at(0), type: 'skipped', reason: 'identical pair', file: 'a.jsonl', index: 0 } as const;
-    onEvent?.({ time: at(0), type: 'start', steps: 10, pairs: 1234, validationPairs: 8, parameters: 260_032 });
+    onEvent?.({ time: at(0), type: 'start', steps: 10, rows: 1234, validationRows: 8, parameters: 260_032 });
     for (const line of [1, 5, 7, 9]) onEvent?.({ ...skipped, line });
     onEvent?.({ time: at(0), type: 'warning', message: 'tau is large' });
     let steps = 0;
@@ -85,7 +85,7 @@ describe('train', () => {
     const { terminal, written } = recorder();
     await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train: fakeTrain() }));
     expect(written.stderr.split('\n')).toEqual([
-      'training on 1,234 pairs in 10 steps, 8 to evaluate on, 260,032 parameters',
+      'training on 1,234 rows in 10 steps, 8 to evaluate on, 260,032 parameters',
       'skipped 4 rows, identical pair: a.jsonl lines 1, 5, 7 and 1 more, all in events.jsonl',
       'warning: tau is large',
       'step 1/10  loss 0.6931  margin 0.2500  accuracy 0.5000  12,346 tokens/s',

@@ -1,4 +1,10 @@
 export {
+  exampleMicroBatch,
+  type MicroBatch,
+  pairMicroBatch,
+  textMicroBatch,
+} from './micro-batch.js';
+export {
   microBatches,
   type PlanOptions,
   planSteps,
@@ -7,7 +13,18 @@ export {
   stepCount,
   stepsPerEpoch,
 } from './order.js';
-export { type Group, type PackedBatch, packGroups, packPairs, pairTokens, type Span } from './pack.js';
+export {
+  type Group,
+  groupTokens,
+  type PackedBatch,
+  packGroups,
+  packPairs,
+  pairGroup,
+  pairTokens,
+  type Span,
+  scoredTokens,
+} from './pack.js';
+export { choosePartners, type PartnerOptions } from './partners.js';
 export { shuffled } from './random.js';
 export {
   commonPrompt,
@@ -22,7 +39,9 @@ export {
   describeBoundaryMismatches,
   describeSkips,
   type SkipReport,
+  type TokenizedExample,
   type TokenizedPair,
+  type TokenizedText,
   type TokenizeOptions,
   tokenizePair,
   tokenizePairs,

@@ -2,9 +2,8 @@
  * Which rows are trained on when. Everything here is a pure function of its arguments, so any step can be planned
  * alone.
  */
-import { pairTokens } from './pack.js';
+import { type Group, groupTokens } from './pack.js';
 import { shuffled } from './random.js';
-import type { TokenizedPair } from './tokenize.js';
 
 /** What one optimizer step computes. */
 export interface StepPlan {
@@ -21,6 +20,8 @@ export interface PlanOptions {
   batchSize: number;
   /** Packed tokens of a micro-batch at most; a row that alone has more gets its own micro-batch. */
   tokensPerMicroBatch: number;
+  /** Rows of a micro-batch at most. Default: no limit. */
+  rowsPerMicroBatch?: number | undefined;
   epochs: number;
   /** The number of steps, in place of `epochs`. */
   steps?: number | undefined;
@@ -47,7 +48,7 @@ export function stepCount(
  * the same plan as if the earlier ones had been made. Errors: RangeError for no rows.
  */
 export function* planSteps(lengths: readonly number[], options: PlanOptions, firstStep = 1): Generator<StepPlan> {
-  const { batchSize, tokensPerMicroBatch, seed, shuffle } = options;
+  const { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, seed, shuffle } = options;
   const n = lengths.length;
   if (n === 0) throw new RangeError('there are no rows to plan steps for');
   const perEpoch = stepsPerEpoch(n, batchSize);
@@ -62,17 +63,17 @@ export function* planSteps(lengths: readonly number[], options: PlanOptions, fir
     }
     const start = ((step - 1) % perEpoch) * batchSize;
     const rows = order.slice(start, start + batchSize);
-    const microBatches = [...fill(rows, (row) => lengths[row]!, tokensPerMicroBatch)];
+    const microBatches = [...fill(rows, (row) => lengths[row]!, tokensPerMicroBatch, rowsPerMicroBatch)];
     yield { step, epoch: epoch + (start + rows.length) / n, microBatches };
   }
 }
 
 /**
- * Pairs in order, cut into micro-batches of at most `tokensPerMicroBatch` packed tokens; a pair that alone has more
+ * Groups in order, cut into micro-batches of at most `tokensPerMicroBatch` packed tokens; a group that alone has more
  * gets its own.
  */
-export function microBatches(pairs: readonly TokenizedPair[], tokensPerMicroBatch: number): Generator<TokenizedPair[]> {
-  return fill(pairs, pairTokens, tokensPerMicroBatch);
+export function microBatches(groups: readonly Group[], tokensPerMicroBatch: number): Generator<Group[]> {
+  return fill(groups, groupTokens, tokensPerMicroBatch);
 }
 
 /**
@@ -90,12 +91,17 @@ export function splitRows(n: number, count: number, seed: number): number[] {
 const epochKey = 1;
 const splitKey = 2;
 
-function* fill<T>(items: readonly T[], lengthOf: (item: T) => number, budget: number): Generator<T[]> {
+function* fill<T>(
+  items: readonly T[],
+  lengthOf: (item: T) => number,
+  budget: number,
+  most = Number.POSITIVE_INFINITY,
+): Generator<T[]> {
   let filled: T[] = [];
   let length = 0;
   for (const item of items) {
     const added = lengthOf(item);
-    if (filled.length > 0 && length + added > budget) {
+    if (filled.length > 0 && (length + added > budget || filled.length >= most)) {
       yield filled;
       filled = [];
       length = 0;

@@ -106,3 +106,19 @@ test('pairTokens counts what packing uses', () => {
     }),
   );
 });
+
+test('a mask scores some tokens of a completion and reads the others', () => {
+  const batch = packGroups([
+    {
+      prompt: Int32Array.of(1, 2),
+      completions: [Int32Array.of(3, 4, 5), Int32Array.of(6, 7)],
+      scored: [Uint8Array.of(0, 1, 1), undefined],
+    },
+    { prompt: Int32Array.of(), completions: [Int32Array.of(8, 9, 10)], scored: [Uint8Array.of(1, 0, 1)] },
+  ]);
+  expect([...batch.tokens]).toEqual([1, 2, 3, 4, 6, 8, 9]);
+  expect([...batch.targets]).toEqual([4, 5, 6, 7, 10]);
+  expect([...batch.rows]).toEqual([2, 3, 1, 4, 6]);
+  expect([...batch.sequences]).toEqual([0, 0, 1, 1, 2]);
+  expect([...batch.completionTokens]).toEqual([2, 2, 2]);
+});

@@ -26,7 +26,7 @@ export interface PackedBatch {
   sequences: Int32Array;
   /** S. Sequences are numbered group by group; for pairs 2i is the chosen, 2i + 1 the rejected one of pair i. */
   numSequences: number;
-  /** [S] Tokens per completion. */
+  /** [S] Tokens per completion, of those that may be scored. */
   completionTokens: Int32Array;
 }
 
@@ -34,6 +34,8 @@ export interface PackedBatch {
 export interface Group {
   prompt: Int32Array;
   completions: readonly Int32Array[];
+  /** Of each completion, which of its tokens are scored (1) and which only read (0); all of them when left out. */
+  scored?: readonly (Uint8Array | undefined)[] | undefined;
 }
 
 /**
@@ -46,11 +48,7 @@ export interface Group {
 export function packGroups(groups: readonly Group[]): PackedBatch {
   const numTokens = sum(groups.map(groupTokens));
   const completions = groups.flatMap((group) => group.completions);
-  const numRows = sum(
-    groups.flatMap(({ prompt, completions }) =>
-      completions.map((ids) => Math.max(0, ids.length - (prompt.length > 0 ? 0 : 1))),
-    ),
-  );
+  const numRows = sum(groups.map(scoredTokens));
   const batch: PackedBatch = {
     tokens: new Int32Array(numTokens),
     positions: new Int32Array(numTokens),
@@ -59,7 +57,7 @@ export function packGroups(groups: readonly Group[]): PackedBatch {
     targets: new Int32Array(numRows),
     sequences: new Int32Array(numRows),
     numSequences: completions.length,
-    completionTokens: Int32Array.from(completions, (ids) => ids.length),
+    completionTokens: Int32Array.from(groups.flatMap(completionTokens)),
   };
   let end = 0;
   let row = 0;
@@ -71,17 +69,19 @@ export function packGroups(groups: readonly Group[]): PackedBatch {
     for (let i = 0; i < ids.length; i++) batch.positions[end + i] = position + i;
     end += ids.length;
   };
-  for (const { prompt, completions } of groups) {
+  for (const { prompt, completions, scored } of groups) {
     addSpan(prompt, -1, 0);
     const promptSpan = prompt.length > 0 ? batch.spans.length - 1 : -1;
     const promptEnd = end;
-    for (const ids of completions) {
+    for (const [c, ids] of completions.entries()) {
       const start = end;
       addSpan(ids.subarray(0, -1), promptSpan, prompt.length);
-      for (let t = prompt.length > 0 ? 0 : 1; t < ids.length; t++, row++) {
+      for (let t = prompt.length > 0 ? 0 : 1; t < ids.length; t++) {
+        if (scored?.[c]?.[t] === 0) continue;
         batch.rows[row] = t === 0 ? promptEnd - 1 : start + t - 1;
         batch.targets[row] = ids[t]!;
         batch.sequences[row] = sequence;
+        row++;
       }
       sequence++;
     }
@@ -101,9 +101,24 @@ export function pairTokens(pair: PairIds): number {
 
 type PairIds = Pick<TokenizedPair, 'prompt' | 'chosen' | 'rejected'>;
 
-const pairGroup = ({ prompt, chosen, rejected }: PairIds): Group => ({ prompt, completions: [chosen, rejected] });
+/** A pair as a prompt with its two completions. */
+export const pairGroup = ({ prompt, chosen, rejected }: PairIds): Group => ({
+  prompt,
+  completions: [chosen, rejected],
+});
 
-const groupTokens = ({ prompt, completions }: Group) =>
+const completionTokens = ({ completions, scored }: Group) =>
+  completions.map((ids, c) => scored?.[c]?.reduce((n, isScored) => n + isScored, 0) ?? ids.length);
+
+/** The scored tokens of a group that have a probability: after an empty prompt, the first one of a completion has none. */
+export const scoredTokens = (group: Group) =>
+  sum(completionTokens(group)) -
+  (group.prompt.length > 0
+    ? 0
+    : sum(group.completions.map((ids, c) => (ids.length === 0 ? 0 : (group.scored?.[c]?.[0] ?? 1)))));
+
+/** The tokens that a group takes in a packed batch. */
+export const groupTokens = ({ prompt, completions }: Group) =>
   prompt.length + sum(completions.map((ids) => Math.max(0, ids.length - 1)));
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

@@ -12,6 +12,27 @@ export interface TokenizedPair extends RowPlace {
   boundaryMismatch: boolean;
 }
 
+/** A completion with a label, as token ids. */
+export interface TokenizedExample extends RowPlace {
+  prompt: Int32Array;
+  completion: Int32Array;
+  /** The completion before it was cut, as it is lent to other prompts; the same where it is left out. */
+  uncut?: Int32Array | undefined;
+  /** Whether it is a desirable completion. */
+  label: boolean;
+  boundaryMismatch: boolean;
+}
+
+/** A text to be imitated, as token ids. */
+export interface TokenizedText extends RowPlace {
+  /** What is read only; empty where the whole text is scored. */
+  prompt: Int32Array;
+  completion: Int32Array;
+  /** Which tokens of the completion are scored (1) and which only read (0); all when left out. */
+  scored?: Uint8Array | undefined;
+  boundaryMismatch: boolean;
+}
+
 export interface TokenizeOptions {
   /** Tokens of prompt and completion together; what a completion has beyond is cut off. */
   maxLength: number;

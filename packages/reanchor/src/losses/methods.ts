@@ -1,16 +1,202 @@
-import { type DpoOptions, dpo, dpoAtReference, type PairLogprobs, type PairLoss } from './dpo.js';
+// Shapes: P pairs.
+import { type Tensor, tidy } from '@reanchor/torch';
+import { aot, aotUnpaired } from './aot.js';
+import { apoDown } from './apo-down.js';
+import { apoZero } from './apo-zero.js';
+import { bcoPair } from './bco-pair.js';
+import { chosenNll } from './chosen-nll.js';
+import { discopop } from './discopop.js';
+import { dpo } from './dpo.js';
+import { exoPair } from './exo-pair.js';
+import { type Divergence, underDivergence } from './f-divergence.js';
+import { hinge } from './hinge.js';
+import { ipo } from './ipo.js';
+import { ktoPair } from './kto-pair.js';
+import { ncaPair } from './nca-pair.js';
+import { clipReferenceMargin, implicitRewards, type PairBatch, type Sides } from './pair-batch.js';
+import { robust } from './robust.js';
+import { sigmoidNorm } from './sigmoid-norm.js';
+import { sppoHard } from './sppo-hard.js';
+
+/** The options of all pair losses; each uses some of them, see {@link lossOptions}. */
+export interface PairLossParameters {
+  /** Strength of the pull towards the reference, > 0. */
+  beta: number;
+  /** Assumed share of pairs whose label is the wrong way round, in [0, 0.5). */
+  labelSmoothing: number;
+  lengthNormalize: boolean;
+  discopopTau: number;
+}
+
+type Parameters = PairLossParameters & { meanChosenTokens: number };
+
+interface PairLossEntry {
+  loss: (batch: PairBatch, options: Parameters) => Tensor;
+  /** The options with an effect on it. */
+  uses: readonly Option[];
+  /** The loss of every pair where policy and reference are equal; left out where it depends on the data. */
+  atReference?: (options: PairLossParameters) => number;
+  /** Whether the loss of a pair depends on the log-probabilities of others. */
+  couplesPairs?: true;
+}
+
+const ln2 = () => Math.LN2;
+const sides = ['beta', 'nllWeight'] as const;
+/** Of losses that see the log-ratios through their margin alone. */
+const margin = [...sides, 'clipReferenceMargin', 'divergence'] as const;
+
+/** The losses on pairs by TRL's names, and `kto_pair`. */
+export const pairLosses = {
+  sigmoid: { loss: dpo, uses: [...margin, 'labelSmoothing'], atReference: ln2 },
+  hinge: { loss: hinge, uses: margin, atReference: () => 1 },
+  ipo: { loss: ipo, uses: [...margin, 'lengthNormalize'], atReference: ({ beta }) => 1 / (4 * beta * beta) },
+  exo_pair: {
+    loss: exoPair,
+    uses: [...margin, 'labelSmoothing'],
+    atReference: ({ labelSmoothing: eps }) => -Math.LN2 - (Math.log(1 - eps) + Math.log(eps)) / 2,
+  },
+  nca_pair: { loss: ncaPair, uses: sides, atReference: () => 2 * Math.LN2 },
+  robust: { loss: robust, uses: [...margin, 'labelSmoothing'], atReference: ln2 },
+  bco_pair: { loss: bcoPair, uses: sides, atReference: () => 2 * Math.LN2 },
+  sppo_hard: { loss: sppoHard, uses: sides, atReference: ({ beta }) => 1 / (2 * beta * beta) },
+  aot: {
+    loss: aot,
+    uses: [...sides, 'clipReferenceMargin', 'labelSmoothing'],
+    atReference: ln2,
+    couplesPairs: true,
+  },
+  aot_unpaired: { loss: aotUnpaired, uses: [...sides, 'labelSmoothing'], atReference: ln2, couplesPairs: true },
+  apo_zero: { loss: apoZero, uses: sides, atReference: () => 1 },
+  apo_down: { loss: apoDown, uses: sides, atReference: () => 1 },
+  discopop: { loss: discopop, uses: [...margin, 'discopopTau'], atReference: () => (Math.LN2 + 1) / 2 },
+  sigmoid_norm: { loss: sigmoidNorm, uses: [...sides, 'divergence'], atReference: ln2 },
+  sft: { loss: chosenNll, uses: ['nllWeight'] },
+  kto_pair: { loss: ktoPair, uses: sides, atReference: () => 0.5, couplesPairs: true },
+} satisfies Record<string, PairLossEntry>;
+
+export type PairLossName = keyof typeof pairLosses;
+
+const entries: Readonly<Record<PairLossName, PairLossEntry>> = pairLosses;
+const names = Object.keys(pairLosses) as PairLossName[];
+
+/** The options with an effect on each loss. */
+export const lossOptions = Object.fromEntries(names.map((name) => [name, entries[name].uses])) as Readonly<
+  Record<PairLossName, readonly Option[]>
+>;
+
+const using = (option: Option) => names.filter((name) => lossOptions[name].includes(option));
+
+/** The losses that go with clipReferenceMargin: they see its margin alone. Of ipo the form without lengthNormalize. */
+export const clippableLosses: readonly PairLossName[] = using('clipReferenceMargin');
+
+/** The losses that go with a divergence other than reverse_kl: they see differences of scores alone. */
+export const divergenceLosses: readonly PairLossName[] = using('divergence');
+
+type Option = Exclude<keyof PairLossOptions, 'types'>;
+
+export interface PairLossOptions extends PairLossParameters {
+  /** The losses that are added up, each with its weight. */
+  types: readonly { name: PairLossName; weight: number }[];
+  /** Clip the reference's margin at 0 (HyPO). */
+  clipReferenceMargin: boolean;
+  /** The weight of the negative log-likelihood of chosen completions, per token. */
+  nllWeight: number;
+  /** Default: the reverse KL. */
+  divergence?: Divergence | undefined;
+}
 
 /** A preference loss on pairs, its options bound. */
 export interface PairMethod {
-  loss(policy: PairLogprobs, reference: PairLogprobs): PairLoss;
-  /** What the loss of every pair is while policy and reference are equal. */
-  atReference: number;
+  beta: number;
+  /** The loss of every pair, [P]. */
+  loss(batch: PairBatch, context: { meanChosenTokens: number }): Tensor;
+  /** Implicit rewards, without gradient. */
+  rewards(batch: PairBatch): Sides;
+  /** What the loss of every pair is while policy and reference are equal; undefined where it depends on the data. */
+  atReference: number | undefined;
+  /** Whether the loss of a pair depends on the log-probabilities of others. */
+  couplesPairs: boolean;
 }
 
-/** The methods by the name a recipe gives them. */
-export const pairMethods = {
-  dpo: (options: DpoOptions): PairMethod => ({
-    loss: (policy, reference) => dpo(policy, reference, options),
-    atReference: dpoAtReference,
-  }),
-};
+/**
+ * The weighted sum of pair losses (as MPO mixes them, arXiv 2411.10442), with NLL on chosen completions added. Errors:
+ * RangeError for options that are out of range, that the losses named cannot have, or that have no effect on them.
+ */
+export function pairMethod(options: PairLossOptions): PairMethod {
+  const { types, beta, nllWeight, clipReferenceMargin: isClipped, divergence = { type: 'reverse_kl' } } = options;
+  requireNumbers(options);
+  requireCombination(options, divergence);
+  const terms = types.map(({ name, weight }) => ({ ...entries[name], name, weight }));
+  if (nllWeight > 0) terms.push({ ...entries.sft, name: 'sft', weight: nllWeight });
+  const known = terms.every(({ atReference }) => atReference);
+  return {
+    beta,
+    loss: (given, { meanChosenTokens }) =>
+      tidy(() => {
+        const reference = isClipped ? clipReferenceMargin(given.reference) : given.reference;
+        const batch = underDivergence({ ...given, reference }, divergence);
+        // The likelihood of sft is the policy's own, not a divergence's score.
+        const weighted = terms.map(({ loss, weight, name }) =>
+          loss(name === 'sft' ? given : batch, { ...options, meanChosenTokens }).mul(weight),
+        );
+        return weighted.reduce((sum_P, loss_P) => sum_P.add(loss_P));
+      }),
+    rewards: (batch) => implicitRewards(batch, beta),
+    // A clipped reference is another one than the policy, though the two models are equal.
+    atReference:
+      known && !isClipped
+        ? terms.reduce((sum, { atReference, weight }) => sum + weight * atReference!(options), 0)
+        : undefined,
+    couplesPairs: terms.some(({ couplesPairs }) => couplesPairs),
+  };
+}
+
+function requireNumbers({ types, beta, labelSmoothing, discopopTau, nllWeight }: PairLossOptions): void {
+  const isPositive = (value: number) => value > 0 && value < Infinity;
+  require(types.length > 0, 'types names no loss; at least one is needed');
+  for (const { name, weight } of types) {
+    require(Object.hasOwn(entries, name), `there is no loss ${name}; there are ${names.join(', ')}`);
+    require(isPositive(weight), `the weight of ${name} is ${weight}; allowed: numbers above 0`);
+    require(types.filter((other) => other.name === name).length === 1, `${name} is named twice; add up its weights`);
+  }
+  require(isPositive(beta), `beta is ${beta}; allowed: numbers above 0`);
+  require(labelSmoothing >= 0 && labelSmoothing < 0.5, `labelSmoothing is ${labelSmoothing}; allowed: 0 to below 0.5`);
+  require(isPositive(discopopTau), `discopopTau is ${discopopTau}; allowed: numbers above 0`);
+  require(nllWeight >= 0 && nllWeight < Infinity, `nllWeight is ${nllWeight}; allowed: numbers from 0`);
+}
+
+function requireCombination(options: PairLossOptions, divergence: Divergence): void {
+  const { types, labelSmoothing, lengthNormalize, clipReferenceMargin: isClipped } = options;
+  const given = types.map(({ name }) => name);
+  // Imitation sees neither reference nor margin, so that it goes beside any loss that does.
+  const compared = given.filter((name) => name !== 'sft');
+  const requireAll = (what: string, allowed: readonly PairLossName[]) =>
+    require(compared.length > 0 &&
+      compared.every((name) =>
+        allowed.includes(name),
+      ), `${what} is for ${allowed.join(', ')}, with or without sft beside, not for ${given.join(', ')}`);
+  require(labelSmoothing > 0 ||
+    !given.includes(
+      'exo_pair',
+    ), 'exo_pair needs a labelSmoothing above 0, since it takes its logarithm; 1e-3 is advised');
+  require(labelSmoothing === 0 ||
+    given.some((name) =>
+      lossOptions[name].includes('labelSmoothing'),
+    ), `labelSmoothing has no effect on ${given.join(', ')}; it has on ${using('labelSmoothing').join(', ')}`);
+  if (isClipped) {
+    requireAll('clipReferenceMargin', clippableLosses);
+    require(!(
+      lengthNormalize && given.includes('ipo')
+    ), 'clipReferenceMargin goes with ipo if lengthNormalize is false: a margin per token is not clipped');
+  }
+  if (divergence.type === 'reverse_kl') return;
+  requireAll(`the divergence ${divergence.type}`, divergenceLosses);
+  require(!isClipped, `clipReferenceMargin goes with reverse_kl, not with ${divergence.type}`);
+  if (divergence.type !== 'alpha_divergence') return;
+  const { coefficient } = divergence;
+  require(Number.isFinite(coefficient), `the coefficient of alpha_divergence is ${coefficient}; allowed: numbers`);
+}
+
+function require(holds: boolean, message: string): void {
+  if (!holds) throw new RangeError(message);
+}

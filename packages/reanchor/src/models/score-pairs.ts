@@ -1,9 +1,7 @@
-import { setImmediate } from 'node:timers/promises';
-import { noGrad, tidy } from '@reanchor/torch';
-import { microBatches, packPairs, type TokenizedPair } from '../data/index.js';
+import { pairGroup, type RowPlace, type TokenizedPair } from '../data/index.js';
 import { UserError } from '../errors.js';
-import { spanBatch } from '../nn/spans.js';
-import { type CausalLM, sequenceLogprobs } from './causal-lm.js';
+import type { CausalLM } from './causal-lm.js';
+import { type ScoreCompletionsOptions, scoreCompletions } from './score-completions.js';
 
 /**
  * A number for each of the two completions of a pair: log p(completion | prompt), a sum over its tokens in nats, or the
@@ -30,37 +28,28 @@ export function pairRewards(policy: ScoredPair, reference: ScoredPair, beta: num
 export async function scorePairs(
   model: CausalLM,
   pairs: readonly TokenizedPair[],
-  options: {
-    tokensPerMicroBatch: number;
-    onProgress?: ((done: number) => void) | undefined;
-    signal?: AbortSignal | undefined;
-  },
+  options: ScoreCompletionsOptions,
 ): Promise<ScoredPair[]> {
-  const scores: ScoredPair[] = [];
   requireVocabulary(model, pairs);
-  for (const group of microBatches(pairs, options.tokensPerMicroBatch)) {
-    const packed = packPairs(group);
-    const logprobs = tidy(() => noGrad(() => sequenceLogprobs(model, spanBatch(packed, model.dtype)).toList()));
-    for (let i = 0; i < logprobs.length; i += 2) scores.push({ chosen: logprobs[i]!, rejected: logprobs[i + 1]! });
-    options.onProgress?.(scores.length);
-    await setImmediate();
-    options.signal?.throwIfAborted();
-  }
-  return scores;
+  const scores = await scoreCompletions(model, pairs.map(pairGroup), options);
+  return scores.map(([chosen, rejected]) => ({ chosen: chosen!, rejected: rejected! }));
 }
 
+/** A row of tokens, of whatever kind, and where it comes from. */
+type TokenRow = RowPlace & { [Part in 'prompt' | 'chosen' | 'rejected' | 'completion']?: Int32Array };
+
 /**
- * Makes sure that the model has all tokens of the pairs. Errors: UserError that names the first row with a token it
- * does not have.
+ * Makes sure that the model has all tokens of the rows. Errors: UserError that names the first row with a token it does
+ * not have.
  */
-export function requireVocabulary(model: CausalLM, pairs: readonly TokenizedPair[]): void {
+export function requireVocabulary(model: CausalLM, rows: readonly TokenRow[]): void {
   const [vocabulary] = model.head_VD.shape as [number, number];
-  for (const pair of pairs) {
-    for (const ids of [pair.prompt, pair.chosen, pair.rejected]) {
-      const foreign = ids.find((id) => id >= vocabulary);
+  for (const row of rows) {
+    for (const ids of [row.prompt, row.chosen, row.rejected, row.completion]) {
+      const foreign = ids?.find((id) => id >= vocabulary);
       if (foreign === undefined) continue;
       throw new UserError(
-        `${pair.file}:${pair.line}: the tokenizer gives token ${foreign}, but the model's vocabulary has ${vocabulary} entries ` +
+        `${row.file}:${row.line}: the tokenizer gives token ${foreign}, but the model's vocabulary has ${vocabulary} entries ` +
           '(vocab_size of config.json): tokenizer and weights must belong together',
       );
     }

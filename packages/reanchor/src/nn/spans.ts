@@ -3,6 +3,7 @@
 import { type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
 import type { PackedBatch } from '../data/pack.js';
 import { spanAttention } from './attention.js';
+import type { Checkpoints } from './checkpoint.js';
 
 /**
  * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is `start
@@ -29,6 +30,8 @@ export interface TokenBatch {
    * know what that is: packed spans in training, and the keys of earlier tokens in generation.
    */
   attend(layer: number, q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor): Tensor;
+  /** Runs the blocks without keeping their activations, where given; see `Checkpoints`. */
+  checkpoints?: Checkpoints | undefined;
 }
 
 /** What a model and its log-probabilities need of a batch. Its tensors belong to the scope in which it was made. */

@@ -50,6 +50,13 @@ export class AdamW implements Disposable {
     }
   }
 
+  /** Forgets all that earlier steps have left, as if the next one were the first. */
+  reset(): void {
+    for (const { means, squares, steps } of this.#groups) {
+      for (const state of [...means, ...squares, ...steps]) state.zero_();
+    }
+  }
+
   [Symbol.dispose](): void {
     for (const { means, squares, steps } of this.#groups) {
       for (const state of [...means, ...squares, ...steps]) state.dispose();

@@ -1,42 +1,53 @@
 // Shapes: S sequences.
 import { type DType, dtypeBytes, foreachLerp_, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import type { MicroBatch } from '../data/index.js';
 import { copyModel } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import type { SpanBatch } from '../nn/spans.js';
 import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
-import { type UpdateRule, updateShare } from './update-rule.js';
+import { type Observations, ReferenceClock } from './reference-clock.js';
+import type { UpdateRule } from './update-rule.js';
 
 /**
- * A reference kept as a second copy of the policy, in the policy's precision. The optimizer's state never sees an
- * update.
+ * A reference kept as a second model, in the policy's precision. The optimizer's state never sees an update. With
+ * `initial` it starts as that model, which it then owns, otherwise as a copy of the policy.
  */
 export class CopiedReference implements ReferencePolicy {
   readonly model: CausalLM;
+  readonly startsAtPolicy: boolean;
+  readonly #clock: ReferenceClock;
   #version = 0;
 
   constructor(
     readonly policy: CausalLM,
-    readonly rule: UpdateRule,
+    rule: UpdateRule | ReferenceClock,
+    initial?: CausalLM,
   ) {
-    this.model = copyModel(policy);
+    this.model = initial ?? copyModel(policy);
+    this.startsAtPolicy = initial === undefined;
+    this.#clock = rule instanceof ReferenceClock ? rule : new ReferenceClock(rule);
   }
 
   get version(): number {
     return this.#version;
   }
 
-  logprobs(batch: SpanBatch): Tensor {
-    return noGrad(() => sequenceLogprobs(this.model, batch));
+  logprobs(_microBatch: MicroBatch, batch: () => SpanBatch): Tensor {
+    return noGrad(() => sequenceLogprobs(this.model, batch()));
   }
 
   afterStep(step: number): ReferenceUpdate | undefined {
-    const share = updateShare(this.rule, step);
+    const share = this.#clock.share(step);
     if (share === 0) return undefined;
-    const distanceBefore = this.distance();
+    const before = this.distance();
     noGrad(() => foreachLerp_([...this.model.parameters.values()], [...this.policy.parameters.values()], share));
     this.#version += 1;
     const norm = l2(this.model.parameters.values(), (parameter) => parameter);
-    return { step, version: this.#version, share, distanceBefore, distanceAfter: this.distance(), norm };
+    return { step, version: this.#version, share, distances: { before, after: this.distance(), norm } };
+  }
+
+  observe<Name extends keyof Observations>(name: Name, value: Observations[Name]): void {
+    this.#clock.observe(name, value);
   }
 
   distance(): number {

@@ -1,6 +1,8 @@
 // Shapes: S sequences.
 import type { Tensor } from '@reanchor/torch';
+import type { MicroBatch } from '../data/index.js';
 import type { SpanBatch } from '../nn/spans.js';
+import type { Observations } from './reference-clock.js';
 
 /** An update of the reference. */
 export interface ReferenceUpdate {
@@ -10,9 +12,14 @@ export interface ReferenceUpdate {
   version: number;
   /** The share of the policy in the new reference. */
   share: number;
+  /** What was measured, where the reference is a model of its own. */
+  distances?: ReferenceDistances | undefined;
+}
+
+export interface ReferenceDistances {
   /** L2 distance between the parameters of policy and reference. */
-  distanceBefore: number;
-  distanceAfter: number;
+  before: number;
+  after: number;
   /** L2 norm of the reference's parameters. */
   norm: number;
 }
@@ -21,13 +28,20 @@ export interface ReferenceUpdate {
 export interface ReferencePolicy extends Disposable {
   /** How many updates there have been. */
   readonly version: number;
-  /** log p(completion | prompt) of every sequence under the reference, [S], without gradient. */
-  logprobs(batch: SpanBatch): Tensor;
+  /** Whether it starts as the policy itself, so that all rewards are 0 at first. */
+  readonly startsAtPolicy: boolean;
+  /**
+   * log p(completion | prompt) under the reference of every sequence of the micro-batch's `reference` pack, [S],
+   * without gradient. `batch` makes that pack's tensors, for a reference that has to compute.
+   */
+  logprobs(microBatch: MicroBatch, batch: () => SpanBatch): Tensor;
   /** To be called after optimizer step `step` (1 for the first); returns the update if one was due. */
   afterStep(step: number): ReferenceUpdate | undefined;
-  /** L2 distance between the parameters of policy and reference. */
-  distance(): number;
-  /** A checksum of each parameter's bits: it changes whenever one element does. */
+  /** Hears what training has measured, for rules that wait for something. */
+  observe<Name extends keyof Observations>(name: Name, value: Observations[Name]): void;
+  /** L2 distance between the parameters of policy and reference; undefined without a model of its own. */
+  distance(): number | undefined;
+  /** A checksum of each parameter's bits: it changes whenever one element does. Empty without parameters. */
   checksums(): string[];
   /** Whether a parameter is kept in the policy's own memory, which would make every reward 0 for ever. */
   sharesPolicy(): boolean;

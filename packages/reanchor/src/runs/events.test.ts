@@ -8,11 +8,12 @@ import { EventWriter, type NewRunEvent, readEvents } from './events.js';
 
 const newFile = () => join(mkdtempSync(join(tmpdir(), 'events-')), 'events.jsonl');
 const all: NewRunEvent[] = [
-  { type: 'start', steps: 10, pairs: 80, validationPairs: 8, parameters: 1000 },
+  { type: 'start', steps: 10, rows: 80, validationRows: 8, parameters: 1000, referenceUpdates: 3 },
   { type: 'skipped', reason: 'identical pair', file: 'a.jsonl', line: 3, index: 2 },
   { type: 'evaluation', step: 0, metrics: { 'rewards/accuracies': 0 } },
   { type: 'step', step: 1, epoch: 0.1, metrics: { loss: Math.LN2, grad_norm: 3.25, 'reference/distance': 0 } },
-  { type: 'reference', step: 1, version: 1, update: 'soft', distanceBefore: 1e-3, distanceAfter: 4e-4 },
+  { type: 'reference', step: 1, version: 1, update: 'soft', share: 0.6, distanceBefore: 1e-3, distanceAfter: 4e-4 },
+  { type: 'reference', step: 1, version: 2, update: 'hard', share: 1 },
   { type: 'warning', message: 'line\u2028separator and "quotes"\n' },
   { type: 'saved', folder: 'run/final' },
   { type: 'end', steps: 1, seconds: 0.5 },

@@ -27,14 +27,18 @@ const time = z.iso.datetime();
 
 /** The schema of one event; decoding gives numbers for "NaN" and the infinities, encoding the reverse. */
 export const eventSchema = z.discriminatedUnion('type', [
-  /** The run begins: the optimizer steps planned, the pairs trained and evaluated on, the policy's parameters. */
+  /**
+   * The run begins: the optimizer steps planned, the rows trained and evaluated on, the policy's parameters, and how
+   * often the reference will move, where that is known beforehand.
+   */
   z.strictObject({
     time,
     type: z.literal('start'),
     steps: count,
-    pairs: count,
-    validationPairs: count,
+    rows: count,
+    validationRows: count,
     parameters: count,
+    referenceUpdates: count.optional(),
   }),
   /**
    * Means over the steps since the last logged one; of a state, such as the learning rate, its last value.
@@ -46,15 +50,19 @@ export const eventSchema = z.discriminatedUnion('type', [
    * a fraction.
    */
   z.strictObject({ time, type: z.literal('step'), step: count, epoch: z.number(), metrics }),
-  /** The reference moved after a step; distances are L2, policy to reference, before and after the update. */
+  /**
+   * The reference moved after a step; `share` is that of the policy in it. Distances are L2, policy to reference, before
+   * and after the update; a cached reference has none.
+   */
   z.strictObject({
     time,
     type: z.literal('reference'),
     step: count,
     version: count,
-    update: z.enum(['soft', 'hard', 'mixed']),
-    distanceBefore: measured,
-    distanceAfter: measured,
+    update: z.enum(['soft', 'hard', 'mixed', 'plateau']),
+    share: z.number(),
+    distanceBefore: measured.optional(),
+    distanceAfter: measured.optional(),
   }),
   /** An evaluation after a step (0: before training), with the metric names of a step. */
   z.strictObject({ time, type: z.literal('evaluation'), step: count, metrics }),

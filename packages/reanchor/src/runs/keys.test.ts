@@ -25,7 +25,7 @@ describe('recipe keys', () => {
   });
 
   it('of the reference say with which update they are used', () => {
-    expect(recipeKey('reference.update')?.type).toBe('fixed | soft | hard | mixed');
+    expect(recipeKey('reference.update')?.type).toBe('fixed | soft | hard | mixed | plateau');
     expect(recipeKey('reference.alpha')?.usedWith).toEqual({ key: 'update', values: ['soft', 'mixed'] });
     expect(recipeKey('reference.tau')?.usedWith).toEqual({ key: 'update', values: ['hard', 'mixed'] });
   });

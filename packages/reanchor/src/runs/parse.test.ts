@@ -35,6 +35,7 @@ describe('a recipe', () => {
       batch: { size: 8, tokensPerMicroBatch: 16384 },
       optimizer: { lr: 1e-6, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 },
       schedule: { type: 'linear', warmupSteps: 0 },
+      activationCheckpointing: false,
       maxGradNorm: 1,
       epochs: 1,
       evaluate: {},
@@ -77,7 +78,7 @@ describe('a mistake in a recipe', () => {
     ['lr: 1', 'lr: unknown key; did you mean optimizer.lr? (r.yaml:4:1)'],
     [
       'batch: { zzzzzzzz: 1 }',
-      'batch.zzzzzzzz: unknown key; the keys of batch are size, tokensPerMicroBatch (r.yaml:4:10)',
+      'batch.zzzzzzzz: unknown key; the keys of batch are size, tokensPerMicroBatch, rowsPerMicroBatch (r.yaml:4:10)',
     ],
   ])('finds the nearest key of "%s"', (line, expected) => {
     expect(problems(`${minimal}${line}\n`)).toEqual([expected]);
@@ -107,7 +108,7 @@ describe('a mistake in a recipe', () => {
     const found = problems(`${minimal}reference: { update: sotf, alhpa: 1, alpha: 7, tau: 3 }\n`);
     expect(found).toHaveLength(3);
     expect(found[0]).toMatch(
-      /^reference.update: "sotf" is not allowed: .* fixed \| soft \| hard \| mixed; did you mean soft\?/,
+      /^reference.update: "sotf" is not allowed: .* fixed \| soft \| hard \| mixed \| plateau; did you mean soft\?/,
     );
     expect(found[1]).toMatch(/^reference.alhpa: unknown key; did you mean reference.alpha\?/);
     expect(found[2]).toMatch(/^reference.alpha: 7 is not allowed/);

@@ -3,10 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RecipeError, UsageError } from '../errors.js';
 import { recipeKey, recipeKeySchema } from './keys.js';
+import { type Layer, mergedLayers, recipeLayers } from './layers.js';
 import { nearest } from './nearest.js';
 import { isRecord, type Problem, pathText, problemsOf, unknownKeyMessage, valueMessage } from './problems.js';
 import { type Recipe, recipeSchema } from './recipe.js';
-import { parseYaml, type YamlText } from './yaml.js';
+import { parseYaml } from './yaml.js';
 
 /** What changes a recipe's text on its way to a checked recipe. */
 export interface ParseOptions {
@@ -48,7 +49,8 @@ export function readRecipe(file: string, options: ParseOptions = {}): Recipe {
 }
 
 /**
- * The recipe in a YAML text, with every default applied. `file` is its name in messages.
+ * The recipe in a YAML text, with every default applied, laid over the recipes that its key `extends` names. `file` is
+ * its name in messages, and what those names are relative to.
  *
  * Errors: RecipeError with all problems, each with the path of its key, what was given, what is allowed, its place
  * (`file:line:column` or the `--set`) and, for an unknown name, the nearest valid one.
@@ -57,26 +59,19 @@ export function parseRecipe(
   text: string,
   { file, set = [], env = process.env }: ParseOptions & { file: string },
 ): Recipe {
-  const yaml = parseYaml(text);
-  if (yaml.problems.length > 0) {
-    throw new RecipeError(
-      file,
-      yaml.problems.map(({ message, position }) => {
-        return `${message} (${position ? `${file}:${position.line}:${position.column}` : file})`;
-      }),
-    );
-  }
-  if (yaml.value === null)
+  const layers = recipeLayers(text, file);
+  const values = mergedLayers(layers);
+  if (values === null)
     throw new RecipeError(file, [`the file is empty: a recipe has at least model, method, data (${file})`]);
 
   const messages: string[] = [];
   const overrides = set.flatMap((item) => parseOverride(item, messages));
-  const withOverrides = overrides.reduce(applyOverride, structuredClone(yaml.value));
+  const withOverrides = overrides.reduce(applyOverride, structuredClone(values));
   const problems: Problem[] = [];
   const given = substitute(withOverrides, env, [], problems);
   problems.push(...problemsOf(given));
 
-  const placed = problems.map((problem) => ({ problem, ...placeOf(problem, yaml, overrides, file) }));
+  const placed = problems.map((problem) => ({ problem, ...placeOf(problem, layers, overrides, file) }));
   placed.sort((a, b) => a.order - b.order);
   messages.push(...placed.map(({ problem, where }) => `${problem.message} (${where})`));
   if (messages.length > 0) throw new RecipeError(file, messages);
@@ -146,13 +141,22 @@ function substitute(
   });
 }
 
-function placeOf({ path, isKey }: Problem, yaml: YamlText, overrides: Override[], file: string) {
+function placeOf({ path, isKey }: Problem, layers: readonly Layer[], overrides: Override[], file: string) {
   const override = overrides.findLast(({ path: set }) => set.every((name, index) => name === String(path[index])));
   if (override && override.value !== null) return { where: override.text, order: Number.POSITIVE_INFINITY };
-  const position = yaml.locate(path, isKey ? 'key' : 'value');
+  // The uppermost text that has the key; where none has, the uppermost that has its section.
+  const holds = ({ yaml }: Layer) => has(yaml.value, path);
+  const layer = layers.findLast(holds) ?? layers.findLast(({ yaml }) => yaml.locate(path, 'key')) ?? layers.at(-1)!;
+  const position = layer.yaml.locate(path, isKey ? 'key' : 'value');
   return position
-    ? { where: `${file}:${position.line}:${position.column}`, order: position.line + position.column / 1e4 }
+    ? { where: `${layer.file}:${position.line}:${position.column}`, order: position.line + position.column / 1e4 }
     : { where: file, order: 0 };
+}
+
+function has(value: unknown, [key, ...rest]: readonly PropertyKey[]): boolean {
+  if (key === undefined) return true;
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return false;
+  return has((value as Record<PropertyKey, unknown>)[key], rest);
 }
 
 function unreadable(file: string, error: NodeJS.ErrnoException): UsageError {

@@ -9,48 +9,21 @@
  */
 import * as z from 'zod';
 import { dataSchema } from './data-section.js';
+import { lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
+import { referenceSchema } from './reference-section.js';
 
 const path = z.string().min(1);
 const count = z.int().min(1);
-const alpha = z
-  .number()
-  .min(0)
-  .max(1)
-  .describe('the share of the policy in the new reference: reference <- alpha policy + (1 - alpha) reference');
-const tau = count.describe('the number of optimizer steps from one update of the reference to the next');
 const momentum = z.number().min(0).lt(1);
 
-const lossSchema = z.strictObject({
-  beta: z
-    .number()
-    .gt(0)
-    .default(0.1)
-    .describe('the strength of the pull towards the reference; a reward is beta times a log-ratio in nats'),
-  labelSmoothing: z
-    .number()
-    .min(0)
-    .lt(0.5)
-    .default(0)
-    .describe('the assumed probability that the label of a pair is the wrong way round (conservative DPO)'),
-});
-
-const updateKey = <const U extends string>(update: U) =>
-  z.literal(update).describe('the rule by which the reference follows the policy');
-
-const referenceSchema = z.discriminatedUnion('update', [
-  z.strictObject({ update: updateKey('fixed') }),
-  z.strictObject({ update: updateKey('soft'), alpha }),
-  z.strictObject({ update: updateKey('hard'), tau }),
-  z.strictObject({ update: updateKey('mixed'), alpha, tau }),
-]);
-
 const batchSchema = z.strictObject({
-  size: count.default(8).describe('the number of pairs per optimizer step'),
+  size: count.default(8).describe('the number of rows per optimizer step'),
   tokensPerMicroBatch: count
     .default(16384)
     .describe(
       'the number of packed tokens that are computed at once; it sets the peak memory and changes results by rounding only',
     ),
+  rowsPerMicroBatch: count.optional().describe('the number of rows that are computed at once at most'),
 });
 
 const optimizerSchema = z.strictObject({
@@ -90,24 +63,28 @@ const evaluateSchema = z.strictObject({
 
 /** The schema of a recipe; parsing applies the defaults. Unknown keys are errors at every level. */
 export const recipeSchema = z.strictObject({
-  model: path.describe('the folder of a Hugging Face model: config.json, safetensors weights, tokenizer files'),
+  model: path.describe(
+    'the model to be trained, a Hugging Face folder (config.json, safetensors weights, tokenizer files) or a name on the Hub',
+  ),
   precision: z
     .enum(['fp32', 'fp64'])
     .default('fp32')
     .describe(
       'the floating-point type of weights, optimizer state and arithmetic; the model is converted to it, and saved in it',
     ),
-  method: z
-    .enum(['dpo'])
-    .describe(
-      'the method of alignment, which sets the loss; TR-DPO is dpo with a reference that moves (reference.update)',
-    ),
+  method: methodSchema,
   loss: lossSchema.prefault({}).describe('the options of the loss'),
-  reference: referenceSchema.default({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),
-  data: dataSchema.describe('the preference pairs'),
-  batch: batchSchema.prefault({}).describe('the pairs of a step and how they are laid out'),
+  reference: referenceSchema.prefault({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),
+  data: dataSchema.describe('the rows to train and evaluate on'),
+  batch: batchSchema.prefault({}).describe('the rows of a step and how they are laid out'),
   optimizer: optimizerSchema.prefault({}).describe('the options of AdamW'),
   schedule: scheduleSchema.prefault({}).describe('the learning rate over the run'),
+  activationCheckpointing: z
+    .boolean()
+    .default(false)
+    .describe(
+      'the choice to keep only the inputs of blocks for the backward pass and compute the rest again, which takes less memory and more time',
+    ),
   maxGradNorm: z
     .number()
     .gt(0)
@@ -150,8 +127,61 @@ const sectionOf = (given: Record<string, unknown>, name: string) => {
   return typeof section === 'object' && section !== null ? (section as Record<string, unknown>) : {};
 };
 
+const methodOf = (given: Record<string, unknown>) => methods.find((method) => method === given.method);
+const section = (name: string, key: string) => (given: Record<string, unknown>) => sectionOf(given, name)[key];
+const isReference = (...updates: string[]) => {
+  const update = section('reference', 'update');
+  return (given: Record<string, unknown>) => updates.includes(String(update(given) ?? 'fixed'));
+};
+
+/** A key of `loss:` that the method does not use; a default that was written out is no mistake. */
+const lossRules: CrossRule[] = Object.entries(lossKeyMethods).map(([key, users]) => ({
+  path: ['loss', key],
+  isBroken: (given) => {
+    const value = section('loss', key)(given);
+    const method: Method | undefined = methodOf(given);
+    const isDefault = lossSchema.shape[key as keyof typeof lossSchema.shape].safeParse(undefined).data === value;
+    return value !== undefined && !isDefault && method !== undefined && !users.includes(method);
+  },
+  rule: `it is an option of method ${users.join(', ')} and has no effect here: remove this key`,
+}));
+
 /** The rules between keys: an option without effect is an error. */
 export const crossRules: readonly CrossRule[] = [
+  ...lossRules,
+  {
+    path: ['loss', 'weights'],
+    isBroken: (given) => {
+      const weights = section('loss', 'weights')(given);
+      const type = section('loss', 'type')(given);
+      return (
+        weights !== undefined && (!Array.isArray(type) || !Array.isArray(weights) || type.length !== weights.length)
+      );
+    },
+    rule: 'it needs a list of losses in loss.type, and one weight for each of them',
+  },
+  {
+    path: ['reference'],
+    isBroken: (given) => methodOf(given) === 'sft' && !isEmptyReference(given.reference),
+    rule: 'method sft has no reference: remove this section',
+  },
+  {
+    path: ['reference', 'storage'],
+    isBroken: (given) => section('reference', 'storage')(given) === 'cached' && !isReference('fixed', 'hard')(given),
+    rule: 'log-probabilities can be cached only while the reference stays where it is and if an update makes it the policy: use update fixed or hard, or storage copy',
+  },
+  {
+    path: ['reference', 'maxDivergence'],
+    isBroken: (given) =>
+      section('reference', 'storage')(given) === 'cached' && section('reference', 'maxDivergence')(given) !== undefined,
+    rule: 'a cached reference cannot be kept past the update for which it was made: use storage copy',
+  },
+  {
+    path: ['reference', 'metric'],
+    isBroken: (given) =>
+      section('reference', 'metric')(given) === 'accuracy' && section('evaluate', 'every')(given) === undefined,
+    rule: 'accuracy is measured by evaluations: set evaluate.every and data.validation, or use margin',
+  },
   {
     path: ['steps'],
     isBroken: (given) => given.steps !== undefined && given.epochs !== undefined,
@@ -164,3 +194,7 @@ export const crossRules: readonly CrossRule[] = [
     rule: 'it has no effect without data.validation: set data.validation, or remove this key',
   },
 ];
+
+function isEmptyReference(given: unknown): boolean {
+  return given === undefined || JSON.stringify(given) === '{"update":"fixed"}';
+}

@@ -1,55 +1,45 @@
-import type { TokenizedPair } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
-import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
-import { type Metrics, pairMetrics } from './metrics.js';
+import { type ScoreCompletionsOptions, scoreCompletions } from '../models/score-completions.js';
+import type { Metrics } from './metrics.js';
+import type { LoggedRow, Objective } from './objectives/objective.js';
 
-export interface EvaluationOptions {
-  beta: number;
-  tokensPerMicroBatch: number;
-  signal?: AbortSignal | undefined;
-}
+type Evaluated<Row> = Pick<Objective<Row, LoggedRow>, 'group' | 'evaluation'>;
 
 /**
- * How the policy ranks pairs that it is not trained on. Rewards are measured against the *initial* policy, whose
+ * How the policy does on rows that it is not trained on. Rewards are measured against the *initial* policy, whose
  * log-probabilities are taken once, when the evaluation is made: a moving reference would hide all that the policy has
  * learned before its last update.
  */
-export class Evaluation {
+export class Evaluation<Row> {
   private constructor(
-    readonly pairs: readonly TokenizedPair[],
-    readonly options: EvaluationOptions,
-    readonly initial: readonly ScoredPair[],
+    readonly objective: Evaluated<Row>,
+    readonly rows: readonly Row[],
+    readonly options: ScoreCompletionsOptions,
+    readonly initial: readonly number[][],
   ) {}
 
-  static async of(pairs: readonly TokenizedPair[], policy: CausalLM, options: EvaluationOptions): Promise<Evaluation> {
-    return new Evaluation(pairs, options, await scorePairs(policy, pairs, options));
+  static async of<Row>(
+    objective: Evaluated<Row>,
+    rows: readonly Row[],
+    policy: CausalLM,
+    options: ScoreCompletionsOptions,
+  ): Promise<Evaluation<Row>> {
+    const initial = await scoreCompletions(
+      policy,
+      rows.map((row) => objective.group(row)),
+      options,
+    );
+    return new Evaluation(objective, rows, options, initial);
   }
 
-  /** `rewards/*` and `logps/*` of these pairs (see `pairMetrics`), rewards against the initial policy. */
+  /** The objective's metrics of these rows, rewards against the initial policy. */
   async metrics(policy: CausalLM): Promise<Metrics> {
-    return this.#metricsOf(await scorePairs(policy, this.pairs, this.options));
+    const groups = this.rows.map((row) => this.objective.group(row));
+    return this.objective.evaluation(this.rows, await scoreCompletions(policy, groups, this.options), this.initial);
   }
 
   /** The same of the initial policy, from the log-probabilities that are known. */
   initialMetrics(): Metrics {
-    return this.#metricsOf(this.initial);
-  }
-
-  #metricsOf(now: readonly ScoredPair[]): Metrics {
-    const { beta } = this.options;
-    return pairMetrics(
-      now.map(({ chosen, rejected }, i) => {
-        const initial = this.initial[i]!;
-        const rewards = pairRewards({ chosen, rejected }, initial, beta);
-        return {
-          chosenReward: rewards.chosen,
-          rejectedReward: rewards.rejected,
-          chosenLogprob: chosen,
-          rejectedLogprob: rejected,
-          chosenReferenceLogprob: initial.chosen,
-          rejectedReferenceLogprob: initial.rejected,
-        };
-      }),
-    );
+    return this.objective.evaluation(this.rows, this.initial, this.initial);
   }
 }

@@ -1,5 +1,8 @@
-import type { PairScores } from './pair-scores.js';
-import type { StepResult } from './trainer.js';
+import type { ExampleScores } from './objectives/examples.js';
+import type { LoggedRow } from './objectives/objective.js';
+import type { PairScores } from './objectives/pairs.js';
+import type { TextScores } from './objectives/texts.js';
+import type { StepResult } from './trainer-options.js';
 
 /** Metrics by name; TRL's name where TRL has one. */
 export type Metrics = Record<string, number>;
@@ -22,17 +25,44 @@ export function pairMetrics(pairs: readonly Omit<PairScores, 'loss'>[]): Metrics
   };
 }
 
-/** The metrics of an optimizer step; the pairs' numbers are from before the step, the distance from after it. */
-export function stepMetrics({ pairs, gradNorm, learningRate, distance }: StepResult): Metrics {
+/**
+ * Means over the desirable (`chosen`) and the undesirable (`rejected`) completions: `rewards/*` (beta times log-ratio to
+ * the reference), `logps/*`; a side without a row has no metric. `rewards/margins` is the difference of the two means.
+ */
+export function exampleMetrics(scores: readonly Pick<ExampleScores, 'isDesirable' | 'reward' | 'logprob'>[]): Metrics {
+  const sides = {
+    chosen: scores.filter((s) => s.isDesirable === 1),
+    rejected: scores.filter((s) => s.isDesirable !== 1),
+  };
+  const metrics: Metrics = {};
+  for (const [name, side] of Object.entries(sides)) {
+    if (side.length === 0) continue;
+    metrics[`rewards/${name}`] = mean(side, (s) => s.reward);
+    metrics[`logps/${name}`] = mean(side, (s) => s.logprob);
+  }
+  if (sides.chosen.length === 0 || sides.rejected.length === 0) return metrics;
+  return { ...metrics, 'rewards/margins': metrics['rewards/chosen']! - metrics['rewards/rejected']! };
+}
+
+/** `loss`: the mean of -log p over all scored tokens, nats. */
+export function textMetrics(scores: readonly TextScores[]): Metrics {
+  return { loss: scores.reduce((sum, s) => sum + s.loss, 0) / scores.reduce((sum, s) => sum + s.tokens, 0) };
+}
+
+/** The metrics of an optimizer step; the rows' numbers are from before the step, the distance from after it. */
+export function stepMetrics<Score extends LoggedRow>(
+  { scores, gradNorm, learningRate, distance }: StepResult<Score>,
+  objective: { metrics(scores: readonly Score[]): Metrics },
+): Metrics {
   return {
-    loss: mean(pairs, (p) => p.loss),
     grad_norm: gradNorm,
     learning_rate: learningRate,
-    ...pairMetrics(pairs),
-    'reference/distance': distance,
+    ...objective.metrics(scores),
+    ...(distance === undefined ? {} : { 'reference/distance': distance }),
   };
 }
 
-function mean<T>(items: readonly T[], value: (item: T) => number): number {
+/** The mean of a number of each item. */
+export function mean<T>(items: readonly T[], value: (item: T) => number): number {
   return items.reduce((sum, item) => sum + value(item), 0) / items.length;
 }

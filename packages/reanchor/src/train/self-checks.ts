@@ -1,5 +1,5 @@
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
-import type { PairScores } from './pair-scores.js';
+import type { Comparable, LoggedRow } from './objectives/objective.js';
 
 /** A statement that must hold in every run did not; the run stops rather than train on a wrong anchor. */
 export class SelfCheckError extends Error {
@@ -25,38 +25,32 @@ const logprobTolerance = 1e-6;
  */
 export class SelfChecks {
   #checksums: string[];
-  #equalModels = true;
+  #equalModels: boolean;
 
-  constructor(
-    readonly reference: ReferencePolicy,
-    readonly lossAtReference: number,
-  ) {
+  constructor(readonly reference: ReferencePolicy) {
     if (reference.sharesPolicy()) {
       throw new SelfCheckError(0, 'a policy and a reference with parameters of their own', 'that they share some');
     }
     this.#checksums = reference.checksums();
+    this.#equalModels = reference.startsAtPolicy;
   }
 
-  /** Looks at the pairs of a step before the optimizer moved the policy. */
-  scores(step: number, pairs: readonly PairScores[]): void {
+  /** Looks at the rows of a step before the optimizer moved the policy. */
+  scores<Score extends LoggedRow>(step: number, objective: Comparable<Score>, scores: readonly Score[]): void {
     if (!this.#equalModels) return;
-    for (const pair of pairs) {
-      for (const side of ['chosen', 'rejected'] as const) {
-        const [policy, reference] = [pair[`${side}Logprob`], pair[`${side}ReferenceLogprob`]];
+    for (const score of scores) {
+      for (const [policy, reference] of objective.comparable(score)) {
         if (!(Math.abs(policy - reference) <= logprobTolerance * Math.max(1, Math.abs(policy)))) {
           throw new SelfCheckError(
             step,
             'equal log-probabilities of policy and reference, which are the same model here',
-            `${policy} and ${reference} for a ${side} completion`,
+            `${policy} and ${reference} for a completion`,
           );
         }
       }
-      if (!(Math.abs(pair.loss - this.lossAtReference) <= 1e-5)) {
-        throw new SelfCheckError(
-          step,
-          `a loss of ${this.lossAtReference} while policy and reference are equal`,
-          `${pair.loss}`,
-        );
+      const expected = objective.atReference(score);
+      if (expected !== undefined && !(Math.abs(score.loss - expected) <= 1e-5 * Math.max(1, expected))) {
+        throw new SelfCheckError(step, `a loss of ${expected} while policy and reference are equal`, `${score.loss}`);
       }
     }
   }
@@ -76,14 +70,15 @@ export class SelfChecks {
         );
       return;
     }
-    const { share, distanceBefore, distanceAfter, norm } = update;
-    const expected = (1 - share) * distanceBefore;
-    const rounding = Math.min(1e-3, share / 10) * distanceBefore + 2e-7 * norm;
-    if (!(Math.abs(distanceAfter - expected) <= rounding)) {
+    if (!update.distances) return;
+    const { share, distances } = update;
+    const expected = (1 - share) * distances.before;
+    const rounding = Math.min(1e-3, share / 10) * distances.before + 2e-7 * distances.norm;
+    if (!(Math.abs(distances.after - expected) <= rounding)) {
       throw new SelfCheckError(
         step,
         `a reference update with share ${share} to leave a policy-reference distance of ${expected}`,
-        `${distanceAfter} (before: ${distanceBefore})`,
+        `${distances.after} (before: ${distances.before})`,
       );
     }
   }

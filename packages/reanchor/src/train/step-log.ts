@@ -29,8 +29,12 @@ export class StepLog {
   flush(): Metrics | undefined {
     const last = this.#steps.at(-1);
     if (!last) return undefined;
-    const mean = (name: string) => this.#steps.reduce((sum, step) => sum + step[name]!, 0) / this.#steps.length;
-    const values = Object.entries(last).map(([name, value]) => [name, states.includes(name) ? value : mean(name)]);
+    const mean = (name: string) => {
+      const values = this.#steps.flatMap((step) => step[name] ?? []);
+      return values.reduce((sum, value) => sum + value, 0) / values.length;
+    };
+    const names = new Set(this.#steps.flatMap(Object.keys));
+    const values = [...names].map((name) => [name, states.includes(name) ? last[name] : mean(name)]);
     const { peakRss, liveTensors } = memory();
     const logged: Metrics = {
       ...Object.fromEntries(values),

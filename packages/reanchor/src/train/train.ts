@@ -2,14 +2,14 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type DType, manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
-import { type PlanOptions, packPairs, pairTokens, planSteps, stepCount, type TokenizedPair } from '../data/index.js';
+import { groupTokens, type PlanOptions, planSteps, type RowPlace, stepCount } from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
-import { pairMethods } from '../losses/methods.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
-import { CopiedReference } from '../reference/copied-reference.js';
+import { CachedReference } from '../reference/cached-reference.js';
+import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import {
   createRunFolder,
   EventWriter,
@@ -18,10 +18,13 @@ import {
   type RunEvent,
   refuseUsedFolder,
 } from '../runs/index.js';
-import { loadTokenizer } from '../text/tokenizer.js';
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
 import { type Metrics, stepMetrics } from './metrics.js';
-import { type RecipePairs, recipePairs } from './recipe-pairs.js';
+import type { LoggedRow, Objective } from './objectives/objective.js';
+import { type DataReport, recipeData } from './recipe-data.js';
+import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
+import { recipeReference, recipeRule } from './recipe-reference.js';
 import { saveOrRescue } from './save-trained.js';
 import { StepLog } from './step-log.js';
 import { Trainer } from './trainer.js';
@@ -39,6 +42,8 @@ export interface TrainOptions {
    * Ends the run after the step or evaluation batch that is being computed; the model is then saved as `interrupted`.
    */
   signal?: AbortSignal | undefined;
+  /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
+  probe?: { every: number; measure(policy: CausalLM, step: number): Promise<Metrics> } | undefined;
 }
 
 export interface TrainResult {
@@ -59,66 +64,172 @@ const dtypes: Record<Recipe['precision'], DType> = { fp32: 'float32', fp64: 'flo
  * among it; SelfCheckError when the run contradicts itself; the signal's reason when it is aborted before the first
  * step.
  */
-export async function train({ recipe, out, command, onEvent, signal }: TrainOptions): Promise<TrainResult> {
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  const { recipe, out } = options;
   if (recipe.threads !== undefined) setNumThreads(recipe.threads);
   manualSeed(recipe.seed);
   refuseUsedFolder(out);
-  using policy = await loadModel(recipe.model, { dtype: dtypes[recipe.precision] });
+  const modelFolder = recipe.model;
+  using policy = await loadModel(modelFolder, { dtype: dtypes[recipe.precision] });
   await requireWritable(existingParent(out), modelBytes(policy));
-  const tokenizer = await loadTokenizer(recipe.model);
-  const pairs = await recipePairs(recipe, tokenizer);
-  requireVocabulary(policy, [...pairs.train, ...pairs.validation]);
+  const tokenizer = await loadTokenizer(modelFolder);
+  const data = await recipeData(recipe, tokenizer);
+  requireVocabulary(policy, [...data.train, ...data.validation]);
+  const start = { ...options, policy, tokenizer, report: data.report };
+  switch (data.kind) {
+    case 'pairs':
+      return await run({
+        ...start,
+        objective: recipePairObjective(recipe),
+        rows: data.train,
+        validation: data.validation,
+      });
+    case 'unpaired':
+      return run({
+        ...start,
+        objective: recipeExampleObjective(recipe),
+        rows: data.train,
+        validation: data.validation,
+      });
+    case 'sft':
+      return await run({ ...start, objective: recipeTextObjective(), rows: data.train, validation: data.validation });
+  }
+}
 
+interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
+  policy: CausalLM;
+  tokenizer: Tokenizer;
+  report: DataReport;
+  objective: Objective<Row, Score>;
+  rows: readonly Row[];
+  validation: readonly Row[];
+}
+
+/** A run on rows of one kind, from the run folder to the saved model. */
+async function run<Row extends RowPlace, Score extends LoggedRow>(
+  options: RunOptions<Row, Score>,
+): Promise<TrainResult> {
+  const { recipe, policy, tokenizer, objective, rows, validation, onEvent, signal, probe } = options;
   const started = performance.now();
-  const folder = await createRunFolder(out, { recipe, command, torch: nativeConfig().compiledFor });
+  const plan = planOf(recipe);
+  const totalSteps = stepCount(rows.length, plan);
+  const rule: UpdateRule = objective.needsReference ? recipeRule(recipe.reference, totalSteps) : { update: 'fixed' };
+  const initial =
+    recipe.reference.model === undefined ? undefined : await loadModel(recipe.reference.model, { dtype: policy.dtype });
+
+  const folder = await createRunFolder(options.out, {
+    recipe,
+    command: options.command,
+    torch: nativeConfig().compiledFor,
+  });
   using events = new EventWriter(folder.events);
   const emit = (event: NewRunEvent) => {
     const written = events.write(event);
     onEvent?.(written);
   };
-  const { batch, data, epochs, steps, seed } = recipe;
-  const { size: batchSize, tokensPerMicroBatch } = batch;
-  const plan: PlanOptions = { batchSize, tokensPerMicroBatch, epochs, steps, seed, shuffle: data.shuffle };
-  const totalSteps = stepCount(pairs.train.length, plan);
-  announce(recipe, totalSteps, policy, pairs, emit);
+  announce(options, totalSteps, rule, emit);
 
   const evaluations: TrainResult['evaluations'] = [];
-  const report = (step: number, metrics: Metrics) => {
+  const evaluation =
+    validation.length === 0
+      ? undefined
+      : await Evaluation.of(objective, validation, policy, {
+          tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch,
+          signal,
+        });
+  const evaluate = async (step: number) => {
+    const isLast = step === 0 || step === totalSteps;
+    const isEvaluated = evaluation && (isLast || step % (recipe.evaluate.every ?? totalSteps) === 0);
+    const isProbed = probe && (isLast || step % probe.every === 0);
+    if (!isEvaluated && !isProbed) return;
+    const metrics = {
+      ...(isEvaluated && (step === 0 ? evaluation.initialMetrics() : await evaluation.metrics(policy))),
+      ...(isProbed && (await probe.measure(policy, step))),
+    };
     evaluations.push({ step, metrics });
     emit({ type: 'evaluation', step, metrics });
+    return metrics['rewards/accuracies'];
   };
-  const evaluation =
-    pairs.validation.length === 0
-      ? undefined
-      : await Evaluation.of(pairs.validation, policy, { beta: recipe.loss.beta, tokensPerMicroBatch, signal });
-  if (evaluation) report(0, evaluation.initialMetrics());
+  await evaluate(0);
 
-  using reference = new CopiedReference(policy, recipe.reference);
+  const groups = rows.map((row) => groupTokens(objective.group(row)));
+  const microBatches = function* (step: number) {
+    for (const planned of planSteps(groups, plan, step)) yield objective.layOut(planned, rows);
+  };
+  const material = { policy, rule, totalSteps, upcoming: microBatches, initial };
+  const { reference, initialPolicy } = objective.needsReference
+    ? recipeReference(recipe.reference, material)
+    : { reference: undefined, initialPolicy: undefined };
+  using anchors = disposeAll([reference, initialPolicy]);
   using trainer = new Trainer({
     policy,
     reference,
-    method: pairMethods[recipe.method](recipe.loss),
+    initial: initialPolicy,
+    objective,
     optimizer: recipe.optimizer,
     schedule: recipe.schedule,
     maxGradNorm: recipe.maxGradNorm,
     totalSteps,
+    resetOptimizer: 'resetOptimizer' in recipe.reference && recipe.reference.resetOptimizer,
+    activationCheckpointing: recipe.activationCheckpointing,
   });
+
+  const log = new StepLog(recipe.logEvery);
+  let last = { step: 0, epoch: 0 };
   try {
-    for await (const step of trainSteps(recipe, trainer, pairs.train, plan, emit)) {
+    for (const planned of planSteps(groups, plan)) {
+      const { step, epoch } = planned;
+      for (const anchor of anchors.items) {
+        if (anchor instanceof CachedReference) await anchor.prepare(step, { signal });
+      }
+      const begun = performance.now();
+      const laidOut = objective.layOut(planned, rows);
+      const result = trainer.step(laidOut);
+      last = { step, epoch };
+      if (result.update && rule.update !== 'fixed') {
+        const { version, share, distances } = result.update;
+        const { before: distanceBefore, after: distanceAfter } = distances ?? {};
+        emit({ type: 'reference', step, version, update: rule.update, share, distanceBefore, distanceAfter });
+      }
+      const metrics = stepMetrics(result, objective);
+      if (reference) metrics['reference/version'] = reference.version;
+      const tokens = laidOut.reduce((n, { policy: packed }) => n + packed.tokens.length, 0);
+      const logged = log.add(metrics, tokens, performance.now() - begun);
+      if (logged) emit({ type: 'step', step, epoch, metrics: logged });
+      await setImmediate();
       signal?.throwIfAborted();
-      const isDue = step === totalSteps || step % (recipe.evaluate.every ?? totalSteps) === 0;
-      if (evaluation && isDue) report(step, await evaluation.metrics(policy));
+      const accuracy = await evaluate(step);
+      if (accuracy !== undefined) reference?.observe('accuracy', accuracy);
     }
   } catch (error) {
     if (!signal?.aborted || error !== signal.reason) throw error;
+  } finally {
+    const rest = log.flush();
+    if (rest) emit({ type: 'step', ...last, metrics: rest });
   }
 
   const final = trainer.steps === totalSteps ? folder.final : join(folder.path, 'interrupted');
-  const { version: updates } = reference;
+  const updates = reference?.version ?? 0;
   await saveOrRescue(final, { policy, tokenizer, recipe, steps: trainer.steps, totalSteps, updates, evaluations });
   emit({ type: 'saved', folder: final });
   emit({ type: 'end', steps: trainer.steps, seconds: (performance.now() - started) / 1000 });
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
+}
+
+/** The plan of a recipe's steps. */
+export function planOf({ batch, data, epochs, steps, seed }: Recipe): PlanOptions {
+  const { size: batchSize, tokensPerMicroBatch, rowsPerMicroBatch } = batch;
+  return { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, epochs, steps, seed, shuffle: data.shuffle };
+}
+
+function disposeAll<T extends Disposable>(items: readonly (T | undefined)[]): Disposable & { items: T[] } {
+  const present = items.filter((item) => item !== undefined);
+  return {
+    items: present,
+    [Symbol.dispose]: () => {
+      for (const item of present) item[Symbol.dispose]();
+    },
+  };
 }
 
 /** `path`, or the nearest folder above it that is there: where a new folder will be made. */
@@ -128,57 +239,27 @@ function existingParent(path: string): string {
   return place;
 }
 
-/**
- * Takes the planned steps one by one, writes their events, and gives the number of each. The event loop turns after
- * every step.
- */
-async function* trainSteps(
-  recipe: Recipe,
-  trainer: Trainer,
-  pairs: readonly TokenizedPair[],
-  plan: PlanOptions,
-  emit: (event: NewRunEvent) => void,
-): AsyncGenerator<number> {
-  const log = new StepLog(recipe.logEvery);
-  const { update } = recipe.reference;
-  let version = 0;
-  let last = { step: 0, epoch: 0 };
-  try {
-    for (const { step, epoch, microBatches } of planSteps(pairs.map(pairTokens), plan)) {
-      const started = performance.now();
-      const packed = microBatches.map((rows) => packPairs(rows.map((row) => pairs[row]!)));
-      const result = trainer.step(packed);
-      last = { step, epoch };
-      if (result.update && update !== 'fixed') {
-        const { distanceBefore, distanceAfter } = result.update;
-        version = result.update.version;
-        emit({ type: 'reference', step, version, update, distanceBefore, distanceAfter });
-      }
-      const tokens = packed.reduce((n, batch) => n + batch.tokens.length, 0);
-      const metrics = { ...stepMetrics(result), 'reference/version': version };
-      const logged = log.add(metrics, tokens, performance.now() - started);
-      if (logged) emit({ type: 'step', step, epoch, metrics: logged });
-      await setImmediate();
-      yield step;
-    }
-  } finally {
-    const rest = log.flush();
-    if (rest) emit({ type: 'step', ...last, metrics: rest });
-  }
-}
-
-/** What is known before the first step: sizes, rows left out, warnings. */
-function announce(
-  recipe: Recipe,
+/** What is known before the first step: sizes, updates of the reference, rows left out, warnings. */
+function announce<Row extends RowPlace, Score extends LoggedRow>(
+  options: RunOptions<Row, Score>,
   steps: number,
-  policy: CausalLM,
-  pairs: RecipePairs,
+  rule: UpdateRule,
   emit: (event: NewRunEvent) => void,
 ): void {
+  const { policy, rows, validation, report, objective } = options;
   const parameters = [...policy.parameters.values()].reduce((n, parameter) => n + parameter.numel, 0);
-  emit({ type: 'start', steps, pairs: pairs.train.length, validationPairs: pairs.validation.length, parameters });
-  for (const { byReason } of pairs.reports) {
-    for (const [reason, rows] of byReason) for (const row of rows) emit({ type: 'skipped', reason, ...row });
+  const isPlanned = objective.needsReference && rule.update !== 'plateau';
+  const referenceUpdates = isPlanned ? plannedUpdates(rule, steps).length : undefined;
+  emit({
+    type: 'start',
+    steps,
+    rows: rows.length,
+    validationRows: validation.length,
+    parameters,
+    referenceUpdates,
+  });
+  for (const { byReason } of report.skips) {
+    for (const [reason, places] of byReason) for (const place of places) emit({ type: 'skipped', reason, ...place });
   }
-  for (const message of runWarnings(recipe, steps, policy, pairs)) emit({ type: 'warning', message });
+  for (const message of runWarnings(options, steps, rule)) emit({ type: 'warning', message });
 }

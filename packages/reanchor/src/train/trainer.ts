@@ -1,58 +1,36 @@
-// Shapes: S sequences (two a pair: chosen, rejected), P pairs.
-import { type Tensor, tidy } from '@reanchor/torch';
-import type { PackedBatch } from '../data/index.js';
-import { UserError } from '../errors.js';
-import type { PairMethod } from '../losses/methods.js';
-import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
+// Shapes: S sequences that the policy is trained on, R rows of data.
+import { cat, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import type { MicroBatch, PackedBatch } from '../data/index.js';
+import { sequenceLogprobs } from '../models/causal-lm.js';
+import { Checkpoints } from '../nn/checkpoint.js';
 import { spanBatch } from '../nn/spans.js';
-import { AdamW, type AdamWOptions } from '../optim/adamw.js';
+import { AdamW } from '../optim/adamw.js';
 import { clipGradNorm_ } from '../optim/clip.js';
-import { learningRateFactor, type ScheduleOptions } from '../optim/schedule.js';
-import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
-import { type PairScores, pairScores } from './pair-scores.js';
+import { learningRateFactor } from '../optim/schedule.js';
+import { referenceDivergence, refuseDivergence } from './divergence.js';
+import type { KnownBatch, LoggedRow } from './objectives/objective.js';
+import { scoresOf } from './objectives/scores.js';
 import { SelfChecks } from './self-checks.js';
-
-export interface TrainerOptions {
-  policy: CausalLM;
-  reference: ReferencePolicy;
-  method: PairMethod;
-  optimizer: AdamWOptions & { lr: number };
-  schedule: ScheduleOptions;
-  maxGradNorm: number;
-  /** The horizon of the learning-rate schedule, in optimizer steps. */
-  totalSteps: number;
-}
-
-export interface StepResult {
-  step: number;
-  pairs: PairScores[];
-  /** Global L2 norm of the gradient before clipping. */
-  gradNorm: number;
-  /** The learning rate used in this step. */
-  learningRate: number;
-  update: ReferenceUpdate | undefined;
-  /** L2 distance between policy and reference after the step and its update. */
-  distance: number;
-}
+import type { StepResult, TrainerOptions } from './trainer-options.js';
 
 /**
- * Preference training, one optimizer step at a time, in the order of TRL: micro-batches forward and backward, clip,
- * optimizer, schedule, zero the gradients, count the step, move the reference if due. The loss of a step is the mean
- * over all its pairs, however they are cut into micro-batches.
+ * Training, one optimizer step at a time, in the order of TRL: micro-batches forward and backward, clip, optimizer,
+ * schedule, zero the gradients, count the step, move the reference if due. The loss of a step is the mean over all its
+ * rows (of SFT: tokens), however they are cut into micro-batches.
  */
-export class Trainer implements Disposable {
-  readonly #options: TrainerOptions;
+export class Trainer<Row, Score extends LoggedRow> implements Disposable {
+  readonly #options: TrainerOptions<Row, Score>;
   readonly #parameters: Tensor[];
   readonly #optimizer: AdamW;
-  readonly #checks: SelfChecks;
+  readonly #checks: SelfChecks | undefined;
   #steps = 0;
 
-  constructor(options: TrainerOptions) {
+  constructor(options: TrainerOptions<Row, Score>) {
     this.#options = options;
     this.#parameters = [...options.policy.parameters.values()];
     for (const parameter of this.#parameters) parameter.requiresGrad = true;
     this.#optimizer = new AdamW(this.#parameters, options.optimizer);
-    this.#checks = new SelfChecks(options.reference, options.method.atReference);
+    this.#checks = options.reference && new SelfChecks(options.reference);
   }
 
   /** Optimizer steps taken. */
@@ -61,46 +39,82 @@ export class Trainer implements Disposable {
   }
 
   /** One optimizer step on these micro-batches. Errors: UserError when the run diverges; SelfCheckError; libtorch's. */
-  step(microBatches: readonly PackedBatch[]): StepResult {
-    const { reference, optimizer, schedule, totalSteps } = this.#options;
-    const numPairs = microBatches.reduce((n, batch) => n + batch.numSequences / 2, 0);
-    const pairs = microBatches.flatMap((batch) => this.#accumulate(batch, numPairs));
-    refuseDivergence(this.#steps + 1, 'the loss', pairs.reduce((sum, { loss }) => sum + loss, 0) / numPairs);
-    this.#checks.scores(this.#steps + 1, pairs);
+  step(microBatches: readonly MicroBatch[]): StepResult<Score> {
+    const { reference, objective, optimizer, schedule, totalSteps } = this.#options;
+    const step = this.#steps + 1;
+    const weight = microBatches.reduce((sum, batch) => sum + objective.weight(batch), 0);
+    const coupled = objective.over === 'step' ? [microBatches] : microBatches.map((batch) => [batch]);
+    const scores = coupled.flatMap((batches) => tidy(() => this.#accumulate(batches, weight)));
+    const metrics = objective.metrics(scores);
+    refuseDivergence(step, 'the loss', metrics.loss!);
+    this.#checks?.scores(step, objective, scores);
 
     const gradNorm = this.#clip();
-    refuseDivergence(this.#steps + 1, "the gradient's norm", gradNorm);
+    refuseDivergence(step, "the gradient's norm", gradNorm);
     const learningRate = optimizer.lr * learningRateFactor(schedule, this.#steps, totalSteps);
     this.#optimizer.step(learningRate);
     for (const parameter of this.#parameters) parameter.grad = null;
 
-    this.#steps += 1;
-    const update = reference.afterStep(this.#steps);
-    const distance = update?.distanceAfter ?? reference.distance();
-    refuseDivergence(this.#steps, 'the distance of policy and reference', distance);
-    this.#checks.afterStep(this.#steps, update);
-    return { step: this.#steps, pairs, gradNorm, learningRate, update, distance };
+    this.#steps = step;
+    if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
+    const update = reference?.afterStep(step);
+    if (update?.share === 1 && this.#options.resetOptimizer) this.#optimizer.reset();
+    const distance = update?.distances?.after ?? reference?.distance();
+    refuseDivergence(step, 'the distance of policy and reference', distance ?? 0);
+    this.#checks?.afterStep(step, update);
+    return { step, scores, gradNorm, learningRate, update, distance };
   }
 
-  /** Adds the gradient of (sum of the batch's losses) / numPairs. */
-  #accumulate(packed: PackedBatch, numPairs: number): PairScores[] {
-    const { policy, reference, method } = this.#options;
+  /** Adds the gradient of (sum of the losses of these micro-batches' rows) / weight. */
+  #accumulate(microBatches: readonly MicroBatch[], weight: number): Score[] {
+    const { objective, reference, initial } = this.#options;
+    const known = microBatches.map((batch) => this.#know(batch));
+    if (initial) reference?.observe('divergence', referenceDivergence(known, initial));
+    if (!objective.couplesRows || known.length === 1) {
+      return known.flatMap((batch) =>
+        this.#forward(batch.microBatch, (policy_S) => {
+          const { loss_R, columns } = objective.losses(policy_S, [batch], known);
+          loss_R.sum().div(weight).backward();
+          return scoresOf<Score>(columns);
+        }),
+      );
+    }
+    // The losses of all rows first, from log-probabilities alone; then the gradient of each goes through the network.
+    const leaves = known.map(({ microBatch }) => this.#logprobs(microBatch.policy));
+    for (const leaf of leaves) leaf.requiresGrad = true;
+    const { loss_R, columns } = objective.losses(cat(leaves), known, known);
+    loss_R.sum().div(weight).backward();
+    for (const [i, { microBatch }] of known.entries()) {
+      this.#forward(microBatch, (policy_S) => policy_S.backward(leaves[i]!.grad!));
+    }
+    return scoresOf<Score>(columns);
+  }
+
+  /** What `use` makes of the policy's log-probabilities; it runs the backward pass. */
+  #forward<T>(microBatch: MicroBatch, use: (policy_S: Tensor) => T): T {
+    const { policy, activationCheckpointing } = this.#options;
     return tidy(() => {
-      const batch = spanBatch(packed, policy.dtype);
-      const anchor = sides(reference.logprobs(batch));
-      const current = sides(sequenceLogprobs(policy, batch));
-      const { loss_P, chosenRewards_P, rejectedRewards_P } = method.loss(current, anchor);
-      loss_P.sum().div(numPairs).backward();
-      return pairScores({
-        loss: loss_P,
-        chosenReward: chosenRewards_P,
-        rejectedReward: rejectedRewards_P,
-        chosenLogprob: current.chosen_P,
-        rejectedLogprob: current.rejected_P,
-        chosenReferenceLogprob: anchor.chosen_P,
-        rejectedReferenceLogprob: anchor.rejected_P,
-      });
+      const checkpoints = activationCheckpointing ? new Checkpoints() : undefined;
+      const result = use(sequenceLogprobs(policy, { ...spanBatch(microBatch.policy, policy.dtype), checkpoints }));
+      checkpoints?.backward();
+      return result;
     });
+  }
+
+  #know(microBatch: MicroBatch): KnownBatch {
+    const { policy, reference } = this.#options;
+    const batch = () => spanBatch(microBatch.reference, policy.dtype);
+    return {
+      microBatch,
+      reference_S: reference && tidy(() => reference.logprobs(microBatch, batch)),
+      partners_R: microBatch.partners && this.#logprobs(microBatch.partners),
+    };
+  }
+
+  /** The policy's log-probabilities without gradient. */
+  #logprobs(packed: PackedBatch): Tensor {
+    const { policy } = this.#options;
+    return tidy(() => noGrad(() => sequenceLogprobs(policy, spanBatch(packed, policy.dtype))));
   }
 
   #clip(): number {
@@ -116,17 +130,4 @@ export class Trainer implements Disposable {
   [Symbol.dispose](): void {
     this.#optimizer[Symbol.dispose]();
   }
-}
-
-function refuseDivergence(step: number, what: string, value: number): void {
-  if (Number.isFinite(value)) return;
-  throw new UserError(
-    `${what} in step ${step} is ${value}: the run has diverged and is stopped; events.jsonl has the steps before. ` +
-      'Lower optimizer.lr or maxGradNorm, or lengthen schedule.warmupSteps',
-  );
-}
-
-function sides(logprobs_S: Tensor): { chosen_P: Tensor; rejected_P: Tensor } {
-  const logprobs_P2 = logprobs_S.view([-1, 2]);
-  return { chosen_P: logprobs_P2.select(1, 0), rejected_P: logprobs_P2.select(1, 1) };
 }

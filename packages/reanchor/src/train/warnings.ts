@@ -1,19 +1,34 @@
-import { describeBoundaryMismatches } from '../data/index.js';
+import { describeBoundaryMismatches, type Group, type RowPlace } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import type { Recipe } from '../runs/index.js';
-import type { RecipePairs } from './recipe-pairs.js';
+import type { DataReport } from './recipe-data.js';
+
+/** What a run is made of, as far as it can give reason for a warning. */
+interface Planned<Row> {
+  recipe: Recipe;
+  policy: CausalLM;
+  report: DataReport;
+  objective: { needsReference: boolean; group(row: Row): Group };
+  rows: readonly Row[];
+  validation: readonly Row[];
+}
 
 /** What is allowed but probably not meant, in sentences. */
-export function runWarnings(recipe: Recipe, totalSteps: number, policy: CausalLM, pairs: RecipePairs): string[] {
-  const { reference, schedule, evaluate } = recipe;
-  const found = pairs.reports.flatMap(describeBoundaryMismatches);
-  if ('tau' in reference && reference.tau > totalSteps) {
+export function runWarnings<Row extends RowPlace>(
+  { recipe, policy, report, objective, rows, validation }: Planned<Row>,
+  totalSteps: number,
+  rule: UpdateRule,
+): string[] {
+  const { schedule, evaluate } = recipe;
+  const found = [...report.notes, ...report.skips.flatMap(describeBoundaryMismatches)];
+  const canMove = rule.update !== 'fixed' && rule.update !== 'plateau';
+  if (canMove && plannedUpdates(rule, totalSteps).length === 0) {
+    const tau = 'tau' in rule ? `reference.tau is ${rule.tau} and ` : '';
+    const alpha = 'alpha' in rule && rule.alpha === 0 ? 'reference.alpha is 0 and ' : '';
     found.push(
-      `reference.tau is ${reference.tau} and the run has ${totalSteps} steps: the reference never moves, this is training with a fixed reference`,
+      `${tau}${alpha}the run has ${totalSteps} steps: the reference never moves, this is training with a fixed reference`,
     );
-  }
-  if ('alpha' in reference && reference.alpha === 0) {
-    found.push('reference.alpha is 0: the reference never moves, this is training with a fixed reference');
   }
   if (schedule.warmupSteps >= Math.max(1, totalSteps)) {
     found.push(
@@ -25,15 +40,16 @@ export function runWarnings(recipe: Recipe, totalSteps: number, policy: CausalLM
       `evaluate.every is ${evaluate.every} and the run has ${totalSteps} steps: it is evaluated before and after only`,
     );
   }
-  const trained = new Set(pairs.train.map(({ file, line }) => `${file}:${line}`));
-  const shared = pairs.validation.filter(({ file, line }) => trained.has(`${file}:${line}`)).length;
-  if (shared > 0)
-    found.push(`${shared} of the ${pairs.validation.length} pairs of data.validation are trained on as well`);
-  const unprompted = pairs.train.filter(({ prompt }) => prompt.length <= pairs.emptyPromptTokens).length;
-  if (unprompted > 0) found.push(`${unprompted} of ${pairs.train.length} pairs have an empty prompt`);
+  const trained = new Set(rows.map(({ file, line }) => `${file}:${line}`));
+  const shared = validation.filter(({ file, line }) => trained.has(`${file}:${line}`)).length;
+  if (shared > 0) found.push(`${shared} of the ${validation.length} rows of data.validation are trained on as well`);
+  const groups = rows.map((row) => objective.group(row));
+  const unprompted = groups.filter(({ prompt }) => prompt.length <= report.emptyPromptTokens).length;
+  if (unprompted > 0 && objective.needsReference)
+    found.push(`${unprompted} of ${rows.length} rows have an empty prompt`);
   const positions = policy.configJson.max_position_embeddings;
-  const longest = pairs.train.reduce(
-    (n, { prompt, chosen, rejected }) => Math.max(n, prompt.length + Math.max(chosen.length, rejected.length)),
+  const longest = groups.reduce(
+    (n, { prompt, completions }) => Math.max(n, prompt.length + Math.max(...completions.map((ids) => ids.length))),
     0,
   );
   if (typeof positions === 'number' && longest > positions) {

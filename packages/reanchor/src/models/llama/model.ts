@@ -95,6 +95,14 @@ class Trunk extends Module<[TokenBatch]> implements Disposable {
   protected forward(batch: TokenBatch): Tensor {
     let x_ND = this.embedding.call(batch.tokens_N);
     const angles = this.#rotary.angles(batch.positions_N, batch.longestPosition, x_ND.dtype);
+    if (batch.checkpoints) {
+      x_ND = batch.checkpoints.run(
+        this.#blocks.map((block) => (input_ND: Tensor) => block.call(input_ND, batch, angles)),
+        x_ND,
+        [angles.cos, angles.sin],
+      );
+      return this.#norm.call(x_ND.indexSelect(0, batch.rows_M));
+    }
     for (const block of this.#blocks) {
       const next_ND = block.call(x_ND, batch, angles);
       x_ND.dispose();

@@ -1,0 +1,37 @@
+import { setImmediate } from 'node:timers/promises';
+import { noGrad, tidy } from '@reanchor/torch';
+import { type Group, microBatches, packGroups } from '../data/index.js';
+import { spanBatch } from '../nn/spans.js';
+import { type CausalLM, sequenceLogprobs } from './causal-lm.js';
+
+export interface ScoreCompletionsOptions {
+  tokensPerMicroBatch: number;
+  /** Hears how many groups are done. */
+  onProgress?: ((done: number) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * log p(completion | prompt) of every completion of every group under a model, in the order given, without gradients.
+ * The event loop turns between micro-batches. Errors: the signal's reason once it is aborted.
+ */
+export async function scoreCompletions(
+  model: CausalLM,
+  groups: readonly Group[],
+  { tokensPerMicroBatch, onProgress, signal }: ScoreCompletionsOptions,
+): Promise<number[][]> {
+  const scores: number[][] = [];
+  for (const some of microBatches(groups, tokensPerMicroBatch)) {
+    const batch = packGroups(some);
+    const logprobs = tidy(() => noGrad(() => sequenceLogprobs(model, spanBatch(batch, model.dtype)).toList()));
+    let first = 0;
+    for (const { completions } of some) {
+      scores.push(logprobs.slice(first, first + completions.length));
+      first += completions.length;
+    }
+    onProgress?.(scores.length);
+    await setImmediate();
+    signal?.throwIfAborted();
+  }
+  return scores;
+}

@@ -1,0 +1,125 @@
+// Shapes: S sequences.
+import { setImmediate } from 'node:timers/promises';
+import { noGrad, type Tensor, tensor, tidy } from '@reanchor/torch';
+import type { MicroBatch } from '../data/index.js';
+import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
+import { spanBatch } from '../nn/spans.js';
+import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
+import { plannedUpdates, type UpdateRule } from './update-rule.js';
+
+export interface CachedReferenceOptions {
+  /** `fixed` or `hard`: between two updates the reference must not move, and at an update it must be the policy. */
+  rule: UpdateRule;
+  totalSteps: number;
+  /** The micro-batches of each step from `step` on, as training will compute them. */
+  upcoming: (step: number) => Iterable<readonly MicroBatch[]>;
+  /** The model that the reference is before its first update, then owned; the policy when left out. */
+  initial?: CausalLM | undefined;
+}
+
+/**
+ * A reference without a model: its log-probabilities, computed in one sweep by the policy at the moment when the two
+ * are equal, for all rows up to the next update. That is the hard update exactly, at the memory of training without a
+ * reference. The sweep computes the micro-batches that training will, so that the numbers are a copied reference's to
+ * the bit, and each row once, however often it comes before the next update.
+ */
+export class CachedReference implements ReferencePolicy {
+  readonly startsAtPolicy: boolean;
+  readonly #updates: number[];
+  #version = 0;
+  #logprobs = new Map<string, number>();
+  /** The last step whose rows are known. */
+  #sweptTo = 0;
+  #initial: CausalLM | undefined;
+
+  /** Errors: RangeError for a rule that does not hold the reference between copies of the policy. */
+  constructor(
+    readonly policy: CausalLM,
+    readonly options: CachedReferenceOptions,
+  ) {
+    const { rule } = options;
+    if (rule.update !== 'fixed' && rule.update !== 'hard') {
+      throw new RangeError(`log-probabilities can be cached for a fixed or hard reference, not for ${rule.update}`);
+    }
+    this.#initial = options.initial;
+    this.startsAtPolicy = options.initial === undefined;
+    this.#updates = plannedUpdates(rule, options.totalSteps);
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /**
+   * Makes sure that the rows of step `step` are known: sweeps up to the next update if they are not. To be awaited
+   * before every step. `onProgress` hears the steps swept, of how many. Errors: the signal's reason once it is aborted.
+   */
+  async prepare(
+    step: number,
+    { onProgress, signal }: { onProgress?: (done: number, of: number) => void; signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    if (step <= this.#sweptTo) return;
+    const { totalSteps, upcoming } = this.options;
+    const model = this.#initial ?? this.policy;
+    const last = this.#updates.find((update) => update >= step) ?? totalSteps;
+    let swept = step - 1;
+    for (const microBatches of upcoming(step)) {
+      if (swept === last) break;
+      for (const microBatch of microBatches) {
+        if (microBatch.keys.every((key) => this.#logprobs.has(key))) continue;
+        const values = tidy(() =>
+          noGrad(() => sequenceLogprobs(model, spanBatch(microBatch.reference, model.dtype)).toList()),
+        );
+        for (const [i, key] of microBatch.keys.entries()) this.#logprobs.set(key, values[i]!);
+        await setImmediate();
+        signal?.throwIfAborted();
+      }
+      swept += 1;
+      onProgress?.(swept - step + 1, last - step + 1);
+    }
+    this.#sweptTo = last;
+    this.#dropInitial();
+  }
+
+  logprobs({ keys }: MicroBatch): Tensor {
+    const values = keys.map((key) => {
+      const value = this.#logprobs.get(key);
+      if (value === undefined)
+        throw new Error(`internal: no reference log-probability of ${key}; prepare() comes first`);
+      return value;
+    });
+    return tensor(Float64Array.from(values));
+  }
+
+  afterStep(step: number): ReferenceUpdate | undefined {
+    if (!this.#updates.includes(step)) return undefined;
+    this.#logprobs.clear();
+    this.#version += 1;
+    return { step, version: this.#version, share: 1 };
+  }
+
+  observe(): void {}
+
+  distance(): undefined {
+    return undefined;
+  }
+
+  checksums(): string[] {
+    return [];
+  }
+
+  sharesPolicy(): boolean {
+    return false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#dropInitial();
+    this.#logprobs.clear();
+  }
+
+  /** Another model than the policy is needed for the first sweep alone. */
+  #dropInitial(): void {
+    this.#initial?.[Symbol.dispose]();
+    this.#initial = undefined;
+  }
+}

@@ -1,0 +1,53 @@
+import { Plateau } from './plateau.js';
+import { type UpdateRule, updateShare } from './update-rule.js';
+
+/** What is seen of training, of which rules that wait for something hear. */
+export interface Observations {
+  /** Mean reward margin of a training step, against the current reference. */
+  margin: number;
+  /** Reward accuracy of an evaluation, against the initial policy. */
+  accuracy: number;
+  /** Divergence of the current reference from the initial policy, nats per token; see `divergence`. */
+  divergence: number;
+}
+
+export interface ClockOptions {
+  /** The divergence above which the reference stays where it is for good, nats per token. */
+  maxDivergence?: number | undefined;
+}
+
+/** Decides, after each optimizer step, how far the reference moves: an update rule, its trigger and its cap. */
+export class ReferenceClock {
+  readonly #plateau: Plateau | undefined;
+  #isStalled = false;
+  #isHalted = false;
+
+  constructor(
+    readonly rule: UpdateRule,
+    readonly options: ClockOptions = {},
+  ) {
+    this.#plateau = rule.update === 'plateau' ? new Plateau(rule) : undefined;
+  }
+
+  /** Whether the reference has reached its cap and moves no more. */
+  get isHalted(): boolean {
+    return this.#isHalted;
+  }
+
+  observe<Name extends keyof Observations>(name: Name, value: Observations[Name]): void {
+    const { maxDivergence = Number.POSITIVE_INFINITY } = this.options;
+    if (name === 'divergence' && value > maxDivergence) this.#isHalted = true;
+    if (this.#plateau && name === this.#plateau.options.metric && this.#plateau.observe(value)) this.#isStalled = true;
+  }
+
+  /** The share of the policy in the new reference after step `step`; 0 for no update. To be asked once a step. */
+  share(step: number): number {
+    if (this.#isHalted) return 0;
+    if (!this.#plateau) return updateShare(this.rule, step);
+    const { startAfter = 0, stopAfter = Number.POSITIVE_INFINITY } = this.rule;
+    if (!this.#isStalled || step <= startAfter || step > stopAfter) return 0;
+    this.#isStalled = false;
+    this.#plateau.restart();
+    return 1;
+  }
+}

@@ -1,0 +1,79 @@
+/** A recipe and the ones it extends: YAML texts laid over each other. */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { RecipeError } from '../errors.js';
+import { isRecord } from './problems.js';
+import { parseYaml, type YamlText } from './yaml.js';
+
+/** One text of a recipe. */
+export interface Layer {
+  file: string;
+  yaml: YamlText;
+}
+
+/** Texts that one recipe may lie on; more is a mistake, or a trap. */
+const maxLayers = 32;
+
+/**
+ * The texts that `extends:` of a recipe names, whole chains of them, and the recipe itself: the lowest first. Files are
+ * relative to the one that names them. Errors: RecipeError for a text that is not YAML, cannot be read, or extends
+ * itself.
+ */
+export function recipeLayers(text: string, file: string, above: readonly string[] = []): Layer[] {
+  const yaml = parseYaml(text);
+  if (yaml.problems.length > 0) {
+    throw new RecipeError(
+      file,
+      yaml.problems.map(({ message, position }) => {
+        return `${message} (${position ? `${file}:${position.line}:${position.column}` : file})`;
+      }),
+    );
+  }
+  if (!isRecord(yaml.value) || yaml.value.extends === undefined) return [{ file, yaml }];
+  const position = yaml.locate(['extends'], 'value');
+  const fail = (message: string) => {
+    throw new RecipeError(file, [`extends: ${message} (${file}:${position?.line}:${position?.column})`]);
+  };
+  const names = [yaml.value.extends].flat();
+  const chain = [...above, file];
+  const lower = names.flatMap((name) => {
+    if (typeof name !== 'string' || name === '') return fail('name a recipe file, or a list of them');
+    const path = join(dirname(file), name);
+    if (chain.includes(path)) return fail(`${path} extends itself: ${[...chain, path].join(' -> ')}`);
+    let lowerText: string;
+    try {
+      lowerText = readFileSync(path, 'utf8');
+    } catch (error) {
+      return fail(
+        `${path} cannot be read (${(error as NodeJS.ErrnoException).code}): names are relative to ${dirname(file)}`,
+      );
+    }
+    return recipeLayers(lowerText, path, chain);
+  });
+  if (lower.length >= maxLayers) fail(`more than ${maxLayers} files lie on each other`);
+  return [...lower, { file, yaml }];
+}
+
+/**
+ * The values of texts laid over each other: sections key by key, everything else replaced; `null` takes a key out. A
+ * `reference:` that names its rule is replaced as a whole, since each rule has keys of its own.
+ */
+export function mergedLayers(layers: readonly Layer[]): unknown {
+  return layers.reduce<unknown>((under, { yaml }) => {
+    if (!isRecord(yaml.value)) return yaml.value;
+    const { extends: _names, ...over } = yaml.value;
+    return merge(under, over, []);
+  }, undefined);
+}
+
+function merge(under: unknown, over: unknown, path: readonly string[]): unknown {
+  if (!isRecord(over)) return over;
+  const isOtherRule = path.join() === 'reference' && over.update !== undefined;
+  const merged = new Map(isRecord(under) && !isOtherRule ? Object.entries(under) : []);
+  for (const [key, value] of Object.entries(over)) {
+    if (value === null && merged.has(key)) merged.delete(key);
+    else merged.set(key, merge(merged.get(key), value, [...path, key]));
+  }
+  // Not by assignment: a key may be called __proto__.
+  return Object.fromEntries(merged);
+}

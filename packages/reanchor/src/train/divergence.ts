@@ -1,0 +1,34 @@
+// Shapes: S sequences.
+import { tidy } from '@reanchor/torch';
+import { UserError } from '../errors.js';
+import type { ReferencePolicy } from '../reference/policy.js';
+import type { KnownBatch } from './objectives/objective.js';
+
+/** Stops a run whose numbers are no longer numbers. Errors: UserError for a value that is not finite. */
+export function refuseDivergence(step: number, what: string, value: number): void {
+  if (Number.isFinite(value)) return;
+  throw new UserError(
+    `${what} in step ${step} is ${value}: the run has diverged and is stopped; events.jsonl has the steps before. ` +
+      'Lower optimizer.lr or maxGradNorm, or lengthen schedule.warmupSteps',
+  );
+}
+
+/**
+ * How far the reference has moved from the initial policy, on the completions of a step: the mean over them of
+ *
+ *     |log pi_ref(y|x) - log pi_initial(y|x)| / tokens(y)
+ *
+ * in nats per token. 0 before the first update. `initial` answers for the initial policy.
+ */
+export function referenceDivergence(known: readonly KnownBatch[], initial: ReferencePolicy): number {
+  const terms = known.flatMap(({ microBatch, reference_S }) =>
+    tidy(() => {
+      const initial_S = initial.logprobs(microBatch, () => {
+        throw new Error('internal: the initial log-probabilities are cached');
+      });
+      const ratios = reference_S!.sub(initial_S).abs().toList();
+      return ratios.map((ratio, i) => ratio / Math.max(1, microBatch.reference.completionTokens[i]!));
+    }),
+  );
+  return terms.reduce((sum, term) => sum + term, 0) / terms.length;
+}

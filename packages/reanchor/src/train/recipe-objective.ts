@@ -1,0 +1,38 @@
+import { type PairLossOptions, pairMethod } from '../losses/methods.js';
+import type { Recipe } from '../runs/index.js';
+import { type ExampleObjectiveOptions, exampleObjective } from './objectives/examples.js';
+import { pairObjective } from './objectives/pairs.js';
+import { textObjective } from './objectives/texts.js';
+
+/** The objective on preference pairs that a recipe with a pairwise method names. */
+export function recipePairObjective({ method, loss }: Pick<Recipe, 'method' | 'loss'>) {
+  return pairObjective(pairMethod(pairLossOptions({ method, loss })), { over: loss.over });
+}
+
+/** KTO's objective on completions with a label, as a recipe has it. */
+export function recipeExampleObjective(recipe: Pick<Recipe, 'loss' | 'seed' | 'data'>) {
+  return exampleObjective(exampleOptions(recipe));
+}
+
+export const recipeTextObjective = textObjective;
+
+function pairLossOptions({ method, loss }: Pick<Recipe, 'method' | 'loss'>): PairLossOptions {
+  const { type = 'sigmoid', weights, beta, labelSmoothing, lengthNormalize = true } = loss;
+  const { discopopTau = 0.05, clipReferenceMargin = false, nllWeight = 0 } = loss;
+  const names = method === 'dpo' ? [type].flat() : [method === 'ipo' ? ('ipo' as const) : ('kto_pair' as const)];
+  return {
+    types: names.map((name, i) => ({ name, weight: weights?.[i] ?? 1 })),
+    beta,
+    labelSmoothing,
+    lengthNormalize,
+    discopopTau,
+    clipReferenceMargin,
+    nllWeight,
+  };
+}
+
+function exampleOptions({ loss, seed, data }: Pick<Recipe, 'loss' | 'seed' | 'data'>): ExampleObjectiveOptions {
+  const { beta, desirableWeight = 1, undesirableWeight = 1, partners = 'shuffled', over = 'step' } = loss;
+  const { maxLength } = data;
+  return { beta, desirableWeight, undesirableWeight, partners, over, seed, maxLength };
+}

@@ -1,0 +1,35 @@
+import type { CausalLM } from '../models/causal-lm.js';
+import type { AdamWOptions } from '../optim/adamw.js';
+import type { ScheduleOptions } from '../optim/schedule.js';
+import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
+import type { LoggedRow, Objective } from './objectives/objective.js';
+
+export interface TrainerOptions<Row, Score extends LoggedRow> {
+  policy: CausalLM;
+  /** Left out where the objective needs none. */
+  reference?: ReferencePolicy | undefined;
+  objective: Objective<Row, Score>;
+  optimizer: AdamWOptions & { lr: number };
+  schedule: ScheduleOptions;
+  maxGradNorm: number;
+  /** The horizon of the learning-rate schedule, in optimizer steps. */
+  totalSteps: number;
+  /** Forget the optimizer's state whenever the reference becomes the policy. */
+  resetOptimizer?: boolean | undefined;
+  /** Keep each block's input alone and compute the rest again in the backward pass. */
+  activationCheckpointing?: boolean | undefined;
+  /** The initial policy, against which the reference's divergence is measured, where a cap on it is set. */
+  initial?: ReferencePolicy | undefined;
+}
+
+export interface StepResult<Score extends LoggedRow> {
+  step: number;
+  scores: Score[];
+  /** Global L2 norm of the gradient before clipping. */
+  gradNorm: number;
+  /** The learning rate used in this step. */
+  learningRate: number;
+  update: ReferenceUpdate | undefined;
+  /** L2 distance between policy and reference after the step and its update, where the reference is a model. */
+  distance: number | undefined;
+}
