@@ -1,4 +1,4 @@
-// Log-probabilities, logits and gradient norms of Llama models against those that transformers computes in float64.
+// Log-probabilities, logits and gradient norms of all architectures against those that transformers computes in float64.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noGrad, type Tensor, tidy } from '@reanchor/torch';
@@ -21,6 +21,11 @@ const real = (...path: string[]) => join(dataFolder ?? 'no-data', ...path);
 const cases = [
   { name: 'llama-tiny', model: join(fixtures, 'models/llama-tiny') },
   { name: 'llama3-untied, sharded', model: join(fixtures, 'models/llama3-untied') },
+  ...['gpt-neox-parallel', 'gpt-neox-sequential', 'mistral', 'qwen2', 'qwen3'].map((name) => ({
+    name,
+    model: join(fixtures, 'models', name),
+  })),
+  { name: 'gpt_neox-pythia of the data set', model: real('parity/arch/gpt_neox-pythia') },
   { name: 'llama3-tied of the data set', model: real('parity/arch/llama3-tied') },
   { name: 'llama3-untied of the data set', model: real('parity/arch/llama3-untied') },
   { name: 'stories260K', model: real('models/stories260K'), references: real('parity/stories260K') },

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { commandLine } from '../../packages/reanchor/src/cli/main.js';
 import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
 import { readRecipe } from '../../packages/reanchor/src/runs/index.js';
+import { paperRecipes } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
 import { repositoryRoot } from '../support/repository.js';
 
@@ -13,13 +14,25 @@ test('docs/recipe.md lists every key of a recipe', () => {
   expect(read('docs/recipe.md')).toBe(recipeDocument());
 });
 
+const recipes = readdirSync(join(repositoryRoot, 'recipes'), { recursive: true, encoding: 'utf8' }).filter(
+  (name) => name.endsWith('.yaml') && !name.includes('parts/'),
+);
+
 test('every recipe is valid and says on top how to launch it', () => {
-  const recipes = readdirSync(join(repositoryRoot, 'recipes'));
-  expect(recipes.length).toBeGreaterThan(0);
+  expect(recipes.length).toBeGreaterThan(70);
   for (const name of recipes) {
     readRecipe(join(repositoryRoot, 'recipes', name), { set: [], env: { REANCHOR_DATA: 'data' } });
     expect(read(join('recipes', name)), name).toMatch(/^# .+\n(#.*\n)*#.* npx reanchor train recipes\//);
   }
+});
+
+test('the recipes of the paper are those that their generator writes, and every part is used', () => {
+  const made = paperRecipes();
+  const files = recipes.filter((name) => name.startsWith('paper/')).map((name) => name.slice('paper/'.length));
+  expect(files.sort()).toEqual([...made.keys()].sort());
+  for (const [name, text] of made) expect(read(join('recipes/paper', name))).toBe(text);
+  const texts = [...made.values()].join();
+  for (const part of readdirSync(join(repositoryRoot, 'recipes/paper/parts'))) expect(texts).toContain(`parts/${part}`);
 });
 
 test('commands, scripts and files that the documents name exist', () => {

@@ -153,16 +153,20 @@ export function pairMethod(options: PairLossOptions): PairMethod {
 
 function requireNumbers({ types, beta, labelSmoothing, discopopTau, nllWeight }: PairLossOptions): void {
   const isPositive = (value: number) => value > 0 && value < Infinity;
-  require(types.length > 0, 'types names no loss; at least one is needed');
+  demand(types.length > 0, 'types names no loss; at least one is needed');
   for (const { name, weight } of types) {
-    require(Object.hasOwn(entries, name), `there is no loss ${name}; there are ${names.join(', ')}`);
-    require(isPositive(weight), `the weight of ${name} is ${weight}; allowed: numbers above 0`);
-    require(types.filter((other) => other.name === name).length === 1, `${name} is named twice; add up its weights`);
+    demand(Object.hasOwn(entries, name), `there is no loss ${name}; there are ${names.join(', ')}`);
+    demand(weight >= 0 && weight < Infinity, `the weight of ${name} is ${weight}; allowed: numbers from 0`);
+    demand(types.filter((other) => other.name === name).length === 1, `${name} is named twice; add up its weights`);
   }
-  require(isPositive(beta), `beta is ${beta}; allowed: numbers above 0`);
-  require(labelSmoothing >= 0 && labelSmoothing < 0.5, `labelSmoothing is ${labelSmoothing}; allowed: 0 to below 0.5`);
-  require(isPositive(discopopTau), `discopopTau is ${discopopTau}; allowed: numbers above 0`);
-  require(nllWeight >= 0 && nllWeight < Infinity, `nllWeight is ${nllWeight}; allowed: numbers from 0`);
+  demand(
+    types.some(({ weight }) => weight > 0),
+    'the weights of all losses are 0; one has to be larger',
+  );
+  demand(isPositive(beta), `beta is ${beta}; allowed: numbers above 0`);
+  demand(labelSmoothing >= 0 && labelSmoothing < 0.5, `labelSmoothing is ${labelSmoothing}; allowed: 0 to below 0.5`);
+  demand(isPositive(discopopTau), `discopopTau is ${discopopTau}; allowed: numbers above 0`);
+  demand(nllWeight >= 0 && nllWeight < Infinity, `nllWeight is ${nllWeight}; allowed: numbers from 0`);
 }
 
 function requireCombination(options: PairLossOptions, divergence: Divergence): void {
@@ -171,32 +175,33 @@ function requireCombination(options: PairLossOptions, divergence: Divergence): v
   // Imitation sees neither reference nor margin, so that it goes beside any loss that does.
   const compared = given.filter((name) => name !== 'sft');
   const requireAll = (what: string, allowed: readonly PairLossName[]) =>
-    require(compared.length > 0 &&
-      compared.every((name) =>
-        allowed.includes(name),
-      ), `${what} is for ${allowed.join(', ')}, with or without sft beside, not for ${given.join(', ')}`);
-  require(labelSmoothing > 0 ||
-    !given.includes(
-      'exo_pair',
-    ), 'exo_pair needs a labelSmoothing above 0, since it takes its logarithm; 1e-3 is advised');
-  require(labelSmoothing === 0 ||
-    given.some((name) =>
-      lossOptions[name].includes('labelSmoothing'),
-    ), `labelSmoothing has no effect on ${given.join(', ')}; it has on ${using('labelSmoothing').join(', ')}`);
+    demand(
+      compared.length > 0 && compared.every((name) => allowed.includes(name)),
+      `${what} is for ${allowed.join(', ')}, with or without sft beside, not for ${given.join(', ')}`,
+    );
+  demand(
+    labelSmoothing > 0 || !given.includes('exo_pair'),
+    'exo_pair needs a labelSmoothing above 0, since it takes its logarithm; 1e-3 is advised',
+  );
+  demand(
+    labelSmoothing === 0 || given.some((name) => lossOptions[name].includes('labelSmoothing')),
+    `labelSmoothing has no effect on ${given.join(', ')}; it has on ${using('labelSmoothing').join(', ')}`,
+  );
   if (isClipped) {
     requireAll('clipReferenceMargin', clippableLosses);
-    require(!(
-      lengthNormalize && given.includes('ipo')
-    ), 'clipReferenceMargin goes with ipo if lengthNormalize is false: a margin per token is not clipped');
+    demand(
+      !(lengthNormalize && given.includes('ipo')),
+      'clipReferenceMargin goes with ipo if lengthNormalize is false: a margin per token is not clipped',
+    );
   }
   if (divergence.type === 'reverse_kl') return;
   requireAll(`the divergence ${divergence.type}`, divergenceLosses);
-  require(!isClipped, `clipReferenceMargin goes with reverse_kl, not with ${divergence.type}`);
+  demand(!isClipped, `clipReferenceMargin goes with reverse_kl, not with ${divergence.type}`);
   if (divergence.type !== 'alpha_divergence') return;
   const { coefficient } = divergence;
-  require(Number.isFinite(coefficient), `the coefficient of alpha_divergence is ${coefficient}; allowed: numbers`);
+  demand(Number.isFinite(coefficient), `the coefficient of alpha_divergence is ${coefficient}; allowed: numbers`);
 }
 
-function require(holds: boolean, message: string): void {
+function demand(holds: boolean, message: string): void {
   if (!holds) throw new RangeError(message);
 }

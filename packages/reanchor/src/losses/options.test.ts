@@ -121,9 +121,10 @@ test('options that cannot be are refused, with what was given and what is allowe
   const refused = (name: PairLossName, given: Partial<PairLossOptions>) =>
     expect(() => pairMethod(plain(name, given)), JSON.stringify(given));
   refused('sigmoid', { types: [] }).toThrow('types names no loss; at least one is needed');
-  refused('sigmoid', { types: [{ name: 'sigmoid', weight: 0 }] }).toThrow(
-    'the weight of sigmoid is 0; allowed: numbers above 0',
+  refused('sigmoid', { types: [{ name: 'sigmoid', weight: -1 }] }).toThrow(
+    'the weight of sigmoid is -1; allowed: numbers from 0',
   );
+  refused('sigmoid', { types: [{ name: 'sigmoid', weight: 0 }] }).toThrow('the weights of all losses are 0');
   refused('sigmoid', { types: [1, 2].map((weight) => ({ name: 'hinge', weight }) as const) }).toThrow(
     'hinge is named twice',
   );

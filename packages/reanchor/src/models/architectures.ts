@@ -2,11 +2,16 @@ import { tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
+import { GptNeox } from './gpt-neox/model.js';
 import { Llama } from './llama/model.js';
 
 /** The architectures by `model_type` of config.json. */
 const architectures: Record<string, new (configJson: ConfigJson, source: ParameterSource) => CausalLM> = {
   llama: Llama,
+  mistral: Llama,
+  qwen2: Llama,
+  qwen3: Llama,
+  gpt_neox: GptNeox,
 };
 
 /**

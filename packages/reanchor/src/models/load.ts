@@ -7,8 +7,8 @@ import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { weightDTypes } from './weight-dtypes.js';
 
-/** A table that old checkpoints carry and that is computed here. */
-const leftovers = /\.rotary_emb\.inv_freq$/;
+/** Tables that old checkpoints carry and that are computed here. */
+const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
 
 /**
  * The language model in a Hugging Face folder (config.json and model.safetensors, or its shards with their index), its

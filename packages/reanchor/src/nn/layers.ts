@@ -1,5 +1,5 @@
 // Shapes: N packed tokens, I inputs, O outputs, D width, V vocabulary.
-import { embedding, linear, rmsNorm, type Tensor } from '@reanchor/torch';
+import { embedding, layerNorm, linear, rmsNorm, type Tensor } from '@reanchor/torch';
 import { Module, type ParameterSource } from './module.js';
 
 /** x W^T + b, with W of shape [O, I] as checkpoints keep it. */
@@ -51,5 +51,26 @@ export class RmsNorm extends Module<[Tensor]> {
 
   protected forward(x_ND: Tensor): Tensor {
     return rmsNorm(x_ND, [this.width], this.weight_D, this.eps);
+  }
+}
+
+/** (x - mean) / sqrt(variance + eps) * weight + bias over the last dimension (Ba et al. 2016). */
+export class LayerNorm extends Module<[Tensor]> {
+  readonly weight_D: Tensor;
+  readonly bias_D: Tensor;
+
+  constructor(
+    parameter: ParameterSource,
+    name: string,
+    readonly width: number,
+    readonly eps: number,
+  ) {
+    super();
+    this.weight_D = parameter(`${name}.weight`, [width]);
+    this.bias_D = parameter(`${name}.bias`, [width]);
+  }
+
+  protected forward(x_ND: Tensor): Tensor {
+    return layerNorm(x_ND, [this.width], this.weight_D, this.bias_D, this.eps);
   }
 }

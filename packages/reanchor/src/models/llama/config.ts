@@ -1,6 +1,7 @@
 import { UserError } from '../../errors.js';
 import type { RopeScaling } from '../../nn/rotary.js';
 import type { ConfigJson } from '../causal-lm.js';
+import { ConfigReader } from '../config-reader.js';
 
 /** The numbers of a Llama network, as config.json gives them. */
 export interface LlamaConfig {
@@ -15,7 +16,13 @@ export interface LlamaConfig {
   ropeTheta: number;
   ropeScaling: RopeScaling;
   tiedHead: boolean;
-  attentionBias: boolean;
+  /** Biases of the projections to queries, keys and values, and of the one from the heads. */
+  inputBias: boolean;
+  outputBias: boolean;
+  /** RMS norms of each head's queries and keys (Qwen3). */
+  headNorms: boolean;
+  /** Tokens that attention reaches back; texts beyond it are refused. */
+  window: number;
   mlpBias: boolean;
 }
 
@@ -24,25 +31,12 @@ export interface LlamaConfig {
  * writes (`rope_parameters`). What would change the network's numbers and is not here is refused by name.
  */
 export function llamaConfig(json: ConfigJson): LlamaConfig {
-  const integer = (key: string, fallback?: number) => {
-    const value = json[key] ?? fallback;
-    if (!Number.isInteger(value) || (value as number) < 1) {
-      throw new UserError(
-        `config.json: ${key} is ${JSON.stringify(json[key])}; a whole number of at least 1 is needed`,
-      );
-    }
-    return value as number;
-  };
-  if ((json.hidden_act ?? 'silu') !== 'silu') {
-    throw new UserError(
-      `config.json: hidden_act ${JSON.stringify(json.hidden_act)} is not supported; Llama uses "silu"`,
-    );
-  }
-  if ((json.partial_rotary_factor ?? 1) !== 1) {
-    throw new UserError(
-      `config.json: partial_rotary_factor ${JSON.stringify(json.partial_rotary_factor)} is not supported; 1 is`,
-    );
-  }
+  const read = new ConfigReader(json);
+  const integer = (key: string, fallback?: number) => read.integer(key, fallback);
+  const positive = (key: string, value: unknown) => read.positive(key, value);
+  const family = json.model_type;
+  read.oneOf('hidden_act', ['silu']);
+  read.oneOf('partial_rotary_factor', [1]);
   const width = integer('hidden_size');
   const heads = integer('num_attention_heads');
   const keyValueHeads = integer('num_key_value_heads', heads);
@@ -73,14 +67,18 @@ export function llamaConfig(json: ConfigJson): LlamaConfig {
     ropeTheta: positive('rope_theta', rope.rope_theta ?? json.rope_theta ?? 10000),
     ropeScaling: ropeScaling(rope),
     tiedHead: json.tie_word_embeddings === true,
-    attentionBias: json.attention_bias === true,
+    inputBias: family === 'qwen2' || json.attention_bias === true,
+    outputBias: family !== 'qwen2' && json.attention_bias === true,
+    headNorms: family === 'qwen3',
+    window: slidingWindow(json),
     mlpBias: json.mlp_bias === true,
   };
 }
 
-function positive(key: string, value: unknown): number {
-  if (typeof value === 'number' && value > 0) return value;
-  throw new UserError(`config.json: ${key} is ${JSON.stringify(value)}; a number above 0 is needed`);
+/** The window of an attention that does not see the whole text (Mistral; Qwen if it says so). */
+function slidingWindow(json: ConfigJson): number {
+  const isUsed = json.model_type === 'mistral' || json.use_sliding_window === true;
+  return isUsed && typeof json.sliding_window === 'number' ? json.sliding_window : Number.POSITIVE_INFINITY;
 }
 
 type Rope = { rope_theta?: unknown; rope_type?: string; type?: string } & Record<string, unknown>;

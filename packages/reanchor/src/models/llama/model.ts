@@ -1,11 +1,13 @@
 // Llama (Touvron et al. 2023; Grattafiori et al. 2024): pre-norm decoder with rotary positions, grouped-query attention
-// and SwiGLU. Shapes: N packed tokens, M scored rows, D width, V vocabulary, H query heads, K key-value heads, C
+// and SwiGLU; with other biases and norms also Mistral, Qwen2 and Qwen3 (config.ts). Shapes: N packed tokens, M scored rows, D width, V vocabulary, H query heads, K key-value heads, C
 // channels of a head.
 import type { Tensor } from '@reanchor/torch';
+import { UserError } from '../../errors.js';
 import { Embedding, Linear, RmsNorm } from '../../nn/layers.js';
 import { Module, type ParameterSource } from '../../nn/module.js';
 import { inverseFrequencies, Rotary, type RotaryAngles, rotate } from '../../nn/rotary.js';
 import type { TokenBatch } from '../../nn/spans.js';
+import { runBlocks } from '../blocks.js';
 import { CausalLM, type ConfigJson } from '../causal-lm.js';
 import { type LlamaConfig, llamaConfig } from './config.js';
 
@@ -14,6 +16,8 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #keys: Linear;
   readonly #values: Linear;
   readonly #output: Linear;
+  readonly #queryNorm: RmsNorm | undefined;
+  readonly #keyNorm: RmsNorm | undefined;
 
   constructor(
     parameter: ParameterSource,
@@ -22,18 +26,25 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
     readonly config: LlamaConfig,
   ) {
     super();
-    const { width, heads, keyValueHeads, headChannels, attentionBias } = config;
-    this.#queries = new Linear(parameter, `${name}.q_proj`, width, heads * headChannels, attentionBias);
-    this.#keys = new Linear(parameter, `${name}.k_proj`, width, keyValueHeads * headChannels, attentionBias);
-    this.#values = new Linear(parameter, `${name}.v_proj`, width, keyValueHeads * headChannels, attentionBias);
-    this.#output = new Linear(parameter, `${name}.o_proj`, heads * headChannels, width, attentionBias);
+    const { width, heads, keyValueHeads, headChannels, inputBias, outputBias, rmsNormEps } = config;
+    this.#queries = new Linear(parameter, `${name}.q_proj`, width, heads * headChannels, inputBias);
+    this.#keys = new Linear(parameter, `${name}.k_proj`, width, keyValueHeads * headChannels, inputBias);
+    this.#values = new Linear(parameter, `${name}.v_proj`, width, keyValueHeads * headChannels, inputBias);
+    this.#output = new Linear(parameter, `${name}.o_proj`, heads * headChannels, width, outputBias);
+    if (!config.headNorms) return;
+    this.#queryNorm = new RmsNorm(parameter, `${name}.q_norm`, headChannels, rmsNormEps);
+    this.#keyNorm = new RmsNorm(parameter, `${name}.k_norm`, headChannels, rmsNormEps);
   }
 
   protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
     const { heads, keyValueHeads, headChannels } = this.config;
-    const q_NHC = rotate(this.#queries.call(x_ND).view([-1, heads, headChannels]), angles);
-    const k_NKC = rotate(this.#keys.call(x_ND).view([-1, keyValueHeads, headChannels]), angles);
-    const v_NKC = this.#values.call(x_ND).view([-1, keyValueHeads, headChannels]);
+    const perHead = (layer: Linear, count: number, norm?: RmsNorm) => {
+      const x_NHC = layer.call(x_ND).view([-1, count, headChannels]);
+      return norm ? norm.call(x_NHC) : x_NHC;
+    };
+    const q_NHC = rotate(perHead(this.#queries, heads, this.#queryNorm), angles);
+    const k_NKC = rotate(perHead(this.#keys, keyValueHeads, this.#keyNorm), angles);
+    const v_NKC = perHead(this.#values, keyValueHeads);
     const mixed_NHC = batch.attend(this.layer, q_NHC, k_NKC, v_NKC);
     return this.#output.call(mixed_NHC.reshape([-1, heads * headChannels]));
   }
@@ -84,7 +95,10 @@ class Trunk extends Module<[TokenBatch]> implements Disposable {
   readonly #norm: RmsNorm;
   readonly #rotary: Rotary;
 
-  constructor(parameter: ParameterSource, config: LlamaConfig) {
+  constructor(
+    parameter: ParameterSource,
+    readonly config: LlamaConfig,
+  ) {
     super();
     this.embedding = new Embedding(parameter, 'model.embed_tokens', config.vocabularySize, config.width);
     this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(parameter, i, config));
@@ -93,22 +107,16 @@ class Trunk extends Module<[TokenBatch]> implements Disposable {
   }
 
   protected forward(batch: TokenBatch): Tensor {
-    let x_ND = this.embedding.call(batch.tokens_N);
-    const angles = this.#rotary.angles(batch.positions_N, batch.longestPosition, x_ND.dtype);
-    if (batch.checkpoints) {
-      x_ND = batch.checkpoints.run(
-        this.#blocks.map((block) => (input_ND: Tensor) => block.call(input_ND, batch, angles)),
-        x_ND,
-        [angles.cos, angles.sin],
+    if (batch.longestPosition >= this.config.window) {
+      throw new UserError(
+        `a text has ${batch.longestPosition + 1} tokens and the model's attention a sliding window of ${this.config.window}, which is ` +
+          'not supported: set data.maxLength to the window or less, and leave the window out of longer generations',
       );
-      return this.#norm.call(x_ND.indexSelect(0, batch.rows_M));
     }
-    for (const block of this.#blocks) {
-      const next_ND = block.call(x_ND, batch, angles);
-      x_ND.dispose();
-      x_ND = next_ND;
-    }
-    return this.#norm.call(x_ND.indexSelect(0, batch.rows_M));
+    const x_ND = this.embedding.call(batch.tokens_N);
+    const angles = this.#rotary.angles(batch.positions_N, batch.longestPosition, x_ND.dtype);
+    const hidden_ND = runBlocks(this.#blocks, x_ND, batch, angles);
+    return this.#norm.call(hidden_ND.indexSelect(0, batch.rows_M));
   }
 
   [Symbol.dispose](): void {

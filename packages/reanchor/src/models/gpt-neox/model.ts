@@ -1,0 +1,149 @@
+// GPT-NeoX (Black et al. 2022, arXiv 2204.06745), the architecture of Pythia: a pre-norm decoder with LayerNorm, partly
+// rotated heads, and attention and feed-forward side by side. Shapes: N packed tokens, M scored rows, D width, V
+// vocabulary, H heads, C channels of a head.
+import { cat, type Tensor } from '@reanchor/torch';
+import { Embedding, LayerNorm, Linear } from '../../nn/layers.js';
+import { Module, type ParameterSource } from '../../nn/module.js';
+import { inverseFrequencies, Rotary, type RotaryAngles, rotate } from '../../nn/rotary.js';
+import type { TokenBatch } from '../../nn/spans.js';
+import { runBlocks } from '../blocks.js';
+import { CausalLM, type ConfigJson } from '../causal-lm.js';
+import { type GptNeoxConfig, gptNeoxConfig } from './config.js';
+
+class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
+  readonly #queryKeyValue: Linear;
+  readonly #output: Linear;
+
+  constructor(
+    parameter: ParameterSource,
+    readonly layer: number,
+    name: string,
+    readonly config: GptNeoxConfig,
+  ) {
+    super();
+    const { width, attentionBias } = config;
+    this.#queryKeyValue = new Linear(parameter, `${name}.query_key_value`, width, 3 * width, attentionBias);
+    this.#output = new Linear(parameter, `${name}.dense`, width, width, attentionBias);
+  }
+
+  protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
+    const { heads, headChannels, width } = this.config;
+    // Head by head: its queries, keys and values are neighbours in the fused projection.
+    const [q_NHC, k_NHC, v_NHC] = this.#queryKeyValue
+      .call(x_ND)
+      .view([-1, heads, 3 * headChannels])
+      .chunk(3, -1) as [Tensor, Tensor, Tensor];
+    const mixed_NHC = batch.attend(this.layer, this.#rotated(q_NHC, angles), this.#rotated(k_NHC, angles), v_NHC);
+    return this.#output.call(mixed_NHC.reshape([-1, width]));
+  }
+
+  /** The first channels of each head turned by their positions, the others as they are. */
+  #rotated(x_NHC: Tensor, angles: RotaryAngles): Tensor {
+    const { rotaryChannels, headChannels } = this.config;
+    if (rotaryChannels === headChannels) return rotate(x_NHC, angles);
+    const rest_NHC = x_NHC.narrow(-1, rotaryChannels, headChannels - rotaryChannels);
+    return cat([rotate(x_NHC.narrow(-1, 0, rotaryChannels), angles), rest_NHC], -1);
+  }
+}
+
+class FeedForward extends Module<[Tensor]> {
+  readonly #up: Linear;
+  readonly #down: Linear;
+
+  constructor(
+    parameter: ParameterSource,
+    name: string,
+    readonly config: GptNeoxConfig,
+  ) {
+    super();
+    const { width, feedForward } = config;
+    this.#up = new Linear(parameter, `${name}.dense_h_to_4h`, width, feedForward, true);
+    this.#down = new Linear(parameter, `${name}.dense_4h_to_h`, feedForward, width, true);
+  }
+
+  protected forward(x_ND: Tensor): Tensor {
+    return this.#down.call(this.#up.call(x_ND).gelu({ approximate: this.config.gelu }));
+  }
+}
+
+class Block extends Module<[Tensor, TokenBatch, RotaryAngles]> {
+  readonly #attentionNorm: LayerNorm;
+  readonly #feedForwardNorm: LayerNorm;
+  readonly #attention: Attention;
+  readonly #feedForward: FeedForward;
+
+  constructor(
+    parameter: ParameterSource,
+    layer: number,
+    readonly config: GptNeoxConfig,
+  ) {
+    super();
+    const name = `gpt_neox.layers.${layer}`;
+    const { width, layerNormEps } = config;
+    this.#attentionNorm = new LayerNorm(parameter, `${name}.input_layernorm`, width, layerNormEps);
+    this.#feedForwardNorm = new LayerNorm(parameter, `${name}.post_attention_layernorm`, width, layerNormEps);
+    this.#attention = new Attention(parameter, layer, `${name}.attention`, config);
+    this.#feedForward = new FeedForward(parameter, `${name}.mlp`, config);
+  }
+
+  protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
+    const attended_ND = this.#attention.call(this.#attentionNorm.call(x_ND), batch, angles);
+    if (this.config.parallelResidual) {
+      return this.#feedForward.call(this.#feedForwardNorm.call(x_ND)).add(attended_ND).add(x_ND);
+    }
+    const between_ND = attended_ND.add(x_ND);
+    return this.#feedForward.call(this.#feedForwardNorm.call(between_ND)).add(between_ND);
+  }
+}
+
+/** Scored hidden states of a packed batch: embedding, blocks, and the final norm on the scored rows only. */
+class Trunk extends Module<[TokenBatch]> implements Disposable {
+  readonly embedding: Embedding;
+  readonly #blocks: Block[];
+  readonly #norm: LayerNorm;
+  readonly #rotary: Rotary;
+
+  constructor(parameter: ParameterSource, config: GptNeoxConfig) {
+    super();
+    this.embedding = new Embedding(parameter, 'gpt_neox.embed_in', config.vocabularySize, config.width);
+    this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(parameter, i, config));
+    this.#norm = new LayerNorm(parameter, 'gpt_neox.final_layer_norm', config.width, config.layerNormEps);
+    this.#rotary = new Rotary(inverseFrequencies(config.rotaryChannels, config.ropeTheta, { type: 'default' }));
+  }
+
+  protected forward(batch: TokenBatch): Tensor {
+    const x_ND = this.embedding.call(batch.tokens_N);
+    const angles = this.#rotary.angles(batch.positions_N, batch.longestPosition, x_ND.dtype);
+    const hidden_ND = runBlocks(this.#blocks, x_ND, batch, angles);
+    return this.#norm.call(hidden_ND.indexSelect(0, batch.rows_M));
+  }
+
+  [Symbol.dispose](): void {
+    this.#rotary[Symbol.dispose]();
+  }
+}
+
+export class GptNeox extends CausalLM {
+  readonly head_VD: Tensor;
+  readonly #trunk: Trunk;
+
+  /** @param source gives each parameter by its name in published checkpoints; see `loadModel`, `copyModel`. */
+  constructor(configJson: ConfigJson, source: ParameterSource) {
+    super(configJson);
+    const config = gptNeoxConfig(configJson);
+    const parameter = this.own(source);
+    this.#trunk = new Trunk(parameter, config);
+    this.head_VD = config.tiedHead
+      ? this.#trunk.embedding.weight_VD
+      : parameter('embed_out.weight', [config.vocabularySize, config.width]);
+  }
+
+  hidden(batch: TokenBatch): Tensor {
+    return this.#trunk.call(batch);
+  }
+
+  override [Symbol.dispose](): void {
+    this.#trunk[Symbol.dispose]();
+    super[Symbol.dispose]();
+  }
+}
