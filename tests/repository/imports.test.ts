@@ -24,7 +24,7 @@ const allowed: Record<string, string[]> = {
   generate: ['errors', 'formats', 'text', 'data', 'nn', 'models', 'torch'],
   train: ['errors', 'formats', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'losses', 'optim', 'reference', 'torch'],
   eval: ['errors', 'formats', 'stats', 'text', 'runs', 'data', 'nn', 'models', 'losses', 'reference', 'train', 'torch'],
-  toy: ['errors', 'formats', 'plots', 'stats', 'nn', 'losses', 'optim', 'reference', 'torch'],
+  toy: ['errors', 'formats', 'plots', 'stats', 'data', 'losses', 'optim', 'reference', 'torch'],
   plots: ['errors'],
   quickstart: [
     'errors',

@@ -25,7 +25,7 @@ export {
   scoredTokens,
 } from './pack.js';
 export { choosePartners, type PartnerOptions } from './partners.js';
-export { shuffled } from './random.js';
+export { shuffled, uniforms } from './random.js';
 export {
   commonPrompt,
   loadPreferenceRows,

@@ -29,3 +29,9 @@ function mix(key: readonly number[]): number {
   }
   return hash;
 }
+
+/** A stream of numbers in [0, 1) with 32 random bits each, which the key decides as in {@link shuffled}. */
+export function uniforms(...key: readonly number[]): () => number {
+  const generator = xoroshiro128plus(mix(key));
+  return () => uniformInt(generator, 0, 0xffffffff) / 2 ** 32;
+}

@@ -1,0 +1,113 @@
+// The keys and values of texts that grow token by token.
+// Shapes: B texts, T slots, N packed tokens, H query heads, K key-value heads, C channels of a head.
+import { cat, keep, scaledDotProductAttention, type Tensor, tensor, tidy, zeros } from '@reanchor/torch';
+
+/** Where a prompt lies among packed tokens. */
+export interface PromptSpan {
+  start: number;
+  length: number;
+}
+
+/** Slots by which the cache grows. */
+const growth = 128;
+
+/**
+ * Keys and values of every layer, a row a text. Prompts end at the same slot, so that all texts write their next token
+ * to one slot; the slots before a shorter prompt are masked. Positions are in the keys already (rotary embedding), so
+ * that slots are free to mean nothing.
+ */
+export class KeyValueCache implements Disposable {
+  readonly #layers: { keys_BKTC: Tensor; values_BKTC: Tensor }[] = [];
+  /** Slots that are filled in every layer, and that will be in the step being computed. */
+  #length: number;
+  #unused: number[];
+  #mask_B11T: Tensor | undefined;
+
+  /** Room for texts that begin with these prompts. */
+  constructor(readonly prompts: readonly PromptSpan[]) {
+    this.#length = Math.max(...prompts.map(({ length }) => length));
+    this.#unused = prompts.map(({ length }) => this.#length - length);
+  }
+
+  /** Keeps the keys and values of the prompts, which are packed one after the other. Call once per layer, in order. */
+  storePrompts(k_NKC: Tensor, v_NKC: Tensor): void {
+    const [, heads, channels] = k_NKC.shape as [number, number, number];
+    const room = this.#length + growth;
+    const stored = (x_NKC: Tensor) => {
+      const x_BKTC = zeros([this.prompts.length, heads, room, channels], { dtype: x_NKC.dtype });
+      for (const [b, { start, length }] of this.prompts.entries()) {
+        const slots = x_BKTC.select(0, b).narrow(1, this.#length - length, length);
+        slots.copy_(x_NKC.narrow(0, start, length).transpose(0, 1));
+      }
+      return x_BKTC;
+    };
+    this.#layers.push(keep(tidy(() => ({ keys_BKTC: stored(k_NKC), values_BKTC: stored(v_NKC) }))));
+  }
+
+  /** Makes room for one more token a text; `attend` of every layer then writes and sees it. */
+  advance(): void {
+    this.#length += 1;
+    for (const layer of this.#layers) {
+      if (layer.keys_BKTC.shape[2]! >= this.#length) continue;
+      for (const name of ['keys_BKTC', 'values_BKTC'] as const) {
+        const old = layer[name];
+        const [texts, heads, , channels] = old.shape as [number, number, number, number];
+        layer[name] = keep(tidy(() => cat([old, zeros([texts, heads, growth, channels], { dtype: old.dtype })], 2)));
+        old.dispose();
+      }
+    }
+  }
+
+  /** Attention of one new token a text over all of its tokens, [B, H, C] -> [B, H, C]. */
+  attend(layer: number, q_BHC: Tensor, k_BKC: Tensor, v_BKC: Tensor): Tensor {
+    const { keys_BKTC, values_BKTC } = this.#layers[layer]!;
+    return tidy(() => {
+      keys_BKTC.select(2, this.#length - 1).copy_(k_BKC);
+      values_BKTC.select(2, this.#length - 1).copy_(v_BKC);
+      return scaledDotProductAttention(
+        q_BHC.unsqueeze(2),
+        keys_BKTC.narrow(2, 0, this.#length),
+        values_BKTC.narrow(2, 0, this.#length),
+        { attnMask: this.#mask(q_BHC), enableGqa: q_BHC.shape[1] !== k_BKC.shape[1] },
+      ).squeeze(2);
+    });
+  }
+
+  /** Forgets all texts but these, by their places. */
+  select(places: readonly number[]): void {
+    const places_B = tensor(Int32Array.from(places), { dtype: 'int64' });
+    for (const layer of this.#layers) {
+      for (const name of ['keys_BKTC', 'values_BKTC'] as const) {
+        const old = layer[name];
+        layer[name] = keep(tidy(() => old.indexSelect(0, places_B)));
+        old.dispose();
+      }
+    }
+    places_B.dispose();
+    this.#unused = places.map((place) => this.#unused[place]!);
+    this.#mask_B11T?.dispose();
+    this.#mask_B11T = undefined;
+  }
+
+  /** -inf at the slots that a text does not use; undefined where all use all. */
+  #mask({ dtype }: Tensor): Tensor | undefined {
+    if (this.#unused.every((count) => count === 0)) return undefined;
+    if (!this.#mask_B11T || this.#mask_B11T.shape[3]! < this.#length) {
+      this.#mask_B11T?.dispose();
+      const room = this.#length + growth;
+      const values = new Float32Array(this.#unused.length * room);
+      for (const [b, count] of this.#unused.entries())
+        values.fill(Number.NEGATIVE_INFINITY, b * room, b * room + count);
+      this.#mask_B11T = keep(tidy(() => tensor(values, { shape: [this.#unused.length, 1, 1, room], dtype })));
+    }
+    return this.#mask_B11T.narrow(3, 0, this.#length);
+  }
+
+  [Symbol.dispose](): void {
+    for (const { keys_BKTC, values_BKTC } of this.#layers) {
+      keys_BKTC.dispose();
+      values_BKTC.dispose();
+    }
+    this.#mask_B11T?.dispose();
+  }
+}
