@@ -3,8 +3,10 @@ import { Command, CommanderError, Option } from 'commander';
 import { recipeKey, recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
 import { exitCodeOf, reportError } from './failure.js';
+import type { GenerateFlags } from './generate.js';
 import type { ScoreFlags } from './score.js';
 import { Terminal, table } from './terminal.js';
+import type { ToyFlags } from './toy.js';
 import type { TrainFlags } from './train.js';
 
 /**
@@ -82,6 +84,45 @@ export function commandLine(terminal: Terminal): Command {
     .action(async (flags: ScoreFlags) => {
       const { scoreVerb } = await import('./score.js');
       await scoreVerb(flags, terminal);
+    });
+
+  program
+    .command('generate')
+    .description('write completions of prompts, or stream that of one')
+    .requiredOption('--model <folder>', 'the Hugging Face folder of the model')
+    .option('--prompts <file>', 'the JSONL file (also .gz) of rows {"prompt": text}')
+    .option('--out <file>', 'the JSONL file to write, one line per completion')
+    .option('--prompt <text>', 'one prompt, whose completion goes to stdout as it is written')
+    .option('--max-new-tokens <count>', 'the tokens of a completion at most', '256')
+    .option('--temperature <number>', 'the divisor of the logits; 0 always takes the most probable token', '1')
+    .option('--top-k <count>', 'draw from so many of the most probable tokens')
+    .option('--top-p <share>', 'draw from the most probable tokens that make up this share')
+    .option('--samples <count>', 'the completions of each prompt', '1')
+    .option('--seed <number>', 'the seed of all draws', '0')
+    .option(
+      '--stop <text>',
+      'a text that ends a completion; may be repeated',
+      (item: string, all: string[]) => [...all, item],
+      [],
+    )
+    .action(async (flags: GenerateFlags) => {
+      const { generateVerb } = await import('./generate.js');
+      await generateVerb(flags, terminal);
+    });
+
+  program
+    .command('toy')
+    .description("the paper's toy experiment: what alignment does to texts it never saw")
+    .option('--seeds <count>', 'the random starts that are averaged', '40')
+    .option('--steps <count>', 'the optimizer steps', '3000')
+    .option('--beta <number>', 'the strength of the pull towards the reference', '0.5')
+    .option('--method <name>', 'dpo, ipo or kto', 'dpo')
+    .option('--variants <set>', 'few or all: the references that are compared', 'few')
+    .option('--json <file>', 'write all curves as JSON')
+    .option('--plots <folder>', 'write pictures as SVG')
+    .action(async (flags: ToyFlags) => {
+      const { toyVerb } = await import('./toy.js');
+      await toyVerb(flags, terminal);
     });
 
   return program;

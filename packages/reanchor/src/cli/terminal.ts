@@ -55,6 +55,12 @@ export class Terminal {
     this.#redraw();
   }
 
+  /** A piece of the result, as it comes. */
+  stream(piece: string): void {
+    this.#clear();
+    this.#stdout.write(piece);
+  }
+
   /** A line for the person who watches. */
   note(line: string): void {
     this.#clear();

@@ -53,7 +53,7 @@ interface Word {
 function wordCounts(texts: Iterable<string>, idOfByte: readonly number[]): Word[] {
   const counts = new Map<string, number>();
   for (const text of texts) {
-    for (const [word] of text.toWellFormed().matchAll(words)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    for (const [word] of Buffer.from(text).toString().matchAll(words)) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   const encoder = new TextEncoder();
   return [...counts].map(([word, count]) => ({

@@ -1,10 +1,12 @@
 // Policies of the toy as one stack: B of them computed at once, each with parameters of its own.
 // Shapes: B policies, E embedding, H hidden, A actions, J trajectories.
-import { cat, keep, manualSeed, noGrad, rand, randn, type Tensor, tidy } from '@reanchor/torch';
+import { cat, keep, manualSeed, noGrad, randn, type Tensor, tidy, zeros } from '@reanchor/torch';
 import { actions, horizon } from './tree.js';
 
 const embedding = 8;
 const hidden = 32;
+/** Of the initial weights; the paper's are not known. */
+const deviation = 0.25;
 
 /**
  * B small recurrent networks, h' = tanh(e(a) W + h U + b), softmax over 3 actions from h V + c; the input is the action
@@ -17,22 +19,19 @@ export class StackedPolicies implements Disposable {
     readonly parameters: Tensor[],
   ) {}
 
-  /** Random networks, one a seed: embeddings normal, the rest uniform within 1 / sqrt(hidden), as PyTorch has its RNN. */
+  /** Random networks, one a seed: all matrices normal with standard deviation 0.25, biases 0. */
   static random(seeds: readonly number[]): StackedPolicies {
     const one = (seed: number) => {
       manualSeed(seed);
-      const bound = 1 / Math.sqrt(hidden);
-      const uniform = (...shape: number[]) =>
-        rand([1, ...shape], { dtype: 'float64' })
-          .mul(2 * bound)
-          .sub(bound);
+      const normal = (...shape: number[]) => randn([1, ...shape], { dtype: 'float64' }).mul(deviation);
+      const zero = (...shape: number[]) => zeros([1, ...shape], { dtype: 'float64' });
       return [
-        randn([1, actions + 1, embedding], { dtype: 'float64' }),
-        uniform(embedding, hidden),
-        uniform(hidden, hidden),
-        uniform(1, hidden),
-        uniform(hidden, actions),
-        uniform(1, actions),
+        normal(actions + 1, embedding),
+        normal(embedding, hidden),
+        normal(hidden, hidden),
+        zero(1, hidden),
+        normal(hidden, actions),
+        zero(1, actions),
       ];
     };
     return tidy(() => {
