@@ -5,7 +5,7 @@
 //
 // Rows whose chosen answer has fewer than eight different words are left out: a few words are too often a sentence in
 // any order. The same files always give the same rows.
-import { readPreferenceRows } from '../packages/reanchor/src/data/index.js';
+import { loadPreferenceRows } from '../packages/reanchor/src/data/index.js';
 import { shuffled } from '../packages/reanchor/src/data/random.js';
 import { writeJsonl } from '../packages/reanchor/src/formats/index.js';
 
@@ -16,7 +16,8 @@ if (!out || files.length === 0) {
 }
 
 async function* rows() {
-  for await (const { index, prompt, chosen } of readPreferenceRows(files, { format: 'hh' })) {
+  for (const { index, prompt, chosen } of await loadPreferenceRows(files, { format: 'hh' })) {
+    if (typeof chosen !== 'string') continue;
     const words = chosen.trim().split(/\s+/);
     if (new Set(words).size < 8) continue;
     const answer = words.join(' ');

@@ -41,7 +41,9 @@ test('commands, scripts and files that the documents name exist', () => {
   const documents = [
     'README.md',
     'CONTRIBUTING.md',
-    ...readdirSync(join(repositoryRoot, 'docs')).map((name) => `docs/${name}`),
+    ...readdirSync(join(repositoryRoot, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
   ];
   for (const document of documents) {
     const text = read(document);

@@ -189,7 +189,7 @@ describe('train', () => {
       ['model=WIDE'],
       /pairs\.jsonl:\d+: the tokenizer gives token \d+, but the model's vocabulary has 300/,
     ],
-    ['no row short enough', ['data.maxLength=2'], /data\.train: no pair is left of 80 rows/],
+    ['no row short enough', ['data.maxLength=2'], /data\.train: no row is left of 80/],
   ])('%s is an error before anything is written', async (_, set, message) => {
     const wide = join(folder, 'wide');
     cpSync(join(fixtures, 'models/llama3-untied'), wide, { recursive: true });

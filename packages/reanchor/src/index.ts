@@ -6,7 +6,6 @@ export {
   packGroups,
   packPairs,
   planSteps,
-  readPreferenceRows,
   type TokenizedPair,
   tokenizePairs,
 } from './data/index.js';

@@ -75,6 +75,28 @@ describe('the command', () => {
         '--format <form>',
         '--keep-identical',
       ],
+      generate: [
+        '--model <folder>',
+        '--prompts <file>',
+        '--out <file>',
+        '--prompt <text>',
+        '--max-new-tokens <count>',
+        '--temperature <number>',
+        '--top-k <count>',
+        '--top-p <share>',
+        '--samples <count>',
+        '--seed <number>',
+        '--stop <text>',
+      ],
+      toy: [
+        '--seeds <count>',
+        '--steps <count>',
+        '--beta <number>',
+        '--method <name>',
+        '--variants <set>',
+        '--json <file>',
+        '--plots <folder>',
+      ],
     });
   });
 
@@ -119,7 +141,7 @@ describe('wrong usage ends with exit code 2', () => {
     ],
     [
       ['score', '--model', 'm', '--data', 'd', '--out', 'o', '--format', 'hhh'],
-      /--format: "hhh" is not allowed: format is the form of a row; allowed: auto \| explicit \| implicit \| hh; did you mean hh\?/,
+      /--format: "hhh" is not allowed: format is the form of a row; allowed: auto \| explicit \| implicit \| hh \| .*; did you mean hh\?/,
     ],
   ])('%j', async (args, message) => {
     const { status, stdout, stderr } = await mainHere(args);

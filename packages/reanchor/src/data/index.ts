@@ -26,23 +26,18 @@ export {
 } from './pack.js';
 export { choosePartners, type PartnerOptions } from './partners.js';
 export { shuffled, uniforms } from './random.js';
+export type { DataKind, ExampleRow, PreferenceRow, RawRecord, RowPlace, SkipReason, TextRow } from './row.js';
+export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
+export { describeBoundaryMismatches, describeSkips, type SkipReport } from './skips.js';
+export { publishedRows, resolveSources, type Source, sourceRecords } from './sources.js';
 export {
-  commonPrompt,
-  loadPreferenceRows,
-  type PreferenceFormat,
-  type PreferenceRow,
-  type RowPlace,
-  readPreferenceRows,
-  type SkipReason,
-} from './rows.js';
-export {
-  describeBoundaryMismatches,
-  describeSkips,
-  type SkipReport,
   type TokenizedExample,
   type TokenizedPair,
   type TokenizedText,
   type TokenizeOptions,
+  tokenizeExample,
   tokenizePair,
   tokenizePairs,
+  tokenizeRows,
+  tokenizeText,
 } from './tokenize.js';

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../../tests/support/repository.js';
 import { FormatError, UserError } from '../errors.js';
-import { commonPrompt, loadPreferenceRows, type PreferenceFormat } from './rows.js';
+import { commonPrompt } from './messages.js';
+import type { DataKind, RawRecord } from './row.js';
+import { loadPreferenceRows, loadRows, type RowFormat } from './rows.js';
+import { sourceRecords } from './sources.js';
 
 let folder: string;
 beforeAll(() => {
@@ -18,11 +21,21 @@ function fileOf(...lines: unknown[]): string {
   return file;
 }
 
-const rowsOf = (lines: unknown[], format?: PreferenceFormat) => loadPreferenceRows([fileOf(...lines)], { format });
+const rowsOf = (lines: unknown[], format?: RowFormat) => loadPreferenceRows([fileOf(...lines)], { format });
 const explicit = { prompt: 'p', chosen: 'a', rejected: 'b' };
 const implicit = { chosen: 'the sky is blue', rejected: 'the sky is green' };
 const transcript = (question: string, answer: string) => `\n\nHuman: ${question}\n\nAssistant: ${answer}`;
 const hh = { chosen: transcript('hi', 'hello'), rejected: transcript('hi', 'go away') };
+
+const user = (content: string) => ({ role: 'user', content });
+const assistant = (content: string) => ({ role: 'assistant', content });
+const tldr = {
+  info: { subreddit: 'tifu', title: 'A title', post: 'A post.\n' },
+  summaries: [{ text: ' first' }, { text: 'second' }],
+  choice: 1,
+};
+const kindOf = <Kind extends DataKind>(kind: Kind, lines: unknown[], format?: RowFormat) =>
+  loadRows(kind, sourceRecords([fileOf(...lines)]), { format });
 
 describe('the form of the rows', () => {
   test('explicit prompts are taken as they are', async () => {
@@ -72,8 +85,147 @@ describe('the form of the rows', () => {
   });
 });
 
+describe('conversations', () => {
+  const [question, a, b] = [user('q'), assistant('a'), assistant('b')];
+  const pair = { prompt: [question], chosen: [a], rejected: [b] };
+
+  test.each<[string, unknown, unknown]>([
+    ['an explicit prompt', pair, pair],
+    ['an implicit prompt', { chosen: [question, a], rejected: [question, b] }, pair],
+    ['a prompt as text beside whole chats', { prompt: 'q', chosen: [question, a], rejected: [question, b] }, pair],
+    ['a prompt as text beside answers', { prompt: 'q', chosen: [a], rejected: [b] }, pair],
+    [
+      'equal chats, whose last message is the completion',
+      { chosen: [question, a], rejected: [question, a] },
+      { ...pair, rejected: [a] },
+    ],
+    [
+      'answers of several messages',
+      { chosen: [question, a, question, b], rejected: [question, b] },
+      { prompt: [question], chosen: [a, question, b], rejected: [b] },
+    ],
+    ['no common message', { chosen: [question, a], rejected: [b, a] }, { skipped: 'different prompts' }],
+    [
+      'ShareGPT',
+      {
+        conversations: [
+          { from: 'system', value: 's' },
+          { from: 'human', value: 'q' },
+        ],
+        chosen: { from: 'gpt', value: 'a' },
+        rejected: { from: 'gpt', value: 'b' },
+      },
+      { ...pair, prompt: [{ role: 'system', content: 's' }, question] },
+    ],
+    [
+      'RMB',
+      { conversation_input: [{ ...question, language: 'English' }], chosen: { answer: 'a' }, reject: { answer: 'b' } },
+      pair,
+    ],
+  ])('%s', async (_name, row, expected) => {
+    expect(await kindOf('pairs', [row])).toMatchObject([expected as object]);
+  });
+});
+
+describe('published comparisons', () => {
+  test('TL;DR: the post is the prompt, the summaries begin with a space', async () => {
+    expect(await kindOf('pairs', [tldr])).toMatchObject([
+      {
+        prompt: 'SUBREDDIT: r/tifu\n\nTITLE: A title\n\nPOST: A post.\n\nTL;DR:',
+        chosen: ' second',
+        rejected: ' first',
+      },
+    ]);
+    const article = { ...tldr, info: { subreddit: null, title: 'x', post: null, article: 'y' } };
+    expect(await kindOf('pairs', [article])).toMatchObject([{ skipped: 'not a Reddit post' }]);
+  });
+
+  test('WebGPT: the score decides, and ties are skipped', async () => {
+    const text = ['## Human:\nq\n\n## Assistant:\n one', '## Human:\nq\n\n## Assistant:\n two'];
+    expect(await kindOf('pairs', [{ text, score: [0.5, 1.5] }])).toMatchObject([
+      { prompt: '## Human:\nq\n\n## Assistant:\n', chosen: ' two', rejected: ' one' },
+    ]);
+    expect(await kindOf('pairs', [{ text, score: [1, 1] }])).toMatchObject([{ skipped: 'tie' }]);
+  });
+});
+
+describe('examples with a label', () => {
+  test('are read plain, as chats and from instructions', async () => {
+    const plain = { prompt: 'p', completion: 'c', label: false };
+    expect(await kindOf('unpaired', [plain])).toMatchObject([plain]);
+    const chat = { prompt: [user('p')], completion: [assistant('c')], label: true };
+    expect(await kindOf('unpaired', [chat])).toMatchObject([chat]);
+    expect(await kindOf('unpaired', [{ instruction: 'p', output: 'c', tag: true }])).toMatchObject([chat]);
+  });
+
+  test('come from pairs too: the chosen one, then the rejected one, with the place of the pair', async () => {
+    const rows = await kindOf('unpaired', [explicit, hh]).catch((error: Error) => error.message);
+    expect(rows).toMatch(/:2: "prompt" is missing: the first row has one/);
+    expect(await kindOf('unpaired', [explicit, { ...explicit, prompt: 'r' }])).toMatchObject([
+      { index: 0, prompt: 'p', completion: 'a', label: true },
+      { index: 0, prompt: 'p', completion: 'b', label: false },
+      { index: 1, prompt: 'r', completion: 'a', label: true },
+      { index: 1, prompt: 'r', completion: 'b', label: false },
+    ]);
+  });
+});
+
+describe('texts to be imitated', () => {
+  const chat = [user('p'), assistant('c'), user('q'), assistant('d')];
+  test.each<[string, unknown, unknown]>([
+    ['a prompt and a completion', { prompt: 'p', completion: 'c' }, { prompt: 'p', completion: 'c' }],
+    ['a whole text', { text: 't' }, { prompt: '', completion: 't' }],
+    ['messages', { prompt: 'p', messages: chat }, { prompt: chat.slice(0, 3), completion: chat.slice(3) }],
+    ['messages after the last answer', { messages: [...chat, user('x')] }, { completion: chat.slice(3) }],
+    ['messages without an answer', { messages: [user('x')] }, { skipped: 'no answer in the chat' }],
+    [
+      'ShareGPT',
+      {
+        conversations: [
+          { from: 'human', value: 'p' },
+          { from: 'gpt', value: 'c' },
+        ],
+      },
+      { prompt: [user('p')], completion: [assistant('c')] },
+    ],
+    [
+      'an instruction with input',
+      { instruction: 'do', input: 'this', output: 'c' },
+      { prompt: [user('do\n\nthis')], completion: [assistant('c')] },
+    ],
+    [
+      'an instruction with history',
+      { instruction: 'q', input: '', output: 'd', history: [['p', 'c']], system: 's' },
+      { prompt: [{ role: 'system', content: 's' }, ...chat.slice(0, 3)], completion: chat.slice(3) },
+    ],
+    ['the chosen one of a pair', explicit, { prompt: 'p', completion: 'a' }],
+    ['the chosen one of transcripts', hh, { prompt: '\n\nHuman: hi\n\nAssistant:', completion: ' hello' }],
+    [
+      'the chosen one of transcripts with different prompts',
+      { ...hh, rejected: transcript('ho', 'x') },
+      { completion: ' hello', skipped: undefined },
+    ],
+    ['a desirable example', { prompt: 'p', completion: 'c', label: true }, { completion: 'c', skipped: undefined }],
+    ['an undesirable one', { prompt: 'p', completion: 'c', label: false }, { skipped: 'undesirable completion' }],
+  ])('%s', async (_name, row, expected) => {
+    expect(await kindOf('sft', [row])).toMatchObject([expected as object]);
+  });
+});
+
+test('each file has its own form, and errors name the place that the record has', async () => {
+  const files = [fileOf({ prompt: 'p', completion: 'c' }), fileOf({ text: 't' })];
+  expect(await loadRows('sft', sourceRecords(files))).toMatchObject([
+    { completion: 'c' },
+    { completion: 't', index: 1 },
+  ]);
+  async function* records(): AsyncGenerator<RawRecord> {
+    yield { file: 'a.parquet', where: 7, line: 7, value: { prompt: 'p', completion: 3 } };
+  }
+  await expect(loadRows('sft', records())).rejects.toThrow('a.parquet:7: "completion" is a number, not text');
+});
+
 describe('a malformed row is an error with its place', () => {
-  test.each<[string, unknown[], PreferenceFormat, RegExp]>([
+  test.each<[string, unknown[], RowFormat, RegExp]>([
     ['a list', [[1]], 'auto', /:1: the row is a list, not an object; a row is \{"prompt", "chosen", "rejected"\}/],
     ['a missing field', [explicit, { prompt: 'p', chosen: 'a' }], 'auto', /:2: "rejected" is missing; a row is/],
     ['null', [{ ...explicit, chosen: null }], 'auto', /:1: "chosen" is null, not text; a row is/],
@@ -82,7 +234,7 @@ describe('a malformed row is an error with its place', () => {
       'messages',
       [{ ...explicit, chosen: [{ role: 'user', content: 'x' }] }],
       'auto',
-      /"chosen" is a list: conversations .* not supported yet/,
+      /:1: "rejected" is text, not a list; a row is/,
     ],
     [
       'a prompt too few',
@@ -101,6 +253,105 @@ describe('a malformed row is an error with its place', () => {
     ['a broken line', [explicit, '{"prompt": '], 'auto', /:2:12: not JSON/],
   ])('%s', async (_name, lines, format, message) => {
     const error = await rowsOf(lines, format).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(FormatError);
+    expect((error as Error).message).toMatch(message);
+  });
+
+  test.each<[string, DataKind, unknown[], RowFormat, RegExp]>([
+    [
+      'an unknown role',
+      'sft',
+      [{ messages: [user('a'), { role: 'assitant', content: 'b' }] }],
+      'auto',
+      /:1: "messages\[1\].role" is not a role; the roles are system, developer, user, human, assistant, gpt, tool; a row is/,
+    ],
+    [
+      'a message without text',
+      'pairs',
+      [{ chosen: [user('a'), { role: 'assistant', content: null }], rejected: [] }],
+      'auto',
+      /:1: "chosen\[1\].content" is null, not text/,
+    ],
+    [
+      'a label that is a number',
+      'unpaired',
+      [{ prompt: 'p', completion: 'c', label: 1 }],
+      'auto',
+      /:1: "label" is a number, not true or false; a row is \{"prompt", "completion", "label"/,
+    ],
+    [
+      'no label',
+      'unpaired',
+      [{ prompt: 'p', completion: 'c' }],
+      'auto',
+      /:1: the row has no label \(its form is prompt-completion\); a row is/,
+    ],
+    [
+      'a tag that is text',
+      'unpaired',
+      [{ instruction: 'p', output: 'c', tag: 'true' }],
+      'auto',
+      /:1: "tag" is text, not true or false/,
+    ],
+    [
+      'one completion where two are needed',
+      'pairs',
+      [{ messages: [user('a'), assistant('b')] }],
+      'auto',
+      /:1: the row has no chosen and rejected completion \(its form is messages\)/,
+    ],
+    [
+      'nothing known',
+      'sft',
+      [{ question: 'x' }],
+      'auto',
+      /:1: "prompt" is missing; a row is \{"messages".*; other forms: alpaca, sharegpt, explicit, implicit/,
+    ],
+    ['a choice of three', 'pairs', [{ ...tldr, choice: 2 }], 'auto', /:1: "choice" is neither 0 nor 1/],
+    [
+      'a summary too many',
+      'pairs',
+      [{ ...tldr, summaries: [1, 2, 3] }],
+      'auto',
+      /:1: "summaries" is a list of 3, not of 2/,
+    ],
+    [
+      'a summary without text',
+      'pairs',
+      [{ ...tldr, summaries: [{ text: 'x' }, {}] }],
+      'auto',
+      /:1: "summaries\[1\].text" is missing/,
+    ],
+    [
+      'history that is no pairs',
+      'sft',
+      [{ instruction: 'a', output: 'b', history: [['x']] }],
+      'auto',
+      /:1: "history\[0\]" is a list of 1, not of 2/,
+    ],
+    [
+      'another form than the named one',
+      'sft',
+      [{ text: 'x' }],
+      'messages',
+      /:1: "messages" is missing; a row is \{"messages"/,
+    ],
+    [
+      'another form than the first row',
+      'sft',
+      [{ text: 'x' }, { prompt: 'a', completion: 'b' }],
+      'auto',
+      /:2: "text" is missing/,
+    ],
+    [
+      'a chat and a text',
+      'unpaired',
+      [{ prompt: [user('x')], completion: 'b', label: true }],
+      'auto',
+      /:1: "prompt" is a list, not text/,
+    ],
+  ])('%s', async (_name, kind, lines, format, message) => {
+    const error = await kindOf(kind, lines, format).catch((error: unknown) => error);
     expect(error).toBeInstanceOf(FormatError);
     expect((error as Error).message).toMatch(message);
   });
@@ -131,12 +382,21 @@ describe('the common prompt is that of TRL', () => {
   });
 });
 
-test.skipIf(!dataFolder).each([
-  ['hh-harmless-base', 1815, 5],
-  ['hh-helpful-base', 1783, 7],
-  ['ultrafeedback-1000', 1000, 0],
-])('all rows of %s are read', async (name, count, differentPrompts) => {
-  const rows = await loadPreferenceRows([join(dataFolder!, `preference/${name}.jsonl.gz`)]);
+test.skipIf(!dataFolder).each<[string, DataKind, number, number]>([
+  ['preference/hh-harmless-base', 'pairs', 1815, 5],
+  ['preference/hh-helpful-base', 'pairs', 1783, 7],
+  ['preference/hh-helpful-base', 'sft', 1783, 0],
+  ['preference/ultrafeedback-1000', 'pairs', 1000, 0],
+  ['preference/dpo-demo-sharegpt', 'pairs', 300, 0],
+  ['preference/rmb-pairwise', 'pairs', 14_543, 0],
+  ['preference/webgpt-comparisons', 'pairs', 901, 245],
+  ['preference/kto-mix-test', 'unpaired', 1092, 0],
+  ['preference/kto-mix-test', 'sft', 1092, 546],
+  ['preference/ultrafeedback-1000', 'unpaired', 2000, 0],
+  ['sft/lima', 'sft', 1029, 0],
+  ['sft/alpaca-demo', 'sft', 999, 0],
+])('all rows of %s are read as %s', async (name, kind, count, skipped) => {
+  const rows = await loadRows(kind, sourceRecords([join(dataFolder!, `${name}.jsonl.gz`)]));
   expect(rows.length).toBe(count);
-  expect(rows.filter(({ skipped }) => skipped !== undefined).length).toBe(differentPrompts);
+  expect(rows.filter((row) => row.skipped !== undefined).length).toBe(skipped);
 });

@@ -1,188 +1,136 @@
-/** Preference rows from JSONL files: an explicit prompt, an implicit one, or Anthropic HH transcripts. */
+/** From raw records to typed rows of text. */
 import { FormatError, UserError } from '../errors.js';
-import { readJsonl } from '../formats/index.js';
+import { Fields, isRecord, nameOf } from './fields.js';
+import { formsOf, type RowContent, type RowFormName, rowForms } from './forms.js';
+import type { DataKind, PreferenceRow, RawRecord, RowOf, RowPlace } from './row.js';
+import { sourceRecords } from './sources.js';
 
-/** How rows are written; `auto` decides by the first row. */
-export type PreferenceFormat = 'auto' | 'explicit' | 'implicit' | 'hh';
+/** How rows are written; `auto` decides by the first row of each file. */
+export type RowFormat = 'auto' | RowFormName;
 
-/** Why a row is left out. */
-export type SkipReason = 'empty completion' | 'prompt fills maxLength' | 'identical pair' | 'different prompts';
-
-/** Where a row comes from. */
-export interface RowPlace {
-  /** The number of the row in the whole input, from 0. */
-  index: number;
-  /** The line in its file, from 1. */
-  line: number;
-  file: string;
-}
-
-/** A prompt and two completions of it, as text. */
-export interface PreferenceRow extends RowPlace {
-  prompt: string;
-  chosen: string;
-  rejected: string;
-  /**
-   * Why the row cannot be used, if that is seen already: the prompts of its two sides differ (`prompt` is the chosen
-   * one's).
-   */
-  skipped?: SkipReason | undefined;
+export interface RowOptions {
+  format?: RowFormat | undefined;
+  /** Records that are read at most. */
+  limit?: number | undefined;
+  /** What the records are of, in the error when there are none. */
+  name?: string | undefined;
 }
 
 /**
- * The preference rows of JSONL files, in order.
+ * Records as rows of a kind, in order. Pairs become two examples (chosen, then rejected) where examples with a label are
+ * asked for, and their chosen completion where texts to be imitated are; of labelled examples these are the desirable
+ * ones. The forms are listed in {@link rowForms}; two of them in other words:
  *
- * - `explicit`: prompt, chosen, rejected are texts; the text of a side is prompt + completion.
- * - `implicit`: chosen and rejected are whole texts; the prompt is what they begin with in common, less a space at its end
- *   (TRL's rule).
+ * - `implicit`: the prompt is what chosen and rejected begin with in common, less a space at its end (TRL's rule), or the
+ *   messages that they begin with in common;
  * - `hh`: chosen and rejected are whole transcripts, split after the last "\n\nAssistant:".
  *
- * Errors: UserError for files that cannot be read or hold no row; FormatError with file and line for a row that has not
- * the form, naming the field. Other fields of a row are ignored, and so is its prompt if `format` names a form without
- * one.
+ * Errors: FormatError with file and line for a row that has not the form, naming the field; UserError when there is no
+ * record. Other fields of a row are ignored, and so is its prompt if `format` names a form without one.
  */
-export async function* readPreferenceRows(
-  files: readonly string[],
-  { format = 'auto' }: { format?: PreferenceFormat | undefined } = {},
-): AsyncGenerator<PreferenceRow> {
+export async function* readRows<Kind extends DataKind>(
+  kind: Kind,
+  records: AsyncIterable<RawRecord>,
+  { format = 'auto', limit = Number.POSITIVE_INFINITY, name = 'the data' }: RowOptions = {},
+): AsyncGenerator<RowOf[Kind]> {
+  const forms = new Map<string, RowFormName>();
   let index = 0;
-  let form: RowForm | undefined = format === 'auto' ? undefined : format;
-  for (const file of files) {
-    for await (const { line, value } of readJsonl(file)) {
-      const wrong = fault(file, line);
-      const fields = checkedFields(value, format, wrong);
-      if (form === undefined) {
-        form = formOf(fields);
-        if (form === 'implicit') refuseOtherPrompt(value as object, wrong);
-      }
-      yield { index: index++, line, file, ...parsers[form](fields, wrong) };
-    }
+  for await (const { file, where, line, value } of records) {
+    const wrong = (message: string) => new FormatError(message, { file, where: String(where) });
+    if (!isRecord(value)) throw wrong(`the row is ${nameOf(value)}, not an object; ${allowedRows(kind, format)}`);
+    const fields = new Fields(value, wrong, allowedRows(kind, format));
+    const form = format === 'auto' ? (forms.get(file) ?? formOf(fields, kind)) : format;
+    forms.set(file, form);
+    const content = rowForms[form].parse(fields, format !== 'auto');
+    const rows = toKind[kind](content, { index: index++, line, file });
+    if (!rows) throw wrong(`the row has no ${missing[kind]} (its form is ${form}); ${allowedRows(kind, 'auto')}`);
+    yield* rows;
+    if (index >= limit) return;
   }
-  if (index === 0) throw new UserError(`${files.join(', ')}: no rows; ${allowedForms}`);
+  if (index === 0) throw new UserError(`${name}: no rows; ${allowedRows(kind, format)}`);
 }
 
-/** The rows of {@link readPreferenceRows} in a list, the first `limit` of them. */
-export async function loadPreferenceRows(
-  files: readonly string[],
-  {
-    format,
-    limit = Number.POSITIVE_INFINITY,
-  }: { format?: PreferenceFormat | undefined; limit?: number | undefined } = {},
-): Promise<PreferenceRow[]> {
-  const rows: PreferenceRow[] = [];
-  for await (const row of readPreferenceRows(files, { format })) {
-    rows.push(row);
-    if (rows.length >= limit) break;
-  }
+/** The rows of {@link readRows} in a list. */
+export async function loadRows<Kind extends DataKind>(
+  kind: Kind,
+  records: AsyncIterable<RawRecord>,
+  options: RowOptions = {},
+): Promise<RowOf[Kind][]> {
+  const rows: RowOf[Kind][] = [];
+  for await (const row of readRows(kind, records, options)) rows.push(row);
   return rows;
 }
 
-type RowForm = Exclude<PreferenceFormat, 'auto'>;
-type RowText = Pick<PreferenceRow, 'prompt' | 'chosen' | 'rejected' | 'skipped'>;
-type Fields = { chosen: string; rejected: string; prompt: string | undefined };
-type Fault = (message: string) => FormatError;
+/** The preference rows of files (JSONL, JSON, Parquet): {@link readRows} of kind `pairs`. */
+export function readPreferenceRows(
+  files: readonly string[],
+  { format }: { format?: RowFormat | undefined } = {},
+): AsyncGenerator<PreferenceRow> {
+  return readRows('pairs', sourceRecords(files), { format, name: files.join(', ') });
+}
 
-const allowedForms =
-  'a row is {"prompt", "chosen", "rejected"}, or {"chosen", "rejected"} with whole texts that begin alike, all of them text';
-const unexpectedPrompt =
-  '"prompt" is given: the first row has none, so no row may; name the format to ignore the field';
-const assistant = '\n\nAssistant:';
+/** The rows of {@link readPreferenceRows} in a list, the first `limit` of them. */
+export function loadPreferenceRows(
+  files: readonly string[],
+  { format, limit }: { format?: RowFormat | undefined; limit?: number | undefined } = {},
+): Promise<PreferenceRow[]> {
+  return loadRows('pairs', sourceRecords(files), { format, limit, name: files.join(', ') });
+}
 
-const fault =
-  (file: string, line: number): Fault =>
-  (message) =>
-    new FormatError(message, { file, where: String(line) });
+/** The form of a file by its first row; where none is like it, the one whose missing field is the likely mistake. */
+function formOf(fields: Fields, kind: DataKind): RowFormName {
+  const names = Object.keys(rowForms) as RowFormName[];
+  const found = names.find((name) => rowForms[name].matches(fields));
+  if (found !== undefined) return found;
+  if (kind === 'pairs') return fields.has('prompt') ? 'explicit' : 'implicit';
+  return kind === 'unpaired' ? 'unpaired' : 'prompt-completion';
+}
 
-/** The texts of a row; its prompt only where the format may have one. */
-function checkedFields(value: unknown, format: PreferenceFormat, wrong: Fault): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw wrong(`the row is ${nameOf(value)}, not an object; ${allowedForms}`);
-  }
-  const row = value as Record<string, unknown>;
-  const text = (field: string): string => {
-    const given = row[field];
-    if (typeof given === 'string') return given;
-    if (Array.isArray(given)) {
-      throw wrong(
-        `"${field}" is a list: conversations as lists of messages are not supported yet, turn them into text; ${allowedForms}`,
-      );
+/** What a row of a kind looks like, in words. */
+function allowedRows(kind: DataKind, format: RowFormat): string {
+  if (format !== 'auto') return `a row is ${rowForms[format].shape}`;
+  const forms = [...formsOf[kind], ...(kind === 'pairs' ? [] : formsOf.pairs.slice(0, 2))];
+  return `a row is ${forms
+    .slice(0, 3)
+    .map((name) => rowForms[name].shape)
+    .join(', or ')}; other forms: ${[...new Set(forms.slice(3))].join(', ')}`;
+}
+
+const missing: Readonly<Record<DataKind, string>> = {
+  pairs: 'chosen and rejected completion',
+  unpaired: 'label',
+  sft: 'completion',
+};
+
+/** What a row gives for each kind; undefined if it has not what the kind needs. */
+const toKind: { [Kind in DataKind]: (content: RowContent, place: RowPlace) => RowOf[Kind][] | undefined } = {
+  pairs({ kind: _, ...content }, place) {
+    return 'chosen' in content ? [{ ...place, ...content }] : undefined;
+  },
+
+  unpaired(content, place) {
+    if (content.kind === 'sft') return undefined;
+    if (content.kind === 'unpaired') {
+      const { kind: _, ...example } = content;
+      return [{ ...place, ...example }];
     }
-    const what = Object.hasOwn(row, field) ? `is ${nameOf(given)}, not text` : 'is missing';
-    throw wrong(`"${field}" ${what}; ${allowedForms}`);
-  };
-  const hasPrompt = format === 'explicit' || (format === 'auto' && Object.hasOwn(row, 'prompt'));
-  return { chosen: text('chosen'), rejected: text('rejected'), prompt: hasPrompt ? text('prompt') : undefined };
-}
-
-/**
- * A prompt under another name would be dropped without a word; and what two answers begin with in common would become
- * the prompt.
- */
-function refuseOtherPrompt(row: object, wrong: Fault): void {
-  const name = ['question', 'instruction', 'input', 'query', 'context', 'messages', 'conversations'].find(
-    (field) => field in row,
-  );
-  if (name === undefined) return;
-  throw wrong(`"${name}" is not read; did you mean "prompt"? Name the format to ignore the field; ${allowedForms}`);
-}
-
-function formOf({ prompt, chosen, rejected }: Fields): RowForm {
-  if (prompt !== undefined) return 'explicit';
-  const isTranscript = (text: string) => text.startsWith('\n\nHuman:') && text.includes(assistant);
-  return isTranscript(chosen) && isTranscript(rejected) ? 'hh' : 'implicit';
-}
-
-const parsers: Record<RowForm, (fields: Fields, wrong: Fault) => RowText> = {
-  explicit({ prompt, chosen, rejected }, wrong) {
-    if (prompt === undefined) throw wrong('"prompt" is missing: the first row has one, so every row must');
-    return { prompt, chosen, rejected };
+    const { prompt, chosen, rejected, skipped } = content;
+    return [
+      { ...place, prompt, completion: chosen, label: true, skipped },
+      { ...place, prompt, completion: rejected, label: false, skipped },
+    ];
   },
 
-  implicit({ prompt, chosen, rejected }, wrong) {
-    if (prompt !== undefined) throw wrong(unexpectedPrompt);
-    const cut = commonPrompt(chosen, rejected);
-    return { prompt: chosen.slice(0, cut), chosen: chosen.slice(cut), rejected: rejected.slice(cut) };
-  },
-
-  hh({ prompt, chosen, rejected }, wrong) {
-    if (prompt !== undefined) throw wrong(unexpectedPrompt);
-    const [a, b] = (['chosen', 'rejected'] as const).map((field) => {
-      const text = { chosen, rejected }[field];
-      const mark = text.lastIndexOf(assistant);
-      if (mark === -1) throw wrong(`"${field}" has no turn "\\n\\nAssistant:", which a transcript (format hh) needs`);
-      return { prompt: text.slice(0, mark + assistant.length), completion: text.slice(mark + assistant.length) };
-    }) as [Split, Split];
-    const row = { prompt: a.prompt, chosen: a.completion, rejected: b.completion };
-    return a.prompt === b.prompt ? row : { ...row, skipped: 'different prompts' };
+  sft(content, place) {
+    const { prompt, skipped } = content;
+    if (content.kind === 'pairs') {
+      // A text to be imitated needs no second one with the same prompt.
+      const reason = skipped === 'different prompts' && !isPromptless(content) ? undefined : skipped;
+      return [{ ...place, prompt, completion: content.chosen, skipped: reason }];
+    }
+    const reason = content.kind === 'unpaired' && !content.label ? 'undesirable completion' : undefined;
+    return [{ ...place, prompt, completion: content.completion, skipped: skipped ?? reason }];
   },
 };
 
-interface Split {
-  prompt: string;
-  completion: string;
-}
-
-/**
- * Where the common prompt of two texts ends, in UTF-16 units: at their first difference, or one earlier after a space.
- * If one text begins with the other, the last character of the shorter one belongs to the completions. Source: TRL's
- * `extract_prompt`; other than there, a difference in the first character is an empty prompt.
- */
-export function commonPrompt(chosen: string, rejected: string): number {
-  const shorter = Math.min(chosen.length, rejected.length);
-  let cut = 0;
-  while (cut < shorter && chosen[cut] === rejected[cut]) cut++;
-  const isContained = cut === shorter;
-  if (isContained && cut > 0) cut--;
-  if (isSurrogatePair(chosen, cut) || isSurrogatePair(rejected, cut)) cut--;
-  if (!isContained && chosen[cut - 1] === ' ') cut--;
-  return cut;
-}
-
-/** Whether a character of two UTF-16 units lies on both sides of a cut. */
-const isSurrogatePair = (text: string, cut: number) => cut > 0 && (text.codePointAt(cut - 1) ?? 0) > 0xffff;
-
-function nameOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'a list';
-  return { string: 'text', object: 'an object' }[typeof value as string] ?? `a ${typeof value}`;
-}
+const isPromptless = ({ prompt }: RowContent) => prompt.length === 0;

@@ -6,8 +6,10 @@ import { UserError } from '../errors.js';
 import { readJsonl } from '../formats/index.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { packPairs } from './pack.js';
-import { loadPreferenceRows, type PreferenceRow } from './rows.js';
-import { describeSkips, type TokenizedPair, tokenizePair, tokenizePairs } from './tokenize.js';
+import type { PreferenceRow } from './row.js';
+import { loadPreferenceRows } from './rows.js';
+import { describeSkips } from './skips.js';
+import { type TokenizedPair, tokenizePair, tokenizePairs } from './tokenize.js';
 
 /** BOS, then a token for each pair of letters or odd letter; "</s>" is EOS. */
 const tokenizer = {

@@ -1,7 +1,10 @@
-/** From rows of text to token ids, as TRL does it for plain text; rows that cannot be scored are reported. */
-import { UserError } from '../errors.js';
+/** From rows of text to token ids, as TRL does it; rows that cannot be used are reported. */
+import { type ChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { PreferenceRow, RowPlace, SkipReason } from './rows.js';
+import { type EncodedChat, encodeChat, encodeRow, type Skipped } from './encode.js';
+import { completionMessages, isEmpty, promptMessages } from './messages.js';
+import type { DataKind, ExampleRow, PreferenceRow, RowOf, RowPlace, TextRow } from './row.js';
+import { keepUsable, type SkipReport } from './skips.js';
 
 /** A preference pair as token ids: a prompt and two completions, each followed by EOS unless it was cut. */
 export interface TokenizedPair extends RowPlace {
@@ -34,123 +37,174 @@ export interface TokenizedText extends RowPlace {
 }
 
 export interface TokenizeOptions {
-  /** Tokens of prompt and completion together; what a completion has beyond is cut off. */
+  /** Tokens of prompt and completion together. */
   maxLength: number;
+  /**
+   * What is cut from rows that are longer: `keepStart` the end of the completion (TRL), and prompts that leave no room
+   * for one are skipped; `keepEnd` the start of the prompt, BOS apart, and completions that leave no room for a token of
+   * it are skipped. Default: keepStart.
+   */
+  truncate?: 'keepStart' | 'keepEnd' | undefined;
   /** Keep pairs whose completions are the same tokens, or become so when cut; TRL does. */
   keepIdentical?: boolean | undefined;
+  /**
+   * The template of all rows: a plain prompt becomes a message of the user, or the turns of its transcript. Left out,
+   * plain text stays as it is and chats take the template of the model.
+   */
+  chatTemplate?: ChatTemplate | undefined;
+  /**
+   * Which tokens of a text to be imitated are scored: those of its `completion`, of every answer of the `assistant` in a
+   * chat, or of the `full` text. Default: completion.
+   */
+  loss?: 'completion' | 'assistant' | 'full' | undefined;
 }
 
-/** What became of the rows of an input. */
-export interface SkipReport {
-  total: number;
-  kept: number;
-  /** The rows that were left out. */
-  byReason: Map<SkipReason, RowPlace[]>;
-  /** The rows that were kept although a token straddles the border of their prompt. */
-  boundaryMismatches: RowPlace[];
+/** The tokenised row of each kind. */
+export interface TokenizedOf {
+  pairs: TokenizedPair;
+  unpaired: TokenizedExample;
+  sft: TokenizedText;
 }
 
-/**
- * A row as token ids, or why it cannot be used.
- *
- * The EOS string is appended to each completion that does not end with it. The prompt is tokenised alone and with each
- * completion; the completion's ids are those of the joint text after as many as the prompt alone has. Special tokens
- * that the tokenizer adds (BOS) are part of the prompt. Source: TRL's DPOTrainer. Other than there, completions that
- * are empty but for white space are skipped, and so are identical pairs unless `keepIdentical`.
- *
- * Errors: UserError for a tokenizer without EOS token.
- */
-export function tokenizePair(
-  row: PreferenceRow,
+/** The usable rows of a kind as token ids, in their order, and a report on all. Errors: those of {@link encodeRow}. */
+export function tokenizeRows<Kind extends DataKind>(
+  kind: Kind,
+  rows: Iterable<RowOf[Kind]>,
   tokenizer: Tokenizer,
-  { maxLength, keepIdentical = false }: TokenizeOptions,
-): TokenizedPair | { skipped: SkipReason } {
-  const { index, line, file } = row;
-  if (row.skipped !== undefined) return { skipped: row.skipped };
-  const eos = tokenizer.eosToken;
-  if (eos === undefined) {
-    throw new UserError(
-      'the tokenizer has no EOS token, which ends each completion: set eos_token in tokenizer_config.json',
-    );
-  }
-  const completions = [row.chosen, row.rejected].map((text) =>
-    text.endsWith(eos) ? text.slice(0, -eos.length) : text,
-  );
-  if (completions.some((text) => text.trim() === '')) return { skipped: 'empty completion' };
-
-  const prompt = tokenizer.encode(row.prompt);
-  if (prompt.length >= maxLength) return { skipped: 'prompt fills maxLength' };
-  const [chosen, rejected] = completions.map((text) => {
-    const joint = tokenizer.encode(row.prompt + text + eos);
-    const isCleanCut = prompt.every((id, i) => joint[i] === id);
-    return { ids: Int32Array.from(joint.slice(prompt.length, maxLength)), isCleanCut };
-  }) as [Side, Side];
-  // A token over the end of the prompt can leave nothing after as many tokens as the prompt alone has.
-  if (chosen.ids.length === 0 || rejected.ids.length === 0) return { skipped: 'empty completion' };
-  if (!keepIdentical && isEqual(chosen.ids, rejected.ids)) return { skipped: 'identical pair' };
-  return {
-    index,
-    line,
-    file,
-    prompt: Int32Array.from(prompt),
-    chosen: chosen.ids,
-    rejected: rejected.ids,
-    boundaryMismatch: !(chosen.isCleanCut && rejected.isCleanCut),
-  };
+  options: TokenizeOptions,
+): { rows: TokenizedOf[Kind][]; report: SkipReport } {
+  return keepUsable(rows, (row) => tokenizers[kind](row, tokenizer, options));
 }
 
-interface Side {
-  ids: Int32Array;
-  isCleanCut: boolean;
-}
-
-/** The usable pairs of rows in their order, and a report on the others. Errors: those of {@link tokenizePair}. */
+/** The usable pairs of rows in their order, and a report on the others. Errors: those of {@link encodeRow}. */
 export function tokenizePairs(
   rows: Iterable<PreferenceRow>,
   tokenizer: Tokenizer,
   options: TokenizeOptions,
 ): { pairs: TokenizedPair[]; report: SkipReport } {
-  const pairs: TokenizedPair[] = [];
-  const report: SkipReport = { total: 0, kept: 0, byReason: new Map(), boundaryMismatches: [] };
-  for (const row of rows) {
-    report.total++;
-    const pair = tokenizePair(row, tokenizer, options);
-    const { index, line, file } = row;
-    if ('skipped' in pair) {
-      const places = report.byReason.get(pair.skipped) ?? [];
-      places.push({ index, line, file });
-      report.byReason.set(pair.skipped, places);
-    } else {
-      pairs.push(pair);
-      if (pair.boundaryMismatch) report.boundaryMismatches.push({ index, line, file });
-    }
-  }
-  report.kept = pairs.length;
+  const { rows: pairs, report } = tokenizeRows('pairs', rows, tokenizer, options);
   return { pairs, report };
 }
 
 /**
- * A report in lines for people: how many rows were left out, why, and where the first of them are; empty if all is
- * well.
+ * A pair as token ids, or why it cannot be used. Both completions have the same prompt, cut to fit the longer one.
+ * Source: TRL's DPOTrainer. Other than there, completions that are empty but for white space are skipped, and so are
+ * identical pairs unless `keepIdentical`. Errors: those of {@link encodeRow}.
  */
-export function describeSkips(report: SkipReport): string[] {
-  const { total, byReason } = report;
-  const skips = [...byReason].map(
-    ([reason, rows]) => `skipped ${rows.length} of ${total} rows, ${reason}: ${places(rows)}`,
-  );
-  return [...skips, ...describeBoundaryMismatches(report)];
+export function tokenizePair(
+  row: PreferenceRow,
+  tokenizer: Tokenizer,
+  options: TokenizeOptions,
+): TokenizedPair | Skipped {
+  if (row.skipped !== undefined) return { skipped: row.skipped };
+  const encoded = encodeRow(row.prompt, [row.chosen, row.rejected], tokenizer, options.chatTemplate);
+  if ('skipped' in encoded) return encoded;
+  const cut = fit(encoded, options);
+  if ('skipped' in cut) return cut;
+  const [chosen, rejected] = cut.completions as [Int32Array, Int32Array];
+  if (!options.keepIdentical && isEqual(chosen, rejected)) return { skipped: 'identical pair' };
+  return { ...placeOf(row), prompt: cut.prompt, chosen, rejected, boundaryMismatch: !encoded.isCleanCut };
 }
 
-/** A line for people about the rows in which a token straddles the end of the prompt, if there are any. */
-export function describeBoundaryMismatches({ kept, boundaryMismatches: rows }: SkipReport): string[] {
-  if (rows.length === 0) return [];
-  return [`kept ${rows.length} of ${kept} rows in which a token straddles the end of the prompt: ${places(rows)}`];
+/** A completion with a label as token ids, or why it cannot be used. Source: TRL's KTOTrainer. */
+export function tokenizeExample(
+  row: ExampleRow,
+  tokenizer: Tokenizer,
+  options: TokenizeOptions,
+): TokenizedExample | Skipped {
+  if (row.skipped !== undefined) return { skipped: row.skipped };
+  const encoded = encodeRow(row.prompt, [row.completion], tokenizer, options.chatTemplate);
+  if ('skipped' in encoded) return encoded;
+  const cut = fit(encoded, options);
+  if ('skipped' in cut) return cut;
+  const [whole, completion] = [encoded.completions[0]!, cut.completions[0]!];
+  return {
+    ...placeOf(row),
+    prompt: cut.prompt,
+    completion,
+    ...(whole.length > completion.length ? { uncut: Int32Array.from(whole) } : {}),
+    label: row.label,
+    boundaryMismatch: !encoded.isCleanCut,
+  };
 }
 
-function places(rows: readonly RowPlace[]): string {
-  const first = rows.slice(0, 3).map(({ file, line }) => `${file}:${line}`);
-  return rows.length > first.length ? `${first.join(', ')} and ${rows.length - first.length} more` : first.join(', ');
+/**
+ * A text to be imitated as token ids, or why it cannot be used. A text without prompt is scored as a whole, BOS and all
+ * that is before the first scored token is the prompt of the others. An answer whose start is cut off is not scored.
+ * Source: TRL's SFTTrainer.
+ */
+export function tokenizeText(row: TextRow, tokenizer: Tokenizer, options: TokenizeOptions): TokenizedText | Skipped {
+  if (row.skipped !== undefined) return { skipped: row.skipped };
+  const encoded = encodeText(row, tokenizer, options);
+  if ('skipped' in encoded) return encoded;
+  const { maxLength, truncate = 'keepStart' } = options;
+  const { ids, numStart, answers } = encoded;
+  const isFull = options.loss === 'full' || row.prompt === '';
+  const excess = Math.max(0, ids.length - maxLength);
+  const isCutAtStart = truncate === 'keepEnd' && excess > 0;
+  const kept = isCutAtStart ? [...ids.slice(0, numStart), ...ids.slice(numStart + excess)] : ids.slice(0, maxLength);
+  const shift = isCutAtStart ? excess : 0;
+  const scored = new Uint8Array(kept.length);
+  if (isFull) scored.fill(1);
+  for (const { start, end } of isFull ? [] : answers) {
+    const isWhole = start - shift > numStart || shift === 0;
+    if (isWhole) scored.fill(1, Math.min(start - shift, kept.length), end - shift);
+  }
+  const first = scored.indexOf(1);
+  if (first === -1) return { skipped: isCutAtStart ? 'completion fills maxLength' : 'prompt fills maxLength' };
+  const mask = scored.slice(first);
+  return {
+    ...placeOf(row),
+    prompt: Int32Array.from(kept.slice(0, first)),
+    completion: Int32Array.from(kept.slice(first)),
+    ...(mask.includes(0) ? { scored: mask } : {}),
+    boundaryMismatch: !encoded.isCleanCut && !isFull,
+  };
 }
+
+const tokenizers: {
+  [Kind in DataKind]: (row: RowOf[Kind], tokenizer: Tokenizer, options: TokenizeOptions) => TokenizedOf[Kind] | Skipped;
+} = { pairs: tokenizePair, unpaired: tokenizeExample, sft: tokenizeText };
+
+/** A text as ids, with what of them is to be scored. */
+function encodeText(row: TextRow, tokenizer: Tokenizer, options: TokenizeOptions): EncodedChat | Skipped {
+  const isChat = typeof row.prompt !== 'string' || options.chatTemplate !== undefined;
+  if (isChat && options.loss === 'assistant') {
+    if (isEmpty(row.completion)) return { skipped: 'empty completion' };
+    const messages = [...promptMessages(row.prompt), ...completionMessages(row.completion)];
+    return encodeChat(messages, options.chatTemplate ?? modelChatTemplate(tokenizer), tokenizer);
+  }
+  const encoded = encodeRow(row.prompt, [row.completion], tokenizer, options.chatTemplate);
+  if ('skipped' in encoded) return encoded;
+  const ids = [...encoded.prompt, ...encoded.completions[0]!];
+  return { ...encoded, ids, answers: [{ start: encoded.prompt.length, end: ids.length }] };
+}
+
+interface Fitted {
+  prompt: Int32Array;
+  completions: Int32Array[];
+}
+
+/** A prompt with its completions in at most `maxLength` tokens each. */
+function fit(
+  { prompt, completions, numStart }: { prompt: number[]; completions: number[][]; numStart: number },
+  { maxLength, truncate = 'keepStart' }: TokenizeOptions,
+): Fitted | Skipped {
+  const longest = Math.max(...completions.map(({ length }) => length));
+  if (truncate === 'keepEnd' && prompt.length + longest > maxLength) {
+    const room = maxLength - longest - numStart;
+    if (room < 1) return { skipped: 'completion fills maxLength' };
+    const kept = [...prompt.slice(0, numStart), ...prompt.slice(-room)];
+    return { prompt: Int32Array.from(kept), completions: completions.map((ids) => Int32Array.from(ids)) };
+  }
+  if (prompt.length >= maxLength) return { skipped: 'prompt fills maxLength' };
+  return {
+    prompt: Int32Array.from(prompt),
+    completions: completions.map((ids) => Int32Array.from(ids.slice(0, maxLength - prompt.length))),
+  };
+}
+
+const placeOf = ({ index, line, file }: RowPlace): RowPlace => ({ index, line, file });
 
 function isEqual(a: Int32Array, b: Int32Array): boolean {
   return a.length === b.length && a.every((id, i) => id === b[i]);

@@ -2,8 +2,8 @@ import { realpath } from 'node:fs/promises';
 import {
   describeSkips,
   loadPreferenceRows,
-  type PreferenceFormat,
   type PreferenceRow,
+  type RowFormat,
   type SkipReport,
   type TokenizedPair,
   type TokenizeOptions,
@@ -28,7 +28,7 @@ export interface ScoreOptions {
   beta?: number | undefined;
   /** Prompt and completion are cut at this many tokens. */
   maxLength?: number | undefined;
-  format?: PreferenceFormat | undefined;
+  format?: RowFormat | undefined;
   /** Score pairs whose two completions are identical too. */
   keepIdentical?: boolean | undefined;
   tokensPerMicroBatch?: number | undefined;

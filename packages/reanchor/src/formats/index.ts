@@ -1,5 +1,6 @@
 export { requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
+export { type RawRecord, readRecords } from './records.js';
 export {
   type CheckpointTensor,
   openCheckpoint,

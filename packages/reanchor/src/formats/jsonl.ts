@@ -24,7 +24,7 @@ export interface JsonLine {
 export async function* readJsonl(file: string): AsyncGenerator<JsonLine> {
   const start = await firstBytes(file);
   if (start.toString('latin1') === 'PAR1') {
-    throw new FormatError('a Parquet file, which is not supported: convert it to JSONL', { file });
+    throw new FormatError('a Parquet file: its name has to end in .parquet', { file });
   }
   const isGzip = start[0] === 0x1f && start[1] === 0x8b;
   let line = 0;

@@ -6,18 +6,35 @@ const paths = z.union([path, z.array(path).min(1)]);
 const count = z.int().min(1);
 
 export const dataSchema = z.strictObject({
-  train: paths.describe('the JSONL file (also .gz) of preference pairs to train on, or a list of such files'),
+  train: paths.describe(
+    'the rows to train on; a file (JSONL, JSON, Parquet; also .gz), a folder of such files, a published data set by its name, or a list of these',
+  ),
   validation: z
     .union([paths, count])
     .optional()
     .describe(
-      'the file or list of files of pairs to evaluate on, or the number of rows of data.train held out for that, chosen by the seed',
+      'the rows to evaluate on, named as in data.train (of a published data set, its validation split), or the number of rows of data.train held out for that, chosen by the seed',
     ),
   format: z
-    .enum(['auto', 'explicit', 'implicit', 'hh'])
+    .enum([
+      'auto',
+      'explicit',
+      'implicit',
+      'hh',
+      'sharegpt',
+      'rmb',
+      'tldr',
+      'webgpt',
+      'unpaired',
+      'kto-mix',
+      'messages',
+      'prompt-completion',
+      'text',
+      'alpaca',
+    ])
     .default('auto')
     .describe(
-      'the form of a row: explicit has prompt, chosen and rejected; implicit has whole texts with a common beginning; hh has "\\n\\nHuman:" transcripts; auto looks at the first row',
+      'the form of a row: explicit has prompt, chosen and rejected; implicit has whole texts with a common beginning; hh has "\\n\\nHuman:" transcripts; docs/data.md lists the others; auto looks at the first row of each file',
     ),
   maxLength: z
     .int()
@@ -28,6 +45,25 @@ export const dataSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('the choice to train on pairs whose two completions are identical, or become so when cut, as TRL does'),
+  truncate: z
+    .enum(['keepStart', 'keepEnd'])
+    .default('keepStart')
+    .describe(
+      'the part that a row with more than maxLength tokens keeps; keepStart cuts its completions and skips prompts that are too long, keepEnd cuts the beginning of its prompt',
+    ),
+  chatTemplate: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "the chat template that makes text of conversations; llama-3, chatml, zephyr, alpaca or hh, a .jinja file, or the model's own when left out",
+    ),
+  loss: z
+    .enum(['completion', 'assistant', 'full'])
+    .optional()
+    .describe(
+      'the tokens that SFT scores; completion the last answer, assistant every answer of a conversation, full the whole text; completion when left out',
+    ),
   shuffle: z
     .boolean()
     .default(true)

@@ -183,6 +183,11 @@ export const crossRules: readonly CrossRule[] = [
     rule: 'accuracy is measured by evaluations: set evaluate.every and data.validation, or use margin',
   },
   {
+    path: ['data', 'loss'],
+    isBroken: (given) => section('data', 'loss')(given) !== undefined && !['sft', undefined].includes(methodOf(given)),
+    rule: 'it is an option of method sft and has no effect here: remove this key',
+  },
+  {
     path: ['steps'],
     isBroken: (given) => given.steps !== undefined && given.epochs !== undefined,
     rule: 'contradicts epochs, since either sets the length of the run: remove one of them (--set epochs=null takes it out)',

@@ -25,6 +25,8 @@ export interface Tokenizer {
   readonly padId: number | undefined;
   /** One more than the largest id. */
   readonly vocabSize: number;
+  /** The Jinja source of its chat template, if it has one. */
+  readonly chatTemplate: string | undefined;
   /** The tokenizer's files, for a folder that a model is saved to. */
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
@@ -32,15 +34,17 @@ export interface Tokenizer {
 const definition = 'tokenizer.json';
 const config = 'tokenizer_config.json';
 const specialTokens = 'special_tokens_map.json';
+const templateFile = 'chat_template.jinja';
+const templateJson = 'chat_template.json';
 
-/** Everything that belongs to a tokenizer's folder; only the first three are read here. */
+/** Everything that belongs to a tokenizer's folder; the last three are not read here. */
 const tokenizerFiles = [
   definition,
   config,
   specialTokens,
   'added_tokens.json',
-  'chat_template.jinja',
-  'chat_template.json',
+  templateFile,
+  templateJson,
   'tokenizer.model',
   'vocab.json',
   'merges.txt',
@@ -140,6 +144,7 @@ export function parseTokenizer(
     padToken: pad.token,
     padId: pad.id,
     vocabSize: library.model.vocab.length,
+    chatTemplate: chatTemplateText(config, files),
     files,
   };
 }
@@ -221,6 +226,21 @@ function mendByteFallback(decoder: Decoder | null): void {
     }
   };
   decoder.text_decoder = { decode };
+}
+
+/**
+ * The source of a chat template: of its own file, else in tokenizer_config.json (of several named ones that of the name
+ * `default`), else in chat_template.json.
+ */
+function chatTemplateText(config: unknown, files: ReadonlyMap<string, Uint8Array>): string | undefined {
+  const file = files.get(templateFile);
+  if (file) return new TextDecoder().decode(file);
+  const json = files.get(templateJson);
+  const sources = [config, json && parseJson(json, templateJson)].filter(isObject);
+  const given = sources.map((source) => source.chat_template).find((value) => value !== undefined && value !== null);
+  if (!Array.isArray(given)) return typeof given === 'string' ? given : undefined;
+  const named: unknown = given.find((entry: unknown) => isObject(entry) && entry.name === 'default');
+  return isObject(named) && typeof named.template === 'string' ? named.template : undefined;
 }
 
 function tokenText(value: unknown): string | undefined {

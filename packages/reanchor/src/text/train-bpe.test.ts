@@ -48,7 +48,7 @@ describe('a trained byte-level BPE', () => {
     const tokenizer = parseTokenizer(trained.definition);
     fc.assert(
       fc.property(
-        unicodeText.map((t) => t.toWellFormed()),
+        unicodeText.map((t) => Buffer.from(t).toString()),
         (t) => tokenizer.decode(tokenizer.encode(t)) === t,
       ),
       { numRuns: 500 },

@@ -1,0 +1,120 @@
+/** Checked access to the fields of a raw row; every mistake names the field, what it is and what is allowed. */
+import type { FormatError } from '../errors.js';
+import type { Message } from '../text/chat-template.js';
+
+export type Fault = (message: string) => FormatError;
+
+/** The names of roles; those of ShareGPT on the left become the ones on the right. */
+const roles: Readonly<Record<string, string>> = {
+  system: 'system',
+  developer: 'developer',
+  user: 'user',
+  human: 'user',
+  assistant: 'assistant',
+  gpt: 'assistant',
+  tool: 'tool',
+};
+
+export class Fields {
+  /** `allowed` says what a row looks like; `path` is where in the row these fields are. */
+  constructor(
+    private readonly row: Readonly<Record<string, unknown>>,
+    private readonly wrong: Fault,
+    private readonly allowed: string,
+    private readonly path = '',
+  ) {}
+
+  /** Whether the field is there, whatever its value. */
+  includes(name: string): boolean {
+    return Object.hasOwn(this.row, name);
+  }
+
+  /** Whether the field has a value; null is none. */
+  has(name: string): boolean {
+    return this.row[name] !== undefined && this.row[name] !== null;
+  }
+
+  isText(name: string): boolean {
+    return typeof this.row[name] === 'string';
+  }
+
+  isList(name: string): boolean {
+    return Array.isArray(this.row[name]);
+  }
+
+  text(name: string): string {
+    const given = this.row[name];
+    return typeof given === 'string' ? given : this.refuse(name, 'text');
+  }
+
+  flag(name: string): boolean {
+    const given = this.row[name];
+    return typeof given === 'boolean' ? given : this.refuse(name, 'true or false');
+  }
+
+  number(name: string): number {
+    const given = this.row[name];
+    return typeof given === 'number' ? given : this.refuse(name, 'a number');
+  }
+
+  /** The fields of an object in a field. */
+  object(name: string): Fields {
+    const given = this.row[name];
+    return isRecord(given) ? this.inside(given, name) : this.refuse(name, 'an object');
+  }
+
+  /** A list as fields 0, 1, ..., of which there have to be `length` if that is given. */
+  list(name: string, length?: number): { items: Fields; length: number } {
+    const given = this.row[name];
+    if (!Array.isArray(given)) return this.refuse(name, 'a list');
+    if (length !== undefined && given.length !== length) {
+      throw this.fault(name, `is a list of ${given.length}, not of ${length}`);
+    }
+    return { items: this.inside(Object.fromEntries(given.entries()), name), length: given.length };
+  }
+
+  /** A list of {"role", "content"}, or in ShareGPT's words of {"from", "value"}. */
+  messages(name: string): Message[] {
+    const { items, length } = this.list(name);
+    return Array.from({ length }, (_, i) => items.message(String(i)));
+  }
+
+  message(name: string): Message {
+    const message = this.object(name);
+    const [role, content] = message.has('from') ? ['from', 'value'] : ['role', 'content'];
+    const given = message.text(role);
+    if (!Object.hasOwn(roles, given)) {
+      throw message.fault(role, `is not a role; the roles are ${Object.keys(roles).join(', ')}`);
+    }
+    return { role: roles[given]!, content: message.text(content) };
+  }
+
+  /** An error about a field, with what is allowed. */
+  fault(name: string, what: string): FormatError {
+    return this.wrong(`"${this.pathOf(name)}" ${what}; ${this.allowed}`);
+  }
+
+  private refuse(name: string, wanted: string): never {
+    throw this.fault(name, this.includes(name) ? `is ${nameOf(this.row[name])}, not ${wanted}` : 'is missing');
+  }
+
+  private inside(row: Readonly<Record<string, unknown>>, name: string): Fields {
+    return new Fields(row, this.wrong, this.allowed, this.pathOf(name));
+  }
+
+  private pathOf(name: string): string {
+    if (this.path === '') return name;
+    return /^\d+$/.test(name) ? `${this.path}[${name}]` : `${this.path}.${name}`;
+  }
+}
+
+/** What kind of value it is, in words. */
+export function nameOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  return { string: 'text', object: 'an object' }[typeof value as string] ?? `a ${typeof value}`;
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

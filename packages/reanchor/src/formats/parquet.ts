@@ -1,0 +1,44 @@
+/** Parquet files as rows of plain values: the only file that knows hyparquet. */
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { FormatError } from '../errors.js';
+
+/** Rows that are decoded at once. */
+const chunk = 1000;
+
+/**
+ * The rows of a Parquet file in order, each an object of its columns; lists and structs become arrays and objects, 64-bit
+ * integers numbers where these are exact. Read in chunks. Errors: FormatError for a file that is not Parquet or broken.
+ */
+export async function* readParquet(file: string): AsyncGenerator<{ line: number; value: unknown }> {
+  let row = 0;
+  try {
+    const buffer = await asyncBufferFromFile(file);
+    const metadata = await parquetMetadataAsync(buffer);
+    const rows = Number(metadata.num_rows);
+    for (; row < rows; row += chunk) {
+      const values = await parquetReadObjects({
+        file: buffer,
+        metadata,
+        compressors,
+        rowStart: row,
+        rowEnd: Math.min(row + chunk, rows),
+      });
+      for (const [i, value] of values.entries()) yield { line: row + i + 1, value: plain(value) };
+    }
+  } catch (cause) {
+    if (cause instanceof FormatError) throw cause;
+    throw new FormatError(`not a readable Parquet file (${(cause as Error).message}): fetch or make the file again`, {
+      file,
+      where: row === 0 ? undefined : `rows from ${row + 1}`,
+      cause,
+    });
+  }
+}
+
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString();
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null || value instanceof Date) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+}

@@ -1,0 +1,119 @@
+/** Chat templates: Jinja programs of Hugging Face folders that turn messages into the text a model was taught with. */
+import { readFile } from 'node:fs/promises';
+import { Template } from '@huggingface/jinja';
+import { FormatError, UserError } from '../errors.js';
+import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
+import type { Tokenizer } from './tokenizer.js';
+
+export interface Message {
+  /** system, user, assistant and the like. */
+  role: string;
+  content: string;
+}
+
+export interface ChatTemplateOptions {
+  bosToken?: string | undefined;
+  eosToken?: string | undefined;
+  /** The name of the template in messages. */
+  name?: string | undefined;
+}
+
+/** Bytes of a template at most; the longest published ones have a tenth of it. */
+const maxSize = 1 << 18;
+
+/** A chat template that was read. It cannot reach files, the network or anything else but the values given to it. */
+export class ChatTemplate {
+  private constructor(
+    private readonly template: Template,
+    private readonly variables: Readonly<Record<string, unknown>>,
+  ) {}
+
+  /**
+   * The template of a Jinja source. Errors: FormatError for one that is larger than 256 KiB or not Jinja as far as it
+   * is supported.
+   */
+  static of(source: string, { bosToken, eosToken, name = 'chat template' }: ChatTemplateOptions = {}) {
+    if (Buffer.byteLength(source) > maxSize) {
+      throw new FormatError(`a chat template of more than ${maxSize} bytes: is it another file?`, { file: name });
+    }
+    let template: Template;
+    try {
+      template = new Template(source);
+    } catch (cause) {
+      throw new FormatError(
+        `not a chat template that can be read (${(cause as Error).message}): name another one with data.chatTemplate`,
+        { file: name, cause },
+      );
+    }
+    return new ChatTemplate(template, {
+      bos_token: bosToken ?? '',
+      eos_token: eosToken ?? '',
+      tools: null,
+      documents: null,
+    });
+  }
+
+  /**
+   * The text of a chat; `addGenerationPrompt` ends it with what comes before the assistant's next answer. Errors: Error
+   * with the words of the template when it refuses the messages (`raise_exception`) or cannot be computed.
+   */
+  render(
+    messages: readonly Message[],
+    { addGenerationPrompt = false }: { addGenerationPrompt?: boolean } = {},
+  ): string {
+    return this.template.render({ ...this.variables, messages, add_generation_prompt: addGenerationPrompt });
+  }
+}
+
+/**
+ * The template that a recipe names: `model` is that of the model's folder; `chatml`, `llama-3`, `zephyr`, `alpaca` and
+ * `hh` are built in; else a file whose name ends in .jinja, or the Jinja text itself. Errors: UserError for a model
+ * without template, a built-in one whose tokens the tokenizer lacks, an unknown name and an unreadable file;
+ * FormatError of {@link ChatTemplate.of}.
+ */
+export async function loadChatTemplate(choice: string, tokenizer: Tokenizer): Promise<ChatTemplate> {
+  const options = { bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken, name: choice };
+  if (choice === 'model') return modelChatTemplate(tokenizer);
+  if (isBuiltIn(choice)) {
+    const { source, tokens } = builtInTemplates[choice];
+    const missing = tokens.find((token) => tokenizer.encode(token, { addSpecialTokens: false }).length !== 1);
+    if (missing !== undefined) {
+      throw new UserError(
+        `the tokenizer has no token ${missing}, which chat template ${choice} needs: use ${freeTemplates.join(', ')} or another model`,
+      );
+    }
+    return ChatTemplate.of(source, options);
+  }
+  if (choice.endsWith('.jinja')) {
+    const source = await readFile(choice, 'utf8').catch((cause: Error) => {
+      throw new UserError(`${choice} cannot be read (${cause.message}): ${allowedChoices}`, { cause });
+    });
+    return ChatTemplate.of(source, options);
+  }
+  if (choice.includes('{{')) return ChatTemplate.of(choice, { ...options, name: 'data.chatTemplate' });
+  throw new UserError(`${choice} is not a chat template: ${allowedChoices}`);
+}
+
+/**
+ * The chat template of a model's folder. Errors: UserError when it has none; FormatError of {@link ChatTemplate.of}.
+ */
+export function modelChatTemplate(tokenizer: Tokenizer): ChatTemplate {
+  const known = ofTokenizer.get(tokenizer);
+  if (known) return known;
+  const { chatTemplate, bosToken, eosToken } = tokenizer;
+  if (chatTemplate === undefined) {
+    throw new UserError(
+      `the rows are chats, and the model's folder has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json): ${allowedChoices}`,
+    );
+  }
+  const template = ChatTemplate.of(chatTemplate, { bosToken, eosToken, name: "the model's chat template" });
+  ofTokenizer.set(tokenizer, template);
+  return template;
+}
+const ofTokenizer = new WeakMap<Tokenizer, ChatTemplate>();
+
+/** The built-in templates that any tokenizer with an EOS token can say. */
+const freeTemplates = Object.entries(builtInTemplates).flatMap(([name, { tokens }]) =>
+  tokens.length === 0 ? [name] : [],
+);
+const allowedChoices = `name one with data.chatTemplate: model, ${Object.keys(builtInTemplates).join(', ')}, a .jinja file, or Jinja text`;
