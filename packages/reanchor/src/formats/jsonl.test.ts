@@ -91,7 +91,7 @@ describe('what cannot be read is an error with its place', () => {
     ['another encoding', Buffer.from('1\n"\xe9"\n', 'latin1'), /file.jsonl:2: not UTF-8/],
     ['a gzip stream cut short', cut, /file.jsonl:\d+: the gzip stream is cut short/],
     ['a damaged gzip stream', damaged, /file.jsonl:\d+: the gzip stream is broken/],
-    ['a Parquet file', 'PAR1...', /file.jsonl: a Parquet file, which is not supported: convert it to JSONL/],
+    ['a Parquet file', 'PAR1...', /file.jsonl: a Parquet file: its name has to end in .parquet/],
   ])('%s', async (_name, content, message) => {
     const error = (await read(fileOf(content)).catch((error: unknown) => error)) as FormatError;
     expect(error).toBeInstanceOf(FormatError);
