@@ -65,7 +65,7 @@ describe('train', () => {
       'tokenizer_config.json',
     ];
     expect(readdirSync(result.final).sort()).toEqual(names);
-    expect(readFileSync(join(result.final, 'README.md'), 'utf8')).toContain('llama-tiny aligned with TR-DPO');
+    expect(readFileSync(join(result.final, 'README.md'), 'utf8')).toContain('llama-tiny trained with TR-DPO');
     const [saved, original] = await Promise.all(
       [result.final, tinyModel].map((path) => openSafetensors(join(path, 'model.safetensors'))),
     );
@@ -129,7 +129,7 @@ describe('train', () => {
   test('a card says what happened: an interrupted run, a reference that never moved, pairs that are trained on too', async () => {
     const result = await run('reference={ update: hard, tau: 512 }', `data.validation=${tinyPairs}`, 'steps=2');
     const card = readFileSync(join(result.final, 'README.md'), 'utf8');
-    expect(card).toContain('llama-tiny aligned with DPO');
+    expect(card).toContain('llama-tiny trained with DPO');
     expect(card).toContain('The reference moved 0 times');
     const warnings = ofType(readEvents(join(result.folder, 'events.jsonl')).events, 'warning').map(
       ({ message }) => message,

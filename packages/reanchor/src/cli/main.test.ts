@@ -64,6 +64,7 @@ describe('the command', () => {
       reanchor: ['--version'],
       setup: [],
       doctor: [],
+      quickstart: ['--out <folder>', '--fast', '--seed <number>', '--threads <count>'],
       'train recipe': ['--set <key=value>', '--out <folder>'],
       score: [
         '--model <folder>',

@@ -4,6 +4,7 @@ import { recipeKey, recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
 import { exitCodeOf, reportError } from './failure.js';
 import type { GenerateFlags } from './generate.js';
+import type { QuickstartFlags } from './quickstart.js';
 import type { ScoreFlags } from './score.js';
 import { Terminal, table } from './terminal.js';
 import type { ToyFlags } from './toy.js';
@@ -51,6 +52,21 @@ export function commandLine(terminal: Terminal): Command {
     .action(async () => {
       const { doctorVerb } = await import('./setup.js');
       process.exitCode = await doctorVerb(terminal);
+    });
+
+  program
+    .command('quickstart')
+    .description('a whole experiment in minutes: a model from nothing, pairs, DPO and TR-DPO, what came of them')
+    .option(
+      '--out <folder>',
+      'the folder of the experiment (default: runs/quickstart); what is done in it is not done again',
+    )
+    .option('--fast', 'a size of seconds, for trying it out')
+    .option('--seed <number>', 'the seed of all draws', '1')
+    .option('--threads <count>', 'the CPU threads', '2')
+    .action(async (flags: QuickstartFlags) => {
+      const { quickstartVerb } = await import('./quickstart.js');
+      process.exitCode = await quickstartVerb(flags, terminal);
     });
 
   program

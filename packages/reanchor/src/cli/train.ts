@@ -65,6 +65,7 @@ export async function trainVerb(
 /** What is printed when a run has ended: the evaluation before and after, and how to go on. */
 export function summary({ final, evaluations }: Pick<TrainResult, 'final' | 'evaluations'>, model: string): string[] {
   const rows: [string, string][] = [
+    ['loss', 'loss'],
     ['accuracy', 'rewards/accuracies'],
     ['margin', 'rewards/margins'],
     ['log-prob accuracy', 'logps/accuracies'],
@@ -73,8 +74,10 @@ export function summary({ final, evaluations }: Pick<TrainResult, 'final' | 'eva
   const evaluation =
     shown.length > 0
       ? table([
-          ['validation pairs', ...shown.map(({ step }) => `step ${step}`)],
-          ...rows.map(([label, name]) => [label, ...shown.map(({ metrics }) => metrics[name]?.toFixed(4) ?? '')]),
+          ['validation', ...shown.map(({ step }) => `step ${step}`)],
+          ...rows
+            .filter(([, name]) => shown.some(({ metrics }) => metrics[name] !== undefined))
+            .map(([label, name]) => [label, ...shown.map(({ metrics }) => metrics[name]?.toFixed(4) ?? '')]),
         ])
       : ['not evaluated: the recipe has no data.validation'];
   const models = `--model ${shellWord(final)} --reference ${shellWord(model)}`;

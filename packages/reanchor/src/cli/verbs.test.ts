@@ -71,7 +71,7 @@ describe('train', () => {
       }),
     ]);
     expect(written.stdout.split('\n')).toEqual([
-      'validation pairs   step 0  step 10',
+      'validation         step 0  step 10',
       'accuracy           0.0000   0.7500',
       'margin             0.0000   1.5000',
       'log-prob accuracy  0.5000   0.5000',

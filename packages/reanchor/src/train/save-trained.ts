@@ -55,17 +55,17 @@ export async function saveTrained(folder: string, trained: Trained): Promise<voi
 export function modelCard({ recipe, steps, totalSteps, updates, evaluations }: Trained): string {
   const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
   const length = steps === totalSteps ? `${steps}` : `Interrupted after ${steps} of ${totalSteps}`;
-  const names = ['rewards/accuracies', 'rewards/margins', 'logps/accuracies', 'logps/chosen', 'logps/rejected'];
+  const names = Object.keys(evaluations[0]?.metrics ?? {});
   const table =
     evaluations.length === 0
-      ? ['The recipe names no pairs to evaluate on.']
+      ? ['The recipe names no rows to evaluate on.']
       : [
-          'On the pairs of `data.validation`; rewards are measured against the initial policy.',
+          'On the rows of `data.validation`; rewards are measured against the initial policy.',
           '',
           `| step | ${names.join(' | ')} |`,
           `|---|${names.map(() => '---').join('|')}|`,
           ...evaluations.map(
-            ({ step, metrics }) => `| ${step} | ${names.map((name) => metrics[name]!.toFixed(4)).join(' | ')} |`,
+            ({ step, metrics }) => `| ${step} | ${names.map((name) => metrics[name]?.toFixed(4) ?? '').join(' | ')} |`,
           ),
         ];
   return [
@@ -74,9 +74,9 @@ export function modelCard({ recipe, steps, totalSteps, updates, evaluations }: T
     `tags: [${method}, preference-alignment, reanchor]`,
     '---',
     '',
-    `# ${basename(recipe.model)} aligned with ${method.toUpperCase()}`,
+    `# ${basename(recipe.model)} trained with ${method.toUpperCase()}`,
     '',
-    `${length} optimizer steps of ${recipe.batch.size} pairs with reanchor, from \`${basename(recipe.model)}\`. The reference moved ${updates} times.`,
+    `${length} optimizer steps of ${recipe.batch.size} rows with reanchor, from \`${basename(recipe.model)}\`.${recipe.method === 'sft' ? '' : ` The reference moved ${updates} times.`}`,
     '',
     '## Evaluation',
     '',
