@@ -26,8 +26,9 @@ export type Skipped = { skipped: SkipReason };
  * - Chats, or anything once a template is given: texts are rendered, the prompt with what comes before the next answer.
  *   Nothing is appended.
  *
- * BOS is at the start once where the tokenizer or the template puts it there. Skipped are empty completions, and chats
- * that the template refuses or whose prompt it writes otherwise when an answer follows. Errors: UserError for a tokenizer
+ * BOS is at the start once where the tokenizer or the template puts it there. Skipped are empty completions, whole
+ * texts that a template is to make chats of, and chats that it refuses or whose prompt it writes otherwise when an
+ * answer follows. Errors: UserError for a tokenizer
  * without EOS, and for chats without a template.
  */
 export function encodeRow(
@@ -40,6 +41,7 @@ export function encodeRow(
     return encodeTexts(prompt, completions.map(String), tokenizer);
   }
   if (completions.some(isEmpty)) return { skipped: 'empty completion' };
+  if (typeof prompt === 'string' && prompt.trim() === '') return { skipped: 'no prompt for the chat template' };
   const start = promptMessages(prompt);
   const texts = renderAll(
     template ?? modelChatTemplate(tokenizer),
@@ -47,7 +49,7 @@ export function encodeRow(
     completions.map((completion) => ({ messages: [...start, ...completionMessages(completion)] })),
   );
   if ('skipped' in texts) return texts;
-  return join(encodeWith(texts.prompts[0]!, tokenizer), texts.wholes, tokenizer);
+  return join(texts.prompts[0]!, texts.wholes, tokenizer, encodeRendered);
 }
 
 function encodeTexts(prompt: string, given: readonly string[], tokenizer: Tokenizer): Encoded | Skipped {
@@ -60,18 +62,22 @@ function encodeTexts(prompt: string, given: readonly string[], tokenizer: Tokeni
   const texts = given.map((text) => (text.endsWith(eos) ? text.slice(0, -eos.length) : text));
   if (texts.some(isEmpty)) return { skipped: 'empty completion' };
   return join(
-    encodeWith(prompt, tokenizer),
+    prompt,
     texts.map((text) => prompt + text + eos),
     tokenizer,
+    encodePlain,
   );
 }
 
-function join(prompt: number[], wholes: readonly string[], tokenizer: Tokenizer): Encoded | Skipped {
+type Encode = (text: string, tokenizer: Tokenizer) => number[];
+
+function join(start: string, wholes: readonly string[], tokenizer: Tokenizer, encode: Encode): Encoded | Skipped {
+  const prompt = encode(start, tokenizer);
   const numStart = startOf(prompt, tokenizer);
   if (numStart === 2) return { skipped: 'two BOS tokens at the start' };
   let isCleanCut = true;
   const completions = wholes.map((text) => {
-    const ids = encodeWith(text, tokenizer);
+    const ids = encode(text, tokenizer);
     isCleanCut &&= prompt.every((id, i) => ids[i] === id);
     return ids.slice(prompt.length);
   });
@@ -105,12 +111,12 @@ export function encodeChat(
   ]);
   const texts = renderAll(template, prefixes, [{ messages }]);
   if ('skipped' in texts) return texts;
-  const ids = encodeWith(texts.wholes[0]!, tokenizer);
+  const ids = encodeRendered(texts.wholes[0]!, tokenizer);
   const numStart = startOf(ids, tokenizer);
   if (numStart === 2) return { skipped: 'two BOS tokens at the start' };
   let isCleanCut = true;
   const ends = texts.prompts.map((text) => {
-    const prefix = encodeWith(text, tokenizer);
+    const prefix = encodeRendered(text, tokenizer);
     isCleanCut &&= prefix.every((id, i) => ids[i] === id);
     return prefix.length;
   });
@@ -139,10 +145,18 @@ function renderAll(
   }
 }
 
-/** The ids of a text, with BOS of the tokenizer's own unless the text begins with it. */
-function encodeWith(text: string, tokenizer: Tokenizer): number[] {
+/** The ids of a plain text, with the tokenizer's own special tokens unless the text spells out BOS at its start. */
+function encodePlain(text: string, tokenizer: Tokenizer): number[] {
   const { bosToken } = tokenizer;
   return tokenizer.encode(text, { addSpecialTokens: bosToken === undefined || !text.startsWith(bosToken) });
+}
+
+/** The ids of a rendered chat, with BOS in front where the tokenizer adds it and the template has not. */
+function encodeRendered(text: string, tokenizer: Tokenizer): number[] {
+  const { bosToken, bosId } = tokenizer;
+  const ids = tokenizer.encode(text, { addSpecialTokens: false });
+  if (bosToken === undefined || bosId === undefined || text.startsWith(bosToken)) return ids;
+  return tokenizer.encode('')[0] === bosId ? [bosId, ...ids] : ids;
 }
 
 /** How many BOS tokens ids begin with: 0, 1, or 2 for more. */

@@ -17,6 +17,7 @@ export type SkipReason =
   | 'undesirable completion'
   | 'not a Reddit post'
   | 'no answer in the chat'
+  | 'no prompt for the chat template'
   | 'two BOS tokens at the start'
   | 'the chat template changes the prompt when an answer follows'
   | `the chat template refuses it (${string})`;

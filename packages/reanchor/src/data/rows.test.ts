@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../../tests/support/repository.js';
 import { FormatError, UserError } from '../errors.js';
+import { dataSchema } from '../runs/data-section.js';
+import { formsOf, rowForms } from './forms.js';
 import { commonPrompt } from './messages.js';
 import type { DataKind, RawRecord } from './row.js';
 import { loadPreferenceRows, loadRows, type RowFormat } from './rows.js';
@@ -210,6 +212,12 @@ describe('texts to be imitated', () => {
   ])('%s', async (_name, row, expected) => {
     expect(await kindOf('sft', [row])).toMatchObject([expected as object]);
   });
+});
+
+test('a recipe can name every form', () => {
+  const { options } = dataSchema.shape.format.unwrap();
+  expect([...options].sort()).toEqual(['auto', ...Object.keys(rowForms)].sort());
+  expect(new Set(Object.values(formsOf).flat())).toEqual(new Set(Object.keys(rowForms)));
 });
 
 test('each file has its own form, and errors name the place that the record has', async () => {

@@ -169,7 +169,7 @@ const tokenizers: {
 /** A text as ids, with what of them is to be scored. */
 function encodeText(row: TextRow, tokenizer: Tokenizer, options: TokenizeOptions): EncodedChat | Skipped {
   const isChat = typeof row.prompt !== 'string' || options.chatTemplate !== undefined;
-  if (isChat && options.loss === 'assistant') {
+  if (isChat && row.prompt !== '' && options.loss === 'assistant') {
     if (isEmpty(row.completion)) return { skipped: 'empty completion' };
     const messages = [...promptMessages(row.prompt), ...completionMessages(row.completion)];
     return encodeChat(messages, options.chatTemplate ?? modelChatTemplate(tokenizer), tokenizer);

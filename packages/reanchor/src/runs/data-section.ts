@@ -56,7 +56,7 @@ export const dataSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      "the chat template that makes text of conversations; llama-3, chatml, zephyr, alpaca or hh, a .jinja file, or the model's own when left out",
+      "the chat template that makes text of every row, plain prompts and answers included; model (the model's own), chatml, llama-3, zephyr, alpaca, hh, a .jinja file, or Jinja text; when left out, conversations take the model's own and plain text stays as it is",
     ),
   loss: z
     .enum(['completion', 'assistant', 'full'])

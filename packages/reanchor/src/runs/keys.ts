@@ -94,7 +94,10 @@ function typeText(schema: JsonSchema): string {
   if (schema.enum) return schema.enum.join(' | ');
   if (schema.anyOf) return (schema.anyOf as JsonSchema[]).map(typeText).join(' | ');
   if (schema.prefixItems) return `[${(schema.prefixItems as JsonSchema[]).map(typeText).join(', ')}]`;
-  if (schema.type === 'array') return `list of ${typeText(schema.items as JsonSchema)}s`;
+  if (schema.type === 'array') {
+    const item = typeText(schema.items as JsonSchema);
+    return item.includes(' ') ? `list of (${item})` : `list of ${item}s`;
+  }
   if (schema.type === 'boolean') return 'true | false';
   if (schema.type === 'number' || schema.type === 'integer') return `${schema.type}${boundsText(schema)}`;
   return String(schema.type ?? 'anything');

@@ -1,6 +1,6 @@
 /** Chat templates: Jinja programs of Hugging Face folders that turn messages into the text a model was taught with. */
 import { readFile } from 'node:fs/promises';
-import { Template } from '@huggingface/jinja';
+import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import { FormatError, UserError } from '../errors.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
 import type { Tokenizer } from './tokenizer.js';
@@ -16,15 +16,21 @@ export interface ChatTemplateOptions {
   eosToken?: string | undefined;
   /** The name of the template in messages. */
   name?: string | undefined;
+  /** The day that `strftime_now` tells. Default: today. */
+  now?: Date | undefined;
 }
+
+type Program = ReturnType<typeof parse>;
 
 /** Bytes of a template at most; the longest published ones have a tenth of it. */
 const maxSize = 1 << 18;
+/** Numbers that `range` gives at most. */
+const maxRange = 1 << 16;
 
 /** A chat template that was read. It cannot reach files, the network or anything else but the values given to it. */
 export class ChatTemplate {
   private constructor(
-    private readonly template: Template,
+    private readonly program: Program,
     private readonly variables: Readonly<Record<string, unknown>>,
   ) {}
 
@@ -32,24 +38,28 @@ export class ChatTemplate {
    * The template of a Jinja source. Errors: FormatError for one that is larger than 256 KiB or not Jinja as far as it
    * is supported.
    */
-  static of(source: string, { bosToken, eosToken, name = 'chat template' }: ChatTemplateOptions = {}) {
+  static of(source: string, { bosToken, eosToken, name = 'chat template', now }: ChatTemplateOptions = {}) {
     if (Buffer.byteLength(source) > maxSize) {
       throw new FormatError(`a chat template of more than ${maxSize} bytes: is it another file?`, { file: name });
     }
-    let template: Template;
+    let program: Program;
     try {
-      template = new Template(source);
+      program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
     } catch (cause) {
       throw new FormatError(
         `not a chat template that can be read (${(cause as Error).message}): name another one with data.chatTemplate`,
         { file: name, cause },
       );
     }
-    return new ChatTemplate(template, {
+    return new ChatTemplate(program, {
       bos_token: bosToken ?? '',
       eos_token: eosToken ?? '',
       tools: null,
       documents: null,
+      ...constants,
+      range: boundedRange,
+      raise_exception: refuse,
+      strftime_now: (format: string) => formatDate(now ?? new Date(), format),
     });
   }
 
@@ -61,7 +71,10 @@ export class ChatTemplate {
     messages: readonly Message[],
     { addGenerationPrompt = false }: { addGenerationPrompt?: boolean } = {},
   ): string {
-    return this.template.render({ ...this.variables, messages, add_generation_prompt: addGenerationPrompt });
+    const environment = new Environment();
+    const given = { ...this.variables, messages, add_generation_prompt: addGenerationPrompt };
+    for (const [name, value] of Object.entries(given)) environment.set(name, value);
+    return String(new Interpreter(environment).run(this.program).value);
   }
 }
 
@@ -117,3 +130,45 @@ const freeTemplates = Object.entries(builtInTemplates).flatMap(([name, { tokens 
   tokens.length === 0 ? [name] : [],
 );
 const allowedChoices = `name one with data.chatTemplate: model, ${Object.keys(builtInTemplates).join(', ')}, a .jinja file, or Jinja text`;
+
+/** Names that Jinja and Python give to the same values. */
+const constants = { true: true, false: false, none: null, True: true, False: false, None: null };
+
+function refuse(message: unknown): never {
+  throw new Error(String(message));
+}
+
+function boundedRange(...given: unknown[]): number[] {
+  const bounds = given.filter((bound) => typeof bound === 'number');
+  const [start, stop, step] =
+    bounds.length === 1 ? [0, bounds[0]!, 1] : [bounds[0] ?? 0, bounds[1] ?? 0, bounds[2] ?? 1];
+  const length = Math.max(0, Math.ceil((stop - start) / step));
+  if (!(length <= maxRange)) throw new Error(`range of more than ${maxRange} numbers`);
+  return Array.from({ length }, (_, i) => start + i * step);
+}
+
+const months = 'January February March April May June July August September October November December'.split(' ');
+const days = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
+
+/** Python's strftime in English, whatever the machine's language, as far as templates use it. */
+function formatDate(date: Date, format: string): string {
+  const two = (number: number) => String(number).padStart(2, '0');
+  const parts: Readonly<Record<string, string>> = {
+    Y: String(date.getFullYear()),
+    y: two(date.getFullYear() % 100),
+    m: two(date.getMonth() + 1),
+    d: two(date.getDate()),
+    B: months[date.getMonth()]!,
+    b: months[date.getMonth()]!.slice(0, 3),
+    A: days[date.getDay()]!,
+    a: days[date.getDay()]!.slice(0, 3),
+    H: two(date.getHours()),
+    M: two(date.getMinutes()),
+    S: two(date.getSeconds()),
+    '%': '%',
+  };
+  return format.replace(/%(.)/g, (all, name: string) => {
+    if (parts[name] === undefined) throw new Error(`strftime_now does not know ${all}`);
+    return parts[name];
+  });
+}

@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { FormatError, UserError } from '../errors.js';
+import { builtInTemplates } from './built-in-templates.js';
+import { ChatTemplate, loadChatTemplate, modelChatTemplate } from './chat-template.js';
+import { chatTokenizer, vectors } from './testing/chat-vectors.js';
+import type { Tokenizer } from './tokenizer.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'chat-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const tokens = { bosToken: '<s>', eosToken: '</s>' };
+const chat = [
+  { role: 'user', content: 'a' },
+  { role: 'assistant', content: 'b' },
+];
+
+describe('chats are rendered as transformers renders them', () => {
+  test.each(Object.entries(vectors.templates))('%s', (name, source) => {
+    const template = ChatTemplate.of(source, tokens);
+    const cases = vectors.cases.filter((one) => one.template === name);
+    expect(cases.length).toBe(vectors.chats.length);
+    for (const one of cases) {
+      const messages = vectors.chats[one.chat]!;
+      if ('refused' in one) {
+        expect(() => template.render(messages)).toThrow(one.refused);
+        continue;
+      }
+      expect(template.render(messages)).toBe(one.text);
+      expect(template.render(messages.slice(0, -1), { addGenerationPrompt: true })).toBe(one.prompt_text);
+    }
+  });
+
+  test('the vectors are those of the built-in templates', () => {
+    for (const [name, { source }] of Object.entries(builtInTemplates)) expect(vectors.templates[name]).toBe(source);
+  });
+});
+
+describe('a template', () => {
+  const render = (source: string, options = {}) => ChatTemplate.of(source, { ...tokens, ...options }).render(chat);
+
+  test('knows the day, in English whatever the language of the machine', () => {
+    const now = new Date(2024, 1, 3, 4, 5, 6);
+    const format = '%d %b %Y, %A %B %m %y, %H:%M:%S 100%%';
+    expect(render(`{{ strftime_now('${format}') }}`, { now })).toBe(
+      '03 Feb 2024, Saturday February 02 24, 04:05:06 100%',
+    );
+    expect(render("{{ strftime_now('%Y') }}")).toBe(String(new Date().getFullYear()));
+    expect(() => render("{{ strftime_now('%q') }}")).toThrow('strftime_now does not know %q');
+  });
+
+  test('without special tokens writes nothing for them', () => {
+    expect(ChatTemplate.of('[{{ bos_token }}{{ eos_token }}]').render(chat)).toBe('[]');
+  });
+
+  test('that is broken or too long is an error that says what to do', () => {
+    expect(() => render('{% for %}')).toThrow(FormatError);
+    expect(() => render('{% for %}')).toThrow(
+      /not a chat template that can be read .*name another one with data.chatTemplate/,
+    );
+    expect(() => render('x'.repeat(300_000))).toThrow(/more than 262144 bytes/);
+  });
+
+  test('counts as Python does, and not without end', () => {
+    const numbers = (range: string) => render(`{% for i in ${range} %}{{ i }} {% endfor %}`);
+    expect(numbers('range(3)')).toBe('0 1 2 ');
+    expect(numbers('range(1, 8, 3)')).toBe('1 4 7 ');
+    expect(numbers('range(3, 0, -1)')).toBe('3 2 1 ');
+    expect(numbers('range(3, 1)')).toBe('');
+    expect(() => numbers('range(1000000000)')).toThrow('range of more than 65536 numbers');
+  });
+
+  test('has no way out of its values', () => {
+    for (const source of ["{{ ''.constructor('x') }}", "{{ messages.constructor.constructor('return process')() }}"]) {
+      expect(() => render(source)).toThrow();
+    }
+    expect(render('{{ process is defined }}{{ globalThis is defined }}{{ require is defined }}')).toBe(
+      'falsefalsefalse',
+    );
+  });
+});
+
+describe('the template of a recipe', () => {
+  const hello = 'Hi {{ messages[0].content }}';
+  const withTemplate = chatTokenizer({ chatTemplate: hello });
+  const textOf = async (choice: string, tokenizer = withTemplate) =>
+    (await loadChatTemplate(choice, tokenizer)).render(chat);
+
+  test('is built in, of the model, a file or a text', async () => {
+    writeFileSync(join(folder, 'mine.jinja'), 'File {{ eos_token }}');
+    expect(await textOf('chatml')).toBe('<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n');
+    expect(await textOf('model')).toBe('Hi a');
+    expect(await textOf(join(folder, 'mine.jinja'))).toBe('File </s>');
+    expect(await textOf('{{ messages | length }} messages')).toBe('2 messages');
+  });
+
+  test.each<[string, string, Tokenizer, RegExp]>([
+    [
+      'an unknown name',
+      'chatmll',
+      withTemplate,
+      /^chatmll is not a chat template: name one with data.chatTemplate: model, chatml, llama-3, zephyr, alpaca, hh, a .jinja file/,
+    ],
+    ['a missing file', 'none.jinja', withTemplate, /^none.jinja cannot be read/],
+    [
+      'a model without one',
+      'model',
+      chatTokenizer(),
+      /the model's folder has no chat template .*: name one with data.chatTemplate/,
+    ],
+    [
+      'tokens that the model lacks',
+      'llama-3',
+      { ...chatTokenizer(), encode: () => [1, 2] } as Tokenizer,
+      /no token <\|start_header_id\|>, which chat template llama-3 needs: use zephyr, alpaca, hh or another model/,
+    ],
+  ])('%s is an error', async (_name, choice, tokenizer, message) => {
+    const error = await loadChatTemplate(choice, tokenizer).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(UserError);
+    expect((error as Error).message).toMatch(message);
+  });
+
+  test('of the model is the one named default where there are several', () => {
+    const several = [
+      { name: 'tool_use', template: 'tools' },
+      { name: 'default', template: hello },
+    ];
+    expect(modelChatTemplate(chatTokenizer({ chatTemplate: several })).render(chat)).toBe('Hi a');
+    expect(() => modelChatTemplate(chatTokenizer({ chatTemplate: several.slice(0, 1) }))).toThrow(UserError);
+  });
+});
