@@ -7,6 +7,7 @@ import type { GenerateFlags } from './generate.js';
 import type { QuickstartFlags } from './quickstart.js';
 import type { ScoreFlags } from './score.js';
 import { Terminal, table } from './terminal.js';
+import type { TokensFlags } from './tokens.js';
 import type { ToyFlags } from './toy.js';
 import type { TrainFlags } from './train.js';
 
@@ -84,6 +85,17 @@ export function commandLine(terminal: Terminal): Command {
     .action(async (recipe: string, flags: TrainFlags) => {
       const { trainVerb } = await import('./train.js');
       process.exitCode = await trainVerb(recipe, flags, terminal);
+    });
+
+  program
+    .command('tokens')
+    .description("show the rows of a recipe token by token, and what is scored")
+    .argument('<recipe>', 'the recipe, a YAML file')
+    .option('--set <key=value>', 'as with train', (item: string, all: string[]) => [...all, item], [])
+    .option('--rows <count>', 'the rows that are shown', '3')
+    .action(async (recipe: string, flags: TokensFlags) => {
+      const { tokensVerb } = await import('./tokens.js');
+      await tokensVerb(recipe, flags, terminal);
     });
 
   program
