@@ -89,7 +89,7 @@ export function commandLine(terminal: Terminal): Command {
 
   program
     .command('tokens')
-    .description("show the rows of a recipe token by token, and what is scored")
+    .description('show the rows of a recipe token by token, and what is scored')
     .argument('<recipe>', 'the recipe, a YAML file')
     .option('--set <key=value>', 'as with train', (item: string, all: string[]) => [...all, item], [])
     .option('--rows <count>', 'the rows that are shown', '3')

@@ -12,7 +12,11 @@ export interface TokensFlags {
  * `reanchor tokens RECIPE`: prints the first rows of a recipe's data token by token. Scored tokens are green, or where
  * there is no colour in braces; a middle dot is a space, an arrow a line feed.
  */
-export async function tokensVerb(recipeFile: string, { set, rows: count }: TokensFlags, terminal: Terminal): Promise<void> {
+export async function tokensVerb(
+  recipeFile: string,
+  { set, rows: count }: TokensFlags,
+  terminal: Terminal,
+): Promise<void> {
   const recipe = readRecipe(recipeFile, { set });
   const { rowTokens } = await import('../train/index.js');
   const { rows, notes } = await rowTokens(recipe, numberFlag('--rows', count, { integer: true, min: 1 }));
@@ -22,7 +26,9 @@ export async function tokensVerb(recipeFile: string, { set, rows: count }: Token
   for (const { file, line, parts } of rows) {
     terminal.result(`${file}:${line}`);
     for (const { name, tokens } of parts) {
-      const text = tokens.map((token) => (token.isScored ? scored(visible(token.text)) : visible(token.text))).join('|');
+      const text = tokens
+        .map((token) => (token.isScored ? scored(visible(token.text)) : visible(token.text)))
+        .join('|');
       const numbers = `${tokens.length} tokens, ${tokens.filter(({ isScored }) => isScored).length} scored`;
       terminal.result(`  ${name}, ${numbers}: ${text}`);
     }

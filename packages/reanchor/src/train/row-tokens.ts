@@ -21,7 +21,10 @@ export interface RowTokens extends RowPlace {
 export async function rowTokens(recipe: Recipe, rows: number): Promise<{ rows: RowTokens[]; notes: string[] }> {
   const tokenizer = await loadTokenizer(recipe.model);
   const { validation: _held, ...data } = recipe.data;
-  const shown = await recipeData({ ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } }, tokenizer);
+  const shown = await recipeData(
+    { ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } },
+    tokenizer,
+  );
   const notes = [...shown.report.notes];
   for (const { byReason } of shown.report.skips) {
     for (const [reason, places] of byReason) {
@@ -48,10 +51,7 @@ function partsOf(data: RecipeData, tokenizer: Tokenizer): RowTokens[] {
     case 'unpaired':
       return data.train.map((row) => ({
         ...place(row),
-        parts: [
-          part('prompt', row.prompt, none),
-          part(row.label ? 'desirable' : 'undesirable', row.completion, all),
-        ],
+        parts: [part('prompt', row.prompt, none), part(row.label ? 'desirable' : 'undesirable', row.completion, all)],
       }));
     case 'sft':
       return data.train.map((row) => ({
