@@ -189,6 +189,11 @@ describe('train', () => {
       ['model=WIDE'],
       /pairs\.jsonl:\d+: the tokenizer gives token \d+, but the model's vocabulary has 300/,
     ],
+    [
+      'a loss without the smoothing it needs',
+      ['loss.type=exo_pair'],
+      /loss: exo_pair needs a labelSmoothing above 0.*1e-3 is advised/,
+    ],
     ['no row short enough', ['data.maxLength=2'], /data\.train: no row is left of 80/],
   ])('%s is an error before anything is written', async (_, set, message) => {
     const wide = join(folder, 'wide');

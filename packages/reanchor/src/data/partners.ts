@@ -1,4 +1,5 @@
 /** Mismatched completions for KTO: which other row lends its completion to a row's prompt. */
+import { UserError } from '../errors.js';
 import { shuffled } from './random.js';
 
 export interface PartnerOptions {
@@ -20,7 +21,7 @@ interface Example {
 /**
  * The row that lends its completion to each row of a step, micro-batch by micro-batch. It is never the row itself; of
  * `shuffled` ones neither a row with the same prompt or the same completion, as far as the step, or else the data, has
- * others. A pure function of its arguments. Errors: RangeError where no other row exists.
+ * others. A pure function of its arguments. Errors: UserError where no other row exists.
  */
 export function choosePartners(
   microBatches: readonly (readonly number[])[],
@@ -30,7 +31,9 @@ export function choosePartners(
   if (partners === 'previous') {
     return microBatches.map((rows) => {
       if (rows.length < 2)
-        throw new RangeError('a micro-batch of one row has no previous one to take a completion from');
+        throw new UserError(
+          'a micro-batch of one row has no previous one to take a completion from: set batch.size and batch.rowsPerMicroBatch so that none is left alone, or loss.partners to shuffled',
+        );
       return rows.map((_, i) => rows.at(i - 1)!);
     });
   }
@@ -62,7 +65,7 @@ function anyOther(row: number, examples: readonly Example[], seed: number, step:
     Array.from({ length: n }, (_, k) => (first! + k) % n),
     examples,
   );
-  if (found === undefined) throw new RangeError('all rows have the same completion: none is mismatched to a prompt');
+  if (found === undefined) throw new UserError('all rows have the same completion: KTO needs mismatched ones');
   return found;
 }
 

@@ -1,12 +1,21 @@
+import { UserError } from '../errors.js';
 import { type PairLossOptions, pairMethod } from '../losses/methods.js';
 import type { Recipe } from '../runs/index.js';
 import { type ExampleObjectiveOptions, exampleObjective } from './objectives/examples.js';
 import { pairObjective } from './objectives/pairs.js';
 import { textObjective } from './objectives/texts.js';
 
-/** The objective on preference pairs that a recipe with a pairwise method names. */
+/**
+ * The objective on preference pairs that a recipe with a pairwise method names. Errors: UserError for options that its
+ * losses cannot have together.
+ */
 export function recipePairObjective({ method, loss }: Pick<Recipe, 'method' | 'loss'>) {
-  return pairObjective(pairMethod(pairLossOptions({ method, loss })), { over: loss.over });
+  try {
+    return pairObjective(pairMethod(pairLossOptions({ method, loss })), { over: loss.over });
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new UserError(`loss: ${cause.message}`, { cause });
+  }
 }
 
 /** KTO's objective on completions with a label, as a recipe has it. */
