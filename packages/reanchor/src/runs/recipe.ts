@@ -64,7 +64,7 @@ const evaluateSchema = z.strictObject({
 /** The schema of a recipe; parsing applies the defaults. Unknown keys are errors at every level. */
 export const recipeSchema = z.strictObject({
   model: path.describe(
-    'the model to be trained, a Hugging Face folder (config.json, safetensors weights, tokenizer files) or a name on the Hub',
+    'the folder of the Hugging Face model to be trained: config.json, safetensors weights, tokenizer files',
   ),
   precision: z
     .enum(['fp32', 'fp64'])

@@ -9,9 +9,7 @@ const common = {
     .string()
     .min(1)
     .optional()
-    .describe(
-      'the model that the reference is at first, a folder or a name on the Hub; the initial policy when left out',
-    ),
+    .describe('the folder of the model that the reference is at first; the initial policy when left out'),
   storage: z
     .enum(['copy', 'cached'])
     .optional()
