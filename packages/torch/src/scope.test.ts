@@ -237,7 +237,8 @@ describe('leaks', () => {
     run(2000);
     const before = memory().rss;
     run(20_000);
-    expect(memory().rss - before).toBeLessThan(30e6);
+    // Leaked tensors would be 650 MB; the JavaScript heap may grow by some tens before it is collected.
+    expect(memory().rss - before).toBeLessThan(80e6);
   });
 
   test('errors leak nothing', () => {
