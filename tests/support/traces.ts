@@ -125,7 +125,7 @@ async function follow<Row, Score extends LoggedRow>(
     }
   }
 
-  const weightTolerance = dtype === 'float32' ? 2e-5 : 1e-9;
+  const weightTolerance = dtype === 'float32' ? 2e-5 : 2e-9;
   const final = json<{ policy: Summary; reference?: Summary }>(folder, 'final.json');
   expectSummary(policy.parameters, final.policy, weightTolerance);
   await expectWeights(policy.parameters, join(folder, 'policy.safetensors'));
