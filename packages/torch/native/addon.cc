@@ -3,5 +3,6 @@
 #include "core.cc"
 #include "grad.cc"
 #include "ops_logprob.cc"
+#include "profile.cc"
 #include "runtime.cc"
 #include "tensor.cc"

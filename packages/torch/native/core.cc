@@ -365,6 +365,7 @@ static napi_value init(napi_env env, napi_value exports) {
   defineTensor(*addon, exports);
   defineGrad(*addon, exports);
   defineRuntime(*addon, exports);
+  defineProfile(*addon, exports);
   return exports;
 }
 

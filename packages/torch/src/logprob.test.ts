@@ -51,9 +51,13 @@ describe('linearLogprob', () => {
         const { hidden_MD, weight_VD, targets_M, slope_M } = problem(M, D, V, dtype);
         const expected_M = composed(hidden_MD.to(wide), weight_VD.to(wide), targets_M);
         const expected = grad([expected_M], [hidden_MD, weight_VD], { gradOutputs: [slope_M.to(wide)] });
-        for (const chunkRows of [0, 1, 7, 64, 10_000]) {
+        const bytesOfRow = V * (wide === 'float64' ? 8 : 4);
+        // All rows kept for the backward pass, a part of them, and none.
+        const kept = [-1, 20 * bytesOfRow, 0];
+        for (const [i, chunkRows] of [0, 1, 7, 64, 10_000, 0, 7].entries()) {
           if (chunkRows === 1 && M > 100) continue;
-          const actual_M = linearLogprob(hidden_MD, weight_VD, targets_M, { chunkRows });
+          const keepBytes = kept[i % kept.length]!;
+          const actual_M = linearLogprob(hidden_MD, weight_VD, targets_M, { chunkRows, keepBytes });
           expect(actual_M.dtype).toBe(wide);
           expect(actual_M).toBeCloseToTensor(expected_M, tolerance);
           const actual = grad([actual_M], [hidden_MD, weight_VD], { gradOutputs: [slope_M.to(wide)] });
@@ -64,6 +68,32 @@ describe('linearLogprob', () => {
         }
       });
     }
+  });
+
+  test('a second backward pass over the same graph equals the first, whose kept rows are used up', () => {
+    tidy(() => {
+      const { hidden_MD, weight_VD, targets_M, slope_M } = problem(37, 16, 101, 'float64');
+      const logprobs_M = linearLogprob(hidden_MD, weight_VD, targets_M);
+      const pass = () =>
+        grad([logprobs_M], [hidden_MD, weight_VD], { gradOutputs: [slope_M], retainGraph: true }) as Tensor[];
+      const [first, second] = [pass(), pass()];
+      for (const i of [0, 1]) expect(second[i]!).toBeCloseToTensor(first[i]!, 1e-12);
+    });
+  });
+
+  test('NaN in a row stays NaN, and a row far from 0 is exact', () => {
+    tidy(() => {
+      const logits = [
+        [Number.NaN, 1, 2],
+        [1e4, 1e4 - 1, -1e4],
+      ];
+      const hidden_MD = tensor(logits.flat(), { shape: [2, 3], dtype: 'float32' });
+      const identity = tensor([1, 0, 0, 0, 1, 0, 0, 0, 1], { shape: [3, 3], dtype: 'float32' });
+      const clean = tensor([0, 0, 0, ...logits[1]!], { shape: [2, 3], dtype: 'float32' });
+      const targets_M = tensor([1, 1], { dtype: 'int64' });
+      expect(linearLogprob(hidden_MD, identity, targets_M).toList()[0]).toBeNaN();
+      expect(linearLogprob(clean, identity, targets_M).toList()[1]).toBeCloseTo(-1 - Math.log1p(Math.exp(-1)), 6);
+    });
   });
 
   test('gradients equal finite differences', () => {
@@ -165,8 +195,10 @@ describe('linearLogprob', () => {
     tidy(() => {
       const { hidden_MD, weight_VD, targets_M } = problem(M, D, V, 'float32');
       const before = memory().peakRss;
-      linearLogprob(hidden_MD, weight_VD, targets_M).sum().backward();
+      linearLogprob(hidden_MD, weight_VD, targets_M, { keepBytes: 0 }).sum().backward();
       expect(memory().peakRss - before).toBeLessThan(allLogits / 4);
+      linearLogprob(hidden_MD, weight_VD, targets_M).sum().backward();
+      expect(memory().peakRss - before).toBeLessThan(allLogits / 2);
     });
   });
 });

@@ -60,6 +60,12 @@ export const resetPeakCudaMemory = (device: Device = 'cuda'): void =>
 /** Returns unused blocks of the CUDA allocator to the driver. A no-op without CUDA. */
 export const emptyCache = (): void => native().emptyCache();
 
+/**
+ * Returns to the system what freed tensors left on the CPU. They keep it otherwise, since the next step needs it again;
+ * worth calling after a phase that will not come back.
+ */
+export const trimMemory = (): void => native().trimMemory();
+
 /** Threads that one operator may use. */
 export const getNumThreads = (): number => native().getNumThreads();
 

@@ -54,6 +54,10 @@ export interface Native {
   deviceMemory(device: number): void;
   resetPeakMemory(device: number): void;
   emptyCache(): void;
+  trimMemory(): void;
+  startProfile(): void;
+  stopProfile(): { names: string[]; times: Float64Array };
+  clockUs(): number;
   config(): { compiledFor: string; build: string; cpu: string; oneDNN: string; parallel: string };
 }
 

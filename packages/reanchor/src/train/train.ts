@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { type DType, manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
+import { type DType, manualSeed, nativeConfig, setNumThreads, span } from '@reanchor/torch';
 import { groupTokens, type PlanOptions, planSteps, type RowPlace, stepCount } from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
@@ -22,6 +22,7 @@ import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
 import { type Metrics, stepMetrics } from './metrics.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
+import { StepProfiler } from './profiler.js';
 import { type DataReport, recipeData } from './recipe-data.js';
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
 import { recipeReference, recipeRule } from './recipe-reference.js';
@@ -44,6 +45,8 @@ export interface TrainOptions {
   signal?: AbortSignal | undefined;
   /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
   probe?: { every: number; measure(policy: CausalLM, step: number): Promise<Metrics> } | undefined;
+  /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
+  profile?: string | undefined;
 }
 
 export interface TrainResult {
@@ -175,6 +178,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   });
 
   const log = new StepLog(recipe.logEvery);
+  const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile);
   let last = { step: 0, epoch: 0 };
   try {
     for (const planned of planSteps(groups, plan)) {
@@ -183,8 +187,9 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
         if (anchor instanceof CachedReference) await anchor.prepare(step, { signal });
       }
       const begun = performance.now();
-      const laidOut = objective.layOut(planned, rows);
-      const result = trainer.step(laidOut);
+      profiler?.beforeStep(step);
+      const laidOut = span('lay out', () => objective.layOut(planned, rows));
+      const result = span(`step ${step}`, () => trainer.step(laidOut));
       last = { step, epoch };
       if (result.update && rule.update !== 'fixed') {
         const { version, share, distances } = result.update;
@@ -193,6 +198,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
       }
       const metrics = stepMetrics(result, objective);
       if (reference) metrics['reference/version'] = reference.version;
+      await profiler?.afterStep(step);
       const tokens = laidOut.reduce((n, { policy: packed }) => n + packed.tokens.length, 0);
       const logged = log.add(metrics, tokens, performance.now() - begun);
       if (logged) emit({ type: 'step', step, epoch, metrics: logged });
@@ -204,6 +210,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   } catch (error) {
     if (!signal?.aborted || error !== signal.reason) throw error;
   } finally {
+    await profiler?.end();
     const rest = log.flush();
     if (rest) emit({ type: 'step', ...last, metrics: rest });
   }

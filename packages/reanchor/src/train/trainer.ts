@@ -1,5 +1,5 @@
 // Shapes: S sequences that the policy is trained on, R rows of data.
-import { cat, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import { cat, noGrad, span, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch, PackedBatch } from '../data/index.js';
 import { sequenceLogprobs } from '../models/causal-lm.js';
 import { Checkpoints } from '../nn/checkpoint.js';
@@ -49,19 +49,19 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     refuseDivergence(step, 'the loss', metrics.loss!);
     this.#checks?.scores(step, objective, scores);
 
-    const gradNorm = this.#clip();
+    const gradNorm = span('clip', () => this.#clip());
     refuseDivergence(step, "the gradient's norm", gradNorm);
     const learningRate = optimizer.lr * learningRateFactor(schedule, this.#steps, totalSteps);
-    this.#optimizer.step(learningRate);
+    span('optimizer', () => this.#optimizer.step(learningRate));
     for (const parameter of this.#parameters) parameter.grad = null;
 
     this.#steps = step;
     if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
-    const update = reference?.afterStep(step);
+    const update = span('reference update', () => reference?.afterStep(step));
     if (update?.share === 1 && this.#options.resetOptimizer) this.#optimizer.reset();
-    const distance = update?.distances?.after ?? reference?.distance();
+    const distance = update?.distances?.after ?? span('reference distance', () => reference?.distance());
     refuseDivergence(step, 'the distance of policy and reference', distance ?? 0);
-    this.#checks?.afterStep(step, update);
+    span('self-checks', () => this.#checks?.afterStep(step, update));
     return { step, scores, gradNorm, learningRate, update, distance };
   }
 
@@ -74,7 +74,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
       return known.flatMap((batch) =>
         this.#forward(batch.microBatch, (policy_S) => {
           const { loss_R, columns } = objective.losses(policy_S, [batch], known);
-          loss_R.sum().div(weight).backward();
+          span('backward', () => loss_R.sum().div(weight).backward());
           return scoresOf<Score>(columns);
         }),
       );
@@ -85,7 +85,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const { loss_R, columns } = objective.losses(cat(leaves), known, known);
     loss_R.sum().div(weight).backward();
     for (const [i, { microBatch }] of known.entries()) {
-      this.#forward(microBatch, (policy_S) => policy_S.backward(leaves[i]!.grad!));
+      this.#forward(microBatch, (policy_S) => span('backward', () => policy_S.backward(leaves[i]!.grad!)));
     }
     return scoresOf<Score>(columns);
   }
@@ -95,7 +95,9 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const { policy, activationCheckpointing } = this.#options;
     return tidy(() => {
       const checkpoints = activationCheckpointing ? new Checkpoints() : undefined;
-      const result = use(sequenceLogprobs(policy, { ...spanBatch(microBatch.policy, policy.dtype), checkpoints }));
+      const result = use(
+        span('forward', () => sequenceLogprobs(policy, { ...spanBatch(microBatch.policy, policy.dtype), checkpoints })),
+      );
       checkpoints?.backward();
       return result;
     });
@@ -106,7 +108,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const batch = () => spanBatch(microBatch.reference, policy.dtype);
     return {
       microBatch,
-      reference_S: reference && tidy(() => reference.logprobs(microBatch, batch)),
+      reference_S: reference && span('reference', () => tidy(() => reference.logprobs(microBatch, batch))),
       partners_R: microBatch.partners && this.#logprobs(microBatch.partners),
     };
   }
@@ -114,7 +116,9 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   /** The policy's log-probabilities without gradient. */
   #logprobs(packed: PackedBatch): Tensor {
     const { policy } = this.#options;
-    return tidy(() => noGrad(() => sequenceLogprobs(policy, spanBatch(packed, policy.dtype))));
+    return span('forward without gradient', () =>
+      tidy(() => noGrad(() => sequenceLogprobs(policy, spanBatch(packed, policy.dtype)))),
+    );
   }
 
   #clip(): number {

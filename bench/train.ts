@@ -1,0 +1,63 @@
+// Training, beside TRL: the same rows in the same order, turn by turn.
+//
+//   npm run bench -- train [case ...] [--rounds N] [--threads N]
+import { fileURLToPath } from 'node:url';
+import { trainCases } from './cases.js';
+import { benchModel, benchRows } from './materials.js';
+import { median, Player, type Round } from './turns.js';
+
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+export interface TrainResultRow {
+  name: string;
+  title: string;
+  ours: Side;
+  rival: Side | undefined;
+}
+
+interface Side {
+  rowsPerSecond: number;
+  tokensPerStep: number | undefined;
+  peakMb: number;
+  loss: number;
+}
+
+/** Ours and, with `python`, TRL in turns: one round to warm up, then `rounds` that count. */
+export async function benchTrain(
+  name: string,
+  { rounds, threads, python }: { rounds: number; threads: number; python: string | undefined },
+): Promise<TrainResultRow> {
+  const one = trainCases[name];
+  if (!one) throw new Error(`no training case ${name}; there are ${Object.keys(trainCases).join(', ')}`);
+  const model = await benchModel(one.model);
+  const rows = await benchRows(one, one.rows * one.steps * (rounds + 1));
+  const spec = JSON.stringify({ one, model, rows, threads, rounds: rounds + 1 });
+  const env = { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: String(threads) };
+  const players = [new Player(process.execPath, ['--import', 'tsx', here('ours.ts'), spec], env)];
+  if (python) players.push(new Player(python, [here('rival.py'), spec], env));
+  try {
+    const played: Round[][] = players.map(() => []);
+    for (const player of players) await player.ready();
+    for (let round = 0; round <= rounds; round++) {
+      for (const [i, player] of players.entries()) {
+        const result = await player.play();
+        if (round > 0) played[i]!.push(result);
+        process.stderr.write(`${name} ${i === 0 ? 'ours' : 'TRL'} ${round}: ${result.seconds.toFixed(2)} s\n`);
+      }
+    }
+    const [ours, rival] = played.map((side) => summary(side, one.rows * one.steps));
+    return { name, title: `${one.title}, ${one.model}`, ours: ours!, rival };
+  } finally {
+    for (const player of players) player.stop();
+  }
+}
+
+function summary(rounds: readonly Round[], rowsPerRound: number): Side {
+  const seconds = median(rounds.map((round) => round.seconds));
+  return {
+    rowsPerSecond: rowsPerRound / seconds,
+    tokensPerStep: undefined,
+    peakMb: Math.max(...rounds.map(({ peakBytes }) => peakBytes)) / 2 ** 20,
+    loss: rounds.at(-1)!.metrics.loss!,
+  };
+}
