@@ -1,11 +1,12 @@
 // Sampling from a language model with a cache of keys and values.
 // Shapes: B texts, N packed tokens, D width, V vocabulary.
 import { setImmediate } from 'node:timers/promises';
-import { noGrad, type Tensor, tensor, tidy } from '@reanchor/torch';
+import { decodeLinear, noGrad, type Tensor, tensor, tidy } from '@reanchor/torch';
 import { uniforms } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { spanAttention } from '../nn/attention.js';
+import { decoding } from '../nn/decoding.js';
 import type { TokenBatch } from '../nn/spans.js';
 import { KeyValueCache, type PromptSpan } from './key-value-cache.js';
 import { type SamplingOptions, sample } from './sample.js';
@@ -207,16 +208,22 @@ function nextLogits(
   cache: KeyValueCache,
 ): Tensor {
   const ids = (values: readonly number[]) => tensor(Int32Array.from(values), { dtype: 'int64' });
-  return logitsOf(model, {
+  const batch: TokenBatch = {
     tokens_N: ids(tokens),
     positions_N: ids(positions),
     longestPosition: Math.max(...positions),
     rows_M: ids(tokens.map((_, b) => b)),
     attend: (layer, q_BHC, k_BKC, v_BKC) => cache.attend(layer, q_BHC, k_BKC, v_BKC),
-  });
+  };
+  return hasKernels(model) ? decoding(() => logitsOf(model, batch)) : logitsOf(model, batch);
 }
 
-const logitsOf = (model: CausalLM, batch: TokenBatch) => model.hidden(batch).matmul(model.head_VD.t());
+const hasKernels = ({ head_VD }: CausalLM) => head_VD.dtype === 'float32' && head_VD.device === 'cpu';
+
+function logitsOf(model: CausalLM, batch: TokenBatch): Tensor {
+  const hidden_BD = model.hidden(batch);
+  return hasKernels(model) ? decodeLinear(hidden_BD, model.head_VD) : hidden_BD.matmul(model.head_VD.t());
+}
 
 function requireOptions({
   maxNewTokens,

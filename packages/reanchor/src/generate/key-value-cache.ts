@@ -1,6 +1,16 @@
 // The keys and values of texts that grow token by token.
 // Shapes: B texts, T slots, N packed tokens, H query heads, K key-value heads, C channels of a head.
-import { cat, keep, scaledDotProductAttention, type Tensor, tensor, tidy, zeros } from '@reanchor/torch';
+import {
+  cat,
+  decodeAttention,
+  keep,
+  scaledDotProductAttention,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from '@reanchor/torch';
+import { isDecoding } from '../nn/decoding.js';
 
 /** Where a prompt lies among packed tokens. */
 export interface PromptSpan {
@@ -8,7 +18,7 @@ export interface PromptSpan {
   length: number;
 }
 
-/** Slots by which the cache grows. */
+/** Slots by which the cache grows at least. */
 const growth = 128;
 
 /**
@@ -20,7 +30,10 @@ export class KeyValueCache implements Disposable {
   readonly #layers: { keys_BKTC: Tensor; values_BKTC: Tensor }[] = [];
   /** Slots that are filled in every layer, and that will be in the step being computed. */
   #length: number;
+  /** Slots before each text's first. */
   #unused: number[];
+  /** The same as a tensor, and as a mask; made when they are needed. */
+  #starts_B: Tensor | undefined;
   #mask_B11T: Tensor | undefined;
 
   /** Room for texts that begin with these prompts. */
@@ -47,23 +60,22 @@ export class KeyValueCache implements Disposable {
   /** Makes room for one more token a text; `attend` of every layer then writes and sees it. */
   advance(): void {
     this.#length += 1;
-    for (const layer of this.#layers) {
-      if (layer.keys_BKTC.shape[2]! >= this.#length) continue;
-      for (const name of ['keys_BKTC', 'values_BKTC'] as const) {
-        const old = layer[name];
-        const [texts, heads, , channels] = old.shape as [number, number, number, number];
-        layer[name] = keep(tidy(() => cat([old, zeros([texts, heads, growth, channels], { dtype: old.dtype })], 2)));
-        old.dispose();
-      }
-    }
+    if (this.#layers[0]!.keys_BKTC.shape[2]! >= this.#length) return;
+    const more = Math.max(growth, this.#length >> 1);
+    this.#replaceAll((old) => {
+      const [texts, heads, , channels] = old.shape as [number, number, number, number];
+      return cat([old, zeros([texts, heads, more, channels], { dtype: old.dtype })], 2);
+    });
   }
 
   /** Attention of one new token a text over all of its tokens, [B, H, C] -> [B, H, C]. */
   attend(layer: number, q_BHC: Tensor, k_BKC: Tensor, v_BKC: Tensor): Tensor {
     const { keys_BKTC, values_BKTC } = this.#layers[layer]!;
+    const slot = this.#length - 1;
+    if (isDecoding()) return decodeAttention(q_BHC, k_BKC, v_BKC, keys_BKTC, values_BKTC, this.#starts(), slot);
     return tidy(() => {
-      keys_BKTC.select(2, this.#length - 1).copy_(k_BKC);
-      values_BKTC.select(2, this.#length - 1).copy_(v_BKC);
+      keys_BKTC.select(2, slot).copy_(k_BKC);
+      values_BKTC.select(2, slot).copy_(v_BKC);
       return scaledDotProductAttention(
         q_BHC.unsqueeze(2),
         keys_BKTC.narrow(2, 0, this.#length),
@@ -76,17 +88,25 @@ export class KeyValueCache implements Disposable {
   /** Forgets all texts but these, by their places. */
   select(places: readonly number[]): void {
     const places_B = tensor(Int32Array.from(places), { dtype: 'int64' });
+    this.#replaceAll((old) => old.indexSelect(0, places_B));
+    places_B.dispose();
+    this.#unused = places.map((place) => this.#unused[place]!);
+    this.#forget();
+  }
+
+  #replaceAll(change: (old: Tensor) => Tensor): void {
     for (const layer of this.#layers) {
       for (const name of ['keys_BKTC', 'values_BKTC'] as const) {
         const old = layer[name];
-        layer[name] = keep(tidy(() => old.indexSelect(0, places_B)));
+        layer[name] = keep(tidy(() => change(old)));
         old.dispose();
       }
     }
-    places_B.dispose();
-    this.#unused = places.map((place) => this.#unused[place]!);
-    this.#mask_B11T?.dispose();
-    this.#mask_B11T = undefined;
+  }
+
+  #starts(): Tensor {
+    this.#starts_B ??= keep(tensor(Int32Array.from(this.#unused), { dtype: 'int64' }));
+    return this.#starts_B;
   }
 
   /** -inf at the slots that a text does not use; undefined where all use all. */
@@ -103,11 +123,18 @@ export class KeyValueCache implements Disposable {
     return this.#mask_B11T.narrow(3, 0, this.#length);
   }
 
+  #forget(): void {
+    this.#starts_B?.dispose();
+    this.#mask_B11T?.dispose();
+    this.#starts_B = undefined;
+    this.#mask_B11T = undefined;
+  }
+
   [Symbol.dispose](): void {
     for (const { keys_BKTC, values_BKTC } of this.#layers) {
       keys_BKTC.dispose();
       values_BKTC.dispose();
     }
-    this.#mask_B11T?.dispose();
+    this.#forget();
   }
 }
