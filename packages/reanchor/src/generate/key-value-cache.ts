@@ -36,25 +36,38 @@ export class KeyValueCache implements Disposable {
   #starts_B: Tensor | undefined;
   #mask_B11T: Tensor | undefined;
 
-  /** Room for texts that begin with these prompts. */
-  constructor(readonly prompts: readonly PromptSpan[]) {
-    this.#length = Math.max(...prompts.map(({ length }) => length));
-    this.#unused = prompts.map(({ length }) => this.#length - length);
+  /** Texts whose prompts are stored, in each layer. */
+  readonly #stored: number[] = [];
+
+  /** Room for texts whose prompts have so many tokens. */
+  constructor(lengths: readonly number[]) {
+    this.#length = Math.max(...lengths);
+    this.#unused = lengths.map((length) => this.#length - length);
   }
 
-  /** Keeps the keys and values of the prompts, which are packed one after the other. Call once per layer, in order. */
-  storePrompts(k_NKC: Tensor, v_NKC: Tensor): void {
-    const [, heads, channels] = k_NKC.shape as [number, number, number];
-    const room = this.#length + growth;
-    const stored = (x_NKC: Tensor) => {
-      const x_BKTC = zeros([this.prompts.length, heads, room, channels], { dtype: x_NKC.dtype });
-      for (const [b, { start, length }] of this.prompts.entries()) {
-        const slots = x_BKTC.select(0, b).narrow(1, this.#length - length, length);
-        slots.copy_(x_NKC.narrow(0, start, length).transpose(0, 1));
+  /** Keeps a layer's keys and values of the next texts' prompts, which lie among packed tokens. */
+  storePrompts(layer: number, prompts: readonly PromptSpan[], k_NKC: Tensor, v_NKC: Tensor): void {
+    const { keys_BKTC, values_BKTC } = this.#layers[layer] ?? this.#begin(layer, k_NKC);
+    const first = this.#stored[layer] ?? 0;
+    tidy(() => {
+      for (const [i, { start, length }] of prompts.entries()) {
+        const store = (cache_BKTC: Tensor, x_NKC: Tensor) => {
+          const slots_KTC = cache_BKTC.select(0, first + i).narrow(1, this.#length - length, length);
+          slots_KTC.copy_(x_NKC.narrow(0, start, length).transpose(0, 1));
+        };
+        store(keys_BKTC, k_NKC);
+        store(values_BKTC, v_NKC);
       }
-      return x_BKTC;
-    };
-    this.#layers.push(keep(tidy(() => ({ keys_BKTC: stored(k_NKC), values_BKTC: stored(v_NKC) }))));
+    });
+    this.#stored[layer] = first + prompts.length;
+  }
+
+  #begin(layer: number, like_NKC: Tensor) {
+    const [, heads, channels] = like_NKC.shape as [number, number, number];
+    const size = [this.#unused.length, heads, this.#length + growth, channels];
+    const room = () => zeros(size, { dtype: like_NKC.dtype, device: like_NKC.device });
+    this.#layers[layer] = keep({ keys_BKTC: room(), values_BKTC: room() });
+    return this.#layers[layer];
   }
 
   /** Makes room for one more token a text; `attend` of every layer then writes and sees it. */
@@ -64,7 +77,7 @@ export class KeyValueCache implements Disposable {
     const more = Math.max(growth, this.#length >> 1);
     this.#replaceAll((old) => {
       const [texts, heads, , channels] = old.shape as [number, number, number, number];
-      return cat([old, zeros([texts, heads, more, channels], { dtype: old.dtype })], 2);
+      return cat([old, zeros([texts, heads, more, channels], { dtype: old.dtype, device: old.device })], 2);
     });
   }
 
