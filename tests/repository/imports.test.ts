@@ -20,7 +20,7 @@ const allowed: Record<string, string[]> = {
   losses: ['torch'],
   optim: ['torch'],
   reference: ['errors', 'data', 'nn', 'models', 'torch'],
-  generate: ['errors', 'formats', 'text', 'data', 'nn', 'models', 'torch'],
+  generate: ['errors', 'formats', 'text', 'runs', 'data', 'nn', 'models', 'torch'],
   train: ['errors', 'formats', 'text', 'runs', 'data', 'nn', 'models', 'losses', 'optim', 'reference', 'torch'],
   eval: ['errors', 'formats', 'stats', 'text', 'runs', 'data', 'nn', 'models', 'losses', 'reference', 'train', 'torch'],
   toy: ['errors', 'formats', 'plots', 'stats', 'data', 'losses', 'optim', 'reference', 'torch'],

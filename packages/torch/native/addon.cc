@@ -2,6 +2,7 @@
 #include "convert.cc"
 #include "core.cc"
 #include "grad.cc"
+#include "ops_decode.cc"
 #include "ops_logprob.cc"
 #include "profile.cc"
 #include "runtime.cc"

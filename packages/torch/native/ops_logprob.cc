@@ -378,6 +378,7 @@ void registerCustomOps() {
   library->impl("linear_logprob",
                 torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, TORCH_FN(logprob::withoutGrad)));
   library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(logprob::withGrad)));
+  decode::registerOps(*library);
 }
 
 }  // namespace reanchor

@@ -180,6 +180,7 @@ const aten_layer_norm = new LazyOp('aten::layer_norm', '');
 const aten_scaled_dot_product_attention = new LazyOp('aten::scaled_dot_product_attention', '');
 const aten_topk = new LazyOp('aten::topk', '');
 const aten_sort = new LazyOp('aten::sort', '');
+const aten_searchsorted_Tensor = new LazyOp('aten::searchsorted', 'Tensor');
 const aten_argsort = new LazyOp('aten::argsort', '');
 const aten_nll_loss = new LazyOp('aten::nll_loss', '');
 const aten_cross_entropy_loss = new LazyOp('aten::cross_entropy_loss', '');
@@ -940,6 +941,9 @@ export function layerNorm(input: Tensor, normalizedShape: Numbers, weight?: Tens
 
 /** `aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor` */
 export function scaledDotProductAttention(query: Tensor, key: Tensor, value: Tensor, options?: { attnMask?: Tensor | null | undefined; dropoutP?: number | undefined; isCausal?: boolean | undefined; scale?: number | null | undefined; enableGqa?: boolean | undefined }): Tensor { return make(aten_scaled_dot_product_attention.call(query.handle, key.handle, value.handle, options?.attnMask?.handle, options?.dropoutP, options?.isCausal, options?.scale, options?.enableGqa)); }
+
+/** `aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor` */
+export function searchsorted(sortedSequence: Tensor, self: Tensor, options?: { outInt32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined }): Tensor { return make(aten_searchsorted_Tensor.call(sortedSequence.handle, self.handle, options?.outInt32, options?.right, options?.side, options?.sorter?.handle)); }
 
 /** `aten::_foreach_add_.List(Tensor(a!)[] self, Tensor[] other, *, Scalar alpha=1) -> ()` */
 export function foreachAdd_(self: readonly Tensor[], other: readonly Tensor[], options?: { alpha?: Scalar | undefined }): void;

@@ -1,5 +1,7 @@
-import { UsageError } from '../errors.js';
+import { UsageError, UserError } from '../errors.js';
+import type { GenerateProgress } from '../generate/index.js';
 import { numberFlag } from './flags.js';
+import { number } from './progress.js';
 import type { Terminal } from './terminal.js';
 
 /** The flags of `generate` as commander gives them. */
@@ -8,54 +10,113 @@ export interface GenerateFlags {
   prompts?: string;
   out?: string;
   prompt?: string;
+  chatTemplate?: string;
   maxNewTokens: string;
   temperature: string;
   topK?: string;
   topP?: string;
   samples: string;
   seed: string;
+  batchSize: string;
   stop: string[];
 }
 
 /**
  * `reanchor generate`: completions of the prompts in a file as JSON lines in `--out`, or of one `--prompt`, streamed to
- * stdout as it is written.
+ * stdout as it is written. Returns the exit code: 1 when it was stopped by Ctrl-C.
  */
-export async function generateVerb(flags: GenerateFlags, terminal: Terminal): Promise<void> {
-  const isSingle = flags.prompt !== undefined;
-  if (isSingle === (flags.prompts !== undefined)) {
+export async function generateVerb(flags: GenerateFlags, terminal: Terminal): Promise<number> {
+  const isSingle = requireTask(flags);
+  const options = optionsOf(flags, isSingle);
+  const stop = new AbortController();
+  const onInterrupt = () => stop.abort(new UserError('stopped by Ctrl-C'));
+  process.once('SIGINT', onInterrupt);
+  try {
+    await (isSingle ? stream : writeFile)(flags, { ...options, signal: stop.signal }, terminal);
+    return 0;
+  } catch (error) {
+    if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
+    terminal.endStatus();
+    if (isSingle) terminal.stream('\n');
+    const goOn = isSingle ? '' : `: what is done is in ${flags.out}.partial, and the same command goes on from there`;
+    terminal.note(`stopped by Ctrl-C${goOn}`);
+    return 1;
+  } finally {
+    process.off('SIGINT', onInterrupt);
+  }
+}
+
+/** Whether one prompt is given, not a file. Errors: UsageError for flags that contradict each other. */
+function requireTask({ prompt, prompts, out }: GenerateFlags): boolean {
+  const isSingle = prompt !== undefined;
+  if (isSingle === (prompts !== undefined)) {
     throw new UsageError('name either --prompts with a file, or --prompt with a text');
   }
-  if (!isSingle && flags.out === undefined) throw new UsageError('--out is missing: the JSONL file to write');
-  if (isSingle && flags.out !== undefined)
-    throw new UsageError('--out has no effect with --prompt, which prints its text');
+  if (!isSingle && out === undefined) throw new UsageError('--out is missing: the JSONL file to write');
+  if (isSingle && out !== undefined) throw new UsageError('--out has no effect with --prompt, which prints its text');
+  return isSingle;
+}
+
+function optionsOf(flags: GenerateFlags, isSingle: boolean) {
+  const given = (flag: string, text: string | undefined, rule: Parameters<typeof numberFlag>[2]) =>
+    text === undefined ? undefined : numberFlag(flag, text, rule);
   const options = {
     maxNewTokens: numberFlag('--max-new-tokens', flags.maxNewTokens, { integer: true, min: 1 }),
     temperature: numberFlag('--temperature', flags.temperature, {}),
-    topK: flags.topK === undefined ? undefined : numberFlag('--top-k', flags.topK, { integer: true, min: 1 }),
-    topP: flags.topP === undefined ? undefined : numberFlag('--top-p', flags.topP, { above: true, max: 1 }),
+    topK: given('--top-k', flags.topK, { integer: true, min: 1 }),
+    topP: given('--top-p', flags.topP, { above: true, max: 1 }),
     samples: numberFlag('--samples', flags.samples, { integer: true, min: 1 }),
-    seed: numberFlag('--seed', flags.seed, { integer: true }),
+    seed: numberFlag('--seed', flags.seed, { integer: true, max: Number.MAX_SAFE_INTEGER }),
+    batchSize: numberFlag('--batch-size', flags.batchSize, { integer: true, min: 1 }),
     stopStrings: flags.stop,
   };
+  if (flags.stop.includes('')) throw new UsageError('--stop: "" is not allowed; it would end every text at once');
   if (isSingle && options.samples > 1)
     throw new UsageError('--samples has no effect with --prompt, which streams one text');
-  const { generateFile, streamText } = await import('../generate/index.js');
-  if (isSingle) {
-    const finish = await streamText({ model: flags.model, prompt: flags.prompt!, ...options }, (piece) =>
-      terminal.stream(piece),
-    );
-    terminal.stream('\n');
-    terminal.note(finish === 'stop' ? 'ended by itself' : `cut at --max-new-tokens ${options.maxNewTokens}`);
-    return;
+  if (options.temperature === 0) {
+    const why = 'has no effect with --temperature 0, which always takes the most probable token';
+    if (options.topK !== undefined) throw new UsageError(`--top-k ${why}`);
+    if (options.topP !== undefined) throw new UsageError(`--top-p ${why}`);
+    if (options.samples > 1) throw new UsageError(`--samples ${why}: all would be the same`);
   }
+  return { ...options, setting: '--chat-template' };
+}
+
+type Options = ReturnType<typeof optionsOf> & { signal: AbortSignal };
+
+async function stream(
+  { model, prompt, chatTemplate }: GenerateFlags,
+  { setting, ...options }: Options,
+  terminal: Terminal,
+): Promise<void> {
+  const { streamText, TextGenerator } = await import('../generate/index.js');
+  using generator = await TextGenerator.load(model, { chatTemplate, setting });
+  const { finish } = await streamText(generator, prompt!, options, (piece) => terminal.stream(piece));
+  terminal.stream('\n');
+  terminal.note(finish === 'stop' ? 'ended by itself' : `cut at --max-new-tokens ${options.maxNewTokens}`);
+}
+
+async function writeFile(flags: GenerateFlags, options: Options, terminal: Terminal): Promise<void> {
+  const { generateFile } = await import('../generate/index.js');
+  let first: { seconds: number; tokens: number } | undefined;
   const written = await generateFile({
+    ...options,
     model: flags.model,
     prompts: flags.prompts!,
     out: flags.out!,
-    ...options,
-    onProgress: (done, of) => terminal.status(`generating ${done} of ${of}`),
+    chatTemplate: flags.chatTemplate,
+    onResume: (done, of) => terminal.note(`going on after ${number(done)} of ${number(of)} in ${flags.out}.partial`),
+    onProgress(progress) {
+      const seconds = performance.now() / 1000;
+      first ??= { seconds, tokens: progress.tokens };
+      terminal.status(progressText(progress, (progress.tokens - first.tokens) / (seconds - first.seconds)));
+    },
   });
   terminal.endStatus();
-  terminal.note(`wrote ${written} completions to ${flags.out}`);
+  terminal.note(`wrote ${number(written)} ${written === 1 ? 'completion' : 'completions'} to ${flags.out}`);
+}
+
+function progressText({ done, of }: GenerateProgress, tokensPerSecond: number): string {
+  const rate = Number.isFinite(tokensPerSecond) ? `  ${number(Math.round(tokensPerSecond))} tokens/s` : '';
+  return `generating ${number(done)} of ${number(of)}${rate}`;
 }

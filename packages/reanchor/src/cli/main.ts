@@ -118,15 +118,26 @@ export function commandLine(terminal: Terminal): Command {
     .command('generate')
     .description('write completions of prompts, or stream that of one')
     .requiredOption('--model <folder>', 'the Hugging Face folder of the model')
-    .option('--prompts <file>', 'the JSONL file (also .gz) of rows {"prompt": text}')
-    .option('--out <file>', 'the JSONL file to write, one line per completion')
+    .option(
+      '--prompts <file>',
+      'the JSONL file (also .gz) of rows {"prompt": text}, or {"messages": [{"role", "content"}, ...]} to be answered',
+    )
+    .option(
+      '--out <file>',
+      'the JSONL file to write, one line per completion; until all are done they are kept in <file>.partial, from which the same command goes on',
+    )
     .option('--prompt <text>', 'one prompt, whose completion goes to stdout as it is written')
+    .option(
+      '--chat-template <template>',
+      "what makes text of chats, and of a plain prompt a user's message: model, the name of one that is built in, a .jinja file or Jinja text (default: the model's for chats, none for plain prompts)",
+    )
     .option('--max-new-tokens <count>', 'the tokens of a completion at most', '256')
     .option('--temperature <number>', 'the divisor of the logits; 0 always takes the most probable token', '1')
     .option('--top-k <count>', 'draw from so many of the most probable tokens')
     .option('--top-p <share>', 'draw from the most probable tokens that make up this share')
     .option('--samples <count>', 'the completions of each prompt', '1')
     .option('--seed <number>', 'the seed of all draws', '0')
+    .option('--batch-size <count>', 'the completions that are written at once', '32')
     .option(
       '--stop <text>',
       'a text that ends a completion; may be repeated',
@@ -135,7 +146,7 @@ export function commandLine(terminal: Terminal): Command {
     )
     .action(async (flags: GenerateFlags) => {
       const { generateVerb } = await import('./generate.js');
-      await generateVerb(flags, terminal);
+      process.exitCode = await generateVerb(flags, terminal);
     });
 
   program

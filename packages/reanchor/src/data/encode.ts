@@ -69,6 +69,31 @@ function encodeTexts(prompt: string, given: readonly string[], tokenizer: Tokeni
   );
 }
 
+/**
+ * The ids of a prompt alone, for a completion to be written: those that {@link encodeRow} gives it in front of one.
+ * Errors: UserError for a chat without a template, or that the template refuses, and for a prompt without tokens.
+ */
+export function encodePrompt(prompt: Content, tokenizer: Tokenizer, template?: ChatTemplate | undefined): number[] {
+  let ids: number[];
+  if (template === undefined && typeof prompt === 'string') {
+    ids = encodePlain(prompt, tokenizer);
+  } else {
+    if (prompt.length === 0) throw new UserError('the chat has no messages');
+    const chat = template ?? modelChatTemplate(tokenizer);
+    let text: string;
+    try {
+      text = chat.render(promptMessages(prompt), { addGenerationPrompt: true });
+    } catch (cause) {
+      throw new UserError(`the chat template refuses it (${(cause as Error).message.slice(0, 200)})`, { cause });
+    }
+    ids = encodeRendered(text, tokenizer);
+  }
+  if (ids.length > 0) return ids;
+  // Without a token there is nothing to go on from; BOS is what texts begin with.
+  if (tokenizer.bosId === undefined) throw new UserError('the prompt is empty, and the tokenizer has no BOS token');
+  return [tokenizer.bosId];
+}
+
 type Encode = (text: string, tokenizer: Tokenizer) => number[];
 
 function join(start: string, wholes: readonly string[], tokenizer: Tokenizer, encode: Encode): Encoded | Skipped {

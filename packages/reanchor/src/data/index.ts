@@ -1,3 +1,5 @@
+export { encodePrompt } from './encode.js';
+export { Fields, isRecord } from './fields.js';
 export {
   exampleMicroBatch,
   type MicroBatch,
@@ -26,7 +28,7 @@ export {
 } from './pack.js';
 export { choosePartners, type PartnerOptions } from './partners.js';
 export { shuffled, uniforms } from './random.js';
-export type { DataKind, ExampleRow, PreferenceRow, RawRecord, RowPlace, SkipReason, TextRow } from './row.js';
+export type { Content, DataKind, ExampleRow, PreferenceRow, RawRecord, RowPlace, SkipReason, TextRow } from './row.js';
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
 export { describeBoundaryMismatches, describeSkips, type SkipReport } from './skips.js';
 export { publishedRows, resolveSources, type Source, sourceRecords } from './sources.js';

@@ -1,4 +1,5 @@
 export { requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
+export { Journal, type JournalHead } from './journal.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
 export { type RawRecord, readRecords } from './records.js';
 export {

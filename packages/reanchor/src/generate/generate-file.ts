@@ -1,110 +1,133 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Fields, isRecord } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
-import { readJsonl, requireWritable, writeJsonl } from '../formats/index.js';
-import { loadModel } from '../models/load.js';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
-import { type GenerateOptions, generate } from './generate.js';
+import { Journal, readJsonl, requireWritable, writeJsonl } from '../formats/index.js';
+import { packageVersion } from '../runs/version.js';
+import { type CompleteOptions, type Prompt, TextGenerator } from './text-generator.js';
 
-interface ModelOptions extends Omit<GenerateOptions, 'stopTokens' | 'decode' | 'onToken'> {
+export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'> {
   /** Hugging Face folder of the model. */
   model: string;
-}
-
-export interface GenerateFileOptions extends ModelOptions {
-  /** JSONL file (also .gz) of rows with a text `prompt`. */
+  /** JSONL file (also .gz) of rows with a `prompt`, a text or a list of messages, or with `messages`. */
   prompts: string;
   /** The JSONL file to be written. */
   out: string;
+  /** As in `TextGeneratorOptions`. */
+  chatTemplate?: string | undefined;
+  setting?: string | undefined;
+  /** Hears, before the work begins, how many completions an earlier run has left, if any. */
+  onResume?: ((done: number, of: number) => void) | undefined;
+}
+
+/** A line of the file that is written. */
+export interface CompletionLine {
+  /** The row of the prompt, and the completion's place among its samples, from 0. */
+  index: number;
+  sample: number;
+  prompt: Prompt;
+  completion: string;
+  tokens: number;
+  /** The sum over the completion's tokens, nats. */
+  logprob: number;
+  finish: 'stop' | 'length';
 }
 
 /**
- * Writes a JSON line for each completion, in the order of prompts: `{"index", "sample", "prompt", "completion",
- * "tokens", "logprob", "finish"}`; `logprob` is the sum over the completion's tokens, nats. The model computes in fp32.
- * The file appears whole or not at all. Returns the number of lines. Errors: UserError, FormatError.
+ * Writes a {@link CompletionLine} for each completion, in the order of prompts. The file appears whole or not at all;
+ * until then every completion that is done is kept in `<out>.partial`, and the same call goes on from there. Returns the
+ * number of lines. Errors: UserError, also for an `<out>.partial` of other work; FormatError.
  */
 export async function generateFile({
   model: folder,
   prompts: file,
   out,
+  chatTemplate,
+  setting,
+  onResume,
   ...options
 }: GenerateFileOptions): Promise<number> {
   await requireWritable(out, 0);
-  const prompts: string[] = [];
+  const prompts = await readPrompts(file);
+  using generator = await TextGenerator.load(folder, { chatTemplate, setting });
+  const head = {
+    reanchor: packageVersion(),
+    model: await fingerprint(folder),
+    prompts: digest(generator.encodeAll(prompts)),
+    chatTemplate,
+    ...decisive(options),
+  };
+  const journal = (await isDevice(out)) ? undefined : await Journal.open(`${out}.partial`, head);
+  try {
+    const lines = new Map<string, CompletionLine>();
+    const keyOf = (index: number, sample: number) => `${index} ${sample}`;
+    for (const line of (journal?.earlier ?? []) as CompletionLine[]) lines.set(keyOf(line.index, line.sample), line);
+    const of = prompts.length * (options.samples ?? 1);
+    const earlier = lines.size;
+    if (earlier > 0) onResume?.(earlier, of);
+    await generator.complete(prompts, {
+      ...options,
+      isWanted: (prompt, sample) => !lines.has(keyOf(prompt, sample)),
+      onProgress: ({ done, tokens }) => options.onProgress?.({ done: earlier + done, of, tokens }),
+      onCompletion: async ({ prompt: index, sample, text, tokens, logprob, finish }) => {
+        const prompt = prompts[index]!;
+        const line = { index, sample, prompt, completion: text, tokens: tokens.length, logprob, finish };
+        lines.set(keyOf(index, sample), line);
+        await journal?.add(line);
+      },
+    });
+    const order = [...lines.values()].sort((a, b) => a.index - b.index || a.sample - b.sample);
+    await writeJsonl(out, order);
+    await journal?.remove();
+    return order.length;
+  } catch (error) {
+    await journal?.close().catch(() => {});
+    throw error;
+  }
+}
+
+/** The prompts of a JSONL file. Errors: UserError for a file without rows; FormatError for a row without a prompt. */
+export async function readPrompts(file: string): Promise<Prompt[]> {
+  const allowed = 'a row is {"prompt": text}, {"prompt": [{"role", "content"}, ...]} or {"messages": [...]}';
+  const prompts: Prompt[] = [];
   for await (const { line, value } of readJsonl(file)) {
-    const prompt = (value as { prompt?: unknown } | null)?.prompt;
+    const wrong = (message: string) => new FormatError(message, { file, where: String(line) });
+    if (!isRecord(value)) throw wrong(`not an object; ${allowed}`);
+    const fields = new Fields(value, wrong, allowed);
+    const name = fields.has('prompt') || !fields.has('messages') ? 'prompt' : 'messages';
+    const prompt = fields.isList(name) ? fields.messages(name) : fields.text(name);
     if (typeof prompt !== 'string') {
-      throw new FormatError('the row has no text "prompt"; a row is {"prompt": text}', { file, where: String(line) });
+      if (prompt.length === 0) throw fields.fault(name, 'is a chat without messages');
+      if (prompt.at(-1)!.role === 'assistant')
+        throw fields.fault(name, 'ends with an answer of the assistant, which is what is to be written: leave it out');
     }
     prompts.push(prompt);
   }
-  if (prompts.length === 0) throw new UserError(`${file}: no rows; a row is {"prompt": text}`);
-  const tokenizer = await loadTokenizer(folder);
-  using model = await loadModel(folder, { dtype: 'float32' });
-  const texts = await generate(
-    model,
-    prompts.map((prompt) => tokenIds(tokenizer, prompt)),
-    {
-      ...options,
-      stopTokens: stopTokens(folder, tokenizer),
-      decode: (tokens) => tokenizer.decode([...tokens]),
-    },
-  );
-  await writeJsonl(
-    out,
-    texts.map(({ prompt: index, sample, text, tokens, logprobs, finish }) => ({
-      index,
-      sample,
-      prompt: prompts[index]!,
-      completion: text!,
-      tokens: tokens.length,
-      logprob: logprobs.reduce((sum, logprob) => sum + logprob, 0),
-      finish,
-    })),
-  );
-  return texts.length;
+  if (prompts.length === 0) throw new UserError(`${file}: no rows; ${allowed}`);
+  return prompts;
 }
 
-/** Hands the text after one prompt to `write`, piece by piece; returns why it ended. Errors: UserError, FormatError. */
-export async function streamText(
-  { model: folder, prompt, ...options }: ModelOptions & { prompt: string },
-  write: (piece: string) => void,
-): Promise<'stop' | 'length'> {
-  const tokenizer = await loadTokenizer(folder);
-  using model = await loadModel(folder, { dtype: 'float32' });
-  const tokens: number[] = [];
-  let written = '';
-  // The longest stop string may still be growing at the end of the text, and a character may be half there.
-  const held = Math.max(0, ...(options.stopStrings ?? []).map((stop) => stop.length - 1));
-  const [text] = await generate(model, [tokenIds(tokenizer, prompt)], {
-    ...options,
-    stopTokens: stopTokens(folder, tokenizer),
-    decode: (ids) => tokenizer.decode([...ids]),
-    onToken: (_prompt, _sample, token) => {
-      tokens.push(token);
-      const soFar = tokenizer.decode(tokens);
-      const safe = soFar.slice(0, soFar.length - held);
-      if (safe.endsWith('\ufffd') || !safe.startsWith(written) || endsIn(soFar, options.stopStrings ?? [])) return;
-      write(safe.slice(written.length));
-      written = safe;
-    },
-  });
-  write(text!.text!.slice(written.length));
-  return text!.finish;
+/** The options that decide what is written. */
+function decisive({ maxNewTokens, temperature, topK, topP, stopStrings, samples = 1, seed = 0 }: CompleteOptions) {
+  return { maxNewTokens, temperature, topK, topP, stopStrings, samples, seed };
 }
 
-const endsIn = (text: string, stops: readonly string[]) => stops.some((stop) => text.includes(stop));
+/** What tells one state of a model's folder from another: names, sizes and times of its weights. */
+async function fingerprint(folder: string): Promise<string> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
+  const stats = await Promise.all(names.map((name) => stat(join(folder, name))));
+  return digest(names.map((name, i) => `${name} ${stats[i]!.size} ${stats[i]!.mtimeMs}`));
+}
 
-const tokenIds = (tokenizer: Tokenizer, prompt: string) => Int32Array.from(tokenizer.encode(prompt));
+function digest(parts: readonly (string | Int32Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(`${part.length} `).update(part);
+  return hash.digest('hex').slice(0, 16);
+}
 
-/** The tokens that end a text: those of generation_config.json, or the tokenizer's EOS token. */
-function stopTokens(folder: string, tokenizer: Tokenizer): number[] {
-  const file = join(folder, 'generation_config.json');
-  const given = existsSync(file)
-    ? (JSON.parse(readFileSync(file, 'utf8')) as { eos_token_id?: unknown }).eos_token_id
-    : undefined;
-  const named = [given].flat().filter((id): id is number => Number.isInteger(id));
-  if (named.length > 0) return named;
-  const eos = tokenizer.eosToken;
-  return eos === undefined ? [] : tokenizer.encode(eos).slice(-1);
+/** Whether results go to a device or pipe, beside which nothing can be kept. */
+async function isDevice(out: string): Promise<boolean> {
+  const there = await stat(out).catch(() => undefined);
+  return there !== undefined && !there.isFile() && !there.isDirectory();
 }

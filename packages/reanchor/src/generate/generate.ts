@@ -1,33 +1,43 @@
-// Sampling from a language model with a cache of keys and values.
-// Shapes: B texts, N packed tokens, D width, V vocabulary.
+/** Sampling from a language model with a cache of keys and values. */
 import { setImmediate } from 'node:timers/promises';
-import { noGrad, type Tensor, tensor, tidy } from '@reanchor/torch';
+import { cat, noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { uniforms } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { CausalLM } from '../models/causal-lm.js';
-import { spanAttention } from '../nn/attention.js';
-import type { TokenBatch } from '../nn/spans.js';
-import { KeyValueCache, type PromptSpan } from './key-value-cache.js';
+import { KeyValueCache } from './key-value-cache.js';
+import { nextLogits, promptLogits } from './logits.js';
 import { type SamplingOptions, sample } from './sample.js';
+import { Text } from './text.js';
 
 export interface GenerateOptions extends SamplingOptions {
   maxNewTokens: number;
   /** Tokens that end a text; they are not part of the completion. */
   stopTokens?: readonly number[] | undefined;
-  /** Strings that end a text, cut off from it; with `decode`, which turns a completion's tokens into text. */
+  /** Strings that end a text, cut off from it; with `decode`, which turns tokens of a completion of
+   * a prompt into text. */
   stopStrings?: readonly string[] | undefined;
-  decode?: ((tokens: readonly number[]) => string) | undefined;
+  decode?: ((tokens: readonly number[], prompt: number) => string) | undefined;
   /** Completions of each prompt. Default: 1. */
   samples?: number | undefined;
   /** Every completion has random numbers of its own, from the seed, its prompt's place and its own. Default: 0. */
   seed?: number | undefined;
   /** Texts that are computed at once. Default: 32. */
   batchSize?: number | undefined;
+  /** Whether a completion is wanted, by the places of its prompt and its own; the others are left out. Default: all. */
+  isWanted?: ((prompt: number, sample: number) => boolean) | undefined;
   /** Hears every token of every completion as it is drawn. */
   onToken?: ((prompt: number, sample: number, token: number) => void) | undefined;
-  /** Hears how many completions are done. */
-  onProgress?: ((done: number, of: number) => void) | undefined;
+  /** Hears every completion as it is finished; the work waits for it. */
+  onCompletion?: ((completion: GeneratedCompletion) => void | Promise<void>) | undefined;
+  /** Hears every step: how many completions are done, of how many, and the tokens of all so far. */
+  onProgress?: ((progress: GenerateProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
+}
+
+export interface GenerateProgress {
+  done: number;
+  of: number;
+  tokens: number;
 }
 
 export interface GeneratedCompletion {
@@ -46,8 +56,8 @@ export interface GeneratedCompletion {
 
 /**
  * Completions of prompts of token ids, in the order of prompts, then samples. What a text becomes does not depend on
- * those it is computed with, but for rounding. Errors: UserError for an empty prompt or a token that the model does not
- * have; RangeError for options out of range; the signal's reason once it is aborted.
+ * those it is computed with, but for rounding. Errors: UserError for an empty prompt, a token that the model does not
+ * have, and logits that are not numbers; RangeError for options out of range; the signal's reason once it is aborted.
  */
 export async function generate(
   model: CausalLM,
@@ -55,168 +65,128 @@ export async function generate(
   options: GenerateOptions,
 ): Promise<GeneratedCompletion[]> {
   requireOptions(options);
-  const [vocabulary] = model.head_VD.shape as [number, number];
-  for (const [i, prompt] of prompts.entries()) {
-    if (prompt.length === 0) throw new UserError(`prompt ${i} has no token: begin it with the BOS token at least`);
-    const foreign = prompt.find((id) => id < 0 || id >= vocabulary);
-    if (foreign !== undefined)
-      throw new UserError(`prompt ${i} has token ${foreign}; the model knows 0 to ${vocabulary - 1}`);
-  }
-  const { samples = 1, batchSize = 32, seed = 0, onProgress, signal } = options;
+  requirePrompts(prompts, model);
+  const { samples = 1, batchSize = 32, seed = 0, isWanted = () => true } = options;
   const texts = prompts.flatMap((ids, prompt) =>
-    Array.from(
-      { length: samples },
-      (_, sample) => new Text(prompt, sample, ids, uniforms(seed, generateKey, prompt, sample)),
-    ),
+    Array.from({ length: samples }, (_, sample) => sample)
+      .filter((sample) => isWanted(prompt, sample))
+      .map((sample) => new Text(prompt, sample, ids, uniforms(seed, generateKey, prompt, sample), options)),
   );
+  const work = new Work(model, options, texts.length);
   // Prompts of like length waste little of the cache on one another.
   const order = [...texts].sort((a, b) => a.ids.length - b.ids.length);
   for (let first = 0; first < order.length; first += batchSize) {
-    await complete(model, order.slice(first, first + batchSize), options);
-    onProgress?.(Math.min(first + batchSize, order.length), order.length);
-    signal?.throwIfAborted();
+    await work.complete(order.slice(first, first + batchSize));
   }
   return texts.map((text) => text.completion());
 }
 
 const generateKey = 5;
 
-/** A text that is being written. */
-class Text {
-  readonly tokens: number[] = [];
-  readonly logprobs: number[] = [];
-  finish: 'stop' | 'length' | undefined;
-  decoded: string | undefined;
+/** Milliseconds for which the event loop does not turn at most, a step of the model apart. */
+const turnMs = 10;
+
+/** Tokens of prompts that are computed at once, a prompt at least: what they need is freed before the next. */
+const promptTokens = 8192;
+
+class Work {
+  #done = 0;
+  #tokens = 0;
+  #turnedAt = performance.now();
 
   constructor(
-    readonly prompt: number,
-    readonly sample: number,
-    readonly ids: Int32Array,
-    readonly uniform: () => number,
+    readonly model: CausalLM,
+    readonly options: GenerateOptions,
+    readonly count: number,
   ) {}
 
-  /** Takes the next token; the text may be finished by it. */
-  add(token: number, logprob: number, options: GenerateOptions): void {
-    if (options.stopTokens?.includes(token)) {
-      this.finish = 'stop';
-      return;
+  /** Writes these texts to their ends, all at once. */
+  async complete(texts: readonly Text[]): Promise<void> {
+    const { options } = this;
+    using cache = new KeyValueCache(texts.map(({ ids }) => ids.length));
+    let live = texts;
+    let logits = await this.#begin(texts, cache);
+    for (;;) {
+      const uniforms = live.map(({ uniform }) => uniform);
+      const drawn = tidy(() => noGrad(() => sample(logits, options, uniforms)));
+      logits.dispose();
+      for (const [b, text] of live.entries()) {
+        const token = drawn.tokens[b]!;
+        if (!text.add(token, drawn.logprobs[b]!)) continue;
+        this.#tokens += 1;
+        options.onToken?.(text.prompt, text.sample, token);
+      }
+      const kept = [...live.keys()].filter((b) => live[b]!.finish === undefined);
+      if (kept.length < live.length) {
+        for (const text of live.filter(({ finish }) => finish !== undefined)) {
+          this.#done += 1;
+          await options.onCompletion?.(text.completion());
+        }
+        if (kept.length > 0) cache.select(kept);
+        live = kept.map((b) => live[b]!);
+      }
+      options.onProgress?.({ done: this.#done, of: this.count, tokens: this.#tokens });
+      await this.#turn();
+      if (live.length === 0) return;
+      const inputs = live.map(({ tokens }) => tokens.at(-1)!);
+      const positions = live.map(({ position }) => position);
+      cache.advance();
+      logits = tidy(() => noGrad(() => nextLogits(this.model, inputs, positions, cache)));
     }
-    this.tokens.push(token);
-    this.logprobs.push(logprob);
-    options.onToken?.(this.prompt, this.sample, token);
-    if (this.tokens.length >= options.maxNewTokens) this.finish = 'length';
-    if (!options.decode) return;
-    const isLast = this.finish !== undefined;
-    if (!isLast && !options.stopStrings?.length) return;
-    this.decoded = options.decode(this.tokens);
-    const ends = (options.stopStrings ?? []).map((stop) => this.decoded!.indexOf(stop)).filter((end) => end !== -1);
-    if (ends.length === 0) return;
-    this.decoded = this.decoded.slice(0, Math.min(...ends));
-    this.finish = 'stop';
   }
 
-  close(options: GenerateOptions): void {
-    if (options.decode && this.decoded === undefined) this.decoded = options.decode(this.tokens);
-  }
-
-  completion(): GeneratedCompletion {
-    const { prompt, sample, logprobs, finish, decoded: text } = this;
-    return { prompt, sample, tokens: Int32Array.from(this.tokens), logprobs, finish: finish!, text };
-  }
-}
-
-/** Writes these texts to their ends, all at once. */
-async function complete(model: CausalLM, texts: Text[], options: GenerateOptions): Promise<void> {
-  const { spans, ids } = packed(texts);
-  using cache = new KeyValueCache(spans);
-  let live = texts;
-  let logits = tidy(() => noGrad(() => promptLogits(model, ids, spans, cache)));
-  for (;;) {
-    const drawn = sample(
-      logits,
-      options,
-      live.map(({ uniform }) => uniform),
-    );
-    logits.dispose();
-    for (const [b, text] of live.entries()) text.add(drawn.tokens[b]!, drawn.logprobs[b]!, options);
-    const kept = live.flatMap(({ finish }, b) => (finish === undefined ? [b] : []));
-    if (kept.length < live.length) {
-      if (kept.length > 0) cache.select(kept);
-      live = kept.map((b) => live[b]!);
+  /** The logits after the prompts, which are computed a part at a time. */
+  async #begin(texts: readonly Text[], cache: KeyValueCache): Promise<Tensor> {
+    const parts: Tensor[] = [];
+    try {
+      for (const part of partsOf(texts)) {
+        await this.#turn();
+        const prompts = part.map(({ ids }) => ids);
+        parts.push(tidy(() => noGrad(() => promptLogits(this.model, prompts, cache))));
+      }
+      return tidy(() => cat(parts, 0));
+    } finally {
+      for (const part of parts) part.dispose();
     }
-    if (live.length === 0) break;
-    await setImmediate();
-    options.signal?.throwIfAborted();
-    const inputs = live.map(({ tokens }) => tokens.at(-1)!);
-    cache.advance();
-    logits = tidy(() =>
-      noGrad(() =>
-        nextLogits(
-          model,
-          inputs,
-          live.map(({ ids, tokens }) => ids.length + tokens.length - 1),
-          cache,
-        ),
-      ),
-    );
   }
-  for (const text of texts) text.close(options);
-}
 
-/** The prompts one after the other, each once however many texts begin with it; and where each text's prompt lies. */
-function packed(texts: readonly Text[]): { ids: Int32Array; spans: PromptSpan[] } {
-  const starts = new Map<Int32Array, number>();
-  let end = 0;
-  for (const { ids } of texts) {
-    if (starts.has(ids)) continue;
-    starts.set(ids, end);
-    end += ids.length;
+  /** Lets the event loop turn now and then, which is when an abort is heard of. */
+  async #turn(): Promise<void> {
+    if (performance.now() - this.#turnedAt >= turnMs) {
+      await setImmediate();
+      this.#turnedAt = performance.now();
+    }
+    this.options.signal?.throwIfAborted();
   }
-  const all = new Int32Array(end);
-  for (const [ids, start] of starts) all.set(ids, start);
-  return { ids: all, spans: texts.map(({ ids }) => ({ start: starts.get(ids)!, length: ids.length })) };
 }
 
-function promptLogits(model: CausalLM, ids: Int32Array, spans: readonly PromptSpan[], cache: KeyValueCache): Tensor {
-  const groups = [...new Map(spans.map((span) => [span.start, span])).values()].map(({ start, length }) => ({
-    start,
-    prefix: length,
-    completions: 0,
-    mask: undefined,
-  }));
-  const positions = Int32Array.from(groups.flatMap(({ prefix }) => Array.from({ length: prefix }, (_, i) => i)));
-  return logitsOf(model, {
-    tokens_N: tensor(ids, { dtype: 'int64' }),
-    positions_N: tensor(positions, { dtype: 'int64' }),
-    longestPosition: Math.max(...positions),
-    rows_M: tensor(
-      Int32Array.from(spans, ({ start, length }) => start + length - 1),
-      { dtype: 'int64' },
-    ),
-    attend(_layer, q_NHC, k_NKC, v_NKC) {
-      cache.storePrompts(k_NKC, v_NKC);
-      return spanAttention(q_NHC, k_NKC, v_NKC, groups);
-    },
-  });
+/** The texts in parts whose prompts have so many tokens, each counted once where texts share it. */
+function partsOf(texts: readonly Text[]): Text[][] {
+  const parts: Text[][] = [];
+  let room = 0;
+  let last: Int32Array | undefined;
+  for (const text of texts) {
+    const more = text.ids === last ? 0 : text.ids.length;
+    if (parts.length === 0 || more > room) {
+      parts.push([]);
+      room = promptTokens;
+    }
+    parts.at(-1)!.push(text);
+    room -= more;
+    last = text.ids;
+  }
+  return parts;
 }
 
-function nextLogits(
-  model: CausalLM,
-  tokens: readonly number[],
-  positions: readonly number[],
-  cache: KeyValueCache,
-): Tensor {
-  const ids = (values: readonly number[]) => tensor(Int32Array.from(values), { dtype: 'int64' });
-  return logitsOf(model, {
-    tokens_N: ids(tokens),
-    positions_N: ids(positions),
-    longestPosition: Math.max(...positions),
-    rows_M: ids(tokens.map((_, b) => b)),
-    attend: (layer, q_BHC, k_BKC, v_BKC) => cache.attend(layer, q_BHC, k_BKC, v_BKC),
-  });
+function requirePrompts(prompts: readonly Int32Array[], { head_VD }: CausalLM): void {
+  const vocabulary = head_VD.shape[0]!;
+  for (const [i, prompt] of prompts.entries()) {
+    if (prompt.length === 0) throw new UserError(`prompt ${i} has no token: begin it with the BOS token at least`);
+    const foreign = prompt.find((id) => id < 0 || id >= vocabulary);
+    if (foreign !== undefined)
+      throw new UserError(`prompt ${i} has token ${foreign}; the model knows 0 to ${vocabulary - 1}`);
+  }
 }
-
-const logitsOf = (model: CausalLM, batch: TokenBatch) => model.hidden(batch).matmul(model.head_VD.t());
 
 function requireOptions({
   maxNewTokens,
@@ -240,4 +210,5 @@ function requireOptions({
     if (!holds) throw new RangeError(`${name} is ${value}; allowed: ${allowed}`);
   }
   if (rest.stopStrings?.length && !rest.decode) throw new RangeError('stopStrings need decode, to see the text');
+  if (rest.stopStrings?.includes('')) throw new RangeError('a stop string is empty: it would end every text at once');
 }

@@ -1,3 +1,11 @@
-export { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
-export { type GenerateFileOptions, generateFile, streamText } from './generate-file.js';
+export { type GeneratedCompletion, type GenerateOptions, type GenerateProgress, generate } from './generate.js';
+export { type CompletionLine, type GenerateFileOptions, generateFile, readPrompts } from './generate-file.js';
 export type { SamplingOptions } from './sample.js';
+export { streamText } from './stream-text.js';
+export {
+  type CompleteOptions,
+  type Prompt,
+  type TextCompletion,
+  TextGenerator,
+  type TextGeneratorOptions,
+} from './text-generator.js';

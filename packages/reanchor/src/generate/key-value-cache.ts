@@ -1,6 +1,16 @@
 // The keys and values of texts that grow token by token.
 // Shapes: B texts, T slots, N packed tokens, H query heads, K key-value heads, C channels of a head.
-import { cat, keep, scaledDotProductAttention, type Tensor, tensor, tidy, zeros } from '@reanchor/torch';
+import {
+  cat,
+  decodeAttention,
+  keep,
+  scaledDotProductAttention,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from '@reanchor/torch';
+import { isDecoding } from '../nn/decoding.js';
 
 /** Where a prompt lies among packed tokens. */
 export interface PromptSpan {
@@ -8,7 +18,7 @@ export interface PromptSpan {
   length: number;
 }
 
-/** Slots by which the cache grows. */
+/** Slots by which the cache grows at least. */
 const growth = 128;
 
 /**
@@ -20,50 +30,65 @@ export class KeyValueCache implements Disposable {
   readonly #layers: { keys_BKTC: Tensor; values_BKTC: Tensor }[] = [];
   /** Slots that are filled in every layer, and that will be in the step being computed. */
   #length: number;
+  /** Slots before each text's first. */
   #unused: number[];
+  /** The same as a tensor, and as a mask; made when they are needed. */
+  #starts_B: Tensor | undefined;
   #mask_B11T: Tensor | undefined;
 
-  /** Room for texts that begin with these prompts. */
-  constructor(readonly prompts: readonly PromptSpan[]) {
-    this.#length = Math.max(...prompts.map(({ length }) => length));
-    this.#unused = prompts.map(({ length }) => this.#length - length);
+  /** Texts whose prompts are stored, in each layer. */
+  readonly #stored: number[] = [];
+
+  /** Room for texts whose prompts have so many tokens. */
+  constructor(lengths: readonly number[]) {
+    this.#length = Math.max(...lengths);
+    this.#unused = lengths.map((length) => this.#length - length);
   }
 
-  /** Keeps the keys and values of the prompts, which are packed one after the other. Call once per layer, in order. */
-  storePrompts(k_NKC: Tensor, v_NKC: Tensor): void {
-    const [, heads, channels] = k_NKC.shape as [number, number, number];
-    const room = this.#length + growth;
-    const stored = (x_NKC: Tensor) => {
-      const x_BKTC = zeros([this.prompts.length, heads, room, channels], { dtype: x_NKC.dtype });
-      for (const [b, { start, length }] of this.prompts.entries()) {
-        const slots = x_BKTC.select(0, b).narrow(1, this.#length - length, length);
-        slots.copy_(x_NKC.narrow(0, start, length).transpose(0, 1));
+  /** Keeps a layer's keys and values of the next texts' prompts, which lie among packed tokens. */
+  storePrompts(layer: number, prompts: readonly PromptSpan[], k_NKC: Tensor, v_NKC: Tensor): void {
+    const { keys_BKTC, values_BKTC } = this.#layers[layer] ?? this.#begin(layer, k_NKC);
+    const first = this.#stored[layer] ?? 0;
+    tidy(() => {
+      for (const [i, { start, length }] of prompts.entries()) {
+        const store = (cache_BKTC: Tensor, x_NKC: Tensor) => {
+          const slots_KTC = cache_BKTC.select(0, first + i).narrow(1, this.#length - length, length);
+          slots_KTC.copy_(x_NKC.narrow(0, start, length).transpose(0, 1));
+        };
+        store(keys_BKTC, k_NKC);
+        store(values_BKTC, v_NKC);
       }
-      return x_BKTC;
-    };
-    this.#layers.push(keep(tidy(() => ({ keys_BKTC: stored(k_NKC), values_BKTC: stored(v_NKC) }))));
+    });
+    this.#stored[layer] = first + prompts.length;
+  }
+
+  #begin(layer: number, like_NKC: Tensor) {
+    const [, heads, channels] = like_NKC.shape as [number, number, number];
+    const size = [this.#unused.length, heads, this.#length + growth, channels];
+    const room = () => zeros(size, { dtype: like_NKC.dtype, device: like_NKC.device });
+    this.#layers[layer] = keep({ keys_BKTC: room(), values_BKTC: room() });
+    return this.#layers[layer];
   }
 
   /** Makes room for one more token a text; `attend` of every layer then writes and sees it. */
   advance(): void {
     this.#length += 1;
-    for (const layer of this.#layers) {
-      if (layer.keys_BKTC.shape[2]! >= this.#length) continue;
-      for (const name of ['keys_BKTC', 'values_BKTC'] as const) {
-        const old = layer[name];
-        const [texts, heads, , channels] = old.shape as [number, number, number, number];
-        layer[name] = keep(tidy(() => cat([old, zeros([texts, heads, growth, channels], { dtype: old.dtype })], 2)));
-        old.dispose();
-      }
-    }
+    if (this.#layers[0]!.keys_BKTC.shape[2]! >= this.#length) return;
+    const more = Math.max(growth, this.#length >> 1);
+    this.#replaceAll((old) => {
+      const [texts, heads, , channels] = old.shape as [number, number, number, number];
+      return cat([old, zeros([texts, heads, more, channels], { dtype: old.dtype, device: old.device })], 2);
+    });
   }
 
   /** Attention of one new token a text over all of its tokens, [B, H, C] -> [B, H, C]. */
   attend(layer: number, q_BHC: Tensor, k_BKC: Tensor, v_BKC: Tensor): Tensor {
     const { keys_BKTC, values_BKTC } = this.#layers[layer]!;
+    const slot = this.#length - 1;
+    if (isDecoding()) return decodeAttention(q_BHC, k_BKC, v_BKC, keys_BKTC, values_BKTC, this.#starts(), slot);
     return tidy(() => {
-      keys_BKTC.select(2, this.#length - 1).copy_(k_BKC);
-      values_BKTC.select(2, this.#length - 1).copy_(v_BKC);
+      keys_BKTC.select(2, slot).copy_(k_BKC);
+      values_BKTC.select(2, slot).copy_(v_BKC);
       return scaledDotProductAttention(
         q_BHC.unsqueeze(2),
         keys_BKTC.narrow(2, 0, this.#length),
@@ -76,17 +101,25 @@ export class KeyValueCache implements Disposable {
   /** Forgets all texts but these, by their places. */
   select(places: readonly number[]): void {
     const places_B = tensor(Int32Array.from(places), { dtype: 'int64' });
+    this.#replaceAll((old) => old.indexSelect(0, places_B));
+    places_B.dispose();
+    this.#unused = places.map((place) => this.#unused[place]!);
+    this.#forget();
+  }
+
+  #replaceAll(change: (old: Tensor) => Tensor): void {
     for (const layer of this.#layers) {
       for (const name of ['keys_BKTC', 'values_BKTC'] as const) {
         const old = layer[name];
-        layer[name] = keep(tidy(() => old.indexSelect(0, places_B)));
+        layer[name] = keep(tidy(() => change(old)));
         old.dispose();
       }
     }
-    places_B.dispose();
-    this.#unused = places.map((place) => this.#unused[place]!);
-    this.#mask_B11T?.dispose();
-    this.#mask_B11T = undefined;
+  }
+
+  #starts(): Tensor {
+    this.#starts_B ??= keep(tensor(Int32Array.from(this.#unused), { dtype: 'int64' }));
+    return this.#starts_B;
   }
 
   /** -inf at the slots that a text does not use; undefined where all use all. */
@@ -103,11 +136,18 @@ export class KeyValueCache implements Disposable {
     return this.#mask_B11T.narrow(3, 0, this.#length);
   }
 
+  #forget(): void {
+    this.#starts_B?.dispose();
+    this.#mask_B11T?.dispose();
+    this.#starts_B = undefined;
+    this.#mask_B11T = undefined;
+  }
+
   [Symbol.dispose](): void {
     for (const { keys_BKTC, values_BKTC } of this.#layers) {
       keys_BKTC.dispose();
       values_BKTC.dispose();
     }
-    this.#mask_B11T?.dispose();
+    this.#forget();
   }
 }

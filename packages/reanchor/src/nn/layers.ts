@@ -1,5 +1,6 @@
 // Shapes: N packed tokens, I inputs, O outputs, D width, V vocabulary.
-import { embedding, layerNorm, linear, rmsNorm, type Tensor } from '@reanchor/torch';
+import { decodeLinear, decodeRmsNorm, embedding, layerNorm, linear, rmsNorm, type Tensor } from '@reanchor/torch';
+import { isDecoding } from './decoding.js';
 import { Module, type ParameterSource } from './module.js';
 
 /** x W^T + b, with W of shape [O, I] as checkpoints keep it. */
@@ -14,7 +15,7 @@ export class Linear extends Module<[Tensor]> {
   }
 
   protected forward(x_NI: Tensor): Tensor {
-    return linear(x_NI, this.weight_OI, this.bias_O);
+    return (isDecoding() ? decodeLinear : linear)(x_NI, this.weight_OI, this.bias_O);
   }
 }
 
@@ -50,6 +51,7 @@ export class RmsNorm extends Module<[Tensor]> {
   }
 
   protected forward(x_ND: Tensor): Tensor {
+    if (isDecoding()) return decodeRmsNorm(x_ND, this.weight_D, this.eps);
     return rmsNorm(x_ND, [this.width], this.weight_D, this.eps);
   }
 }

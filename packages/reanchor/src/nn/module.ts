@@ -1,4 +1,5 @@
 import { type Tensor, tidy } from '@reanchor/torch';
+import { isDecoding } from './decoding.js';
 
 /**
  * Gives the parameter called `name`, which must have this shape. Modules ask for their parameters while they are built,
@@ -14,6 +15,6 @@ export abstract class Module<Inputs extends unknown[]> {
   protected abstract forward(...inputs: Inputs): Tensor;
 
   call(...inputs: Inputs): Tensor {
-    return tidy(() => this.forward(...inputs));
+    return isDecoding() ? this.forward(...inputs) : tidy(() => this.forward(...inputs));
   }
 }

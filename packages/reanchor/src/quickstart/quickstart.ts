@@ -182,7 +182,7 @@ async function samplePairs(
       seed,
       stopTokens: tokenizer.eosId === undefined ? [] : [tokenizer.eosId],
       batchSize: 128,
-      onProgress: (done, of) => progress('sampling pairs', done / of),
+      onProgress: ({ done, of }) => progress('sampling pairs', done / of),
       signal,
     },
   );

@@ -80,13 +80,18 @@ export class ChatTemplate {
 
 /**
  * The template that a recipe names: `model` is that of the model's folder; `chatml`, `llama-3`, `zephyr`, `alpaca` and
- * `hh` are built in; else a file whose name ends in .jinja, or the Jinja text itself. Errors: UserError for a model
+ * `hh` are built in; else a file whose name ends in .jinja, or the Jinja text itself. `setting` is what messages call the
+ * choice. Errors: UserError for a model
  * without template, a built-in one whose tokens the tokenizer lacks, an unknown name and an unreadable file;
  * FormatError of {@link ChatTemplate.of}.
  */
-export async function loadChatTemplate(choice: string, tokenizer: Tokenizer): Promise<ChatTemplate> {
+export async function loadChatTemplate(
+  choice: string,
+  tokenizer: Tokenizer,
+  setting = 'data.chatTemplate',
+): Promise<ChatTemplate> {
   const options = { bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken, name: choice };
-  if (choice === 'model') return modelChatTemplate(tokenizer);
+  if (choice === 'model') return modelChatTemplate(tokenizer, setting);
   if (isBuiltIn(choice)) {
     const { source, tokens } = builtInTemplates[choice];
     const missing = tokens.find((token) => tokenizer.encode(token, { addSpecialTokens: false }).length !== 1);
@@ -99,24 +104,24 @@ export async function loadChatTemplate(choice: string, tokenizer: Tokenizer): Pr
   }
   if (choice.endsWith('.jinja')) {
     const source = await readFile(choice, 'utf8').catch((cause: Error) => {
-      throw new UserError(`${choice} cannot be read (${cause.message}): ${allowedChoices}`, { cause });
+      throw new UserError(`${choice} cannot be read (${cause.message}): ${allowedChoices(setting)}`, { cause });
     });
     return ChatTemplate.of(source, options);
   }
-  if (choice.includes('{{')) return ChatTemplate.of(choice, { ...options, name: 'data.chatTemplate' });
-  throw new UserError(`${choice} is not a chat template: ${allowedChoices}`);
+  if (choice.includes('{{')) return ChatTemplate.of(choice, { ...options, name: setting });
+  throw new UserError(`${choice} is not a chat template: ${allowedChoices(setting)}`);
 }
 
 /**
  * The chat template of a model's folder. Errors: UserError when it has none; FormatError of {@link ChatTemplate.of}.
  */
-export function modelChatTemplate(tokenizer: Tokenizer): ChatTemplate {
+export function modelChatTemplate(tokenizer: Tokenizer, setting = 'data.chatTemplate'): ChatTemplate {
   const known = ofTokenizer.get(tokenizer);
   if (known) return known;
   const { chatTemplate, bosToken, eosToken } = tokenizer;
   if (chatTemplate === undefined) {
     throw new UserError(
-      `the rows are chats, and the model's folder has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json): ${allowedChoices}`,
+      `the rows are chats, and the model's folder has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json): ${allowedChoices(setting)}`,
     );
   }
   const template = ChatTemplate.of(chatTemplate, { bosToken, eosToken, name: "the model's chat template" });
@@ -129,7 +134,8 @@ const ofTokenizer = new WeakMap<Tokenizer, ChatTemplate>();
 const freeTemplates = Object.entries(builtInTemplates).flatMap(([name, { tokens }]) =>
   tokens.length === 0 ? [name] : [],
 );
-const allowedChoices = `name one with data.chatTemplate: model, ${Object.keys(builtInTemplates).join(', ')}, a .jinja file, or Jinja text`;
+const allowedChoices = (setting: string) =>
+  `name one with ${setting}: model, ${Object.keys(builtInTemplates).join(', ')}, a .jinja file, or Jinja text`;
 
 /** Names that Jinja and Python give to the same values. */
 const constants = { true: true, false: false, none: null, True: true, False: false, None: null };

@@ -1,7 +1,8 @@
 // GPT-NeoX (Black et al. 2022, arXiv 2204.06745), the architecture of Pythia: a pre-norm decoder with LayerNorm, partly
 // rotated heads, and attention and feed-forward side by side. Shapes: N packed tokens, M scored rows, D width, V
 // vocabulary, H heads, C channels of a head.
-import { cat, type Tensor } from '@reanchor/torch';
+import { cat, decodeRotate, type Tensor } from '@reanchor/torch';
+import { isDecoding } from '../../nn/decoding.js';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers.js';
 import { Module, type ParameterSource } from '../../nn/module.js';
 import { inverseFrequencies, Rotary, type RotaryAngles, rotate } from '../../nn/rotary.js';
@@ -39,6 +40,7 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
 
   /** The first channels of each head turned by their positions, the others as they are. */
   #rotated(x_NHC: Tensor, angles: RotaryAngles): Tensor {
+    if (isDecoding()) return decodeRotate(x_NHC, angles.cos, angles.sin);
     const { rotaryChannels, headChannels } = this.config;
     if (rotaryChannels === headChannels) return rotate(x_NHC, angles);
     const rest_NHC = x_NHC.narrow(-1, rotaryChannels, headChannels - rotaryChannels);

@@ -1,0 +1,46 @@
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Journal } from './journal.js';
+
+const file = () => join(mkdtempSync(join(tmpdir(), 'journal-')), 'out.partial');
+const head = { seed: 1, topK: undefined, names: ['a'] };
+
+test('results come back, a line that was cut does not, and what is added then follows', async () => {
+  const path = file();
+  const first = await Journal.open(path, head);
+  expect(first.earlier).toEqual([]);
+  await first.add({ i: 0, text: 'ä\u2028b' });
+  await first.add({ i: 1 });
+  await first.close();
+  appendFileSync(path, '{"i": 2, "te');
+  const second = await Journal.open(path, head);
+  expect(second.earlier).toEqual([{ i: 0, text: 'ä\u2028b' }, { i: 1 }]);
+  await second.add({ i: 2 });
+  await second.close();
+  const third = await Journal.open(path, head);
+  expect(third.earlier).toHaveLength(3);
+  await third.remove();
+  expect(existsSync(path)).toBe(false);
+});
+
+test('a head that was cut is begun anew', async () => {
+  const path = file();
+  writeFileSync(path, '{"seed": 1, "na');
+  const journal = await Journal.open(path, head);
+  await journal.close();
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ seed: 1, names: ['a'] });
+});
+
+test('other work is refused by what differs, and nothing is changed; so is a file that is no journal', async () => {
+  const path = file();
+  await (await Journal.open(path, head)).close();
+  const before = readFileSync(path);
+  await expect(Journal.open(path, { ...head, seed: 2, topK: 5 })).rejects.toThrow(/different: seed, topK\)/);
+  expect(readFileSync(path)).toEqual(before);
+  const other = file();
+  writeFileSync(other, 'notes\n');
+  await expect(Journal.open(other, head)).rejects.toThrow(/:1: not JSON/);
+  await expect(Journal.open(join(other, 'x'), head)).rejects.toThrow(/cannot be written/);
+});

@@ -1,0 +1,171 @@
+/** Generation from texts and chats to texts: a model with its tokenizer. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Content, encodePrompt } from '../data/index.js';
+import { FormatError, UserError } from '../errors.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import { loadModel } from '../models/load.js';
+import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
+import { loadTokenizer } from '../text/tokenizer.js';
+import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
+
+/** A text that is gone on from, or the messages of a chat that the assistant is to answer. */
+export type Prompt = Content;
+
+export interface CompleteOptions extends Omit<GenerateOptions, 'stopTokens' | 'decode' | 'onCompletion'> {
+  onCompletion?: ((completion: TextCompletion) => void | Promise<void>) | undefined;
+}
+
+export interface TextCompletion extends GeneratedCompletion {
+  /** Without a stop string and what follows it. */
+  text: string;
+  /** The sum of the tokens' log-probabilities, nats. */
+  logprob: number;
+}
+
+export interface TextGeneratorOptions {
+  /**
+   * The chat template, as in a recipe: `model`, a built-in name, a .jinja file or Jinja text. Left out, texts are gone on
+   * from as they are and chats take the template of the model; given, a text is a message of the user, too.
+   */
+  chatTemplate?: string | undefined;
+  /** What messages call that choice. */
+  setting?: string | undefined;
+}
+
+/**
+ * A model in fp32 with its tokenizer, that completes texts and answers chats. A completion ends at the tokens of
+ * generation_config.json (without them, at EOS) and, in a chat, at the token that the template writes after an answer.
+ */
+export class TextGenerator implements Disposable {
+  private constructor(
+    readonly model: CausalLM,
+    readonly tokenizer: Tokenizer,
+    private readonly template: ChatTemplate | undefined,
+    private readonly setting: string | undefined,
+    private readonly stopTokens: readonly number[],
+  ) {}
+
+  /** Loads a Hugging Face folder. Errors: UserError, FormatError of model, tokenizer and template. */
+  static async load(folder: string, { chatTemplate, setting }: TextGeneratorOptions = {}): Promise<TextGenerator> {
+    const tokenizer = await loadTokenizer(folder);
+    const template = chatTemplate === undefined ? undefined : await loadChatTemplate(chatTemplate, tokenizer, setting);
+    const stopTokens = await modelStopTokens(folder, tokenizer);
+    const model = await loadModel(folder, { dtype: 'float32' });
+    return new TextGenerator(model, tokenizer, template, setting, stopTokens);
+  }
+
+  /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */
+  encode(prompt: Prompt): Int32Array {
+    return Int32Array.from(encodePrompt(prompt, this.tokenizer, this.#templateOf(prompt)));
+  }
+
+  /**
+   * Completions of prompts, in their order, then that of samples. Errors: those of {@link encode}, with the prompt's
+   * place, and of `generate`.
+   */
+  async complete(prompts: readonly Prompt[], options: CompleteOptions): Promise<TextCompletion[]> {
+    const { onCompletion } = options;
+    const ids = this.encodeAll(prompts);
+    const decoders = prompts.map((prompt, i) => this.decoder(prompt, ids[i]));
+    const texts = await generate(this.model, ids, {
+      ...options,
+      stopTokens: this.#stopTokensOf(prompts),
+      decode: (tokens, prompt) => decoders[prompt]!(tokens),
+      onCompletion: onCompletion && ((completion) => onCompletion(whole(completion))),
+    });
+    return texts.map(whole);
+  }
+
+  /**
+   * What makes text of a completion's tokens after a prompt. It follows a text as it stands; an answer in a chat stands
+   * alone.
+   */
+  decoder(prompt: Prompt, ids = this.encode(prompt)): (tokens: readonly number[]) => string {
+    const { tokenizer } = this;
+    const alone = (tokens: readonly number[]) => tokenizer.decode(tokens);
+    const last = ids.at(-1)!;
+    if (this.#isChat(prompt) || last === tokenizer.bosId) return alone;
+    // Decoders take the space off the start of a text, where this one goes on after a word.
+    const before = tokenizer.decode([last]);
+    return (tokens) => {
+      const both = tokenizer.decode([last, ...tokens]);
+      return both.startsWith(before) ? both.slice(before.length) : alone(tokens);
+    };
+  }
+
+  /** The token ids of prompts; an error says at which place. */
+  encodeAll(prompts: readonly Prompt[]): Int32Array[] {
+    return prompts.map((prompt, i) => {
+      try {
+        return this.encode(prompt);
+      } catch (cause) {
+        if (!(cause instanceof UserError) || prompts.length === 1) throw cause;
+        throw new UserError(`prompt ${i}: ${cause.message}`, { cause });
+      }
+    });
+  }
+
+  #isChat(prompt: Prompt): boolean {
+    return this.template !== undefined || typeof prompt !== 'string';
+  }
+
+  #templateOf(prompt: Prompt): ChatTemplate | undefined {
+    if (!this.#isChat(prompt)) return undefined;
+    return this.template ?? modelChatTemplate(this.tokenizer, this.setting);
+  }
+
+  #stopTokensOf(prompts: readonly Prompt[]): readonly number[] {
+    const chat = prompts.find((prompt) => this.#isChat(prompt));
+    if (chat === undefined) return this.stopTokens;
+    const end = answerEnd(this.#templateOf(chat)!, this.tokenizer);
+    return end === undefined || this.stopTokens.includes(end) ? this.stopTokens : [...this.stopTokens, end];
+  }
+
+  [Symbol.dispose](): void {
+    this.model[Symbol.dispose]();
+  }
+}
+
+const whole = (completion: GeneratedCompletion): TextCompletion => ({
+  ...completion,
+  text: completion.text!,
+  logprob: completion.logprobs.reduce((sum, logprob) => sum + logprob, 0),
+});
+
+/** The special token that a template writes after an answer, if it does. */
+function answerEnd(template: ChatTemplate, tokenizer: Tokenizer): number | undefined {
+  const answer = 'xyzzy';
+  let text: string;
+  try {
+    text = template.render([
+      { role: 'user', content: 'x' },
+      { role: 'assistant', content: answer },
+    ]);
+  } catch {
+    return undefined; // A template may refuse such a chat; then the model's own tokens have to do.
+  }
+  const place = text.lastIndexOf(answer);
+  if (place === -1) return undefined;
+  const [next] = tokenizer.encode(text.slice(place + answer.length), { addSpecialTokens: false });
+  const isSpecial = next !== undefined && tokenizer.decode([next], { skipSpecialTokens: true }) === '';
+  return isSpecial ? next : undefined;
+}
+
+/** The tokens that end a text: those of generation_config.json, or the tokenizer's EOS token. */
+async function modelStopTokens(folder: string, { eosId }: Tokenizer): Promise<number[]> {
+  const file = join(folder, 'generation_config.json');
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '{}';
+    throw new UserError(`${file} cannot be read: ${error.message}`, { cause: error });
+  });
+  let given: unknown;
+  try {
+    given = (JSON.parse(text) as { eos_token_id?: unknown } | null)?.eos_token_id;
+  } catch (cause) {
+    throw new FormatError(`not JSON (${(cause as Error).message})`, { file, cause });
+  }
+  const named = [given].flat().filter((id): id is number => Number.isInteger(id));
+  if (named.length > 0) return named;
+  return eosId === undefined ? [] : [eosId];
+}
