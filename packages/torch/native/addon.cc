@@ -3,6 +3,7 @@
 #include "core.cc"
 #include "grad.cc"
 #include "ops_decode.cc"
+#include "ops_distance.cc"
 #include "ops_logprob.cc"
 #include "profile.cc"
 #include "runtime.cc"

@@ -379,6 +379,7 @@ void registerCustomOps() {
                 torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, TORCH_FN(logprob::withoutGrad)));
   library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(logprob::withGrad)));
   decode::registerOps(*library);
+  distance::registerOps(*library);
 }
 
 }  // namespace reanchor

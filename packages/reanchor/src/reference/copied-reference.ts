@@ -1,5 +1,5 @@
 // Shapes: S sequences.
-import { type DType, dtypeBytes, foreachLerp_, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import { type DType, dtypeBytes, foreachLerp_, noGrad, squaredDistance, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { copyModel } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
@@ -40,9 +40,10 @@ export class CopiedReference implements ReferencePolicy {
     const share = this.#clock.share(step);
     if (share === 0) return undefined;
     const before = this.distance();
-    noGrad(() => foreachLerp_([...this.model.parameters.values()], [...this.policy.parameters.values()], share));
+    const [anchor, policy] = this.#parameters();
+    noGrad(() => foreachLerp_(anchor, policy, share));
     this.#version += 1;
-    const norm = l2(this.model.parameters.values(), (parameter) => parameter);
+    const norm = Math.sqrt(squaredDistance(anchor));
     return { step, version: this.#version, share, distances: { before, after: this.distance(), norm } };
   }
 
@@ -51,7 +52,13 @@ export class CopiedReference implements ReferencePolicy {
   }
 
   distance(): number {
-    return l2(this.policy.parameters.entries(), ([name, parameter]) => parameter.sub(this.model.parameters.get(name)!));
+    return Math.sqrt(squaredDistance(...this.#parameters()));
+  }
+
+  /** The parameters of the reference, and those of the policy in the same order. */
+  #parameters(): [reference: Tensor[], policy: Tensor[]] {
+    const names = [...this.model.parameters.keys()];
+    return [[...this.model.parameters.values()], names.map((name) => this.policy.parameters.get(name)!)];
   }
 
   checksums(): string[] {
@@ -79,11 +86,4 @@ function words(parameter: Tensor): Tensor {
   const flat = parameter.detach().view([-1]);
   const isWhole = (parameter.numel * dtypeBytes(parameter.dtype)) % 8 === 0;
   return flat.view(isWhole ? 'int64' : bitsOf[parameter.dtype]!);
-}
-
-/** The L2 norm over all tensors that `of` makes of the items, one after the other. */
-function l2<T>(items: Iterable<T>, of: (item: T) => Tensor): number {
-  let squares = 0;
-  for (const item of items) squares += tidy(() => noGrad(() => of(item).linalgVectorNorm(2).item())) ** 2;
-  return Math.sqrt(squares);
 }
