@@ -1,6 +1,6 @@
 // Shapes: S sequences.
 import { setImmediate } from 'node:timers/promises';
-import { noGrad, type Tensor, tensor, tidy } from '@reanchor/torch';
+import { noGrad, type Tensor, tensor, tidy, trimMemory } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import { spanBatch } from '../nn/spans.js';
@@ -79,6 +79,8 @@ export class CachedReference implements ReferencePolicy {
     }
     this.#sweptTo = last;
     this.#dropInitial();
+    // Blocks that the sweep leaves behind would lie between those of training.
+    trimMemory();
   }
 
   logprobs({ keys }: MicroBatch): Tensor {
