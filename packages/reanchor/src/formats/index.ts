@@ -1,5 +1,6 @@
 export { requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
+export { isPickle, pickleRefusal } from './pickle.js';
 export { type RawRecord, readRecords } from './records.js';
 export {
   type CheckpointTensor,
@@ -9,6 +10,7 @@ export {
   type SafetensorsDType,
   type SafetensorsFile,
   type StoredTensor,
+  shardNames,
   type TensorToWrite,
   writeSafetensors,
 } from './safetensors.js';
