@@ -1,5 +1,6 @@
 import { UsageError } from '../errors.js';
 import { numberFlag } from './flags.js';
+import { downloadStatus } from './progress.js';
 import type { Terminal } from './terminal.js';
 
 /** The flags of `generate` as commander gives them. */
@@ -37,6 +38,8 @@ export async function generateVerb(flags: GenerateFlags, terminal: Terminal): Pr
     samples: numberFlag('--samples', flags.samples, { integer: true, min: 1 }),
     seed: numberFlag('--seed', flags.seed, { integer: true }),
     stopStrings: flags.stop,
+    onDownload: downloadStatus(terminal),
+    onNote: (note: string) => terminal.note(note),
   };
   if (isSingle && options.samples > 1)
     throw new UsageError('--samples has no effect with --prompt, which streams one text');

@@ -2,12 +2,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FormatError, UserError } from '../errors.js';
 import { readJsonl, requireWritable, writeJsonl } from '../formats/index.js';
+import { type HubOptions, modelFolder } from '../hub/index.js';
 import { loadModel } from '../models/load.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { type GenerateOptions, generate } from './generate.js';
 
-interface ModelOptions extends Omit<GenerateOptions, 'stopTokens' | 'decode' | 'onToken'> {
-  /** Hugging Face folder of the model. */
+interface ModelOptions extends Omit<GenerateOptions, 'stopTokens' | 'decode' | 'onToken'>, HubOptions {
+  /** The model: a Hugging Face folder, or owner/name on the Hub. */
   model: string;
 }
 
@@ -24,7 +25,7 @@ export interface GenerateFileOptions extends ModelOptions {
  * The file appears whole or not at all. Returns the number of lines. Errors: UserError, FormatError.
  */
 export async function generateFile({
-  model: folder,
+  model: name,
   prompts: file,
   out,
   ...options
@@ -39,6 +40,7 @@ export async function generateFile({
     prompts.push(prompt);
   }
   if (prompts.length === 0) throw new UserError(`${file}: no rows; a row is {"prompt": text}`);
+  const folder = await modelFolder(name, options);
   const tokenizer = await loadTokenizer(folder);
   using model = await loadModel(folder, { dtype: 'float32' });
   const texts = await generate(
@@ -67,9 +69,10 @@ export async function generateFile({
 
 /** Hands the text after one prompt to `write`, piece by piece; returns why it ended. Errors: UserError, FormatError. */
 export async function streamText(
-  { model: folder, prompt, ...options }: ModelOptions & { prompt: string },
+  { model: name, prompt, ...options }: ModelOptions & { prompt: string },
   write: (piece: string) => void,
 ): Promise<'stop' | 'length'> {
+  const folder = await modelFolder(name, options);
   const tokenizer = await loadTokenizer(folder);
   using model = await loadModel(folder, { dtype: 'float32' });
   const tokens: number[] = [];

@@ -38,6 +38,7 @@ describe('a recipe', () => {
         keepIdentical: false,
         truncate: 'keepStart',
         shuffle: true,
+        checkRows: true,
       },
       batch: { size: 8, tokensPerMicroBatch: 16384 },
       optimizer: { lr: 1e-6, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 },
