@@ -8,6 +8,8 @@ export {
   microBatches,
   type PlanOptions,
   planSteps,
+  rowsPerEpoch,
+  type SourceShare,
   type StepPlan,
   splitRows,
   stepCount,

@@ -4,11 +4,14 @@ import * as z from 'zod';
 const path = z.string().min(1);
 const paths = z.union([path, z.array(path).min(1)]);
 const count = z.int().min(1);
+const weighted = z.strictObject({ source: path, weight: z.number().gt(0) });
 
 export const dataSchema = z.strictObject({
-  train: paths.describe(
-    'the rows to train on; a file (JSONL, JSON, Parquet; also .gz), a folder of such files, a data set on the Hub by its name (owner/name or owner/name@revision), or a list of these',
-  ),
+  train: z
+    .union([path, z.array(z.union([path, weighted])).min(1)])
+    .describe(
+      'the rows to train on; a file (JSONL, JSON, Parquet; also .gz), a folder of such files, a data set on the Hub by its name (owner/name or owner/name@revision), or a list of these; in the list { source, weight } is a source of which an epoch takes weight times its rows, 0.5 half of them, 2 all of them twice',
+    ),
   validation: z
     .union([paths, count])
     .optional()

@@ -52,6 +52,16 @@ describe('a recipe', () => {
     });
   });
 
+  it('may weigh the sources of a list', () => {
+    const train = (text: string) => parse(`{ model: m, method: dpo, data: { train: ${text} } }`).data.train;
+    expect(train('[a, { source: b, weight: 0.5 }]')).toEqual(['a', { source: 'b', weight: 0.5 }]);
+    const allowed = 'allowed: string | list of (string | { source: string, weight: number > 0 })';
+    expect(() => train('[{ source: a, weight: 0 }]')).toThrow(`data.train[0].weight: 0 is not allowed`);
+    for (const wrong of ['{ source: a, weight: 1 }', '[{ source: a }]', '[{ source: a, weight: 1, x: 2 }]']) {
+      expect(() => train(wrong)).toThrow(allowed);
+    }
+  });
+
   it('may write numbers as 1e-6 and share values by anchor', () => {
     const recipe = parse(`${minimal}optimizer: { lr: &small 1e-6, eps: *small }\n`);
     expect(recipe.optimizer).toMatchObject({ lr: 1e-6, eps: 1e-6 });

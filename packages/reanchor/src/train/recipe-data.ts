@@ -7,6 +7,7 @@ import {
   resolveSources,
   type SkipReport,
   type Source,
+  type SourceShare,
   type Split,
   splitRows,
   type TokenizedExample,
@@ -29,10 +30,18 @@ export interface DataReport {
   emptyPromptTokens: number;
 }
 
+/** A name in data.train, and its weight. */
+interface Entry {
+  source: string;
+  weight: number;
+}
+
 interface Rows<Kind extends DataKind, Row> {
   kind: Kind;
   train: Row[];
   validation: Row[];
+  /** The rows of each source among `train`, in their order, with its weight. */
+  shares: SourceShare[];
   report: DataReport;
 }
 
@@ -57,6 +66,7 @@ export async function recipeData(recipe: Recipe, tokenizer: Tokenizer, hub: HubO
 /** A source's part of the rows: their indices, from `start` on. */
 interface SourceRows {
   source: Source;
+  weight: number;
   start: number;
   end: number;
 }
@@ -67,8 +77,8 @@ async function rowsOf<Kind extends DataKind>(kind: Kind, recipe: Recipe, tokeniz
   const chatTemplate =
     data.chatTemplate === undefined ? undefined : await loadChatTemplate(data.chatTemplate, tokenizer);
   const notes: string[] = [];
-  const load = (names: string | readonly string[], split: Split, limit?: number) =>
-    loadSources(kind, [names].flat(), { split, limit, data, hub, notes });
+  const load = (names: Recipe['data']['train'], split: Split, limit?: number) =>
+    loadSources(kind, [names].flat().map(entryOf), { split, limit, data, hub, notes });
   const { rows: texts, sources } = await load(data.train, 'train', data.limit);
   if (typeof validation === 'number' && validation >= texts.length) {
     throw new UserError(
@@ -98,7 +108,8 @@ async function rowsOf<Kind extends DataKind>(kind: Kind, recipe: Recipe, tokeniz
     notes,
     emptyPromptTokens: tokenizer.encode('').length,
   };
-  return { train: train.rows, validation: evaluated.rows, report };
+  const shares = sources.map((source) => ({ rows: rowsFrom(source, train.rows), weight: source.weight }));
+  return { train: train.rows, validation: evaluated.rows, shares, report };
 }
 
 interface LoadOptions {
@@ -113,13 +124,14 @@ interface LoadOptions {
 /** The rows of sources in their order, numbered through, and which of them are whose. */
 async function loadSources<Kind extends DataKind>(
   kind: Kind,
-  names: readonly string[],
+  entries: readonly Entry[],
   { split, limit, data, hub, notes }: LoadOptions,
 ) {
   const rows: RowOf[Kind][] = [];
   const sources: SourceRows[] = [];
   let start = 0;
-  for (const source of await resolveSources(names, split, hub)) {
+  const names = entries.map((entry) => entry.source);
+  for (const [i, source] of (await resolveSources(names, split, hub)).entries()) {
     const left = limit === undefined ? undefined : limit - start;
     if (left === 0) break;
     if (source.isSft && kind !== 'sft') {
@@ -138,7 +150,7 @@ async function loadSources<Kind extends DataKind>(
     }
     if (problem) notes.push(problem);
     const end = (rows.at(-1)?.index ?? start - 1) + 1;
-    sources.push({ source, start, end });
+    sources.push({ source, weight: entries[i]!.weight, start, end });
     start = end;
   }
   return { rows, sources };
@@ -146,8 +158,10 @@ async function loadSources<Kind extends DataKind>(
 
 /** What is to be said of sources, with the number of their rows that are used. */
 function sourceNotes(sources: readonly SourceRows[], used: readonly RowPlace[]): string[] {
-  return sources.flatMap(({ source, start, end }) => {
-    const kept = used.filter(({ index }) => index >= start && index < end).length;
-    return source.note(kept) ?? [];
-  });
+  return sources.flatMap((source) => source.source.note(rowsFrom(source, used)) ?? []);
 }
+
+const rowsFrom = ({ start, end }: SourceRows, rows: readonly RowPlace[]) =>
+  rows.filter(({ index }) => index >= start && index < end).length;
+
+const entryOf = (entry: string | Entry): Entry => (typeof entry === 'string' ? { source: entry, weight: 1 } : entry);

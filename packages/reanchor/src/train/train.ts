@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type DType, manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
-import { groupTokens, type PlanOptions, planSteps, type RowPlace, stepCount } from '../data/index.js';
+import { groupTokens, type PlanOptions, planSteps, type RowPlace, type SourceShare, stepCount } from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
@@ -91,7 +91,16 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const data = await recipeData(recipe, tokenizer, hub);
   requireVocabulary(policy, [...data.train, ...data.validation]);
   const report = { ...data.report, notes: [...notes, ...data.report.notes] };
-  const start = { ...options, modelFolder: folder, initialFolder, commits, policy, tokenizer, report };
+  const start = {
+    ...options,
+    shares: data.shares,
+    modelFolder: folder,
+    initialFolder,
+    commits,
+    policy,
+    tokenizer,
+    report,
+  };
   switch (data.kind) {
     case 'pairs':
       return await run({
@@ -113,6 +122,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
 }
 
 interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
+  shares: readonly SourceShare[];
   modelFolder: string;
   /** The folder of the reference's first model, where it is not the policy's. */
   initialFolder: string | undefined;
@@ -131,7 +141,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
 ): Promise<TrainResult> {
   const { recipe, policy, tokenizer, objective, rows, validation, onEvent, signal, probe } = options;
   const started = performance.now();
-  const plan = planOf(recipe);
+  const plan = planOf(recipe, options.shares);
   const totalSteps = stepCount(rows.length, plan);
   const rule: UpdateRule = objective.needsReference ? recipeRule(recipe.reference, totalSteps) : { update: 'fixed' };
   const initial =
@@ -239,10 +249,10 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
 }
 
-/** The plan of a recipe's steps. */
-export function planOf({ batch, data, epochs, steps, seed }: Recipe): PlanOptions {
+/** The plan of a recipe's steps on rows of sources. */
+export function planOf({ batch, data, epochs, steps, seed }: Recipe, sources: readonly SourceShare[]): PlanOptions {
   const { size: batchSize, tokensPerMicroBatch, rowsPerMicroBatch } = batch;
-  return { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, epochs, steps, seed, shuffle: data.shuffle };
+  return { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, epochs, steps, seed, shuffle: data.shuffle, sources };
 }
 
 function disposeAll<T extends Disposable>(items: readonly (T | undefined)[]): Disposable & { items: T[] } {
