@@ -74,6 +74,19 @@ describe('train', () => {
     expect(new Set(saved!.tensors.keys())).toEqual(new Set(original!.tensors.keys()));
   });
 
+  test.each(['sft', 'dpo', 'ipo', 'kto', 'kto-pair'])('trains with method %s', async (method) => {
+    const reference = method === 'sft' ? ['reference=null'] : [];
+    const before = memory().liveTensors;
+    const result = await run(`method=${method}`, 'steps=2', ...reference);
+    expect(result.steps).toBe(2);
+    const steps = ofType(readEvents(join(result.folder, 'events.jsonl')).events, 'step');
+    expect(steps.map(({ metrics }) => Number.isFinite(metrics.loss))).toEqual([true, true]);
+    expect(memory().liveTensors).toBe(before);
+    using trained = await loadModel(result.final, { dtype: 'float32' });
+    using initial = await loadModel(tinyModel, { dtype: 'float32' });
+    expect(weights(trained)).not.toEqual(weights(initial));
+  });
+
   test('takes of each source its weight in rows, again after an epoch', async () => {
     const lines = readFileSync(tinyPairs, 'utf8').trim().split('\n');
     const [a, b] = [join(folder, 'a.jsonl'), join(folder, 'b.jsonl')];
