@@ -243,7 +243,7 @@ describe('what is wrong is said', () => {
   });
 
   test('files and commits with names that lead out of the cache', async () => {
-    for (const path of ['../../evil', '/etc/evil', 'a/../../evil', 'c:/evil', 'a\\evil']) {
+    for (const path of ['../../evil', '/etc/evil', 'a/../../evil', 'c:/evil', 'a\\evil', 'a\x1b[2Jb']) {
       addModel('some/evil', { ...tiny, [path]: 'x' });
       await expect(modelFolder('some/evil'), path).rejects.toThrow(
         /would lie outside of its folder; nothing of it is used/,
@@ -270,7 +270,9 @@ describe('without the network', () => {
   test('the cache is used, and what it lacks is named', async () => {
     addModel('some/offline');
     vi.stubEnv('HF_HUB_OFFLINE', 'yes');
-    await expect(modelFolder('some/offline')).rejects.toThrow(/some\/offline is not in the cache.*HF_HUB_OFFLINE/);
+    await expect(modelFolder('some/offline')).rejects.toThrow(
+      /some\/offline: there is no folder of this name, it is not in the cache.*HF_HUB_OFFLINE/,
+    );
     vi.stubEnv('HF_HUB_OFFLINE', '0');
     const folder = await modelFolder('some/offline');
     vi.stubEnv('HF_HUB_OFFLINE', '1');

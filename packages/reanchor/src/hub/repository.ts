@@ -73,7 +73,9 @@ function cachedRepository(name: RepositoryName, cache: RepositoryCache): Reposit
   const commit = cache.commit();
   const folder = commit === undefined ? undefined : cache.snapshot(commit);
   if (commit === undefined || folder === undefined || !existsSync(folder)) {
-    throw new UserError(`${text} is not in the cache (${cache.folder}), and ${how}`);
+    throw new UserError(
+      `${text}: there is no folder of this name, it is not in the cache (${cache.folder}), and ${how}`,
+    );
   }
   const paths = cache.files(commit);
   return {

@@ -108,7 +108,7 @@ async function rowsOf<Kind extends DataKind>(kind: Kind, recipe: Recipe, tokeniz
     notes,
     emptyPromptTokens: tokenizer.encode('').length,
   };
-  const shares = sources.map((source) => ({ rows: rowsFrom(source, train.rows), weight: source.weight }));
+  const shares = sources.map((source) => ({ rows: rowsFrom(source, train.rows).length, weight: source.weight }));
   return { train: train.rows, validation: evaluated.rows, shares, report };
 }
 
@@ -158,10 +158,12 @@ async function loadSources<Kind extends DataKind>(
 
 /** What is to be said of sources, with the number of their rows that are used. */
 function sourceNotes(sources: readonly SourceRows[], used: readonly RowPlace[]): string[] {
-  return sources.flatMap((source) => source.source.note(rowsFrom(source, used)) ?? []);
+  // KTO makes two examples of a pair, which was one row.
+  return sources.flatMap((source) => source.source.note(new Set(rowsFrom(source, used)).size) ?? []);
 }
 
+/** The indices of a source's rows among some. */
 const rowsFrom = ({ start, end }: SourceRows, rows: readonly RowPlace[]) =>
-  rows.filter(({ index }) => index >= start && index < end).length;
+  rows.map(({ index }) => index).filter((index) => index >= start && index < end);
 
 const entryOf = (entry: string | Entry): Entry => (typeof entry === 'string' ? { source: entry, weight: 1 } : entry);
