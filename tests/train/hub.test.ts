@@ -1,5 +1,5 @@
 // Names of the Hub where a user writes them: in a recipe, and for score, generate and tokens. The Hub is on the loopback device.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
@@ -122,7 +122,6 @@ test('a Hub that fails is a warning of the run when the cache has the files, and
 test('a published set with another number of rows stops the run, unless it is asked for', async () => {
   const sources = join(folder, 'sources');
   vi.stubEnv('REANCHOR_SOURCES', sources);
-  const { cpSync } = await import('node:fs');
   cpSync(tinyPairs, join(sources, 'HuggingFaceH4/ultrafeedback_binarized/data/train_prefs.jsonl'));
   const recipe = writeRecipe(
     '{ model: some/tiny, method: dpo, steps: 1, data: { train: HuggingFaceH4/ultrafeedback_binarized, maxLength: 96 } }',
@@ -137,4 +136,16 @@ test('a published set with another number of rows stops the run, unless it is as
   const allowed = await run('allowed', '--set', 'data.checkRows=false');
   expect(allowed.code).toBe(0);
   expect(allowed.stderr).toMatch(/96 rows were read, and 61,135 are published/);
+});
+
+test('a set of texts to imitate is no set of pairs', async () => {
+  const sources = join(folder, 'sources');
+  vi.stubEnv('REANCHOR_SOURCES', sources);
+  const id = 'UCL-DARK/openai-tldr-summarisation-preferences';
+  mkdirSync(join(sources, id), { recursive: true });
+  writeFileSync(join(sources, id, 'train.jsonl'), '{}');
+  const recipe = writeRecipe(`{ model: some/tiny, method: dpo, data: { train: "${id}:sft" } }`);
+  const { code, stderr } = await reanchor('train', recipe, '--out', join(folder, 'run'));
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/:sft holds texts to be imitated, for method sft: pairs are those of UCL-DARK/);
 });
