@@ -8,7 +8,8 @@ const shared = {
   pool: 'forks' as const,
   isolate: true,
   maxWorkers: 2,
-  env: { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: '1' },
+  // No test asks the Hub itself: those that download start one on the loopback device.
+  env: { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: '1', HF_HUB_OFFLINE: '1' },
   setupFiles: [path('tests/support/matchers.ts')],
 };
 

@@ -9,7 +9,9 @@ import { score } from '../../packages/reanchor/src/eval/index.js';
 import { openSafetensors } from '../../packages/reanchor/src/formats/index.js';
 import { loadModel } from '../../packages/reanchor/src/models/load.js';
 import { parseRecipe, type RunEvent, readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
+import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
 import { train } from '../../packages/reanchor/src/train/index.js';
+import { recipeData } from '../../packages/reanchor/src/train/recipe-data.js';
 import { fixtures } from '../support/repository.js';
 import { tinyModel, tinyPairs, weights } from '../support/training.js';
 
@@ -70,6 +72,41 @@ describe('train', () => {
       [result.final, tinyModel].map((path) => openSafetensors(join(path, 'model.safetensors'))),
     );
     expect(new Set(saved!.tensors.keys())).toEqual(new Set(original!.tensors.keys()));
+  });
+
+  test.each(['sft', 'dpo', 'ipo', 'kto', 'kto-pair'])('trains with method %s', async (method) => {
+    const reference = method === 'sft' ? ['reference=null'] : [];
+    const before = memory().liveTensors;
+    const result = await run(`method=${method}`, 'steps=2', ...reference);
+    expect(result.steps).toBe(2);
+    const steps = ofType(readEvents(join(result.folder, 'events.jsonl')).events, 'step');
+    expect(steps.map(({ metrics }) => Number.isFinite(metrics.loss))).toEqual([true, true]);
+    expect(memory().liveTensors).toBe(before);
+    using trained = await loadModel(result.final, { dtype: 'float32' });
+    using initial = await loadModel(tinyModel, { dtype: 'float32' });
+    expect(weights(trained)).not.toEqual(weights(initial));
+  });
+
+  test('takes of each source its weight in rows, again after an epoch', async () => {
+    const lines = readFileSync(tinyPairs, 'utf8').trim().split('\n');
+    const [a, b] = [join(folder, 'a.jsonl'), join(folder, 'b.jsonl')];
+    writeFileSync(a, `${lines.slice(0, 40).join('\n')}\n`);
+    writeFileSync(b, `${lines.slice(40, 60).join('\n')}\n`);
+    const mixed = recipe(
+      `data.train=[{ source: ${a}, weight: 0.5 }, { source: ${b}, weight: 2 }]`,
+      'data.validation=6',
+      'epochs=2',
+    );
+    const data = await recipeData(mixed, await loadTokenizer(tinyModel));
+    const own = (file: string) => data.train.filter((row) => row.file === file).length;
+    expect(data.shares).toEqual([
+      { rows: own(a), weight: 0.5 },
+      { rows: own(b), weight: 2 },
+    ]);
+    expect(own(a) + own(b)).toBeGreaterThan(45);
+    const perEpoch = Math.round(own(a) / 2) + 2 * own(b);
+    const result = await train({ recipe: mixed, out: join(folder, 'run'), command: ['test'] });
+    expect(result.steps).toBe(2 * Math.ceil(perEpoch / 8));
   });
 
   test('the same seed gives the same weights, another one others', async () => {

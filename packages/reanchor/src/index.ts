@@ -12,6 +12,7 @@ export {
 export * from './errors.js';
 export { type ScoreOptions, type ScoreResult, score } from './eval/index.js';
 export * from './generate/index.js';
+export { type DownloadProgress, type HubOptions, type ModelFolderOptions, modelFolder } from './hub/index.js';
 export { type KtoOptions, klEstimate, kto } from './losses/kto.js';
 export { type PairLossName, type PairLossOptions, type PairMethod, pairLosses, pairMethod } from './losses/methods.js';
 export type { PairBatch, Sides } from './losses/pair-batch.js';

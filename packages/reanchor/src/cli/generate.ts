@@ -1,7 +1,7 @@
 import { UsageError, UserError } from '../errors.js';
 import type { GenerateProgress } from '../generate/index.js';
 import { numberFlag } from './flags.js';
-import { number } from './progress.js';
+import { downloadStatus, number } from './progress.js';
 import type { Terminal } from './terminal.js';
 
 /** The flags of `generate` as commander gives them. */
@@ -27,7 +27,7 @@ export interface GenerateFlags {
  */
 export async function generateVerb(flags: GenerateFlags, terminal: Terminal): Promise<number> {
   const isSingle = requireTask(flags);
-  const options = optionsOf(flags, isSingle);
+  const options = optionsOf(flags, isSingle, terminal);
   const stop = new AbortController();
   const onInterrupt = () => stop.abort(new UserError('stopped by Ctrl-C'));
   process.once('SIGINT', onInterrupt);
@@ -57,7 +57,7 @@ function requireTask({ prompt, prompts, out }: GenerateFlags): boolean {
   return isSingle;
 }
 
-function optionsOf(flags: GenerateFlags, isSingle: boolean) {
+function optionsOf(flags: GenerateFlags, isSingle: boolean, terminal: Terminal) {
   const given = (flag: string, text: string | undefined, rule: Parameters<typeof numberFlag>[2]) =>
     text === undefined ? undefined : numberFlag(flag, text, rule);
   const options = {
@@ -69,6 +69,8 @@ function optionsOf(flags: GenerateFlags, isSingle: boolean) {
     seed: numberFlag('--seed', flags.seed, { integer: true, max: Number.MAX_SAFE_INTEGER }),
     batchSize: numberFlag('--batch-size', flags.batchSize, { integer: true, min: 1 }),
     stopStrings: flags.stop,
+    onDownload: downloadStatus(terminal),
+    onNote: (note: string) => terminal.note(note),
   };
   if (flags.stop.includes('')) throw new UsageError('--stop: "" is not allowed; it would end every text at once');
   if (isSingle && options.samples > 1)
@@ -90,7 +92,7 @@ async function stream(
   terminal: Terminal,
 ): Promise<void> {
   const { streamText, TextGenerator } = await import('../generate/index.js');
-  using generator = await TextGenerator.load(model, { chatTemplate, setting });
+  using generator = await TextGenerator.load(model, { chatTemplate, setting, ...options });
   const { finish } = await streamText(generator, prompt!, options, (piece) => terminal.stream(piece));
   terminal.stream('\n');
   terminal.note(finish === 'stop' ? 'ended by itself' : `cut at --max-new-tokens ${options.maxNewTokens}`);

@@ -101,10 +101,10 @@ export function commandLine(terminal: Terminal): Command {
   program
     .command('score')
     .description("write each row's log-probabilities, and rewards against a reference, as JSON lines")
-    .requiredOption('--model <folder>', 'the Hugging Face folder of the model')
+    .requiredOption('--model <model>', 'the model: a Hugging Face folder, or owner/name[@revision] on the Hub')
     .requiredOption('--data <file...>', 'the JSONL files (also .gz) of preference pairs')
     .requiredOption('--out <file>', 'the JSONL file to write, one line per row in input order')
-    .option('--reference <folder>', 'the Hugging Face folder of the reference, for rewards')
+    .option('--reference <model>', 'the reference, named like the model, for rewards')
     .addOption(recipeOption('--beta <number>', 'loss.beta'))
     .addOption(recipeOption('--max-length <tokens>', 'data.maxLength'))
     .addOption(recipeOption('--format <form>', 'data.format'))
@@ -117,7 +117,7 @@ export function commandLine(terminal: Terminal): Command {
   program
     .command('generate')
     .description('write completions of prompts, or stream that of one')
-    .requiredOption('--model <folder>', 'the Hugging Face folder of the model')
+    .requiredOption('--model <model>', 'the model: a Hugging Face folder, or owner/name[@revision] on the Hub')
     .option(
       '--prompts <file>',
       'the JSONL file (also .gz) of rows {"prompt": text}, or {"messages": [{"role", "content"}, ...]} to be answered',

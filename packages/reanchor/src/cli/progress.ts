@@ -1,4 +1,5 @@
 /** The events of a training run as lines and a status line. */
+import type { DownloadProgress } from '../hub/index.js';
 import type { RunEvent } from '../runs/events.js';
 import { duration, type Terminal } from './terminal.js';
 
@@ -98,6 +99,28 @@ function metricsText(metrics: Record<string, number>): string {
     .filter(([, name]) => metrics[name] !== undefined)
     .map(([label, name]) => `${label} ${metrics[name]!.toFixed(4)}`)
     .join('  ');
+}
+
+/** Shows on a terminal how far a download is: bytes, rate and time left. */
+export function downloadStatus(terminal: Terminal, now: () => number = Date.now): (progress: DownloadProgress) => void {
+  let first: { ms: number; done: number; total: number } | undefined;
+  return ({ repository, file, done, total }) => {
+    // Another total is another set of files.
+    if (first?.total !== total) first = { ms: now(), done, total };
+    const parts = [`downloading ${repository}  ${bytes(done)} of ${bytes(total)}`];
+    const rate = (done - first.done) / Math.max(1, now() - first.ms);
+    if (rate > 0) parts.push(`${bytes(1000 * rate)}/s`, `${duration((total - done) / rate / 1000)} left`);
+    terminal.status([...parts, file].join('  '));
+    if (done === total) terminal.endStatus();
+  };
+}
+
+/** A number of bytes with three digits or so. */
+function bytes(count: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
+  const value = count / 1000 ** power;
+  return `${value.toFixed(power > 0 && value < 100 ? 1 : 0)} ${units[power]}`;
 }
 
 /** A whole number with thousands separated. */

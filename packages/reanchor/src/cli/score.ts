@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.js';
 import { checkRecipeValue } from '../runs/parse.js';
-import { number } from './progress.js';
+import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
 type Score = typeof import('../eval/index.js').score;
@@ -48,6 +48,8 @@ export async function scoreVerb(
     maxLength: maxLength as number | undefined,
     format: format as ScoreOptions['format'],
     keepIdentical: flags.keepIdentical,
+    onDownload: downloadStatus(terminal),
+    onNote: (note) => terminal.note(note),
     onProgress: (done, total) => terminal.status(`scoring ${Math.floor((100 * done) / total)} %`),
   });
   terminal.endStatus();

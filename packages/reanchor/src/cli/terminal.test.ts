@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { downloadStatus } from './progress.js';
 import { duration, shellWord, Terminal, table } from './terminal.js';
 
 function recorder({
@@ -94,5 +95,22 @@ it('words are quoted for the shell only where they must be', () => {
     "'it'\\''s'",
     "''",
     "'$x'",
+  ]);
+});
+
+it('a download is told with bytes, rate and time left, and its last line stays', () => {
+  const { terminal, written, clock } = recorder({ isTTY: false });
+  const hear = downloadStatus(terminal, () => clock.ms);
+  const at = (ms: number, done: number) => {
+    clock.ms = ms;
+    hear({ repository: 'some/model', file: 'model.safetensors', done, total: 6_000_000_000 });
+  };
+  at(0, 1_000_000_000);
+  at(10_000, 1_500_000_000);
+  at(100_000, 6_000_000_000);
+  expect(written).toEqual([
+    'downloading some/model  1.0 GB of 6.0 GB  model.safetensors\n',
+    'downloading some/model  1.5 GB of 6.0 GB  50.0 MB/s  1m 30s left  model.safetensors\n',
+    'downloading some/model  6.0 GB of 6.0 GB  50.0 MB/s  0s left  model.safetensors\n',
   ]);
 });

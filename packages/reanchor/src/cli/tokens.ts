@@ -1,5 +1,6 @@
 import { readRecipe } from '../runs/parse.js';
 import { numberFlag } from './flags.js';
+import { downloadStatus } from './progress.js';
 import type { Terminal } from './terminal.js';
 
 /** The flags of `tokens` as commander gives them. */
@@ -19,7 +20,9 @@ export async function tokensVerb(
 ): Promise<void> {
   const recipe = readRecipe(recipeFile, { set });
   const { rowTokens } = await import('../train/index.js');
-  const { rows, notes } = await rowTokens(recipe, numberFlag('--rows', count, { integer: true, min: 1 }));
+  const { rows, notes } = await rowTokens(recipe, numberFlag('--rows', count, { integer: true, min: 1 }), {
+    onDownload: downloadStatus(terminal),
+  });
   const { colors } = terminal;
   const visible = (text: string) => text.replaceAll(' ', '\u00b7').replaceAll('\n', '\u21b5');
   const scored = (text: string) => (colors.isColorSupported ? colors.green(text) : `{${text}}`);

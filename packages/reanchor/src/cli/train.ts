@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { runName } from '../runs/folder.js';
 import { readRecipe } from '../runs/parse.js';
-import { TrainProgress } from './progress.js';
+import { downloadStatus, TrainProgress } from './progress.js';
 import { shellWord, type Terminal, table } from './terminal.js';
 
 type Train = typeof import('../train/index.js').train;
@@ -44,6 +44,7 @@ export async function trainVerb(
       out: out ?? join('runs', runName(recipeFile, new Date())),
       command,
       onEvent: (event) => progress.onEvent(event),
+      onDownload: downloadStatus(terminal),
       signal: stop.signal,
     });
     terminal.endStatus();

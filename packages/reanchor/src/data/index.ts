@@ -10,6 +10,8 @@ export {
   microBatches,
   type PlanOptions,
   planSteps,
+  rowsPerEpoch,
+  type SourceShare,
   type StepPlan,
   splitRows,
   stepCount,
@@ -27,11 +29,22 @@ export {
   scoredTokens,
 } from './pack.js';
 export { choosePartners, type PartnerOptions } from './partners.js';
+export type { Split } from './published.js';
 export { shuffled, uniforms } from './random.js';
-export type { Content, DataKind, ExampleRow, PreferenceRow, RawRecord, RowPlace, SkipReason, TextRow } from './row.js';
+export type {
+  Content,
+  DataKind,
+  ExampleRow,
+  PreferenceRow,
+  RawRecord,
+  RowOf,
+  RowPlace,
+  SkipReason,
+  TextRow,
+} from './row.js';
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
 export { describeBoundaryMismatches, describeSkips, type SkipReport } from './skips.js';
-export { publishedRows, resolveSources, type Source, sourceRecords } from './sources.js';
+export { resolveSources, Source, sourceRecords } from './sources.js';
 export {
   type TokenizedExample,
   type TokenizedPair,

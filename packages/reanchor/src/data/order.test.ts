@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type PlanOptions, planSteps, splitRows, stepCount, stepsPerEpoch } from './order.js';
+import { type PlanOptions, planSteps, rowsPerEpoch, splitRows, stepCount, stepsPerEpoch } from './order.js';
 import { shuffled } from './random.js';
 
 const options = fc.record({
@@ -69,6 +69,85 @@ describe('a plan', () => {
 
   test('of no rows is an error', () => {
     expect(() => planSteps([], defaults).next()).toThrow(RangeError);
+  });
+});
+
+describe('a mixture', () => {
+  const shares = fc.array(
+    fc.record({ rows: fc.integer({ min: 1, max: 12 }), weight: fc.constantFrom(0.01, 0.25, 0.5, 0.7, 1, 1.5, 2, 3) }),
+    { minLength: 1, maxLength: 4 },
+  );
+  const rowsOf = (sources: readonly { rows: number }[]) => sources.reduce((sum, { rows }) => sum + rows, 0);
+  const planned = (sources: { rows: number; weight: number }[], changes: Partial<PlanOptions>, first?: number) => {
+    const lengths = Array.from({ length: rowsOf(sources) }, (_, i) => 1 + (i % 7));
+    return [...planSteps(lengths, { ...defaults, ...changes, sources }, first)];
+  };
+
+  test('takes round(weight x rows) of each source an epoch, and no row again before all have come', () => {
+    fc.assert(
+      fc.property(shares, fc.boolean(), fc.nat({ max: 1000 }), (sources, shuffle, seed) => {
+        const epochs = 4;
+        const n = rowsPerEpoch(rowsOf(sources), sources);
+        const rows = planned(sources, { epochs, shuffle, seed, batchSize: 3 }).flatMap(({ microBatches }) =>
+          microBatches.flat(),
+        );
+        expect(rows.length).toBe(epochs * n);
+        let start = 0;
+        for (const { rows: size, weight } of sources) {
+          const isOwn = (row: number) => row >= start && row < start + size;
+          const count = Math.max(1, Math.round(size * weight));
+          const times = new Array<number>(size).fill(0);
+          for (let epoch = 0; epoch < epochs; epoch++) {
+            const own = rows.slice(epoch * n, (epoch + 1) * n).filter(isOwn);
+            expect(own.length).toBe(count);
+            for (const row of own) times[row - start]!++;
+            expect(Math.max(...times) - Math.min(...times)).toBeLessThanOrEqual(1);
+          }
+          start += size;
+        }
+      }),
+    );
+  });
+
+  test('is the same from any step on, and differs between seeds', () => {
+    fc.assert(
+      fc.property(shares, options, fc.nat({ max: 20 }), (sources, changes, skipped) => {
+        expect(planned(sources, changes, skipped + 1)).toEqual(planned(sources, changes).slice(skipped));
+      }),
+    );
+    const half = (seed: number) =>
+      planned([{ rows: 100, weight: 0.5 }], { seed }).flatMap((step) => step.microBatches.flat());
+    expect(half(1)).not.toEqual(half(2));
+    expect(half(1)).toEqual(half(1));
+  });
+
+  test('of weights 1 is the order without weights', () => {
+    const sources = [
+      { rows: 7, weight: 1 },
+      { rows: 4, weight: 1 },
+    ];
+    const lengths = Array.from({ length: 11 }, (_, i) => 1 + (i % 7));
+    expect(planned(sources, { epochs: 3 })).toEqual([...planSteps(lengths, { ...defaults, epochs: 3 })]);
+  });
+
+  test('in file order goes on in the next epoch where the last one ended', () => {
+    const sources = [
+      { rows: 3, weight: 1 / 3 },
+      { rows: 4, weight: 0.75 },
+    ];
+    const steps = planned(sources, { shuffle: false, epochs: 4, batchSize: 4 });
+    expect(steps.map(({ microBatches }) => microBatches.flat())).toEqual([
+      [0, 3, 4, 5],
+      [1, 6, 3, 4],
+      [2, 5, 6, 3],
+      [0, 4, 5, 6],
+    ]);
+    expect(stepCount(7, { ...defaults, sources, epochs: 4 })).toBe(4);
+  });
+
+  test('of sources that are not the rows is an error', () => {
+    expect(() => planned([], {})).toThrow(RangeError);
+    expect(() => rowsPerEpoch(3, [{ rows: 2, weight: 1 }])).toThrow('the sources have 2 rows, and there are 3');
   });
 });
 

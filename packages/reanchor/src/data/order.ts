@@ -28,9 +28,30 @@ export interface PlanOptions {
   seed: number;
   /** Whether each epoch has its own random order; otherwise rows come in file order. */
   shuffle: boolean;
+  /** The sources of the rows, in their order, with weights. Default: one source of weight 1. */
+  sources?: readonly SourceShare[] | undefined;
 }
 
-/** Optimizer steps of one pass over n rows. */
+/** Consecutive rows of one source. */
+export interface SourceShare {
+  rows: number;
+  /** How often an epoch passes over the source; 0.5 is half of its rows, 2 all of them twice. */
+  weight: number;
+}
+
+/**
+ * Rows of one epoch over n rows: of each source round(weight x rows), at least one. Errors: RangeError for sources that
+ * have not n rows together.
+ */
+export function rowsPerEpoch(n: number, sources: readonly SourceShare[] = [{ rows: n, weight: 1 }]): number {
+  const total = sources.reduce((sum, { rows }) => sum + rows, 0);
+  if (total !== n) throw new RangeError(`the sources have ${total} rows, and there are ${n}`);
+  return sources.reduce((sum, source) => sum + drawnPerEpoch(source), 0);
+}
+
+const drawnPerEpoch = ({ rows, weight }: SourceShare) => (rows === 0 ? 0 : Math.max(1, Math.round(rows * weight)));
+
+/** Optimizer steps of one epoch of n rows. */
 export function stepsPerEpoch(n: number, batchSize: number): number {
   return Math.ceil(n / batchSize);
 }
@@ -38,9 +59,9 @@ export function stepsPerEpoch(n: number, batchSize: number): number {
 /** Optimizer steps of a run on n rows: `steps` if given, else those of its epochs. */
 export function stepCount(
   n: number,
-  { batchSize, epochs, steps }: Pick<PlanOptions, 'batchSize' | 'epochs' | 'steps'>,
+  { batchSize, epochs, steps, sources }: Pick<PlanOptions, 'batchSize' | 'epochs' | 'steps' | 'sources'>,
 ): number {
-  return steps ?? epochs * stepsPerEpoch(n, batchSize);
+  return steps ?? epochs * stepsPerEpoch(rowsPerEpoch(n, sources), batchSize);
 }
 
 /**
@@ -48,17 +69,17 @@ export function stepCount(
  * the same plan as if the earlier ones had been made. Errors: RangeError for no rows.
  */
 export function* planSteps(lengths: readonly number[], options: PlanOptions, firstStep = 1): Generator<StepPlan> {
-  const { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, seed, shuffle } = options;
-  const n = lengths.length;
-  if (n === 0) throw new RangeError('there are no rows to plan steps for');
+  const { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, sources } = options;
+  if (lengths.length === 0) throw new RangeError('there are no rows to plan steps for');
+  const n = rowsPerEpoch(lengths.length, sources);
   const perEpoch = stepsPerEpoch(n, batchSize);
-  const last = stepCount(n, options);
+  const last = stepCount(lengths.length, options);
   let plannedEpoch = -1;
   let order: number[] = [];
   for (let step = firstStep; step <= last; step++) {
     const epoch = Math.floor((step - 1) / perEpoch);
     if (epoch !== plannedEpoch) {
-      order = shuffle ? shuffled(n, seed, epochKey, epoch) : Array.from({ length: n }, (_, i) => i);
+      order = epochOrder(lengths.length, options, epoch);
       plannedEpoch = epoch;
     }
     const start = ((step - 1) % perEpoch) * batchSize;
@@ -66,6 +87,42 @@ export function* planSteps(lengths: readonly number[], options: PlanOptions, fir
     const microBatches = [...fill(rows, (row) => lengths[row]!, tokensPerMicroBatch, rowsPerMicroBatch)];
     yield { step, epoch: epoch + (start + rows.length) / n, microBatches };
   }
+}
+
+/** The rows of an epoch, in the order in which they are taken. */
+function epochOrder(n: number, { seed, shuffle, sources }: PlanOptions, epoch: number): number[] {
+  let start = 0;
+  const rows = (sources ?? [{ rows: n, weight: 1 }]).flatMap((source, i) => {
+    const drawn = drawnRows(
+      source,
+      epoch,
+      shuffle ? (pass) => shuffled(source.rows, seed, sourceKey, i, pass) : undefined,
+    );
+    const first = start;
+    start += source.rows;
+    return drawn.map((row) => first + row);
+  });
+  return shuffle ? shuffled(rows.length, seed, epochKey, epoch).map((i) => rows[i]!) : rows;
+}
+
+/**
+ * The rows of a source in an epoch. Its passes, one after the other, make an endless list, and each epoch takes the next
+ * piece of it: no row comes again before all have come. `orderOf` is the order of a pass; file order when left out.
+ */
+function drawnRows(source: SourceShare, epoch: number, orderOf?: (pass: number) => number[]): number[] {
+  const { rows: n } = source;
+  const count = drawnPerEpoch(source);
+  const drawn: number[] = [];
+  for (let at = epoch * count; at < (epoch + 1) * count; ) {
+    const first = at % n;
+    const end = Math.min(n, first + (epoch + 1) * count - at);
+    // The order within a whole pass does not matter, since the epoch is shuffled.
+    const isWhole = first === 0 && end === n;
+    const order = isWhole ? undefined : orderOf?.(Math.floor(at / n));
+    for (let i = first; i < end; i++) drawn.push(order?.[i] ?? i);
+    at += end - first;
+  }
+  return drawn;
 }
 
 /**
@@ -90,6 +147,7 @@ export function splitRows(n: number, count: number, seed: number): number[] {
 // Keys of the orders that one seed gives.
 const epochKey = 1;
 const splitKey = 2;
+const sourceKey = 7;
 
 function* fill<T>(
   items: readonly T[],

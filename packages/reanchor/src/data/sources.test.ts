@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { parquetWriteFile } from 'hyparquet-writer';
-import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { HubServer } from '../../../../tests/support/hub-server.js';
 import { dataFolder } from '../../../../tests/support/repository.js';
+import { countProblem, publishedSet } from './published.js';
 import { loadRows } from './rows.js';
-import { publishedRows, resolveSources, sourceRecords } from './sources.js';
+import { resolveSources, sourceRecords } from './sources.js';
 
 const root = mkdtempSync(join(tmpdir(), 'reanchor-sources-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -34,7 +36,7 @@ async function parquet(path: string, columns: Record<string, unknown[]>): Promis
 
 async function rowsOf(kind: 'pairs' | 'sft', name: string, split: 'train' | 'validation') {
   const [source] = await resolveSources([name], split);
-  return loadRows(kind, sourceRecords(source!.files));
+  return loadRows(kind, source!.records());
 }
 
 test('Anthropic-HH: all four subsets, each split its own files', async () => {
@@ -82,37 +84,159 @@ test('UltraFeedback and UltraChat: Parquet shards of the split, conversations in
   ]);
 });
 
+const tldr = 'UCL-DARK/openai-tldr-summarisation-preferences';
+const comparison = (
+  post: string,
+  [chosen, rejected]: [string, string],
+  info: object = { title: 'T', subreddit: 's' },
+) => ({
+  info: { post, ...info },
+  summaries: [
+    { text: rejected, policy: 'a' },
+    { text: chosen, policy: 'b' },
+  ],
+  choice: 1,
+  worker: 'w',
+  batch: 'b',
+  split: 'train',
+});
+const lines = (rows: unknown[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+
 test('Reddit TL;DR: the summary that was chosen, and a note on the rows of the paper', async () => {
-  const id = 'UCL-DARK/openai-tldr-summarisation-preferences';
-  const row = {
-    info: { post: 'P', title: 'T', subreddit: 's' },
-    summaries: [{ text: 'one' }, { text: 'two' }],
-    choice: 1,
-    split: 'train',
-  };
-  place(`${id}/train.jsonl`, `${JSON.stringify(row)}\n`);
-  const [source] = await resolveSources([id], 'train');
-  expect(source!.notes.join()).toMatch(/73,396/);
-  expect(await rowsOf('pairs', id, 'train')).toMatchObject([
+  place(`${tldr}/train.jsonl`, lines([comparison('P', ['two', 'one'])]));
+  expect(await rowsOf('pairs', tldr, 'train')).toMatchObject([
     { prompt: 'SUBREDDIT: r/s\n\nTITLE: T\n\nPOST: P\n\nTL;DR:', chosen: ' two', rejected: ' one' },
   ]);
+  const [source] = await resolveSources([tldr], 'train');
+  await loadRows('pairs', source!.records());
+  expect(source!.note(1)).toMatch(/train split: 1 rows were read, 1 rows are used: the paper uses 73,396.*every pair/);
+  expect(source!.countProblem()).toMatch(/1 rows were read, and about 92,900 are published/);
 });
 
-test('the row counts of published splits are those of the paper', () => {
-  expect(publishedRows('Anthropic/hh-rlhf', 'train')).toBe(160_800);
-  expect(publishedRows('HuggingFaceH4/ultrachat_200k', 'validation')).toBe(23_110);
-  expect(publishedRows('somebody/else', 'train')).toBeUndefined();
+test('Reddit TL;DR for SFT: each summary once that no comparison of its post rejects', async () => {
+  const rows = [
+    comparison('P', ['good', 'bad']),
+    comparison('P', ['good', 'worse']),
+    comparison('P', ['middling', 'bad']),
+    comparison('P', ['best', 'middling']),
+    comparison('Q', ['bad', 'good']),
+    comparison('Q', ['bad ', 'other'], { title: 'another', subreddit: 's' }),
+    comparison('R', ['same', 'same']),
+  ];
+  place(`${tldr}/valid.jsonl`, lines(rows));
+  const [source] = await resolveSources([`${tldr}:sft`], 'validation');
+  const kept = await loadRows('sft', source!.records());
+  expect(kept.map(({ line, completion }) => [line, completion])).toEqual([
+    [1, ' good'],
+    [4, ' best'],
+    [5, ' bad'],
+    [6, ' bad'],
+  ]);
+  expect(source!.note(4)).toMatch(
+    /4 of the 6 different preferred summaries in 7 comparisons were read, 4 rows are used: the paper has 11,941/,
+  );
+  expect(source!.countProblem()).toMatch(/7 rows were read, and about 33,100 are published/);
+  await expect(resolveSources([`${tldr}:rl`], 'train')).rejects.toThrow(/has no part "rl"; it has sft/);
+  await expect(resolveSources(['Anthropic/hh-rlhf:sft'], 'train')).rejects.toThrow(/has no part "sft"$/);
 });
 
-test('a folder is all data files below it, by name; other names say what is missing', async () => {
+test('the row counts of published splits are those of the paper; of TL;DR those of its files, to three digits', () => {
+  const rows = (id: string, split: 'train' | 'validation') => publishedSet(id)?.splits[split].rows;
+  expect(rows('anthropic/HH-rlhf', 'train')).toEqual({ exactly: 160_800 });
+  expect(rows('Anthropic/hh-rlhf', 'validation')).toEqual({ exactly: 8552 });
+  expect(rows('HuggingFaceH4/ultrachat_200k', 'train')).toEqual({ exactly: 207_865 });
+  expect(rows('HuggingFaceH4/ultrachat_200k', 'validation')).toEqual({ exactly: 23_110 });
+  expect(rows('HuggingFaceH4/ultrafeedback_binarized', 'train')).toEqual({ exactly: 61_135 });
+  expect(rows('HuggingFaceH4/ultrafeedback_binarized', 'validation')).toEqual({ exactly: 2000 });
+  expect(rows('somebody/else', 'train')).toBeUndefined();
+  expect(countProblem(8552, { exactly: 8552 })).toBeUndefined();
+  expect(countProblem(8551, { exactly: 8552 })).toBe('8,551 rows were read, and 8,552 are published');
+  expect(countProblem(92_858, { toHundred: 92_900 })).toBeUndefined();
+  expect(countProblem(92_000, { toHundred: 92_900 })).toMatch(/92,000 rows were read, and about 92,900/);
+});
+
+test('shards have to be there in full number', async () => {
+  place('HuggingFaceH4/ultrachat_200k/data/train_sft-00000-of-00003-abc.parquet', '');
+  await expect(resolveSources(['HuggingFaceH4/ultrachat_200k'], 'train')).rejects.toThrow(
+    /1 of the 3 files data\/train_sft-\*-of-00003 are there/,
+  );
+});
+
+describe('from the Hub', () => {
+  let hub: HubServer;
+  beforeAll(async () => {
+    hub = await HubServer.start();
+  });
+  afterAll(() => hub[Symbol.asyncDispose]());
+  beforeEach(() => {
+    vi.stubEnv('HF_HUB_OFFLINE', '0');
+    vi.stubEnv('HF_ENDPOINT', hub.endpoint);
+    vi.stubEnv('HF_HOME', join(root, 'hf'));
+    vi.stubEnv('REANCHOR_SOURCES', join(root, 'none'));
+  });
+  const text = (name: string) => `${JSON.stringify({ text: name })}\n`;
+  const add = (name: string, paths: string[]) => {
+    const files = Object.fromEntries(
+      paths.map((path) => [path, path.endsWith('.gz') ? gzipSync(text(path)) : text(path)]),
+    );
+    return hub.add(`datasets/${name}`, { revisions: { main: { ...files, 'README.md': '' } } });
+  };
+  const texts = async (name: string, split: 'train' | 'validation') =>
+    (await rowsOf('sft', name, split)).map((row) => 'completion' in row && row.completion);
+
+  test('a published set: the files of its split, from a local copy first', async () => {
+    add('princeton-nlp/llama3-ultrafeedback', ['train.jsonl.gz', 'test.jsonl.gz']);
+    expect(await texts('princeton-nlp/llama3-ultrafeedback', 'train')).toEqual(['train.jsonl.gz']);
+    expect(hub.downloads().some(({ path }) => path.includes('test.jsonl'))).toBe(false);
+    vi.stubEnv('REANCHOR_SOURCES', root);
+    place('princeton-nlp/llama3-ultrafeedback/train.jsonl', text('local'));
+    expect(await texts('princeton-nlp/llama3-ultrafeedback', 'train')).toEqual(['local']);
+  });
+
+  test('any other: the split by the names of files and folders, as Python names them', async () => {
+    add('some/words', [
+      'data/train-00000-of-00001.jsonl',
+      'valid.jsonl',
+      'test.jsonl',
+      'trainer.jsonl',
+      'dataset_infos.json',
+    ]);
+    expect(await texts('some/words', 'train')).toEqual(['data/train-00000-of-00001.jsonl']);
+    expect(await texts('some/words', 'validation')).toEqual(['valid.jsonl']);
+    add('some/folders', ['a/train/1.jsonl', 'b/train/1.jsonl', 'a/test/1.jsonl']);
+    expect(await texts('some/folders', 'train')).toEqual(['a/train/1.jsonl', 'b/train/1.jsonl']);
+    expect(await texts('some/folders', 'validation')).toEqual(['a/test/1.jsonl']);
+    add('some/plain', ['one.jsonl', 'two.jsonl']);
+    expect(await texts('some/plain', 'train')).toEqual(['one.jsonl', 'two.jsonl']);
+    await expect(texts('some/plain', 'validation')).rejects.toThrow(
+      /some\/plain: no file is one of its validation split; its data files: one\.jsonl, two\.jsonl/,
+    );
+  });
+
+  test('at a revision; a local copy is of no revision', async () => {
+    hub.add('datasets/some/revised', {
+      revisions: { main: { 'x.jsonl': text('new') }, v1: { 'x.jsonl': text('old') } },
+    });
+    vi.stubEnv('REANCHOR_SOURCES', root);
+    place('some/revised/x.jsonl', text('local'));
+    expect(await texts('some/revised', 'train')).toEqual(['local']);
+    expect(await texts('some/revised@v1', 'train')).toEqual(['old']);
+  });
+
+  test('what is not there is said', async () => {
+    await expect(texts('nobody/nothing', 'train')).rejects.toThrow(/shows no data set of this name/);
+    await expect(texts('no/such/file.jsonl', 'train')).rejects.toThrow(/no\/such\/file\.jsonl does not exist/);
+    vi.stubEnv('HF_HUB_OFFLINE', '1');
+    await expect(texts('some/other', 'train')).rejects.toThrow(/some\/other: .* not in the cache/);
+  });
+});
+
+test('a folder is all data files below it, by name', async () => {
   place('folder/b.jsonl', '');
   place('folder/a/c.json', '[]');
   place('folder/readme.md', '');
   const [source] = await resolveSources([join(root, 'folder')], 'train');
   expect(source!.files).toEqual([join(root, 'folder/a/c.json'), join(root, 'folder/b.jsonl')]);
-  await expect(resolveSources(['nobody/nothing'], 'train')).rejects.toThrow(/Anthropic\/hh-rlhf/);
-  vi.stubEnv('REANCHOR_SOURCES', '');
-  await expect(resolveSources(['Anthropic/hh-rlhf'], 'train')).rejects.toThrow(/set REANCHOR_SOURCES/);
 });
 
 test('JSON lists and broken Parquet files: rows, or an error with the name', async () => {

@@ -1,91 +1,118 @@
-/** Where rows come from: files, folders of files, and published data sets by name. */
+/** Where rows come from: files, folders of files, and data sets by name, from a local copy or from the Hub. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { type RawRecord, readRecords } from '../formats/index.js';
+import { datasetFiles, type HubOptions, parseRepositoryName } from '../hub/index.js';
+import { countProblem, type Published, publishedSet, type Split } from './published.js';
+import { type PreferenceCounts, uniquelyPreferred } from './uniquely-preferred.js';
 
-/** The files of a source, in order. */
-export interface Source {
-  name: string;
-  files: string[];
-  /** What is worth a warning, in sentences. */
-  notes: string[];
+/** Rows of one name. */
+export class Source {
+  /** Records read of its files. */
+  #found = 0;
+  #counts: PreferenceCounts | undefined;
+
+  constructor(
+    readonly name: string,
+    /** In the order in which they are read. */
+    readonly files: readonly string[],
+    private readonly origin?: { set: Published; part: string | undefined; split: Split },
+  ) {}
+
+  /** Whether it holds texts to imitate, and no pairs. */
+  get isSft(): boolean {
+    return this.origin?.part === 'sft';
+  }
+
+  /** Its records in order. Errors: those of `readRecords`. */
+  async *records(): AsyncGenerator<RawRecord> {
+    this.#found = 0;
+    yield* this.isSft
+      ? uniquelyPreferred(
+          () => sourceRecords(this.files),
+          (counts) => {
+            this.#counts = counts;
+          },
+        )
+      : this.#counted();
+  }
+
+  /** What is wrong with the number of rows, once all have been read; undefined where nothing is, or none is known. */
+  countProblem(): string | undefined {
+    if (!this.origin) return undefined;
+    const { set, split } = this.origin;
+    const { rows } = set.splits[split];
+    const problem = rows && countProblem(this.#counts?.comparisons ?? this.#found, rows);
+    return problem && `${this.name}, ${split} split: ${problem}`;
+  }
+
+  /** What a run has to say of the rows, when `kept` of them are used. */
+  note(kept: number): string | undefined {
+    if (!this.origin) return undefined;
+    const { set, part, split } = this.origin;
+    const why = part === undefined ? set.splits[split].note : set.parts?.[part]?.[split];
+    if (why === undefined) return undefined;
+    const number = (value: number) => value.toLocaleString('en-US');
+    const read = this.#counts
+      ? `${number(this.#counts.kept)} of the ${number(this.#counts.preferred)} different preferred summaries in ${number(this.#counts.comparisons)} comparisons`
+      : `${number(this.#found)} rows`;
+    return `${this.name}, ${split} split: ${read} were read, ${number(kept)} rows are used: ${why}`;
+  }
+
+  async *#counted(): AsyncGenerator<RawRecord> {
+    for await (const record of sourceRecords(this.files)) {
+      this.#found++;
+      yield record;
+    }
+  }
 }
-
-/** A data set as it is published: the files of its splits, and how many rows they have. */
-interface Published {
-  /** Its name on the Hugging Face Hub. */
-  id: string;
-  splits: Record<'train' | 'validation', { files: RegExp; rows: number | undefined }>;
-  note?: string;
-}
-
-const published: readonly Published[] = [
-  {
-    id: 'Anthropic/hh-rlhf',
-    splits: {
-      train: { files: /^(harmless-base|helpful-(base|online|rejection-sampled))\/train\.jsonl(\.gz)?$/, rows: 160_800 },
-      validation: {
-        files: /^(harmless-base|helpful-(base|online|rejection-sampled))\/test\.jsonl(\.gz)?$/,
-        rows: 8552,
-      },
-    },
-  },
-  {
-    id: 'UCL-DARK/openai-tldr-summarisation-preferences',
-    splits: {
-      train: { files: /(^|[/_-])train[^/]*\.(jsonl(\.gz)?|parquet)$/, rows: undefined },
-      validation: { files: /(^|[/_-])(validation|valid)[^/]*\.(jsonl(\.gz)?|parquet)$/, rows: undefined },
-    },
-    note: 'the paper trains on 73,396 of these pairs and evaluates on 21,198; its filter is not published, so all rows are used here',
-  },
-  {
-    id: 'HuggingFaceH4/ultrachat_200k',
-    splits: {
-      train: { files: /(^|\/)train_sft[^/]*\.(jsonl(\.gz)?|parquet)$/, rows: 207_865 },
-      validation: { files: /(^|\/)test_sft[^/]*\.(jsonl(\.gz)?|parquet)$/, rows: 23_110 },
-    },
-  },
-  {
-    id: 'HuggingFaceH4/ultrafeedback_binarized',
-    splits: {
-      train: { files: /(^|\/)train_prefs[^/]*\.(jsonl(\.gz)?|parquet)$/, rows: 61_135 },
-      validation: { files: /(^|\/)test_prefs[^/]*\.(jsonl(\.gz)?|parquet)$/, rows: 2000 },
-    },
-  },
-  {
-    id: 'princeton-nlp/llama3-ultrafeedback',
-    splits: {
-      train: { files: /(^|\/)train[^/]*\.(jsonl(\.gz)?|parquet)$/, rows: undefined },
-      validation: { files: /(^|\/)test[^/]*\.(jsonl(\.gz)?|parquet)$/, rows: undefined },
-    },
-  },
-];
-
-/** Rows that a split of a published data set has, where that is known; for counting them once they are read. */
-export function publishedRows(name: string, split: 'train' | 'validation'): number | undefined {
-  return publishedSet(name)?.splits[split].rows;
-}
-
-const publishedSet = (name: string) => published.find(({ id }) => id.toLowerCase() === name.toLowerCase());
 
 /**
- * The files that names stand for: a file; a folder, all data files below it in the order of their names; a published
- * data set, the files of its split in a folder of its name below REANCHOR_SOURCES. Errors: UserError for a name that is
- * none of these, saying which there are.
+ * The rows that names stand for: a file; a folder, all data files below it in the order of their names; else a data set
+ * `owner/name`, `owner/name@revision` or, of a published one with parts, `owner/name:part`: the files of its split in a
+ * folder of its name below REANCHOR_SOURCES, or on the Hub. Errors: UserError for a name that is none of these, a split
+ * that has no files, and those of a download.
  */
-export async function resolveSources(names: readonly string[], split: 'train' | 'validation'): Promise<Source[]> {
-  return names.map((name) => {
-    if (existsSync(name)) return { name, files: statSync(name).isDirectory() ? filesBelow(name) : [name], notes: [] };
-    const set = publishedSet(name);
-    if (!set) {
-      if (!/^[\w.-]+\/[\w.-]+$/.test(name)) return { name, files: [name], notes: [] };
+export async function resolveSources(
+  names: readonly string[],
+  split: Split,
+  options: HubOptions = {},
+): Promise<Source[]> {
+  const sources: Source[] = [];
+  for (const name of names) sources.push(await resolveSource(name, split, options));
+  return sources;
+}
+
+async function resolveSource(name: string, split: Split, options: HubOptions): Promise<Source> {
+  if (existsSync(name)) return new Source(name, statSync(name).isDirectory() ? filesBelow(name) : [name]);
+  const [, id = name, part, revision = ''] = /^([^:@]+)(?::([^@]*))?(@.*)?$/s.exec(name) ?? [];
+  const set = publishedSet(id);
+  const repository = parseRepositoryName(`${set?.id ?? id}${revision}`, 'dataset');
+  // A path; reading it says what is wrong with it.
+  if (!repository) return new Source(name, [name]);
+  if (part !== undefined && !Object.hasOwn(set?.parts ?? {}, part)) {
+    const parts = Object.keys(set?.parts ?? {}).join(', ');
+    throw new UserError(`${name}: ${id} has no part ${JSON.stringify(part)}${parts && `; it has ${parts}`}`);
+  }
+  const choose = (paths: readonly string[]) => {
+    const dataPaths = paths.filter((path) => isDataFile(path) && !isDescription(path)).sort();
+    const chosen = set ? dataPaths.filter((path) => set.splits[split].files.test(path)) : splitFiles(dataPaths, split);
+    if (chosen.length === 0) {
       throw new UserError(
-        `${name} is neither a file nor a folder, nor a data set known by name: ${published.map(({ id }) => id).join(', ')} are`,
+        `${repository.id}: no file is one of its ${split} split; its data files: ${listed(dataPaths)}`,
       );
     }
-    return { name, files: publishedFiles(set, split), notes: set.note ? [`${set.id}: ${set.note}`] : [] };
-  });
+    requireAllShards(repository.id, chosen);
+    return chosen;
+  };
+  const root = process.env.REANCHOR_SOURCES;
+  const local = root && revision === '' ? join(root, repository.id) : undefined;
+  const files =
+    local !== undefined && existsSync(local)
+      ? choose(pathsBelow(local)).map((path) => join(local, path))
+      : await datasetFiles(repository, choose, options);
+  return new Source(name, files, set && { set, part, split });
 }
 
 /** The records of files of any supported form, one file after the other. Errors: those of `readRecords`. */
@@ -93,25 +120,57 @@ export async function* sourceRecords(files: readonly string[]): AsyncGenerator<R
   for (const file of files) yield* readRecords(file);
 }
 
-function publishedFiles({ id, splits }: Published, split: 'train' | 'validation'): string[] {
-  const root = process.env.REANCHOR_SOURCES;
-  if (!root) {
-    throw new UserError(
-      `${id}: set REANCHOR_SOURCES to a folder that holds it as ${id}/..., with the files that are published; they are not downloaded`,
-    );
-  }
-  const folder = join(root, id);
-  if (!existsSync(folder)) throw new UserError(`${id}: ${folder} does not exist; it has to hold the published files`);
-  const files = filesBelow(folder).filter((file) => splits[split].files.test(file.slice(folder.length + 1)));
-  if (files.length === 0) {
-    throw new UserError(`${id}: no file in ${folder} is one of its ${split} split (${splits[split].files.source})`);
-  }
-  return files;
+const keywords = {
+  train: ['train', 'training'],
+  validation: ['validation', 'valid', 'dev', 'val'],
+  test: ['test', 'testing', 'eval', 'evaluation'],
+};
+
+/**
+ * The files of a split by their names, in the manner of Python's `datasets`: a name of the split as a word in the path.
+ * Where no path has one of any split, all files are the training split; where none is for validation, those for testing
+ * are.
+ */
+function splitFiles(paths: readonly string[], split: Split): string[] {
+  const of = (names: readonly string[]) => {
+    const word = new RegExp(`(^|[-._ 0-9/])(${names.join('|')})([-._ 0-9/]|$)`, 'i');
+    return paths.filter((path) => word.test(path));
+  };
+  if (split === 'train') return of(Object.values(keywords).flat()).length === 0 ? [...paths] : of(keywords.train);
+  const validation = of(keywords.validation);
+  return validation.length > 0 ? validation : of(keywords.test);
 }
 
+/** Files named `...-00000-of-00003...` have to be there in full number. */
+function requireAllShards(id: string, paths: readonly string[]): void {
+  const shards = new Map<string, { found: number; total: number }>();
+  for (const path of paths) {
+    const [, stem, total] = /^(.*)-\d{5}-of-(\d{5})/.exec(path) ?? [];
+    if (stem === undefined) continue;
+    const name = `${stem}-*-of-${total}`;
+    shards.set(name, { found: (shards.get(name)?.found ?? 0) + 1, total: Number(total) });
+  }
+  for (const [name, { found, total }] of shards) {
+    if (found === total) continue;
+    throw new UserError(`${id}: ${found} of the ${total} files ${name} are there: fetch the others too`);
+  }
+}
+
+const listed = (paths: readonly string[]) =>
+  paths.length === 0
+    ? 'none (JSONL, JSON and Parquet are read)'
+    : `${paths.slice(0, 8).join(', ')}${paths.length > 8 ? ', ...' : ''}`;
+
+const isDataFile = (path: string) => /\.(jsonl|json|parquet)(\.gz)?$/i.test(path);
+
+/** JSON files in repositories of data sets that describe the others. */
+const isDescription = (path: string) => /(^|\/)(dataset_infos?|dataset_dict|config|state)\.json$/.test(path);
+
+const pathsBelow = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' });
+
 function filesBelow(folder: string): string[] {
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.(jsonl|json|parquet)(\.gz)?$/i.test(name))
+  const files = pathsBelow(folder)
+    .filter(isDataFile)
     .sort()
     .map((name) => join(folder, name));
   if (files.length === 0) throw new UserError(`${folder} holds no data file: JSONL, JSON and Parquet are read`);

@@ -11,18 +11,19 @@ import {
 } from '../data/index.js';
 import { UsageError, UserError } from '../errors.js';
 import { requireWritable, writeJsonl } from '../formats/index.js';
+import { type HubOptions, modelFolder } from '../hub/index.js';
 import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 
-export interface ScoreOptions {
-  /** Hugging Face folder of the model. */
+export interface ScoreOptions extends HubOptions {
+  /** The model: a Hugging Face folder, or owner/name on the Hub. */
   model: string;
   /** Files of preference pairs, JSONL or JSONL.gz. */
   data: string[];
   /** The JSONL file to be written. */
   out: string;
-  /** Hugging Face folder of the reference; with it rewards are given. */
+  /** The reference, named like the model; with it rewards are given. */
   reference?: string | undefined;
   /** Strength beta in the reward beta (log pi - log pi_ref). */
   beta?: number | undefined;
@@ -59,15 +60,17 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { beta = 0.1, maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;
   await requireWritable(options.out, 0);
   await refuseInput(options.out, options.data);
-  const tokenizer = await loadTokenizer(options.model);
+  const folder = await modelFolder(options.model, options);
+  const referenceFolder = options.reference === undefined ? undefined : await modelFolder(options.reference, options);
+  const tokenizer = await loadTokenizer(folder);
   const rows = await loadPreferenceRows(options.data, { format });
   const { pairs, report } = tokenizePairs(rows, tokenizer, { maxLength, keepIdentical });
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
-  if (options.reference !== undefined)
-    await requireSameTokens(options.reference, rows, pairs, { maxLength, keepIdentical });
+  if (referenceFolder !== undefined)
+    await requireSameTokens(referenceFolder, rows, pairs, { maxLength, keepIdentical });
 
-  const passes = options.reference === undefined ? 1 : 2;
+  const passes = referenceFolder === undefined ? 1 : 2;
   let finished = 0;
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32' });
@@ -76,8 +79,8 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
     finished += pairs.length;
     return scores;
   };
-  const policy = await scoreWith(options.model);
-  const reference = options.reference === undefined ? undefined : await scoreWith(options.reference);
+  const policy = await scoreWith(folder);
+  const reference = referenceFolder === undefined ? undefined : await scoreWith(referenceFolder);
 
   const lines = pairs.map((pair, i) => scoreLine(pair, policy[i]!, reference?.[i], beta));
   const skips = [...report.byReason].flatMap(([skipped, places]) =>

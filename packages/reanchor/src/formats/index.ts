@@ -1,6 +1,7 @@
 export { requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
 export { Journal, type JournalHead } from './journal.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
+export { isPickle, pickleRefusal } from './pickle.js';
 export { type RawRecord, readRecords } from './records.js';
 export {
   type CheckpointTensor,
@@ -10,6 +11,7 @@ export {
   type SafetensorsDType,
   type SafetensorsFile,
   type StoredTensor,
+  shardNames,
   type TensorToWrite,
   writeSafetensors,
 } from './safetensors.js';

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { FormatError, UserError } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
 import { duplicateKey } from './json-text.js';
+import { isPickle, pickleRefusal } from './pickle.js';
 
 // biome-ignore format: a table
 const bitsOf = {
@@ -86,11 +87,8 @@ export async function openCheckpoint(folder: string): Promise<Map<string, Checkp
   }
   const index = 'model.safetensors.index.json';
   if (names.includes(index)) return openShards(folder, join(folder, index));
-  const pickled = names.filter((name) => /\.(bin|pt|pth|ckpt)$/.test(name));
-  const found =
-    pickled.length > 0
-      ? `; ${pickled.join(', ')} holds Python pickles, which are not read: convert it to safetensors`
-      : '';
+  const pickled = names.filter(isPickle);
+  const found = pickled.length > 0 ? `; ${pickled.join(', ')} holds ${pickleRefusal}` : '';
   throw new UserError(`${folder} has no weights: model.safetensors or ${index} with its shards is needed${found}`);
 }
 
@@ -305,6 +303,11 @@ async function openShards(folder: string, indexFile: string): Promise<Map<string
     if (!found.has(name)) fail(`${JSON.stringify(name)} should be in ${shard}, but is not`);
   }
   return found;
+}
+
+/** The files that an index file (model.safetensors.index.json) names. Errors: UserError, FormatError. */
+export async function shardNames(indexFile: string): Promise<string[]> {
+  return [...new Set((await readWeightMap(indexFile)).values())].sort();
 }
 
 async function readWeightMap(file: string): Promise<Map<string, string>> {

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { Fields, isRecord } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
 import { Journal, readJsonl, requireWritable, writeJsonl } from '../formats/index.js';
+import type { HubOptions } from '../hub/index.js';
 import { packageVersion } from '../runs/version.js';
 import { type CompleteOptions, type Prompt, TextGenerator } from './text-generator.js';
 
-export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'> {
-  /** Hugging Face folder of the model. */
+export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'>, HubOptions {
+  /** The model: a Hugging Face folder, or owner/name on the Hub. */
   model: string;
   /** JSONL file (also .gz) of rows with a `prompt`, a text or a list of messages, or with `messages`. */
   prompts: string;
@@ -40,7 +41,7 @@ export interface CompletionLine {
  * number of lines. Errors: UserError, also for an `<out>.partial` of other work; FormatError.
  */
 export async function generateFile({
-  model: folder,
+  model,
   prompts: file,
   out,
   chatTemplate,
@@ -50,10 +51,10 @@ export async function generateFile({
 }: GenerateFileOptions): Promise<number> {
   await requireWritable(out, 0);
   const prompts = await readPrompts(file);
-  using generator = await TextGenerator.load(folder, { chatTemplate, setting });
+  using generator = await TextGenerator.load(model, { chatTemplate, setting, ...options });
   const head = {
     reanchor: packageVersion(),
-    model: await fingerprint(folder),
+    model: await fingerprint(generator.folder),
     prompts: digest(generator.encodeAll(prompts)),
     chatTemplate,
     ...decisive(options),

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Content, encodePrompt } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
+import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
@@ -23,7 +24,7 @@ export interface TextCompletion extends GeneratedCompletion {
   logprob: number;
 }
 
-export interface TextGeneratorOptions {
+export interface TextGeneratorOptions extends HubOptions {
   /**
    * The chat template, as in a recipe: `model`, a built-in name, a .jinja file or Jinja text. Left out, texts are gone on
    * from as they are and chats take the template of the model; given, a text is a message of the user, too.
@@ -39,6 +40,8 @@ export interface TextGeneratorOptions {
  */
 export class TextGenerator implements Disposable {
   private constructor(
+    /** Where the model's files are. */
+    readonly folder: string,
     readonly model: CausalLM,
     readonly tokenizer: Tokenizer,
     private readonly template: ChatTemplate | undefined,
@@ -46,13 +49,20 @@ export class TextGenerator implements Disposable {
     private readonly stopTokens: readonly number[],
   ) {}
 
-  /** Loads a Hugging Face folder. Errors: UserError, FormatError of model, tokenizer and template. */
-  static async load(folder: string, { chatTemplate, setting }: TextGeneratorOptions = {}): Promise<TextGenerator> {
+  /**
+   * Loads a Hugging Face folder, or a model of the Hub by owner/name. Errors: UserError, FormatError of model, tokenizer
+   * and template.
+   */
+  static async load(
+    name: string,
+    { chatTemplate, setting, ...hub }: TextGeneratorOptions = {},
+  ): Promise<TextGenerator> {
+    const folder = await modelFolder(name, hub);
     const tokenizer = await loadTokenizer(folder);
     const template = chatTemplate === undefined ? undefined : await loadChatTemplate(chatTemplate, tokenizer, setting);
     const stopTokens = await modelStopTokens(folder, tokenizer);
     const model = await loadModel(folder, { dtype: 'float32' });
-    return new TextGenerator(model, tokenizer, template, setting, stopTokens);
+    return new TextGenerator(folder, model, tokenizer, template, setting, stopTokens);
   }
 
   /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */

@@ -64,8 +64,8 @@ async function readConfig(folder: string): Promise<ConfigJson> {
     text = await readFile(file, 'utf8');
   } catch (cause) {
     throw new UserError(
-      `${file} cannot be read (${(cause as NodeJS.ErrnoException).code}): a model is a local Hugging Face folder with config.json, ` +
-        'model.safetensors and tokenizer.json; names on the Hub are not downloaded, and of a run it is the folder final/',
+      `${file} cannot be read (${(cause as NodeJS.ErrnoException).code}): a model is a Hugging Face folder with config.json, ` +
+        'model.safetensors and tokenizer.json; of a run it is the folder final/',
       { cause },
     );
   }

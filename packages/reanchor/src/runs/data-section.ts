@@ -4,16 +4,19 @@ import * as z from 'zod';
 const path = z.string().min(1);
 const paths = z.union([path, z.array(path).min(1)]);
 const count = z.int().min(1);
+const weighted = z.strictObject({ source: path, weight: z.number().gt(0) });
 
 export const dataSchema = z.strictObject({
-  train: paths.describe(
-    'the rows to train on; a file (JSONL, JSON, Parquet; also .gz), a folder of such files, a published data set by its name, or a list of these',
-  ),
+  train: z
+    .union([path, z.array(z.union([path, weighted])).min(1)])
+    .describe(
+      'the rows to train on; a file (JSONL, JSON, Parquet; also .gz), a folder of such files, a data set on the Hub by its name (owner/name or owner/name@revision), or a list of these; in the list { source, weight } is a source of which an epoch takes weight times its rows, 0.5 half of them, 2 all of them twice',
+    ),
   validation: z
     .union([paths, count])
     .optional()
     .describe(
-      'the rows to evaluate on, named as in data.train (of a published data set, its validation split), or the number of rows of data.train held out for that, chosen by the seed',
+      'the rows to evaluate on, named as in data.train (of a data set on the Hub, its validation or test split), or the number of rows of data.train held out for that, chosen by the seed',
     ),
   format: z
     .enum([
@@ -68,5 +71,11 @@ export const dataSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe('the choice to take the rows of an epoch in an order drawn from the seed, rather than in file order'),
+  checkRows: z
+    .boolean()
+    .default(true)
+    .describe(
+      'the choice to stop when a published data set has another number of rows than was published; false uses a part of one, data.limit does not ask either',
+    ),
   limit: count.optional().describe('the number of rows of data.train that are read, from the first one on'),
 });

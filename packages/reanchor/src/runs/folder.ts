@@ -15,6 +15,8 @@ const runSchema = z.strictObject({
   command: z.array(z.string()),
   recipe: recipeSchema,
   seed: z.int(),
+  /** The commits that names on the Hub stood for. */
+  commits: z.record(z.string(), z.string()).optional(),
   versions: z.strictObject({ reanchor: z.string(), node: z.string(), torch: z.string() }),
   /** Memory in bytes. */
   machine: z.strictObject({
@@ -51,6 +53,13 @@ export function runName(recipeFile: string, time: Date): string {
   return `${basename(recipeFile, extname(recipeFile))}-${date}-${two(time.getHours())}${two(time.getMinutes())}${two(time.getSeconds())}`;
 }
 
+interface NewRun {
+  recipe: Recipe;
+  command: readonly string[];
+  torch: string;
+  commits?: Record<string, string>;
+}
+
 /**
  * A new run folder that holds `run.json`. The folder may exist if it is empty; folders above it are made.
  *
@@ -59,7 +68,7 @@ export function runName(recipeFile: string, time: Date): string {
  */
 export async function createRunFolder(
   path: string,
-  { recipe, command, torch }: { recipe: Recipe; command: readonly string[]; torch: string },
+  { recipe, command, torch, commits = {} }: NewRun,
 ): Promise<RunFolder> {
   refuseUsedFolder(path);
   let made: string | undefined;
@@ -73,6 +82,7 @@ export async function createRunFolder(
     command: [...command],
     recipe,
     seed: recipe.seed,
+    ...(Object.keys(commits).length > 0 && { commits }),
     versions: { reanchor: packageVersion(), node: process.versions.node, torch },
     machine: {
       platform: platform(),

@@ -19,7 +19,10 @@ describe('recipe keys', () => {
       isSection: false,
       default: 1e-6,
     });
-    expect(recipeKey('data.train')).toMatchObject({ isRequired: true, type: 'string | list of strings' });
+    expect(recipeKey('data.train')).toMatchObject({
+      isRequired: true,
+      type: 'string | list of (string | { source: string, weight: number > 0 })',
+    });
     expect(recipeKey('loss.weights')?.type).toBe('list of (number >= 0)');
     expect(recipeKey('steps')).not.toHaveProperty('default');
     expect(recipeKey('reference')).toMatchObject({ isSection: true, default: { update: 'fixed' } });

@@ -98,6 +98,10 @@ function typeText(schema: JsonSchema): string {
     const item = typeText(schema.items as JsonSchema);
     return item.includes(' ') ? `list of (${item})` : `list of ${item}s`;
   }
+  if (schema.type === 'object') {
+    const inner = Object.entries(schema.properties ?? {}) as [string, JsonSchema][];
+    return `{ ${inner.map(([name, value]) => `${name}: ${typeText(value)}`).join(', ')} }`;
+  }
   if (schema.type === 'boolean') return 'true | false';
   if (schema.type === 'number' || schema.type === 'integer') return `${schema.type}${boundsText(schema)}`;
   return String(schema.type ?? 'anything');

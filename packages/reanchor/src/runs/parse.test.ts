@@ -38,6 +38,7 @@ describe('a recipe', () => {
         keepIdentical: false,
         truncate: 'keepStart',
         shuffle: true,
+        checkRows: true,
       },
       batch: { size: 8, tokensPerMicroBatch: 16384 },
       optimizer: { lr: 1e-6, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 },
@@ -49,6 +50,16 @@ describe('a recipe', () => {
       logEvery: 1,
       seed: 42,
     });
+  });
+
+  it('may weigh the sources of a list', () => {
+    const train = (text: string) => parse(`{ model: m, method: dpo, data: { train: ${text} } }`).data.train;
+    expect(train('[a, { source: b, weight: 0.5 }]')).toEqual(['a', { source: 'b', weight: 0.5 }]);
+    const allowed = 'allowed: string | list of (string | { source: string, weight: number > 0 })';
+    expect(() => train('[{ source: a, weight: 0 }]')).toThrow(`data.train[0].weight: 0 is not allowed`);
+    for (const wrong of ['{ source: a, weight: 1 }', '[{ source: a }]', '[{ source: a, weight: 1, x: 2 }]']) {
+      expect(() => train(wrong)).toThrow(allowed);
+    }
   });
 
   it('may write numbers as 1e-6 and share values by anchor', () => {

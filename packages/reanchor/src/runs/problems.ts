@@ -69,7 +69,8 @@ export function valueMessage(path: readonly PropertyKey[], given: unknown, key: 
 }
 
 function problemsOfIssue(issue: z.core.$ZodIssue, given: Record<string, unknown>): Problem[] {
-  if (issue.code === 'unrecognized_keys') {
+  const isInValue = issue.path.some((key) => typeof key === 'number');
+  if (issue.code === 'unrecognized_keys' && !isInValue) {
     return issue.keys.map((name) => unknownKey([...issue.path, name], given));
   }
   const key = documentedKey(issue.path);
@@ -132,10 +133,10 @@ function hint(given: unknown, key: RecipeKey): string {
 /** A description up to its first colon or semicolon. */
 const shortDescription = (key: RecipeKey) => /^[^:;]*/.exec(key.description)![0];
 
-/** The documented key of a path, whose list indices do not count. */
+/** The documented key of a path, whose list indices do not count; of a part of a value, that of the value. */
 function documentedKey(path: readonly PropertyKey[]): RecipeKey {
   const name = path.filter((key) => typeof key !== 'number').join('.');
-  const key = recipeKey(name);
+  const key = recipeKey(name) ?? recipeKey(name.split('.').slice(0, -1).join('.'));
   if (!key) throw new Error(`internal: no documented recipe key ${name}`);
   return key;
 }

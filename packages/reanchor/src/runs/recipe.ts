@@ -64,7 +64,7 @@ const evaluateSchema = z.strictObject({
 /** The schema of a recipe; parsing applies the defaults. Unknown keys are errors at every level. */
 export const recipeSchema = z.strictObject({
   model: path.describe(
-    'the folder of the Hugging Face model to be trained: config.json, safetensors weights, tokenizer files',
+    'the model to be trained; a Hugging Face folder (config.json, safetensors weights, tokenizer files), or owner/name or owner/name@revision on the Hub',
   ),
   precision: z
     .enum(['fp32', 'fp64'])

@@ -9,7 +9,7 @@ const common = {
     .string()
     .min(1)
     .optional()
-    .describe('the folder of the model that the reference is at first; the initial policy when left out'),
+    .describe('the model that the reference is at first, named like the key model; the initial policy when left out'),
   storage: z
     .enum(['copy', 'cached'])
     .optional()

@@ -2,10 +2,13 @@ import {
   type DataKind,
   describeSkips,
   loadRows,
-  publishedRows,
+  type RowOf,
+  type RowPlace,
   resolveSources,
   type SkipReport,
-  sourceRecords,
+  type Source,
+  type SourceShare,
+  type Split,
   splitRows,
   type TokenizedExample,
   type TokenizedPair,
@@ -13,6 +16,7 @@ import {
   tokenizeRows,
 } from '../data/index.js';
 import { UserError } from '../errors.js';
+import type { HubOptions } from '../hub/index.js';
 import type { Recipe } from '../runs/index.js';
 import { loadChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
@@ -26,10 +30,18 @@ export interface DataReport {
   emptyPromptTokens: number;
 }
 
+/** A name in data.train, and its weight. */
+interface Entry {
+  source: string;
+  weight: number;
+}
+
 interface Rows<Kind extends DataKind, Row> {
   kind: Kind;
   train: Row[];
   validation: Row[];
+  /** The rows of each source among `train`, in their order, with its weight. */
+  shares: SourceShare[];
   report: DataReport;
 }
 
@@ -40,43 +52,43 @@ export type RecipeData = Rows<'pairs', TokenizedPair> | Rows<'unpaired', Tokeniz
  * Reads and tokenises the rows that `data:` of a recipe names. Errors: UserError when nothing is left to train on, or a
  * name means nothing; FormatError.
  */
-export async function recipeData(recipe: Recipe, tokenizer: Tokenizer): Promise<RecipeData> {
+export async function recipeData(recipe: Recipe, tokenizer: Tokenizer, hub: HubOptions = {}): Promise<RecipeData> {
   switch (recipe.method) {
     case 'sft':
-      return { kind: 'sft', ...(await rowsOf('sft', recipe, tokenizer)) };
+      return { kind: 'sft', ...(await rowsOf('sft', recipe, tokenizer, hub)) };
     case 'kto':
-      return { kind: 'unpaired', ...(await rowsOf('unpaired', recipe, tokenizer)) };
+      return { kind: 'unpaired', ...(await rowsOf('unpaired', recipe, tokenizer, hub)) };
     default:
-      return { kind: 'pairs', ...(await rowsOf('pairs', recipe, tokenizer)) };
+      return { kind: 'pairs', ...(await rowsOf('pairs', recipe, tokenizer, hub)) };
   }
 }
 
-type Split = 'train' | 'validation';
+/** A source's part of the rows: their indices, from `start` on. */
+interface SourceRows {
+  source: Source;
+  weight: number;
+  start: number;
+  end: number;
+}
 
-async function rowsOf<Kind extends DataKind>(kind: Kind, { data, seed }: Recipe, tokenizer: Tokenizer) {
-  const { format, maxLength, keepIdentical, limit, validation, truncate, loss } = data;
+async function rowsOf<Kind extends DataKind>(kind: Kind, recipe: Recipe, tokenizer: Tokenizer, hub: HubOptions) {
+  const { data, seed } = recipe;
+  const { maxLength, keepIdentical, validation, truncate, loss } = data;
   const chatTemplate =
     data.chatTemplate === undefined ? undefined : await loadChatTemplate(data.chatTemplate, tokenizer);
   const notes: string[] = [];
-  const load = async (names: string | string[], split: Split, limit?: number) => {
-    const sources = await resolveSources([names].flat(), split);
-    const files = sources.flatMap((source) => source.files);
-    const rows = await loadRows(kind, sourceRecords(files), { format, limit, name: files.join(', ') });
-    notes.push(...sources.flatMap((source) => source.notes));
-    if (limit === undefined)
-      notes.push(...countNotes([names].flat(), split, new Set(rows.map((row) => `${row.file}:${row.line}`)).size));
-    return rows;
-  };
-  const texts = await load(data.train, 'train', limit);
+  const load = (names: Recipe['data']['train'], split: Split, limit?: number) =>
+    loadSources(kind, [names].flat().map(entryOf), { split, limit, data, hub, notes });
+  const { rows: texts, sources } = await load(data.train, 'train', data.limit);
   if (typeof validation === 'number' && validation >= texts.length) {
     throw new UserError(
       `data.validation holds out ${validation} rows, but data.train has ${texts.length}: hold out fewer, or name a file`,
     );
   }
   const heldOut = new Set(typeof validation === 'number' ? splitRows(texts.length, validation, seed) : []);
-  const validationTexts =
+  const { rows: validationTexts, sources: validationSources } =
     typeof validation === 'number' || validation === undefined
-      ? texts.filter((_, i) => heldOut.has(i))
+      ? { rows: texts.filter((_, i) => heldOut.has(i)), sources: [] }
       : await load(validation, 'validation');
   const options = { maxLength, keepIdentical, truncate, chatTemplate, loss };
   const kept = texts.filter((_, i) => !heldOut.has(i));
@@ -90,19 +102,68 @@ async function rowsOf<Kind extends DataKind>(kind: Kind, { data, seed }: Recipe,
     if (rows.length === 0)
       throw new UserError([`${what}: no row is left of ${report.total}`, ...describeSkips(report)].join('\n'));
   }
+  notes.push(...sourceNotes(sources, train.rows), ...sourceNotes(validationSources, evaluated.rows));
   const report: DataReport = {
     skips: [train.report, evaluated.report],
     notes,
     emptyPromptTokens: tokenizer.encode('').length,
   };
-  return { train: train.rows, validation: evaluated.rows, report };
+  const shares = sources.map((source) => ({ rows: rowsFrom(source, train.rows).length, weight: source.weight }));
+  return { train: train.rows, validation: evaluated.rows, shares, report };
 }
 
-/** A published data set that has other rows than when it was published is worth a warning: is it a part, or another? */
-function countNotes(names: readonly string[], split: Split, found: number): string[] {
-  const expected = names.map((name) => publishedRows(name, split));
-  if (expected.some((count) => count === undefined)) return [];
-  const total = expected.reduce<number>((sum, count) => sum + count!, 0);
-  if (total === found) return [];
-  return [`${names.join(', ')}: ${found} rows were read of the ${split} split; ${total} are published`];
+interface LoadOptions {
+  split: Split;
+  /** Records that are read at most, over all sources. */
+  limit: number | undefined;
+  data: Recipe['data'];
+  hub: HubOptions;
+  notes: string[];
 }
+
+/** The rows of sources in their order, numbered through, and which of them are whose. */
+async function loadSources<Kind extends DataKind>(
+  kind: Kind,
+  entries: readonly Entry[],
+  { split, limit, data, hub, notes }: LoadOptions,
+) {
+  const rows: RowOf[Kind][] = [];
+  const sources: SourceRows[] = [];
+  let start = 0;
+  const names = entries.map((entry) => entry.source);
+  for (const [i, source] of (await resolveSources(names, split, hub)).entries()) {
+    const left = limit === undefined ? undefined : limit - start;
+    if (left === 0) break;
+    if (source.isSft && kind !== 'sft') {
+      throw new UserError(
+        `${source.name} holds texts to be imitated, for method sft: pairs are those of ${source.name.split(':')[0]}`,
+      );
+    }
+    const options = { format: data.format, limit: left, name: source.files.join(', ') };
+    const read = await loadRows(kind, source.records(), options);
+    for (const row of read) rows.push({ ...row, index: start + row.index });
+    const problem = limit === undefined ? source.countProblem() : undefined;
+    if (problem && data.checkRows) {
+      throw new UserError(
+        `${problem}: fetch its files again, or set data.checkRows to false to use a part of them, or another version`,
+      );
+    }
+    if (problem) notes.push(problem);
+    const end = (rows.at(-1)?.index ?? start - 1) + 1;
+    sources.push({ source, weight: entries[i]!.weight, start, end });
+    start = end;
+  }
+  return { rows, sources };
+}
+
+/** What is to be said of sources, with the number of their rows that are used. */
+function sourceNotes(sources: readonly SourceRows[], used: readonly RowPlace[]): string[] {
+  // KTO makes two examples of a pair, which was one row.
+  return sources.flatMap((source) => source.source.note(new Set(rowsFrom(source, used)).size) ?? []);
+}
+
+/** The indices of a source's rows among some. */
+const rowsFrom = ({ start, end }: SourceRows, rows: readonly RowPlace[]) =>
+  rows.map(({ index }) => index).filter((index) => index >= start && index < end);
+
+const entryOf = (entry: string | Entry): Entry => (typeof entry === 'string' ? { source: entry, weight: 1 } : entry);

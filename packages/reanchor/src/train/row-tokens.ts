@@ -1,4 +1,5 @@
 import type { RowPlace } from '../data/index.js';
+import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { Recipe } from '../runs/index.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { type RecipeData, recipeData } from './recipe-data.js';
@@ -18,14 +19,21 @@ export interface RowTokens extends RowPlace {
  * The first `rows` rows of a recipe's training data, token by token, and what has to be said about the data. Nothing is
  * trained, and of the model only the tokenizer is read. Errors: those of `recipeData`.
  */
-export async function rowTokens(recipe: Recipe, rows: number): Promise<{ rows: RowTokens[]; notes: string[] }> {
-  const tokenizer = await loadTokenizer(recipe.model);
+export async function rowTokens(
+  recipe: Recipe,
+  rows: number,
+  { onDownload }: Pick<HubOptions, 'onDownload'> = {},
+): Promise<{ rows: RowTokens[]; notes: string[] }> {
+  const notes: string[] = [];
+  const hub: HubOptions = { onDownload, onNote: (note) => notes.push(note) };
+  const tokenizer = await loadTokenizer(await modelFolder(recipe.model, { ...hub, weights: false }));
   const { validation: _held, ...data } = recipe.data;
   const shown = await recipeData(
     { ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } },
     tokenizer,
+    hub,
   );
-  const notes = [...shown.report.notes];
+  notes.push(...shown.report.notes);
   for (const { byReason } of shown.report.skips) {
     for (const [reason, places] of byReason) {
       for (const { file, line } of places) notes.push(`${file}:${line} is skipped: ${reason}`);

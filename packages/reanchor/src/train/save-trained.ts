@@ -14,6 +14,10 @@ export interface Trained {
   policy: CausalLM;
   tokenizer: Tokenizer;
   recipe: Recipe;
+  /** The folder of the model that was trained. */
+  modelFolder: string;
+  /** The commits that names on the Hub stood for. */
+  commits: Readonly<Record<string, string>>;
   steps: number;
   /** The steps that were planned; more than `steps` when the run was interrupted. */
   totalSteps: number;
@@ -45,14 +49,18 @@ export async function saveTrained(folder: string, trained: Trained): Promise<voi
   await writeFolderAtomic(folder, async (temporary) => {
     await saveModel(trained.policy, temporary);
     for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(temporary, name), bytes);
-    const generation = join(trained.recipe.model, 'generation_config.json');
+    const generation = join(trained.modelFolder, 'generation_config.json');
     if (existsSync(generation)) await copyFile(generation, join(temporary, 'generation_config.json'));
     await writeFile(join(temporary, 'README.md'), modelCard(trained));
   });
 }
 
 /** The model card: what it was made from, how, and what was measured. */
-export function modelCard({ recipe, steps, totalSteps, updates, evaluations }: Trained): string {
+export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluations }: Trained): string {
+  // Paths of this machine say nothing elsewhere: of a text that is one, the last part. Names on the Hub do.
+  const shown = (text: string) => (/[\\/]/.test(text) && !Object.hasOwn(commits, text) ? basename(text) : text);
+  const base = shown(recipe.model);
+  const commit = commits[recipe.model];
   const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
   const length = steps === totalSteps ? `${steps}` : `Interrupted after ${steps} of ${totalSteps}`;
   const names = Object.keys(evaluations[0]?.metrics ?? {});
@@ -71,12 +79,13 @@ export function modelCard({ recipe, steps, totalSteps, updates, evaluations }: T
   return [
     '---',
     'library_name: transformers',
+    ...(commit === undefined ? [] : [`base_model: ${base.split('@')[0]}`]),
     `tags: [${method}, preference-alignment, reanchor]`,
     '---',
     '',
-    `# ${basename(recipe.model)} trained with ${method.toUpperCase()}`,
+    `# ${base} trained with ${method.toUpperCase()}`,
     '',
-    `${length} optimizer steps of ${recipe.batch.size} rows with reanchor, from \`${basename(recipe.model)}\`.${recipe.method === 'sft' ? '' : ` The reference moved ${updates} times.`}`,
+    `${length} optimizer steps of ${recipe.batch.size} rows with reanchor, from \`${base}\`${commit === undefined ? '' : ` (commit ${commit})`}.${recipe.method === 'sft' ? '' : ` The reference moved ${updates} times.`}`,
     '',
     '## Evaluation',
     '',
@@ -85,12 +94,8 @@ export function modelCard({ recipe, steps, totalSteps, updates, evaluations }: T
     '## Recipe',
     '',
     '```json',
-    JSON.stringify(recipe, withoutFolders, 2),
+    JSON.stringify(recipe, (_key, value) => (typeof value === 'string' ? shown(value) : value), 2),
     '```',
     '',
   ].join('\n');
 }
-
-/** Paths of this machine say nothing elsewhere: of a text that is one, the last part. */
-const withoutFolders = (_key: string, value: unknown) =>
-  typeof value === 'string' && /[\\/]/.test(value) ? basename(value) : value;

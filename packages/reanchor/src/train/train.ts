@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type DType, manualSeed, nativeConfig, setNumThreads, span } from '@reanchor/torch';
-import { groupTokens, type PlanOptions, planSteps, type RowPlace, stepCount } from '../data/index.js';
+import { groupTokens, type PlanOptions, planSteps, type RowPlace, type SourceShare, stepCount } from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
+import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
@@ -43,6 +44,8 @@ export interface TrainOptions {
    * Ends the run after the step or evaluation batch that is being computed; the model is then saved as `interrupted`.
    */
   signal?: AbortSignal | undefined;
+  /** Hears how far a download from the Hub is. */
+  onDownload?: HubOptions['onDownload'];
   /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
   probe?: { every: number; measure(policy: CausalLM, step: number): Promise<Metrics> } | undefined;
   /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
@@ -72,13 +75,35 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (recipe.threads !== undefined) setNumThreads(recipe.threads);
   manualSeed(recipe.seed);
   refuseUsedFolder(out);
-  const modelFolder = recipe.model;
-  using policy = await loadModel(modelFolder, { dtype: dtypes[recipe.precision] });
+  const notes: string[] = [];
+  const commits: Record<string, string> = {};
+  const hub: HubOptions = {
+    onDownload: options.onDownload,
+    onCommit: (name, commit) => {
+      commits[name] = commit;
+    },
+    onNote: (note) => notes.push(note),
+    signal: options.signal,
+  };
+  const folder = await modelFolder(recipe.model, hub);
+  const { model: initialModel } = recipe.reference;
+  const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
+  using policy = await loadModel(folder, { dtype: dtypes[recipe.precision] });
   await requireWritable(existingParent(out), modelBytes(policy));
-  const tokenizer = await loadTokenizer(modelFolder);
-  const data = await recipeData(recipe, tokenizer);
+  const tokenizer = await loadTokenizer(folder);
+  const data = await recipeData(recipe, tokenizer, hub);
   requireVocabulary(policy, [...data.train, ...data.validation]);
-  const start = { ...options, policy, tokenizer, report: data.report };
+  const report = { ...data.report, notes: [...notes, ...data.report.notes] };
+  const start = {
+    ...options,
+    shares: data.shares,
+    modelFolder: folder,
+    initialFolder,
+    commits,
+    policy,
+    tokenizer,
+    report,
+  };
   switch (data.kind) {
     case 'pairs':
       return await run({
@@ -88,7 +113,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         validation: data.validation,
       });
     case 'unpaired':
-      return run({
+      return await run({
         ...start,
         objective: recipeExampleObjective(recipe),
         rows: data.train,
@@ -100,6 +125,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
 }
 
 interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
+  shares: readonly SourceShare[];
+  modelFolder: string;
+  /** The folder of the reference's first model, where it is not the policy's. */
+  initialFolder: string | undefined;
+  commits: Record<string, string>;
   policy: CausalLM;
   tokenizer: Tokenizer;
   report: DataReport;
@@ -114,15 +144,16 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
 ): Promise<TrainResult> {
   const { recipe, policy, tokenizer, objective, rows, validation, onEvent, signal, probe } = options;
   const started = performance.now();
-  const plan = planOf(recipe);
+  const plan = planOf(recipe, options.shares);
   const totalSteps = stepCount(rows.length, plan);
   const rule: UpdateRule = objective.needsReference ? recipeRule(recipe.reference, totalSteps) : { update: 'fixed' };
   const initial =
-    recipe.reference.model === undefined ? undefined : await loadModel(recipe.reference.model, { dtype: policy.dtype });
+    options.initialFolder === undefined ? undefined : await loadModel(options.initialFolder, { dtype: policy.dtype });
 
   const folder = await createRunFolder(options.out, {
     recipe,
     command: options.command,
+    commits: options.commits,
     torch: nativeConfig().compiledFor,
   });
   using events = new EventWriter(folder.events);
@@ -217,16 +248,18 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
 
   const final = trainer.steps === totalSteps ? folder.final : join(folder.path, 'interrupted');
   const updates = reference?.version ?? 0;
-  await saveOrRescue(final, { policy, tokenizer, recipe, steps: trainer.steps, totalSteps, updates, evaluations });
+  const start = { modelFolder: options.modelFolder, commits: options.commits };
+  const trained = { policy, tokenizer, recipe, totalSteps, updates, evaluations };
+  await saveOrRescue(final, { ...trained, ...start, steps: trainer.steps });
   emit({ type: 'saved', folder: final });
   emit({ type: 'end', steps: trainer.steps, seconds: (performance.now() - started) / 1000 });
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
 }
 
-/** The plan of a recipe's steps. */
-export function planOf({ batch, data, epochs, steps, seed }: Recipe): PlanOptions {
+/** The plan of a recipe's steps on rows of sources. */
+export function planOf({ batch, data, epochs, steps, seed }: Recipe, sources: readonly SourceShare[]): PlanOptions {
   const { size: batchSize, tokensPerMicroBatch, rowsPerMicroBatch } = batch;
-  return { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, epochs, steps, seed, shuffle: data.shuffle };
+  return { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, epochs, steps, seed, shuffle: data.shuffle, sources };
 }
 
 function disposeAll<T extends Disposable>(items: readonly (T | undefined)[]): Disposable & { items: T[] } {

@@ -1,0 +1,178 @@
+/** What is asked of the Hub over HTTP: the only file that knows @huggingface/hub. */
+import { UserError } from '../errors.js';
+import { isCommit, isSafePath, type RepositoryName, repositoryText } from './names.js';
+import type { HubSettings } from './settings.js';
+
+/** A file of a repository, as the Hub describes it. */
+export interface HubFile {
+  path: string;
+  /** In bytes. */
+  size: number;
+  /** What its bytes have to hash to: a file of Git LFS by SHA-256, another one as a Git blob by SHA-1. */
+  hash: { algorithm: 'sha256' | 'git-sha1'; hex: string };
+}
+
+/** A repository as it is at one commit. */
+export interface Listing {
+  commit: string;
+  files: HubFile[];
+}
+
+/** The Hub did not answer, or not now: the same may go well later, and what is in the cache can be used meanwhile. */
+export class HubUnreachable extends UserError {
+  override name = 'HubUnreachable';
+}
+
+/**
+ * The commit of a revision and the files in it. Errors: HubUnreachable; UserError that says why it is not given out, or
+ * that the answer makes no sense.
+ */
+export async function listRepository(
+  repository: RepositoryName,
+  settings: HubSettings,
+  signal?: AbortSignal,
+): Promise<Listing> {
+  const { datasetInfo, listFiles, modelInfo } = await library();
+  const { type, id, revision } = repository;
+  const options = { hubUrl: settings.endpoint, fetch: hubFetch(repository, settings, signal) };
+  const info = type === 'model' ? modelInfo<'sha'> : datasetInfo<'sha'>;
+  return answered(settings, async () => {
+    const { sha } = await info({ ...options, name: id, revision, additionalFields: ['sha'] });
+    if (typeof sha !== 'string' || !isCommit(sha)) throw nonsense(repository, `${JSON.stringify(sha)} as a commit`);
+    const files: HubFile[] = [];
+    const repo = { type, name: id };
+    for await (const { type: kind, path, size, oid, lfs } of listFiles({
+      ...options,
+      repo,
+      recursive: true,
+      revision: sha,
+    })) {
+      if (kind !== 'file') continue;
+      if (!isSafePath(path)) {
+        throw nonsense(repository, `a file called ${JSON.stringify(path)}, which would lie outside of its folder`);
+      }
+      const hash = lfs
+        ? { algorithm: 'sha256' as const, hex: lfs.oid }
+        : { algorithm: 'git-sha1' as const, hex: oid ?? '' };
+      const isHash = hash.algorithm === 'sha256' ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/;
+      if (!isHash.test(hash.hex)) throw nonsense(repository, `${JSON.stringify(hash.hex)} as the hash of ${path}`);
+      files.push({ path, size: lfs?.size ?? size, hash });
+    }
+    return { commit: sha, files };
+  });
+}
+
+/** The bytes of a file from an offset on; `offset` is 0 where the server gives the whole file all the same. */
+export interface OpenedFile {
+  offset: number;
+  body: AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Opens a file at a byte offset. Written here since the library's own `downloadFileToCacheDir` begins every file anew,
+ * compares neither size nor hash and prints to stdout, and its blobs take an answer with the whole file for the rest of
+ * it. Files that the Hub keeps in Xet come by the same address, put together by the Hub. Errors: those of
+ * {@link listRepository}.
+ */
+export async function openFile(
+  repository: RepositoryName,
+  { commit, path, offset }: { commit: string; path: string; offset: number },
+  settings: HubSettings,
+  signal?: AbortSignal,
+): Promise<OpenedFile> {
+  const prefix = repository.type === 'dataset' ? 'datasets/' : '';
+  const escaped = path.split('/').map(encodeURIComponent).join('/');
+  const url = `${settings.endpoint}/${prefix}${repository.id}/resolve/${commit}/${escaped}`;
+  return answered(settings, async () => {
+    // A compressed answer would have other offsets than the file.
+    const headers = { 'accept-encoding': 'identity', ...(offset > 0 && { range: `bytes=${offset}-` }) };
+    const response = await hubFetch(repository, settings, signal)(url, { headers });
+    if (!response.body) throw nonsense(repository, `no content for ${path}`);
+    const start = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
+    return { offset: response.status === 206 ? Number(start) : 0, body: response.body };
+  });
+}
+
+const version = '2.17.5';
+
+async function library(): Promise<typeof import('@huggingface/hub')> {
+  try {
+    return await import('@huggingface/hub');
+  } catch (cause) {
+    throw new UserError(`downloads need the package @huggingface/hub: npm install @huggingface/hub@${version}`, {
+      cause,
+    });
+  }
+}
+
+/**
+ * `fetch` that sends the token to the endpoint only (the library would refuse tokens of mirrors, which do not begin with
+ * hf_; on a redirect to another host fetch itself drops it), and whose failures say what to do.
+ */
+function hubFetch(repository: RepositoryName, settings: HubSettings, signal: AbortSignal | undefined): typeof fetch {
+  const { origin } = new URL(settings.endpoint);
+  return async (input, init = {}) => {
+    const url = new URL(input instanceof Request ? input.url : input);
+    const headers = new Headers(init.headers);
+    headers.set('user-agent', 'reanchor');
+    if (settings.token !== undefined && url.origin === origin) headers.set('authorization', `Bearer ${settings.token}`);
+    const response = await fetch(url, { ...init, headers, ...(signal && { signal }) });
+    if (response.ok) return response;
+    await response.body?.cancel();
+    throw refusal(response, repository, settings);
+  };
+}
+
+/** Why the Hub does not give something out, by the code in its header and the status. */
+function refusal({ status, headers }: Response, repository: RepositoryName, settings: HubSettings): UserError {
+  const { id, type, revision } = repository;
+  const page = `${settings.endpoint}/${type === 'dataset' ? 'datasets/' : ''}${id}`;
+  const name = repositoryText(repository);
+  const code = headers.get('x-error-code');
+  const token = settings.token === undefined ? 'set HF_TOKEN to a token' : 'the token that is set has to be one';
+  if (status === 429 || status >= 500) {
+    return new HubUnreachable(`${settings.endpoint} answers ${status} for ${name}: try again later`);
+  }
+  if (code === 'GatedRepo') {
+    return new UserError(
+      `${name} is gated: accept its terms at ${page}; ${token} of that account, with read access to it`,
+    );
+  }
+  if (code === 'RevisionNotFound') {
+    return new UserError(`${id} has no revision ${revision}: ${page}/tree/main shows its branches and tags`);
+  }
+  if (code === 'RepoNotFound' || status === 401 || status === 404) {
+    const kind = type === 'dataset' ? 'data set' : 'model';
+    const local = `there is no folder ${id} here, and`;
+    return new UserError(
+      `${name}: ${local} ${settings.endpoint} shows no ${kind} of this name (status ${status}): check the name; if it is private or gated, ${token} of an account that may read it`,
+    );
+  }
+  const why = headers.get('x-error-message') ?? 'no reason is given';
+  return new UserError(`${page} answers ${status} (${why.slice(0, 300)}): may the account of the token read it?`);
+}
+
+/** What `ask` gives, with a failed connection as HubUnreachable. */
+async function answered<T>({ endpoint }: HubSettings, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    throw asUnreachable(cause, endpoint);
+  }
+}
+
+/** A failed connection, or an answer that is no JSON, as HubUnreachable; any other error as it is. */
+export function asUnreachable(error: unknown, endpoint: string): unknown {
+  // These are the words of Node's fetch for a connection that cannot be made, and for one that ends too early.
+  const isConnection = error instanceof TypeError && ['fetch failed', 'terminated'].includes(error.message);
+  if (!isConnection && !(error instanceof SyntaxError)) return error;
+  const { cause } = error as { cause?: NodeJS.ErrnoException };
+  const why = cause?.code ?? cause?.message ?? error.message;
+  return new HubUnreachable(
+    `${endpoint} cannot be reached (${why}): check the network, or HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is in the cache`,
+    { cause: error },
+  );
+}
+
+const nonsense = (repository: RepositoryName, what: string) =>
+  new UserError(`${repositoryText(repository)}: the Hub names ${what}; nothing of it is used`);

@@ -1,0 +1,5 @@
+export { datasetFiles } from './dataset-files.js';
+export { type ModelFolderOptions, modelFolder } from './model-folder.js';
+export { parseRepositoryName, type RepositoryName, repositoryText } from './names.js';
+export type { DownloadProgress, HubOptions } from './repository.js';
+export { hubSettings } from './settings.js';

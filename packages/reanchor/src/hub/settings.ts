@@ -1,0 +1,67 @@
+/** What the environment says about the Hub; the variables and their meaning are those of Python's huggingface_hub. */
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { UserError } from '../errors.js';
+
+export interface HubSettings {
+  /** The address of the Hub, without a slash at its end. */
+  endpoint: string;
+  /** The token that is sent to the endpoint, and to it alone. */
+  token: string | undefined;
+  /** The folder that holds `models--owner--name` and the like. */
+  cache: string;
+  /** Nothing may be asked of the network. */
+  isOffline: boolean;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The settings in the environment: HF_ENDPOINT; HF_TOKEN, else the file HF_TOKEN_PATH, else `token` in HF_HOME;
+ * HF_HUB_CACHE, else `hub` in HF_HOME (by default ~/.cache/huggingface); HF_HUB_OFFLINE. Errors: UserError for values
+ * that cannot be meant.
+ */
+export function hubSettings(env: Environment = process.env): HubSettings {
+  const home = folder(env.HF_HOME) ?? join(folder(env.XDG_CACHE_HOME) ?? join(homedir(), '.cache'), 'huggingface');
+  return {
+    endpoint: endpointOf(env),
+    token: tokenOf(env, home),
+    cache: folder(env.HF_HUB_CACHE) ?? folder(env.HUGGINGFACE_HUB_CACHE) ?? join(home, 'hub'),
+    isOffline: isTrue(env.HF_HUB_OFFLINE) || isTrue(env.TRANSFORMERS_OFFLINE),
+  };
+}
+
+const isTrue = (value: string | undefined) => ['1', 'ON', 'YES', 'TRUE'].includes((value ?? '').toUpperCase());
+
+/** A folder of the environment, with `~` for the home folder; undefined where it is not set. */
+const folder = (value: string | undefined) => (value ? value.replace(/^~(?=$|\/)/, homedir()) : undefined);
+
+function endpointOf({ HF_ENDPOINT: given }: Environment): string {
+  if (!given) return 'https://huggingface.co';
+  const isAddress = URL.canParse(given) && ['http:', 'https:'].includes(new URL(given).protocol);
+  if (isAddress) return given.replace(/\/+$/, '');
+  throw new UserError(`HF_ENDPOINT is ${JSON.stringify(given)}; an address such as https://huggingface.co is needed`);
+}
+
+function tokenOf(env: Environment, home: string): string | undefined {
+  const given =
+    env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN || tokenFile(folder(env.HF_TOKEN_PATH) ?? join(home, 'token'));
+  const token = given?.trim();
+  if (!token) return undefined;
+  // It becomes a header; its value is not repeated in the message.
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new UserError(
+      'the token of the Hub (HF_TOKEN, or the token file) has a space or another character that no token has',
+    );
+  }
+  return token;
+}
+
+function tokenFile(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
