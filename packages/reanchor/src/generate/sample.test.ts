@@ -1,7 +1,8 @@
 import { tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
 import { uniforms } from '../data/index.js';
-import { nucleus, type SamplingOptions, sample } from './sample.js';
+import { drawFromNucleus, nucleusSize } from './nucleus.js';
+import { type SamplingOptions, sample } from './sample.js';
 
 /** How often each token is drawn of `draws`, from a distribution. */
 function counts(probabilities: readonly number[], options: SamplingOptions, draws = 20_000): number[] {
@@ -53,8 +54,50 @@ test('temperature 0 takes the most probable token and gives its log-probability 
 });
 
 test('a nucleus has one token at least, and stops at the first sum that is reached', () => {
-  expect(nucleus([0.5, 0.3, 0.2], 0.5)).toBe(1);
-  expect(nucleus([0.5, 0.3, 0.2], 0.51)).toBe(2);
-  expect(nucleus([0.5, 0.3, 0.2], 1)).toBe(3);
-  expect(nucleus([0.5, 0.3, 0.2], 1e-9)).toBe(1);
+  expect(nucleusSize([0.5, 0.3, 0.2], 0.5)).toBe(1);
+  expect(nucleusSize([0.5, 0.3, 0.2], 0.51)).toBe(2);
+  expect(nucleusSize([0.5, 0.3, 0.2], 1)).toBe(3);
+  expect(nucleusSize([0.5, 0.3, 0.2], 1e-9)).toBe(1);
+});
+
+test('a nucleus of more tokens than the first candidates is drawn from without sorting, and is the sorted one', () => {
+  const next = uniforms(5);
+  const weights = Float32Array.from({ length: 300 }, () => next() ** 3 + 0.1);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const probabilities = weights.map((weight) => weight / total);
+  for (const topP of [0.3, 0.8, 0.95, 1]) {
+    const sorted = probabilities.toSorted().toReversed();
+    const least = sorted[nucleusSize(sorted, topP) - 1]!;
+    const expected = normalised(Array.from(probabilities, (p) => (p >= least ? p : 0)));
+    const count = probabilities.map(() => 0);
+    for (let i = 0; i < 20_000; i++) count[drawFromNucleus(probabilities, topP, next())]! += 1;
+    const kept = expected.filter((p) => p > 0).length;
+    // Mean k - 1 and deviation sqrt(2 (k - 1)) of chi-square; four deviations.
+    expect(chiSquare([...count], expected)).toBeLessThan(kept - 1 + 4 * Math.sqrt(2 * (kept - 1)));
+  }
+  tidy(() => {
+    const logits = tensor(probabilities.map(Math.log), { shape: [1, 300] });
+    const least = probabilities.toSorted().toReversed()[nucleusSize(probabilities.toSorted().toReversed(), 0.9) - 1]!;
+    for (let i = 0; i < 300; i++) {
+      const [token] = sample(logits, { temperature: 1, topP: 0.9 }, [next]).tokens;
+      expect(probabilities[token!]).toBeGreaterThanOrEqual(least * (1 - 1e-5));
+    }
+  });
+});
+
+test('of equal weights a nucleus takes as many as it needs, the first first', () => {
+  const equal = new Float64Array(10).fill(0.1);
+  const drawn = new Set(Array.from({ length: 100 }, (_, i) => drawFromNucleus(equal, 0.35, i / 100)));
+  expect([...drawn].sort()).toEqual([0, 1, 2, 3]);
+  expect(drawFromNucleus(Float64Array.of(0, 0.2, 0.8), 0.5, 0.99)).toBe(2);
+  expect(drawFromNucleus(Float64Array.of(0, 0.2, 0.8), 1, 0.1)).toBe(1);
+});
+
+test('logits that are not numbers are an error, not token 0', () => {
+  tidy(() => {
+    const logits = tensor(Float64Array.of(0, Number.NaN, 1), { shape: [1, 3] });
+    for (const temperature of [0, 1]) {
+      expect(() => sample(logits, { temperature }, [() => 0.5])).toThrow(/not numbers/);
+    }
+  });
 });

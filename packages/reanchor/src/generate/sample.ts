@@ -1,6 +1,7 @@
 // Shapes: B texts, V vocabulary, Q candidates.
 import { searchsorted, type Tensor, tensor, tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
+import { drawFromNucleus, inverse, nucleusSize } from './nucleus.js';
 
 export interface SamplingOptions {
   /** Divides the logits; 0 always takes the most probable token. */
@@ -62,46 +63,21 @@ function drawFromTop(
   { temperature, topK, topP = 1 }: SamplingOptions,
   uniforms: readonly (() => number)[],
 ): number[] {
-  const [texts, vocabulary] = logprobs_BV.shape as [number, number];
+  const vocabulary = logprobs_BV.shape[1]!;
   const scaled_BV = temperature === 1 ? logprobs_BV : logprobs_BV.div(temperature).logSoftmax(-1);
-  const most = Math.min(topK ?? vocabulary, vocabulary);
-  const few = Math.min(topK ?? fewCandidates, vocabulary);
-  const draws = uniforms.map((uniform) => uniform());
-  const candidates = (rows_RV: Tensor, count: number) => {
-    const [values_RQ, ids_RQ] = rows_RV.topk(count);
-    return { probabilities: values_RQ.exp().toList(), ids: ids_RQ.toList(), count };
-  };
-  const all = candidates(scaled_BV, few);
-  return Array.from({ length: texts }, (_, b) => {
-    const row = all.probabilities.slice(b * few, (b + 1) * few);
-    // Of what top-k has left, the share topP; without top-k the probabilities add up to 1 over all tokens.
-    const total = topK === undefined ? 1 : row.reduce((sum, p) => sum + p, 0);
-    const kept = nucleus(row, topP * total);
-    if (few === most || sumOf(row, kept) >= topP) return all.ids[b * few + inverse(row.slice(0, kept), draws[b]!)]!;
-    const { probabilities, ids } = candidates(scaled_BV.narrow(0, b, 1), most);
-    return ids[inverse(probabilities.slice(0, nucleus(probabilities, topP)), draws[b]!)]!;
+  const count = Math.min(topK ?? fewCandidates, vocabulary);
+  const [values_BQ, ids_BQ] = scaled_BV.topk(count);
+  const candidates = values_BQ.exp().toList();
+  const ids = ids_BQ.toList();
+  return uniforms.map((uniform, b) => {
+    const row = candidates.slice(b * count, (b + 1) * count);
+    const sum = row.reduce((sum, probability) => sum + probability, 0);
+    // The share topP is of what top-k has left; without top-k the probabilities of all tokens add up to 1.
+    const share = topK === undefined ? topP : topP * sum;
+    if (topK === undefined && sum < share && count < vocabulary) {
+      const all = scaled_BV.select(0, b).exp().data() as Float32Array | Float64Array;
+      return drawFromNucleus(all, share, uniform());
+    }
+    return ids[b * count + inverse(row, uniform(), nucleusSize(row, share))]!;
   });
-}
-
-/** How many of the probabilities, largest first, it takes to reach `share`; one at least. */
-export function nucleus(probabilities: readonly number[], share: number): number {
-  let sum = 0;
-  for (const [i, probability] of probabilities.entries()) {
-    if (sum >= share && i > 0) return i;
-    sum += probability;
-  }
-  return probabilities.length;
-}
-
-const sumOf = (values: readonly number[], count: number) => values.slice(0, count).reduce((sum, x) => sum + x, 0);
-
-/** The place at which the cumulative sum of the weights passes a share `u` of their total. */
-function inverse(weights: readonly number[], u: number): number {
-  const target = u * sumOf(weights, weights.length);
-  let sum = 0;
-  for (const [i, weight] of weights.entries()) {
-    sum += weight;
-    if (sum > target) return i;
-  }
-  return weights.findLastIndex((weight) => weight > 0);
 }
