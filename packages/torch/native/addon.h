@@ -171,5 +171,9 @@ void defineTensor(Addon& addon, napi_value exports);
 void defineGrad(Addon& addon, napi_value exports);
 void defineRuntime(Addon& addon, napi_value exports);
 void registerCustomOps();
+void useCpuAllocator();
+int64_t cpuBytes();
+int64_t cpuPeakBytes();
+void resetCpuPeak();
 
 }  // namespace reanchor
