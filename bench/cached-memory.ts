@@ -62,6 +62,7 @@ const rule = { update: 'hard', tau: 2 } as const;
 /** Log-probabilities out of nowhere: what training costs without any reference. */
 const nothing: ReferencePolicy = {
   version: 0,
+  isHalted: false,
   startsAtPolicy: false,
   logprobs: ({ keys }) => zeros([keys.length], { dtype: 'float64' }),
   afterStep: () => undefined,

@@ -1,4 +1,5 @@
 // The whole addon as one translation unit: most of its compile time is libtorch's headers, and so they are read once.
+#include "allocator.cc"
 #include "convert.cc"
 #include "core.cc"
 #include "grad.cc"

@@ -172,5 +172,9 @@ void defineGrad(Addon& addon, napi_value exports);
 void defineRuntime(Addon& addon, napi_value exports);
 void defineProfile(Addon& addon, napi_value exports);
 void registerCustomOps();
+void useCpuAllocator();
+int64_t cpuBytes();
+int64_t cpuPeakBytes();
+void resetCpuPeak();
 
 }  // namespace reanchor

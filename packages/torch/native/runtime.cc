@@ -170,6 +170,7 @@ static napi_value config(Call& call) {
 }
 
 void defineRuntime(Addon& addon, napi_value exports) {
+  useCpuAllocator();
   static OnceWarnings* const warnings = new OnceWarnings();
   c10::WarningUtils::set_warning_handler(warnings);
   keepFreedMemory();

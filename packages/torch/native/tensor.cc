@@ -93,7 +93,8 @@ static napi_value item(Call& call) {
   return makeNumber(call.env, scalar.isIntegral(false) ? static_cast<double>(scalar.toLong()) : scalar.toDouble());
 }
 
-// stats() fills the buffer with live, peak, slots, bytes reported to V8; resetPeak() starts the peak anew.
+// stats() fills the buffer with live, peak, slots, bytes reported to V8, bytes of CPU tensors and their peak; resetPeak()
+// starts both peaks anew.
 static napi_value stats(Call& call) {
   const Handles& handles = call.addon.handles;
   double* out = call.addon.buffer;
@@ -101,11 +102,14 @@ static napi_value stats(Call& call) {
   out[1] = static_cast<double>(handles.peak);
   out[2] = static_cast<double>(handles.slots());
   out[3] = static_cast<double>(call.addon.external_total);
+  out[4] = static_cast<double>(cpuBytes());
+  out[5] = static_cast<double>(cpuPeakBytes());
   return nullptr;
 }
 
 static napi_value resetPeak(Call& call) {
   call.addon.handles.peak = call.addon.handles.live;
+  resetCpuPeak();
   return nullptr;
 }
 

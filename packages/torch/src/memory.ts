@@ -10,6 +10,9 @@ export interface Memory {
   slots: number;
   /** Bytes of tensors outside every scope, which the garbage collector was told of. */
   externalBytes: number;
+  /** Bytes of CPU tensors, those that autograd keeps included: now, and at most so far (since resetPeak). */
+  tensorBytes: number;
+  peakTensorBytes: number;
   /** Resident memory of the process in bytes, now and at most. */
   rss: number;
   peakRss: number;
@@ -19,8 +22,18 @@ export interface Memory {
 export function memory(): Memory {
   const addon = native();
   addon.stats();
-  const [liveTensors = 0, peakLiveTensors = 0, slots = 0, externalBytes = 0] = addon.buffer;
-  return { liveTensors, peakLiveTensors, slots, externalBytes, rss: process.memoryUsage.rss(), peakRss: peakRss() };
+  const [liveTensors = 0, peakLiveTensors = 0, slots = 0, externalBytes = 0, tensorBytes = 0, peakTensorBytes = 0] =
+    addon.buffer;
+  return {
+    liveTensors,
+    peakLiveTensors,
+    slots,
+    externalBytes,
+    tensorBytes,
+    peakTensorBytes,
+    rss: process.memoryUsage.rss(),
+    peakRss: peakRss(),
+  };
 }
 
 /** On Linux not getrusage's maximum, which a process inherits from the one that started it. */
@@ -34,7 +47,7 @@ function peakRss(): number {
   return process.resourceUsage().maxRSS * 1024;
 }
 
-/** Makes the number of live tensors now the new peak. */
+/** Makes the number of live tensors now, and their bytes, the new peaks. */
 export const resetPeak = (): void => native().resetPeak();
 
 export interface CudaMemory {

@@ -24,6 +24,7 @@ export interface CachedReferenceOptions {
  * the bit, and each row once, however often it comes before the next update.
  */
 export class CachedReference implements ReferencePolicy {
+  readonly isHalted = false;
   readonly startsAtPolicy: boolean;
   readonly #updates: number[];
   #version = 0;

@@ -32,6 +32,10 @@ export class CopiedReference implements ReferencePolicy {
     return this.#version;
   }
 
+  get isHalted(): boolean {
+    return this.#clock.isHalted;
+  }
+
   logprobs(_microBatch: MicroBatch, batch: () => SpanBatch): Tensor {
     return noGrad(() => sequenceLogprobs(this.model, batch()));
   }

@@ -28,6 +28,8 @@ export interface ReferenceDistances {
 export interface ReferencePolicy extends Disposable {
   /** How many updates there have been. */
   readonly version: number;
+  /** Whether it has reached a cap and will not move any more. */
+  readonly isHalted: boolean;
   /** Whether it starts as the policy itself, so that all rewards are 0 at first. */
   readonly startsAtPolicy: boolean;
   /**

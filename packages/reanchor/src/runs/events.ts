@@ -45,7 +45,8 @@ export const eventSchema = z.discriminatedUnion('type', [
    * Names are TRL's where TRL has one: `loss`, `grad_norm` (before clipping), `learning_rate` (the one used),
    * `rewards/chosen|rejected|margins` (beta times nats), `rewards/accuracies` (share of pairs),
    * `logps/chosen|rejected` (nats, summed over a completion), `num_tokens` (since the start). Ours:
-   * `logps/accuracies` (share of pairs), `reference/distance` (L2, policy to reference), `reference/version` (updates
+   * `logps/accuracies` (share of pairs), `reference/distance` (L2, policy to reference), `reference/divergence` (of the
+   * step's reference from the initial policy, nats per token, where a cap on it is set), `reference/version` (updates
    * so far), `tokens_per_second`, `memory/peak` (bytes), `memory/live_tensors`. `epoch` counts passes over the data as
    * a fraction.
    */

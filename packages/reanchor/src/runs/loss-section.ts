@@ -23,6 +23,17 @@ export const dpoTypes = [
   'sft',
 ] as const;
 const dpoType = z.enum(dpoTypes);
+
+/** Those that take another divergence than the reverse KL: they see differences of log-ratios alone. */
+export const divergenceTypes: readonly (typeof dpoTypes)[number][] = [
+  'sigmoid',
+  'hinge',
+  'ipo',
+  'exo_pair',
+  'robust',
+  'discopop',
+  'sigmoid_norm',
+];
 const weight = z.number().min(0);
 
 export const methodSchema = z
@@ -55,6 +66,16 @@ export const lossSchema = z.strictObject({
       "the choice to divide each log-ratio of IPO by the tokens of its completion, as TRL does; true when left out, false is the sum of the paper's lab",
     ),
   discopopTau: z.number().gt(0).optional().describe('the temperature of the discopop loss; 0.05 when left out'),
+  fDivergenceType: z
+    .enum(['reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'])
+    .optional()
+    .describe(
+      "the divergence that keeps the policy near the reference (f-DPO), by its name in TRL; reverse_kl, DPO's own, when left out",
+    ),
+  fAlphaDivergenceCoef: z
+    .number()
+    .optional()
+    .describe('the order alpha of fDivergenceType alpha_divergence; 1 is the reverse KL, 0.5 when left out'),
   clipReferenceMargin: z
     .boolean()
     .optional()
@@ -92,6 +113,8 @@ export const lossKeyMethods: Record<keyof z.output<typeof lossSchema>, readonly 
   weights: ['dpo'],
   lengthNormalize: ['dpo', 'ipo'],
   discopopTau: ['dpo'],
+  fDivergenceType: ['dpo', 'ipo'],
+  fAlphaDivergenceCoef: ['dpo', 'ipo'],
   clipReferenceMargin: ['dpo', 'ipo'],
   nllWeight: pairwise,
   desirableWeight: ['kto'],

@@ -171,6 +171,34 @@ describe('a mistake in a recipe', () => {
     ]);
   });
 
+  it.each([
+    ['{ type: nca_pair, fDivergenceType: forward_kl }', 'loss.fDivergenceType', 'it is for the losses sigmoid, hinge'],
+    ['{ type: [sft], fDivergenceType: forward_kl }', 'loss.fDivergenceType', 'it is for the losses sigmoid, hinge'],
+    [
+      '{ fDivergenceType: js_divergence, clipReferenceMargin: true }',
+      'loss.fDivergenceType',
+      'goes with reverse_kl alone',
+    ],
+    [
+      '{ fDivergenceType: js_divergence, fAlphaDivergenceCoef: 0.3 }',
+      'loss.fAlphaDivergenceCoef',
+      'it is the order of fDivergenceType alpha_divergence',
+    ],
+    ['{ fDivergenceType: kl }', 'loss.fDivergenceType', 'allowed: reverse_kl | forward_kl'],
+  ])('such as a divergence that its losses do not take is refused: %s', (loss, path, rule) => {
+    const [first, ...others] = problems(`${minimal}loss: ${loss}\n`);
+    expect(others).toEqual([]);
+    expect(first).toContain(`${path}: `);
+    expect(first).toContain(rule);
+  });
+
+  it.each(['sft', 'kto', 'kto-pair'])('such as a divergence with method %s is refused', (method) => {
+    const found = problems(`model: m\nmethod: ${method}\ndata: { train: a }\nloss: { fDivergenceType: forward_kl }\n`);
+    expect(found).toEqual([
+      expect.stringMatching(/^loss.fDivergenceType: .*option of method dpo, ipo and has no effect/),
+    ]);
+  });
+
   it('is reported together with all others, in the order of the file', () => {
     const found = problems(
       `${minimal}batch: 3\nloss:\nepochs: 1.5\nschedule: { type: cosine, warmupSteps: 2.5 }\nprecision: fp16\nnonsense: [1]\n`,

@@ -9,7 +9,7 @@
  */
 import * as z from 'zod';
 import { dataSchema } from './data-section.js';
-import { lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
+import { divergenceTypes, lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
 import { referenceSchema } from './reference-section.js';
 
 const path = z.string().min(1);
@@ -146,6 +146,16 @@ const lossRules: CrossRule[] = Object.entries(lossKeyMethods).map(([key, users])
   rule: `it is an option of method ${users.join(', ')} and has no effect here: remove this key`,
 }));
 
+function isOtherDivergence(given: Record<string, unknown>): boolean {
+  return !['reverse_kl', undefined].includes(section('loss', 'fDivergenceType')(given) as string | undefined);
+}
+
+/** Whether the losses of `loss.type` take another divergence; imitation beside them sees none. */
+function takesDivergence(given: Record<string, unknown>): boolean {
+  const names = [section('loss', 'type')(given) ?? 'sigmoid'].flat().filter((name) => name !== 'sft');
+  return names.length > 0 && names.every((name) => divergenceTypes.some((type) => type === name));
+}
+
 /** The rules between keys: an option without effect is an error. */
 export const crossRules: readonly CrossRule[] = [
   ...lossRules,
@@ -159,6 +169,23 @@ export const crossRules: readonly CrossRule[] = [
       );
     },
     rule: 'it needs a list of losses in loss.type, and one weight for each of them',
+  },
+  {
+    path: ['loss', 'fDivergenceType'],
+    isBroken: (given) => methodOf(given) === 'dpo' && isOtherDivergence(given) && !takesDivergence(given),
+    rule: `it is for the losses ${divergenceTypes.join(', ')}, with or without sft beside: remove this key, or change loss.type`,
+  },
+  {
+    path: ['loss', 'fDivergenceType'],
+    isBroken: (given) => isOtherDivergence(given) && section('loss', 'clipReferenceMargin')(given) === true,
+    rule: 'loss.clipReferenceMargin goes with reverse_kl alone: remove one of the two',
+  },
+  {
+    path: ['loss', 'fAlphaDivergenceCoef'],
+    isBroken: (given) =>
+      section('loss', 'fAlphaDivergenceCoef')(given) !== undefined &&
+      section('loss', 'fDivergenceType')(given) !== 'alpha_divergence',
+    rule: 'it is the order of fDivergenceType alpha_divergence and has no effect here: remove this key',
   },
   {
     path: ['reference'],

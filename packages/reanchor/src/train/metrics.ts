@@ -51,13 +51,14 @@ export function textMetrics(scores: readonly TextScores[]): Metrics {
 
 /** The metrics of an optimizer step; the rows' numbers are from before the step, the distance from after it. */
 export function stepMetrics<Score extends LoggedRow>(
-  { scores, gradNorm, learningRate, distance }: StepResult<Score>,
+  { scores, gradNorm, learningRate, divergence, distance }: StepResult<Score>,
   objective: { metrics(scores: readonly Score[]): Metrics },
 ): Metrics {
   return {
     grad_norm: gradNorm,
     learning_rate: learningRate,
     ...objective.metrics(scores),
+    ...(divergence === undefined ? {} : { 'reference/divergence': divergence }),
     ...(distance === undefined ? {} : { 'reference/distance': distance }),
   };
 }

@@ -1,17 +1,22 @@
 import { UserError } from '../errors.js';
-import { type PairLossOptions, pairMethod } from '../losses/methods.js';
+import { type PairLossOptions, type PairMethod, pairMethod } from '../losses/methods.js';
 import type { Recipe } from '../runs/index.js';
 import { type ExampleObjectiveOptions, exampleObjective } from './objectives/examples.js';
 import { pairObjective } from './objectives/pairs.js';
 import { textObjective } from './objectives/texts.js';
 
+/** The objective on preference pairs that a recipe with a pairwise method names. Errors: {@link recipePairMethod}'s. */
+export function recipePairObjective(recipe: Pick<Recipe, 'method' | 'loss'>) {
+  return pairObjective(recipePairMethod(recipe), { over: recipe.loss.over });
+}
+
 /**
- * The objective on preference pairs that a recipe with a pairwise method names. Errors: UserError for options that its
- * losses cannot have together.
+ * The loss on preference pairs that a recipe with a pairwise method names. Errors: UserError for options that its losses
+ * cannot have together.
  */
-export function recipePairObjective({ method, loss }: Pick<Recipe, 'method' | 'loss'>) {
+export function recipePairMethod(recipe: Pick<Recipe, 'method' | 'loss'>): PairMethod {
   try {
-    return pairObjective(pairMethod(pairLossOptions({ method, loss })), { over: loss.over });
+    return pairMethod(pairLossOptions(recipe));
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new UserError(`loss: ${cause.message}`, { cause });
@@ -28,6 +33,7 @@ export const recipeTextObjective = textObjective;
 function pairLossOptions({ method, loss }: Pick<Recipe, 'method' | 'loss'>): PairLossOptions {
   const { type = 'sigmoid', weights, beta, labelSmoothing, lengthNormalize = true } = loss;
   const { discopopTau = 0.05, clipReferenceMargin = false, nllWeight = 0 } = loss;
+  const { fDivergenceType = 'reverse_kl', fAlphaDivergenceCoef = 0.5 } = loss;
   const names = method === 'dpo' ? [type].flat() : [method === 'ipo' ? ('ipo' as const) : ('kto_pair' as const)];
   return {
     types: names.map((name, i) => ({ name, weight: weights?.[i] ?? 1 })),
@@ -37,6 +43,10 @@ function pairLossOptions({ method, loss }: Pick<Recipe, 'method' | 'loss'>): Pai
     discopopTau,
     clipReferenceMargin,
     nllWeight,
+    divergence:
+      fDivergenceType === 'alpha_divergence'
+        ? { type: fDivergenceType, coefficient: fAlphaDivergenceCoef }
+        : { type: fDivergenceType },
   };
 }
 

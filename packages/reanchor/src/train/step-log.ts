@@ -2,7 +2,7 @@ import { memory } from '@reanchor/torch';
 import type { Metrics } from './metrics.js';
 
 /** What is a state, of which the last value is logged; all other metrics measure a step and are averaged. */
-const states = ['grad_norm', 'learning_rate', 'reference/distance', 'reference/version'];
+const states = ['grad_norm', 'learning_rate', 'reference/distance', 'reference/divergence', 'reference/version'];
 
 /** Gathers the metrics of `every` steps into one logged step. */
 export class StepLog {

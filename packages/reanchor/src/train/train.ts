@@ -30,7 +30,7 @@ import { recipeReference, recipeRule } from './recipe-reference.js';
 import { saveOrRescue } from './save-trained.js';
 import { StepLog } from './step-log.js';
 import { Trainer } from './trainer.js';
-import { runWarnings } from './warnings.js';
+import { haltMessage, runWarnings } from './warnings.js';
 
 export interface TrainOptions {
   recipe: Recipe;
@@ -211,6 +211,8 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   const log = new StepLog(recipe.logEvery);
   const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile);
   let last = { step: 0, epoch: 0 };
+  const maxDivergence = 'maxDivergence' in recipe.reference ? recipe.reference.maxDivergence : undefined;
+  let isHalted = false;
   try {
     for (const planned of planSteps(groups, plan)) {
       const { step, epoch } = planned;
@@ -226,6 +228,10 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
         const { version, share, distances } = result.update;
         const { before: distanceBefore, after: distanceAfter } = distances ?? {};
         emit({ type: 'reference', step, version, update: rule.update, share, distanceBefore, distanceAfter });
+      }
+      if (reference?.isHalted && !isHalted) {
+        isHalted = true;
+        emit({ type: 'warning', message: haltMessage(step, result.divergence!, maxDivergence!) });
       }
       const metrics = stepMetrics(result, objective);
       if (reference) metrics['reference/version'] = reference.version;

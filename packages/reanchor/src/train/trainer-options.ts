@@ -30,6 +30,8 @@ export interface StepResult<Score extends LoggedRow> {
   /** The learning rate used in this step. */
   learningRate: number;
   update: ReferenceUpdate | undefined;
+  /** How far the reference of this step was from the initial policy, where a cap on that is set; nats per token. */
+  divergence: number | undefined;
   /** L2 distance between policy and reference after the step and its update, where the reference is a model. */
   distance: number | undefined;
 }

@@ -24,6 +24,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   readonly #optimizer: AdamW;
   readonly #checks: SelfChecks | undefined;
   #steps = 0;
+  #divergence: number | undefined;
 
   constructor(options: TrainerOptions<Row, Score>) {
     this.#options = options;
@@ -43,6 +44,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const { reference, objective, optimizer, schedule, totalSteps } = this.#options;
     const step = this.#steps + 1;
     const weight = microBatches.reduce((sum, batch) => sum + objective.weight(batch), 0);
+    this.#divergence = undefined;
     const coupled = objective.over === 'step' ? [microBatches] : microBatches.map((batch) => [batch]);
     const scores = coupled.flatMap((batches) => tidy(() => this.#accumulate(batches, weight)));
     const metrics = objective.metrics(scores);
@@ -62,14 +64,18 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const distance = update?.distances?.after ?? span('reference distance', () => reference?.distance());
     refuseDivergence(step, 'the distance of policy and reference', distance ?? 0);
     span('self-checks', () => this.#checks?.afterStep(step, update));
-    return { step, scores, gradNorm, learningRate, update, distance };
+    return { step, scores, gradNorm, learningRate, update, divergence: this.#divergence, distance };
   }
 
   /** Adds the gradient of (sum of the losses of these micro-batches' rows) / weight. */
   #accumulate(microBatches: readonly MicroBatch[], weight: number): Score[] {
     const { objective, reference, initial } = this.#options;
     const known = microBatches.map((batch) => this.#know(batch));
-    if (initial) reference?.observe('divergence', referenceDivergence(known, initial));
+    if (initial) {
+      const divergence = referenceDivergence(known, initial);
+      reference?.observe('divergence', divergence);
+      this.#divergence = Math.max(divergence, this.#divergence ?? 0);
+    }
     if (!objective.couplesRows || known.length === 1) {
       return known.flatMap((batch) =>
         this.#forward(batch.microBatch, (policy_S) => {

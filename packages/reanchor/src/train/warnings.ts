@@ -65,3 +65,11 @@ export function runWarnings<Row extends RowPlace>(
   }
   return found;
 }
+
+/** What is said once when the reference has reached its cap, after the step in which that was measured. */
+export function haltMessage(step: number, divergence: number, maxDivergence: number): string {
+  return (
+    `in step ${step} the reference is ${divergence.toPrecision(3)} nats per token away from the initial policy, more than ` +
+    `reference.maxDivergence (${maxDivergence}): it stays where it is from here on`
+  );
+}
