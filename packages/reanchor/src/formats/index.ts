@@ -15,3 +15,4 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from './safetensors.js';
+export { writeCheckpoint } from './shards.js';

@@ -136,7 +136,7 @@ export async function writeSafetensors(
   tensors: Iterable<TensorToWrite>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const ordered = [...tensors].map((tensor) => ({ ...tensor, size: sizeToWrite(tensor) }));
+  const ordered = [...tensors].map((tensor) => ({ ...tensor, size: tensorBytes(tensor) }));
   ordered.sort((a, b) => bitsOf[b.dtype as SafetensorsDType] - bitsOf[a.dtype as SafetensorsDType]);
   const header = new Map<string, unknown>();
   if (Object.keys(metadata).length > 0) header.set('__metadata__', metadata);
@@ -168,7 +168,8 @@ function encodeHeader(header: ReadonlyMap<string, unknown>): Uint8Array {
   return bytes;
 }
 
-function sizeToWrite({ name, dtype, shape }: TensorToWrite): number {
+/** The bytes of a tensor that is to be written. Errors: Error for an unknown dtype, or a shape without whole bytes. */
+export function tensorBytes({ name, dtype, shape }: Omit<TensorToWrite, 'bytes'>): number {
   if (!isDType(dtype))
     throw new Error(`tensor ${name}: dtype ${dtype} is not one of ${Object.keys(bitsOf).join(', ')}`);
   const size = byteSize(dtype, shape);

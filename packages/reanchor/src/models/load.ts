@@ -57,7 +57,8 @@ class MappedFile {
   }
 }
 
-async function readConfig(folder: string): Promise<ConfigJson> {
+/** The config.json of a model folder. Errors: UserError, FormatError. */
+export async function readConfig(folder: string): Promise<ConfigJson> {
   const file = join(folder, 'config.json');
   let text: string;
   try {

@@ -1,37 +1,55 @@
 import { join } from 'node:path';
 import { type DType, dtypeBytes, type Tensor, tidy } from '@reanchor/torch';
-import { writeFileAtomic, writeSafetensors } from '../formats/index.js';
+import { UserError } from '../errors.js';
+import { writeCheckpoint, writeFileAtomic } from '../formats/index.js';
 import type { CausalLM } from './causal-lm.js';
 import { weightDTypes } from './weight-dtypes.js';
+
+export interface SaveOptions {
+  /** The dtype that the weights are stored in; their own when left out. */
+  dtype?: DType | undefined;
+  /** The most bytes of one weight file, as far as single weights allow; 5 GB when left out. */
+  maxShardBytes?: number | undefined;
+}
 
 const storedName = (dtype: DType) => Object.keys(weightDTypes).find((name) => weightDTypes[name] === dtype)!;
 
 /**
- * Writes the model into `folder` in Hugging Face's layout: model.safetensors with the names it was loaded with, and its
- * config.json (all keys kept; the dtype is that of the weights). Tied weights are written once. Errors: UserError when
- * the folder cannot be written.
+ * Writes the model into `folder` in Hugging Face's layout: model.safetensors, or its shards with their index, with the
+ * names it was loaded with, and its config.json (all keys kept; the dtype is that of the stored weights). Tied weights
+ * are written once, one weight is converted at a time. Errors: UserError when the folder cannot be written, or a weight
+ * is beyond the range of `dtype`.
  */
-export async function saveModel(model: CausalLM, folder: string): Promise<void> {
+export async function saveModel(
+  model: CausalLM,
+  folder: string,
+  { dtype = model.dtype, maxShardBytes = 5e9 }: SaveOptions = {},
+): Promise<void> {
   const tensors = [...model.parameters].map(([name, parameter]) => ({
     name,
-    dtype: storedName(parameter.dtype),
+    dtype: storedName(dtype),
     shape: parameter.shape,
-    bytes: () => rawBytes(parameter),
+    bytes: () => rawBytes(name, parameter, dtype),
   }));
-  await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' });
+  await writeCheckpoint(folder, tensors, { maxShardBytes, metadata: { format: 'pt' } });
   const { torch_dtype: _old, dtype: _new, ...config } = model.configJson;
   const dtypeKey = 'torch_dtype' in model.configJson ? 'torch_dtype' : 'dtype';
-  await writeFileAtomic(
-    join(folder, 'config.json'),
-    `${JSON.stringify({ ...config, [dtypeKey]: model.dtype }, null, 2)}\n`,
-  );
+  await writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify({ ...config, [dtypeKey]: dtype }, null, 2)}\n`);
 }
 
-/** The bytes of the model's weights on disk. */
-export function modelBytes(model: CausalLM): number {
-  return [...model.parameters.values()].reduce((n, parameter) => n + parameter.numel * dtypeBytes(parameter.dtype), 0);
+/** The bytes of the model's weights on disk, in `dtype` or their own. */
+export function modelBytes(model: CausalLM, dtype: DType = model.dtype): number {
+  return [...model.parameters.values()].reduce((n, parameter) => n + parameter.numel * dtypeBytes(dtype), 0);
 }
 
-function rawBytes(parameter: Tensor): Uint8Array {
-  return tidy(() => parameter.detach().contiguous().reshape([-1]).view('uint8').data()) as Uint8Array;
+function rawBytes(name: string, parameter: Tensor, dtype: DType): Uint8Array {
+  return tidy(() => {
+    const stored = parameter.detach().to(dtype).contiguous().reshape([-1]);
+    if (dtype === 'float16' && parameter.dtype !== 'float16' && stored.isinf().any().item()) {
+      throw new UserError(
+        `weight ${name} has a value beyond 65504, the largest number of float16: store the model in bfloat16 or float32`,
+      );
+    }
+    return stored.view('uint8').data();
+  }) as Uint8Array;
 }

@@ -3,5 +3,5 @@ export * from './events.js';
 export * from './folder.js';
 export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 export { type ParseOptions, parseRecipe, readRecipe } from './parse.js';
-export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema } from './recipe.js';
+export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
 export { packageVersion } from './version.js';

@@ -54,6 +54,13 @@ export function recipeLayers(text: string, file: string, above: readonly string[
   return [...lower, { file, yaml }];
 }
 
+/** The models that a recipe file and those that it extends name, the lowest first. Errors: {@link recipeLayers}'s. */
+export function modelsNamed(file: string): string[] {
+  return recipeLayers(readFileSync(file, 'utf8'), file).flatMap(({ yaml }) =>
+    isRecord(yaml.value) && typeof yaml.value.model === 'string' ? [yaml.value.model] : [],
+  );
+}
+
 /**
  * The values of texts laid over each other: sections key by key, everything else replaced; `null` takes a key out. A
  * `reference:` that names its rule is replaced as a whole, since each rule has keys of its own.

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { RecipeError, UsageError } from '../errors.js';
 import { recipeKeys } from './keys.js';
 import { checkRecipeValue, type ParseOptions, parseRecipe, readRecipe } from './parse.js';
+import { sizeBytes } from './recipe.js';
 
 const minimal = 'model: m\nmethod: dpo\ndata: { train: a.jsonl }\n';
 const parse = (text: string, options: ParseOptions = {}) => parseRecipe(text, { file: 'r.yaml', env: {}, ...options });
@@ -48,6 +49,7 @@ describe('a recipe', () => {
       epochs: 1,
       evaluate: {},
       logEvery: 1,
+      save: { maxShardSize: '5GB' },
       seed: 42,
     });
   });
@@ -74,6 +76,10 @@ describe('a recipe', () => {
     ['{ update: mixed, alpha: 1, tau: 4 }', { update: 'mixed', alpha: 1, tau: 4 }],
   ])('takes the reference %s', (text, reference) => {
     expect(parse(`${minimal}reference: ${text}\n`).reference).toEqual(reference);
+  });
+
+  it('reads sizes in decimal and binary units', () => {
+    expect(['5GB', '1.5 MB', '2GiB', '1KiB'].map(sizeBytes)).toEqual([5e9, 1.5e6, 2 ** 31, 1024]);
   });
 
   it.each(['held.jsonl', '[a.jsonl, b.jsonl]', '100'])('takes validation: %s', (text) => {
@@ -158,6 +164,12 @@ describe('a mistake in a recipe', () => {
   it('such as a wrong type in a list is placed at the item', () => {
     expect(problems(`${minimal}optimizer:\n  betas: [0.9, 1]\n`)[0]).toMatch(
       /^optimizer.betas\[1\]: 1 is not allowed.*r.yaml:5:16/,
+    );
+  });
+
+  it.each(['5', '5 gb', 'GB', '-1GB'])('such as maxShardSize: %s is refused', (value) => {
+    expect(problems(`${minimal}save: { maxShardSize: ${JSON.stringify(value)} }\n`)[0]).toMatch(
+      /^save.maxShardSize: .* such as 500MB, 5GB, 2GiB/,
     );
   });
 

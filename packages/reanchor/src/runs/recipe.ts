@@ -12,6 +12,16 @@ import { dataSchema } from './data-section.js';
 import { divergenceTypes, lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
 import { referenceSchema } from './reference-section.js';
 
+/** A size in bytes: a number and a unit. */
+const sizePattern = /^(?<number>\d+(\.\d+)?)\s*(?<unit>KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/;
+const units = { KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+
+/** The bytes of a size such as 5GB. */
+export function sizeBytes(text: string): number {
+  const { number, unit } = sizePattern.exec(text)!.groups as { number: string; unit: keyof typeof units };
+  return Number(number) * units[unit];
+}
+
 const path = z.string().min(1);
 const count = z.int().min(1);
 const momentum = z.number().min(0).lt(1);
@@ -61,6 +71,18 @@ const evaluateSchema = z.strictObject({
     .describe('the number of steps between evaluations on data.validation, besides those before and after the run'),
 });
 
+const saveSchema = z.strictObject({
+  dtype: z
+    .enum(['fp32', 'bf16', 'fp16', 'fp64'])
+    .optional()
+    .describe('the floating-point type in which the weights of the trained model are stored; precision when left out'),
+  maxShardSize: z
+    .string()
+    .regex(sizePattern)
+    .default('5GB')
+    .describe('the size beyond which the weights are stored in several files with an index, such as 500MB, 5GB, 2GiB'),
+});
+
 /** The schema of a recipe; parsing applies the defaults. Unknown keys are errors at every level. */
 export const recipeSchema = z.strictObject({
   model: path.describe(
@@ -69,9 +91,7 @@ export const recipeSchema = z.strictObject({
   precision: z
     .enum(['fp32', 'fp64'])
     .default('fp32')
-    .describe(
-      'the floating-point type of weights, optimizer state and arithmetic; the model is converted to it, and saved in it',
-    ),
+    .describe('the floating-point type of weights, optimizer state and arithmetic; the model is converted to it'),
   method: methodSchema,
   loss: lossSchema.prefault({}).describe('the options of the loss'),
   reference: referenceSchema.prefault({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),
@@ -98,6 +118,7 @@ export const recipeSchema = z.strictObject({
     ),
   evaluate: evaluateSchema.prefault({}).describe('when the policy is evaluated'),
   logEvery: count.default(1).describe('the number of steps that one logged step stands for'),
+  save: saveSchema.prefault({}).describe('the form in which the trained model is stored'),
   seed: z
     .int()
     .min(0)

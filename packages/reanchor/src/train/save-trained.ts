@@ -9,6 +9,7 @@ import { saveModel } from '../models/save.js';
 import type { Recipe } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Metrics } from './metrics.js';
+import { recipeSaveOptions } from './recipe-dtypes.js';
 
 export interface Trained {
   policy: CausalLM;
@@ -27,8 +28,8 @@ export interface Trained {
 }
 
 /**
- * Writes the trained model into `folder`, or, when that fails, into a folder for temporary files, so that no training
- * is lost to a disk that has filled up meanwhile. Errors: UserError that says why, and where the model is.
+ * Writes the trained model into `folder`, or, when that fails, into a folder for temporary files and as it was trained,
+ * so that no training is lost to a disk that has filled up meanwhile, or to a dtype that cannot hold it. Errors: UserError that says why, and where the model is.
  */
 export async function saveOrRescue(folder: string, trained: Trained): Promise<void> {
   try {
@@ -36,7 +37,8 @@ export async function saveOrRescue(folder: string, trained: Trained): Promise<vo
   } catch (error) {
     const rescue = join(tmpdir(), `reanchor-${basename(dirname(folder))}-${Date.now()}`);
     try {
-      await saveTrained(rescue, trained);
+      const { dtype: _unfit, ...save } = trained.recipe.save;
+      await saveTrained(rescue, { ...trained, recipe: { ...trained.recipe, save } });
     } catch {
       throw error;
     }
@@ -47,7 +49,7 @@ export async function saveOrRescue(folder: string, trained: Trained): Promise<vo
 /** Writes a Hugging Face folder: weights, config, tokenizer files and a model card. It appears whole or not at all. */
 export async function saveTrained(folder: string, trained: Trained): Promise<void> {
   await writeFolderAtomic(folder, async (temporary) => {
-    await saveModel(trained.policy, temporary);
+    await saveModel(trained.policy, temporary, recipeSaveOptions(trained.recipe));
     for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(temporary, name), bytes);
     const generation = join(trained.modelFolder, 'generation_config.json');
     if (existsSync(generation)) await copyFile(generation, join(temporary, 'generation_config.json'));

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { type DType, manualSeed, nativeConfig, setNumThreads, span } from '@reanchor/torch';
+import { manualSeed, nativeConfig, setNumThreads, span } from '@reanchor/torch';
 import { groupTokens, type PlanOptions, planSteps, type RowPlace, type SourceShare, stepCount } from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
@@ -25,6 +25,7 @@ import { type Metrics, stepMetrics } from './metrics.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 import { StepProfiler } from './profiler.js';
 import { type DataReport, recipeData } from './recipe-data.js';
+import { recipeSaveOptions, trainingDType } from './recipe-dtypes.js';
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
 import { recipeReference, recipeRule } from './recipe-reference.js';
 import { saveOrRescue } from './save-trained.js';
@@ -62,8 +63,6 @@ export interface TrainResult {
   evaluations: { step: number; metrics: Metrics }[];
 }
 
-const dtypes: Record<Recipe['precision'], DType> = { fp32: 'float32', fp64: 'float64' };
-
 /**
  * Trains what a recipe describes and leaves a run folder: run.json, events.jsonl, final/. All that can be wrong with
  * recipe, model and data is found before the folder is made. Errors: UserError for what a user can mend, divergence
@@ -88,8 +87,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const folder = await modelFolder(recipe.model, hub);
   const { model: initialModel } = recipe.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
-  using policy = await loadModel(folder, { dtype: dtypes[recipe.precision] });
-  await requireWritable(existingParent(out), modelBytes(policy));
+  using policy = await loadModel(folder, { dtype: trainingDType(recipe) });
+  await requireWritable(existingParent(out), modelBytes(policy, recipeSaveOptions(recipe).dtype));
   const tokenizer = await loadTokenizer(folder);
   const data = await recipeData(recipe, tokenizer, hub);
   requireVocabulary(policy, [...data.train, ...data.validation]);

@@ -3,25 +3,21 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import type { Recipe } from '../runs/index.js';
 import type { DataReport } from './recipe-data.js';
+import { recipeSaveOptions } from './recipe-dtypes.js';
 
 /** What a run is made of, as far as it can give reason for a warning. */
 interface Planned<Row> {
   recipe: Recipe;
-  policy: CausalLM;
+  policy: Pick<CausalLM, 'configJson' | 'dtype'>;
   report: DataReport;
   objective: { needsReference: boolean; group(row: Row): Group };
   rows: readonly Row[];
   validation: readonly Row[];
 }
 
-/** What is allowed but probably not meant, in sentences. */
-export function runWarnings<Row extends RowPlace>(
-  { recipe, policy, report, objective, rows, validation }: Planned<Row>,
-  totalSteps: number,
-  rule: UpdateRule,
-): string[] {
-  const { schedule, evaluate } = recipe;
-  const found = [...report.notes, ...report.skips.flatMap(describeBoundaryMismatches)];
+/** What is allowed of a plan of this many steps but probably not meant, in sentences. */
+export function planWarnings({ schedule, evaluate }: Recipe, totalSteps: number, rule: UpdateRule): string[] {
+  const found: string[] = [];
   const canMove = rule.update !== 'fixed' && rule.update !== 'plateau';
   if (canMove && plannedUpdates(rule, totalSteps).length === 0) {
     const tau = 'tau' in rule ? `reference.tau is ${rule.tau} and ` : '';
@@ -40,6 +36,20 @@ export function runWarnings<Row extends RowPlace>(
       `evaluate.every is ${evaluate.every} and the run has ${totalSteps} steps: it is evaluated before and after only`,
     );
   }
+  return found;
+}
+
+/** What is allowed but probably not meant, in sentences. */
+export function runWarnings<Row extends RowPlace>(
+  { recipe, policy, report, objective, rows, validation }: Planned<Row>,
+  totalSteps: number,
+  rule: UpdateRule,
+): string[] {
+  const found = [
+    ...report.notes,
+    ...report.skips.flatMap(describeBoundaryMismatches),
+    ...planWarnings(recipe, totalSteps, rule),
+  ];
   const trained = new Set(rows.map(({ file, line }) => `${file}:${line}`));
   const shared = validation.filter(({ file, line }) => trained.has(`${file}:${line}`)).length;
   if (shared > 0) found.push(`${shared} of the ${validation.length} rows of data.validation are trained on as well`);
@@ -58,9 +68,11 @@ export function runWarnings<Row extends RowPlace>(
     );
   }
   const stored = policy.configJson.torch_dtype ?? policy.configJson.dtype;
-  if (typeof stored === 'string' && stored !== policy.dtype) {
+  const { dtype: saved } = recipeSaveOptions(recipe);
+  if (typeof stored === 'string' && stored !== saved) {
+    const trained = saved === policy.dtype ? 'trained and saved' : `trained in ${policy.dtype} and saved`;
     found.push(
-      `the model is stored in ${stored}; it is trained and saved in ${policy.dtype} (precision: ${recipe.precision})`,
+      `the model is stored in ${stored}; it is ${trained} in ${saved} (${recipe.save.dtype ? 'save.dtype' : 'precision'})`,
     );
   }
   return found;
