@@ -1,0 +1,167 @@
+"""Reference values of packages/reanchor/src/stats, made with scikit-learn, scipy, numpy and mpmath on invented data.
+
+    python make_stats.py --out ../fixtures/stats/reference.json
+
+Needs scipy 1.17 and scikit-learn 1.9 besides numpy and mpmath (which come with torch). Prints how far scikit-learn's L1
+solver is from the exact optimum. All inputs are in the file, so that the tests need no generator of numpy's.
+"""
+
+import argparse
+import json
+import pathlib
+
+import mpmath as mp
+import numpy as np
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+
+mp.mp.dps = 40
+
+
+def l1_exact(x, s, b, c, start):
+    """The minimum of |w|_1 + c (sum s log(1 + exp(x w)) - b w) given the signs of `start`, by Newton in 40 digits."""
+    signs = [int(np.sign(v)) for v in start]
+    active = [j for j, v in enumerate(signs) if v]
+    w = [mp.mpf(float(v)) for v in start]
+
+    def probabilities():
+        return [1 / (1 + mp.e ** -sum(mp.mpf(float(xi[j])) * w[j] for j in active)) for xi in x]
+
+    def gradient(j, p):
+        return c * (sum(mp.mpf(float(si)) * pi * mp.mpf(float(xi[j])) for si, pi, xi in zip(s, p, x)) - mp.mpf(float(b[j])))
+
+    for _ in range(8 if active else 0):
+        p = probabilities()
+        g = mp.matrix([gradient(j, p) + signs[j] for j in active])
+        h = mp.matrix(len(active), len(active))
+        for r, j in enumerate(active):
+            for q, l in enumerate(active):
+                h[r, q] = c * sum(float(si) * pi * (1 - pi) * float(xi[j]) * float(xi[l]) for si, pi, xi in zip(s, p, x))
+        step = mp.lu_solve(h, -g)
+        for r, j in enumerate(active):
+            w[j] += step[r]
+    p = probabilities()
+    for j, sign in enumerate(signs):
+        if sign == 0:
+            assert abs(gradient(j, p)) <= 1
+        else:
+            assert mp.sign(w[j]) == sign and abs(gradient(j, p) + sign) < 1e-25
+    return [float(v) for v in w]
+
+
+def l1_cases(rng):
+    n, k = 120, 4
+    x = np.round(rng.normal(size=(n, k)) * [1, 0.5, 2, 1], 6)
+    y = np.round(1 / (1 + np.exp(-(x @ [1.0, 0.0, -0.4, 0.05] + rng.normal(size=n)))), 6)
+    s = np.round(rng.uniform(0.1, 2, size=n), 6)
+    cases, worst = [], 0.0
+    for c in (0.02, 0.3, 2.782559402207126, 21.54434690031882, 1e4):
+        fit = LogisticRegression(penalty="l1", solver="liblinear", C=c, fit_intercept=False, tol=1e-12, max_iter=100_000)
+        fit.fit(np.vstack([x, x]), np.r_[np.ones(n), np.zeros(n)], sample_weight=np.r_[s * y, s * (1 - y)])
+        start = np.where(np.abs(fit.coef_[0]) < 1e-9, 0, fit.coef_[0])
+        w = l1_exact(x, s, (s * y) @ x, c, start)
+        worst = max(worst, float(np.max(np.abs(np.array(w) - fit.coef_[0]))))
+        cases.append({"C": c, "coefficients": w})
+    print(f"scikit-learn's liblinear is within {worst:.1e} of the optimum")
+    return {"features": x.tolist(), "targets": y.tolist(), "weights": s.tolist(), "cases": cases}
+
+
+def bradley_terry(rng):
+    players = ["a", "b", "c", "d"]
+    strength = np.array([0.0, 0.6, -0.5, 1.1])
+    battles = []
+    for _ in range(240):
+        i, j = rng.choice(4, size=2, replace=False)
+        covariates = np.round(rng.normal(size=2), 6)
+        p = 1 / (1 + np.exp(-(strength[i] - strength[j] + covariates @ [0.5, -0.2])))
+        score = 0.5 if rng.uniform() < 0.2 else float(rng.uniform() < p)
+        weight = float(rng.choice([1, 3]))
+        battles.append({"first": players[i], "second": players[j], "score": score, "weight": weight, "covariates": covariates.tolist()})
+    plain, controlled = [], []
+    for battle in battles:
+        row = np.zeros(4)
+        row[players.index(battle["first"])] += 1
+        row[players.index(battle["second"])] -= 1
+        plain.append(row[1:])
+        controlled.append(np.r_[row[1:], battle["covariates"]])
+    score = np.array([battle["score"] for battle in battles])
+    weight = np.array([battle["weight"] for battle in battles])
+
+    def fit(rows):
+        # A very large C is no penalty to 1e-10; lbfgs then stops at its own tolerance, so Newton goes on from there.
+        rows = np.array(rows)
+        lr = LogisticRegression(C=1e12, fit_intercept=False, tol=1e-12, max_iter=10_000, solver="newton-cholesky")
+        lr.fit(np.vstack([rows, rows]), np.r_[np.ones(len(rows)), np.zeros(len(rows))], sample_weight=np.r_[weight * score, weight * (1 - score)])
+        w = lr.coef_[0].astype(np.longdouble)
+        for _ in range(5):
+            p = 1 / (1 + np.exp(-(rows @ w)))
+            g = rows.T @ (weight * (score - p))
+            h = (rows.T * (weight * p * (1 - p))) @ rows
+            w = w + np.linalg.solve(h.astype(float), g.astype(float))
+        assert np.max(np.abs(w - lr.coef_[0])) < 1e-6
+        return [float(v) for v in w]
+
+    return {"players": players, "battles": battles, "ratings": [0, *fit(plain)], "controlled": [0, *fit(controlled)]}
+
+
+def improvement(rng):
+    strata = [
+        {"x": rng.integers(1, 11, size=40).tolist(), "y": np.minimum(10, rng.integers(1, 9, size=30)).tolist()},
+        {"x": np.round(rng.normal(0.3, 1, size=25), 3).tolist(), "y": np.round(rng.normal(size=25), 3).tolist()},
+    ]
+
+    def probability(x, y):
+        return float((np.array(x)[:, None] > y).mean() + (np.array(x)[:, None] == y).mean() / 2)
+
+    for s in strata:
+        statistic = stats.mannwhitneyu(s["x"], s["y"]).statistic / (len(s["x"]) * len(s["y"]))
+        assert abs(statistic - probability(s["x"], s["y"])) < 1e-12
+
+    draws = [
+        np.mean([probability(rng.choice(s["x"], len(s["x"])), rng.choice(s["y"], len(s["y"]))) for s in strata])
+        for _ in range(20_000)
+    ]
+    estimate = np.mean([probability(s["x"], s["y"]) for s in strata])
+    return {"strata": strata, "probability": float(estimate), "low": float(np.quantile(draws, 0.025)), "high": float(np.quantile(draws, 0.975))}
+
+
+def paired(rng):
+    differences = np.round(rng.normal(0.12, 0.6, size=80), 3)
+    means = rng.choice(differences, size=(100_000, 80)).mean(axis=1)
+    return {
+        "differences": differences.tolist(),
+        "low": float(np.quantile(means, 0.025)),
+        "high": float(np.quantile(means, 0.975)),
+        "p": float(2 * min((means <= 0).mean(), (means >= 0).mean())),
+        "mean": float(differences.mean()),
+        "sem": float(stats.sem(differences)),
+        "quantiles": [[q, float(np.quantile(differences, q))] for q in (0, 0.05, 0.3, 0.5, 0.977, 1)],
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    args = parser.parse_args()
+    rng = np.random.default_rng(20260101)
+    shares = [(0, 10), (10, 10), (1, 10), (37, 80), (412, 805), (5, 100_000)]
+    tests = [(0, 0, 0.5), (3, 10, 0.5), (5, 10, 0.5), (60, 100, 0.5), (700, 1500, 0.5), (2, 30, 0.2), (9, 12, 0.9), (4, 7, 1.0)]
+    reference = {
+        "wilson": [
+            {"k": k, "n": n, "level": level, "interval": list(stats.binomtest(k, n).proportion_ci(level, method="wilson"))}
+            for k, n in shares
+            for level in (0.9, 0.95, 0.999)
+        ],
+        "binomial": [{"k": k, "n": n, "p": p, "value": float(stats.binomtest(k, n, p).pvalue) if n else 1.0} for k, n, p in tests],
+        "normal": [[p, float(stats.norm.ppf(p))] for p in (1e-6, 0.025, 0.3, 0.5, 0.9, 0.975, 0.9995)],
+        "l1": l1_cases(rng),
+        "bradleyTerry": bradley_terry(rng),
+        "improvement": improvement(rng),
+        "paired": paired(rng),
+    }
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(reference, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()
