@@ -1,4 +1,6 @@
 export { requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
+export { type CsvRow, readCsv } from './csv.js';
+export { readJson, readText } from './json.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
 export { type RawRecord, readRecords } from './records.js';
 export {
