@@ -139,6 +139,43 @@ def paired(rng):
     }
 
 
+def arena(rng):
+    """Arena-Hard 2.0 on invented verdicts: strong verdicts as three rows, features as in its show_result.py, then an
+    unpenalised logistic regression; `controlled` is read at the mean difference in style, `equal` at none."""
+    labels = ["A>>B", "A>B", "A=B", "B>A", "B>>A"]
+    models = ["m1", "m2", "m3"]
+    styles = {m: rng.integers([40, 0, 0, 0], [900, 6, 20, 12], size=(40, 4)).tolist() for m in ["base", *models]}
+    judgments, rows, scores, features = [], [], [], []
+    for i, model in enumerate(models):
+        for q in range(40):
+            games = [labels[j] for j in rng.choice(5, size=2, p=np.array([[3, 4, 2, 4, 5], [5, 4, 2, 4, 3]])[i % 2] / 18)]
+            judgments.append({"uid": f"q{q}", "category": "hard_prompt", "model": model, "baseline": "base", "games": [{"score": g} for g in games]})
+            first = {"A>>B": [0] * 3, "A>B": [0], "A=B": [0.5], "B>A": [1], "B>>A": [1] * 3}[games[0]]
+            second = {"A>>B": [1] * 3, "A>B": [1], "A=B": [0.5], "B>A": [0], "B>>A": [0] * 3}[games[1]]
+            m, b = np.array(styles[model][q], float), np.array(styles["base"][q], float)
+            dm, db = m[1:] / m[0], b[1:] / b[0]
+            for score in first + second:
+                rows.append(np.eye(3)[i])
+                scores.append(score)
+                features.append(np.r_[(m[0] - b[0]) / (m[0] + b[0]), (dm - db) / (dm + db + 1)])
+    rows, scores, features = np.array(rows), np.array(scores), np.array(features)
+
+    def fit(x):
+        lr = LogisticRegression(C=1e12, fit_intercept=False, tol=1e-12, max_iter=10_000, solver="newton-cholesky")
+        lr.fit(np.vstack([x, x]), np.r_[np.ones(len(x)), np.zeros(len(x))], sample_weight=np.r_[scores, 1 - scores])
+        return lr.coef_[0]
+
+    deviation = features.std(axis=0, ddof=1)
+    win_rate = lambda r: (100 / (1 + np.exp(-r))).tolist()
+    centered = fit(np.c_[rows, (features - features.mean(axis=0)) / deviation])
+    equal = fit(np.c_[rows, features / deviation])
+    plain = [100 * float(scores[rows[:, i] == 1].mean()) for i in range(3)]
+    return {
+        "styles": styles, "judgments": judgments, "plain": plain, "controlled": win_rate(centered[:3]),
+        "equal": win_rate(equal[:3]), "coefficients": centered[3:].tolist(),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -158,6 +195,7 @@ def main():
         "bradleyTerry": bradley_terry(rng),
         "improvement": improvement(rng),
         "paired": paired(rng),
+        "arena": arena(rng),
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(reference, separators=(",", ":")) + "\n")

@@ -26,7 +26,7 @@ async function run(...args: string[]) {
 
 test('the group has these verbs, and a new one is a decision', () => {
   const group = commandLine(new Terminal()).commands.find((command) => command.name() === 'eval')!;
-  expect(group.commands.map((command) => command.name())).toEqual(['alpaca']);
+  expect(group.commands.map((command) => command.name())).toEqual(['alpaca', 'arena']);
 });
 
 test('alpaca prints a table and writes all numbers', async () => {
@@ -49,4 +49,24 @@ test('alpaca prints a table and writes all numbers', async () => {
   expect(document.models[0]).toMatchObject({ model: 'm', win_rate: 50, c: 21.5, difference: { win_rate: 0 } });
   expect(document.models[0].difference.lc_win_rate).toBeCloseTo(document.models[0].lc_win_rate - 49, 12);
   await expect(run('alpaca', ...files, '--c', '0')).rejects.toThrow(/--c: "0" is not allowed; a number above 0 is/);
+});
+
+test('arena prints a leaderboard for each category', async () => {
+  const games = [{ score: 'A>B' }, { score: 'A>>B' }];
+  const rows = [
+    { uid: '1', category: 'hard_prompt', model: 'm', baseline: 'base', games },
+    { uid: '2', category: 'hard_prompt', model: 'm', baseline: 'base', games: [null, { score: 'A=B' }] },
+  ];
+  const judgments = write('judgments.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'));
+  const json = join(folder, 'arena.json');
+  const { stdout, stderr } = await run('arena', '--judgments', judgments, '--json', json);
+  expect(stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+    ['hard_prompt against base', 'score', '90 % interval', 'questions', 'wins', 'ties', 'losses', 'no verdict'],
+    ['m', '75.00', '75.00 to 75.00', '1', '1', '0', '1', '1'],
+    [''],
+  ]);
+  expect(stderr).toContain('1 game without a verdict: 1 question is left out');
+  const { leaderboards } = JSON.parse(readFileSync(json, 'utf8'));
+  expect(leaderboards[0].models[0].score).toBeCloseTo(75, 5);
+  await expect(run('arena', '--judgments', judgments, '--style', 'bold')).rejects.toThrow(/length, markdown, both are/);
 });

@@ -1,6 +1,7 @@
 /** The verbs of `reanchor eval`, which need no libtorch; each is loaded when it is run. */
 import type { Command } from 'commander';
 import type { AlpacaFlags } from './eval-alpaca.js';
+import type { ArenaFlags } from './eval-arena.js';
 import type { Terminal } from './terminal.js';
 
 /** Adds the group `eval` to the command. */
@@ -22,5 +23,26 @@ export function addEvalCommands(program: Command, terminal: Terminal): void {
     .action(async (flags: AlpacaFlags) => {
       const { alpacaVerb } = await import('./eval-alpaca.js');
       await alpacaVerb(flags, terminal);
+    });
+
+  group
+    .command('arena')
+    .description('Arena-Hard 0.1 and 2.0: the score against the baseline, with intervals and style control')
+    .requiredOption('--judgments <file...>', 'the JSONL files of judgments')
+    .option('--answers <file...>', 'the answers of the models and of the baselines, for lengths and style control')
+    .option('--style <which>', 'the differences in style to control for: length, markdown or both')
+    .option(
+      '--style-at <where>',
+      'read the scores at equal style, or at the mean difference as Arena-Hard does',
+      'equal',
+    )
+    .option('--resample <what>', 'draw questions, or battles as Arena-Hard does, for the intervals', 'questions')
+    .option('--resamples <count>', 'the resamples of the bootstrap', '100')
+    .option('--level <share>', 'the coverage of the intervals (default: 0.9 for 2.0, 0.95 for 0.1)')
+    .option('--seed <number>', 'the seed of all draws', '0')
+    .option('--json <file>', 'write the results as JSON')
+    .action(async (flags: ArenaFlags) => {
+      const { arenaVerb } = await import('./eval-arena.js');
+      await arenaVerb(flags, terminal);
     });
 }

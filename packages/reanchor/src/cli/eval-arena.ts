@@ -1,0 +1,74 @@
+import { arenaRules, type Leaderboard } from '../eval/arena/leaderboard.js';
+import { writeFileAtomic } from '../formats/index.js';
+import { packageVersion } from '../runs/version.js';
+import { choiceFlag, numberFlag } from './flags.js';
+import { type Terminal, table } from './terminal.js';
+
+/** The flags of `eval arena` as commander gives them. */
+export interface ArenaFlags {
+  judgments: string[];
+  answers?: string[];
+  style?: string;
+  styleAt: string;
+  resample: string;
+  resamples: string;
+  level?: string;
+  seed: string;
+  json?: string;
+}
+
+/** `reanchor eval arena`: prints a leaderboard for each category; `--json` writes all numbers. */
+export async function arenaVerb(flags: ArenaFlags, terminal: Terminal): Promise<void> {
+  const settings = {
+    style: flags.style === undefined ? undefined : choiceFlag('--style', flags.style, ['length', 'markdown', 'both']),
+    styleAt: choiceFlag('--style-at', flags.styleAt, ['equal', 'mean']),
+    resample: choiceFlag('--resample', flags.resample, ['questions', 'battles']),
+    resamples: numberFlag('--resamples', flags.resamples, { integer: true, min: 1 }),
+    level: flags.level === undefined ? undefined : levelFlag(flags.level),
+    seed: numberFlag('--seed', flags.seed, { integer: true }),
+  };
+  const { evaluateArena } = await import('../eval/arena/evaluate.js');
+  const leaderboards = await evaluateArena(flags.judgments, { ...settings, answers: flags.answers });
+  for (const board of leaderboards) printLeaderboard(board, settings.level, terminal);
+  if (flags.json === undefined) return;
+  const document = { benchmark: 'arena-hard', reanchor: packageVersion(), settings, leaderboards };
+  await writeFileAtomic(flags.json, `${JSON.stringify(document, null, 1)}\n`);
+  terminal.note(`wrote ${flags.json}`);
+}
+
+/** Prints one leaderboard and what was left out of it. */
+export function printLeaderboard(
+  { category, baseline, models, style }: Leaderboard,
+  level: number | undefined,
+  terminal: Terminal,
+): void {
+  const usual = category === 'arena-hard-v0.1' ? arenaRules['v0.1'].level : arenaRules['v2.0'].level;
+  const interval = `${Number((100 * (level ?? usual)).toPrecision(4))} % interval`;
+  const head = [
+    `${category} against ${baseline}`,
+    'score',
+    interval,
+    'questions',
+    'wins',
+    'ties',
+    'losses',
+    'no verdict',
+  ];
+  const rows = models.map((one) => [
+    one.model,
+    one.score.toFixed(2),
+    `${one.low.toFixed(2)} to ${one.high.toFixed(2)}`,
+    ...[one.questions, one.wins, one.ties, one.losses, one.unparsed].map(String),
+  ]);
+  for (const line of table([head, ...rows])) terminal.result(line);
+  for (const [name, { coefficient, low, high }] of Object.entries(style ?? {})) {
+    terminal.note(`style, ${name}: ${coefficient.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)}) log-odds`);
+  }
+  const sum = (pick: (one: (typeof models)[number]) => number) => models.reduce((total, one) => total + pick(one), 0);
+  const [games, questions] = [sum((one) => one.unparsed), sum((one) => one.dropped)];
+  if (games === 0) return;
+  const left = questions === 1 ? '1 question is' : `${questions} questions are`;
+  terminal.note(`${games} ${games === 1 ? 'game' : 'games'} without a verdict: ${left} left out`);
+}
+
+const levelFlag = (text: string) => numberFlag('--level', text, { above: true, max: 0.9999 });
