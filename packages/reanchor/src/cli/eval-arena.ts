@@ -1,12 +1,17 @@
+import { UsageError } from '../errors.js';
 import { arenaRules, type Leaderboard } from '../eval/arena/leaderboard.js';
 import { writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
 import { choiceFlag, numberFlag } from './flags.js';
+import { type JudgeFlags, openJudge } from './judge-flags.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval arena` as commander gives them. */
-export interface ArenaFlags {
-  judgments: string[];
+export interface ArenaFlags extends JudgeFlags {
+  judgments?: string[];
+  questions?: string;
+  baseline?: string;
+  out?: string;
   answers?: string[];
   style?: string;
   styleAt: string;
@@ -17,7 +22,10 @@ export interface ArenaFlags {
   json?: string;
 }
 
-/** `reanchor eval arena`: prints a leaderboard for each category; `--json` writes all numbers. */
+/**
+ * `reanchor eval arena`: prints a leaderboard for each category; `--json` writes all numbers. With a judge, the answers
+ * are judged first.
+ */
 export async function arenaVerb(flags: ArenaFlags, terminal: Terminal): Promise<void> {
   const settings = {
     style: flags.style === undefined ? undefined : choiceFlag('--style', flags.style, ['length', 'markdown', 'both']),
@@ -27,13 +35,41 @@ export async function arenaVerb(flags: ArenaFlags, terminal: Terminal): Promise<
     level: flags.level === undefined ? undefined : levelFlag(flags.level),
     seed: numberFlag('--seed', flags.seed, { integer: true }),
   };
+  if ((flags.judgments === undefined) === (flags.judgeUrl === undefined)) {
+    throw new UsageError('give either --judgments or a judge (--judge-url, --judge-model)');
+  }
+  const judgments = flags.judgments ?? [await judgeAnswers(flags, terminal)];
   const { evaluateArena } = await import('../eval/arena/evaluate.js');
-  const leaderboards = await evaluateArena(flags.judgments, { ...settings, answers: flags.answers });
+  const leaderboards = await evaluateArena(judgments, { ...settings, answers: flags.answers });
   for (const board of leaderboards) printLeaderboard(board, settings.level, terminal);
   if (flags.json === undefined) return;
   const document = { benchmark: 'arena-hard', reanchor: packageVersion(), settings, leaderboards };
   await writeFileAtomic(flags.json, `${JSON.stringify(document, null, 1)}\n`);
   terminal.note(`wrote ${flags.json}`);
+}
+
+/** Judges the answers; gives the file of judgments. */
+async function judgeAnswers(flags: ArenaFlags, terminal: Terminal): Promise<string> {
+  const { questions: file, answers: files, out, baseline, template } = flags;
+  if (file === undefined || files === undefined || out === undefined) {
+    throw new UsageError(
+      'a judge makes the judgments: give --questions, --answers (also of the baseline) and --out, the file of judgments to write',
+    );
+  }
+  const { readQuestions, versionOf } = await import('../eval/arena/files.js');
+  const { readAllAnswers } = await import('../eval/arena/evaluate.js');
+  const { judgeArena } = await import('../eval/arena/judge.js');
+  const { arenaJudge } = await import('../eval/judge/judges.js');
+  const questions = await readQuestions(file);
+  const version = versionOf(questions);
+  const answers = await readAllAnswers(files, questions);
+  await using session = await openJudge(flags, process.env, terminal);
+  const judge = await arenaJudge(session.client, version, { ...session, template });
+  const { concurrency, onProgress } = session;
+  const rows = await judgeArena({ judge, version, questions, answers, baseline, out, concurrency, onProgress });
+  terminal.endStatus();
+  terminal.note(`wrote ${out}: ${rows} judgments`);
+  return out;
 }
 
 /** Prints one leaderboard and what was left out of it. */
