@@ -74,7 +74,7 @@ async function judgeAnswers(flags: ArenaFlags, terminal: Terminal): Promise<stri
 
 /** Prints one leaderboard and what was left out of it. */
 export function printLeaderboard(
-  { category, baseline, models, style }: Leaderboard,
+  { category, baseline, baseline_mean_length: length, models, style }: Leaderboard,
   level: number | undefined,
   terminal: Terminal,
 ): void {
@@ -90,13 +90,17 @@ export function printLeaderboard(
     'losses',
     'no verdict',
   ];
+  const hasLengths = models.some((one) => one.mean_length !== undefined);
+  if (hasLengths) head.push('mean length');
   const rows = models.map((one) => [
     one.model,
     one.score.toFixed(2),
     `${one.low.toFixed(2)} to ${one.high.toFixed(2)}`,
     ...[one.questions, one.wins, one.ties, one.losses, one.unparsed].map(String),
+    ...(hasLengths ? [one.mean_length?.toFixed(0) ?? '-'] : []),
   ]);
   for (const line of table([head, ...rows])) terminal.result(line);
+  if (length !== undefined) terminal.note(`${baseline}: mean length ${length.toFixed(0)}`);
   for (const [name, { coefficient, low, high }] of Object.entries(style ?? {})) {
     terminal.note(`style, ${name}: ${coefficient.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)}) log-odds`);
   }

@@ -276,13 +276,14 @@ describe('arena with a judge', () => {
     const { stdout, stderr, error } = await run('arena', ...files, ...judge);
     expect(error).toBeUndefined();
     expect(stderr).toContain('2 games without a verdict: 1 question is left out');
+    expect(stderr).toContain('base: mean length 2');
     const lines = stdout
       .trim()
       .split('\n')
       .map((one) => one.split(/ {2,}/));
     expect(lines.filter(([model]) => model === 'm').map((cells) => cells.slice(3))).toEqual([
-      ['1', '2', '0', '0', '2'],
-      ['1', '2', '0', '0', '0'],
+      ['1', '2', '0', '0', '2', '2'],
+      ['1', '2', '0', '0', '0', '2'],
     ]);
     // Four games with a verdict, and two that are asked for twice.
     expect(server.requests).toHaveLength(8);
@@ -299,7 +300,7 @@ describe('arena with a judge', () => {
     expect(rows[2]).toMatchObject({ games: [{ score: null, unparsed: 'no label' }, { score: null }] });
     const systems = new Set(server.requests.map(({ body }) => body.messages[0]!.content));
     expect(systems.size).toBe(2);
-    const again = await run('arena', '--judgments', at('judgments.jsonl'));
+    const again = await run('arena', '--judgments', at('judgments.jsonl'), '--answers', ...models);
     expect(again.stdout).toBe(stdout);
   });
 

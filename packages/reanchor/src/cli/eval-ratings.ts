@@ -38,12 +38,14 @@ export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Prom
   const result = await rateAnswers({ answers, rater, ...drawing, out, concurrency, onProgress });
   terminal.endStatus();
 
-  const means = result.models.map(({ model, rated, means }) => [
+  const means = result.models.map(({ model, rated, means, meanLength }) => [
     model,
     String(rated),
     ...[...criteria, 'mean' as const].map((name) => means[name].rating.toFixed(2)),
+    meanLength.toFixed(0),
   ]);
-  for (const line of table([['mean rating', 'answers', ...criteria, 'mean'], ...means])) terminal.result(line);
+  for (const line of table([['mean rating', 'answers', ...criteria, 'mean', 'characters'], ...means]))
+    terminal.result(line);
   if (result.improvements.length > 0) {
     const rows = result.improvements.map(({ model, over, improvement }) => [
       `${model} over ${over}`,

@@ -74,6 +74,8 @@ export interface ArenaModel {
 export interface Leaderboard {
   category: string;
   baseline: string;
+  /** Of the baseline's answers, in tokens where their file says so, else in characters / 4; where answers are given. */
+  baseline_mean_length?: number | undefined;
   models: ArenaModel[];
   /** Log-odds per standard deviation of each difference in style, where it is controlled for. */
   style?: Record<string, { coefficient: number } & Interval> | undefined;
@@ -124,7 +126,8 @@ function leaderboard(judgments: readonly ArenaJudgment[], options: LeaderboardOp
   });
   function meanLength(model: string): number | undefined {
     if (!options.styleOf) return undefined;
-    const own = judgments.filter((one) => one.model === model).map(({ uid }) => options.styleOf!(model, uid)?.length);
+    const uids = judgments.filter((one) => one.model === model || one.baseline === model).map(({ uid }) => uid);
+    const own = [...new Set(uids)].map((uid) => options.styleOf!(model, uid)?.length);
     return own.every((one) => one !== undefined) ? own.reduce((sum, one) => sum + one!, 0) / own.length : undefined;
   }
   const names = styleNames.filter((name) => isControlled(name, options.style));
@@ -132,6 +135,7 @@ function leaderboard(judgments: readonly ArenaJudgment[], options: LeaderboardOp
   return {
     category,
     baseline,
+    baseline_mean_length: meanLength(baseline),
     models: models.sort((a, b) => b.score - a.score),
     style: options.style && Object.fromEntries(style),
   };

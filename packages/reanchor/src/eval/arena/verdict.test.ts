@@ -19,6 +19,7 @@ const endings: [string, string][] = [
   ['Final: [[A>B]]\n\n(To repeat: [[A>B]])', 'A>B'],
   ['La réponse A est meilleure.\n\nVerdict final : [[A>B]]', 'A>B'],
   ['$\\boxed{[[A=B]]}$', 'A=B'],
+  ['**Facts**: ((A>>B)). **Style**: ((B>A)). All in all, about equal: [[A=B]]', 'A=B'],
   ['So [[A<B]] it is', 'B>A'],
   ['So [[B<<A]] it is', 'A>>B'],
 ];

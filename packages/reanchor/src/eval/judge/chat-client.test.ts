@@ -100,8 +100,11 @@ describe('trouble that may pass', () => {
     expect(client.budget.calls).toBe(behaviours.length);
   });
 
-  test('an answer that takes too long is asked for again', async () => {
-    await using server = await testServer(({ nth }) => ({ text: 'yes', delayMs: nth === 0 ? 2000 : 0 }));
+  test.each<[string, Behaviour]>([
+    ['to begin', { text: 'late', delayMs: 2000 }],
+    ['to end', { cut: '{"choices"', stalls: true }],
+  ])('an answer that takes too long %s is asked for again', async (_, slow) => {
+    await using server = await testServer(inTurn(slow, good));
     await using client = await open(server.url, { timeoutMs: 150 });
     expect(await client.complete(request('p'))).toMatchObject({ text: 'yes' });
     expect(server.requests).toHaveLength(2);

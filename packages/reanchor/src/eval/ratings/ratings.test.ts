@@ -63,6 +63,7 @@ test('means, and the probability of improvement per criterion and over all', asy
     ['x', 4, 0],
     ['y', 3, 1],
   ]);
+  expect(result.models.map(({ meanLength }) => meanLength)).toEqual([1, 1]);
   expect(result.models[0]!.means.coherence.rating).toBeCloseTo(8.25, 12);
   expect(result.models[0]!.means.mean.rating).toBeCloseTo((4 * 8.25 + 5) / 5, 12);
   const [{ improvement, model, over }] = result.improvements as [(typeof result.improvements)[number]];

@@ -4,6 +4,7 @@ import { UserError } from '../../errors.js';
 import { requireWritable, writeJsonl } from '../../formats/index.js';
 import { type Improvement, type Interval, mean, pairedBootstrap, probabilityOfImprovement } from '../../stats/index.js';
 import { readAnswerSets } from '../answer-sets.js';
+import { characters } from '../answers.js';
 import { mapConcurrently } from '../judge/gate.js';
 import { type Criterion, criteria } from '../judge/templates.js';
 import type { Rater, Ratings } from './rater.js';
@@ -28,6 +29,8 @@ export interface RatedModel {
   /** Answers with a rating, and without one. */
   rated: number;
   unparsed: number;
+  /** Mean length of the rated answers in characters: longer answers tend to be rated higher. */
+  meanLength: number;
   /** Mean rating of each criterion with its bootstrap interval; `mean` is that of all criteria. */
   means: Record<Criterion | 'mean', { rating: number } & Interval>;
 }
@@ -74,17 +77,20 @@ export async function rateAnswers(options: RatingsOptions): Promise<RatingsResul
   }
   const count = sets.prompts.length;
   const byModel = sets.names.map((model, m) => {
-    const own = rated.slice(m * count, (m + 1) * count).flatMap(({ ratings }) => (ratings ? [ratings] : []));
+    const all = rated.slice(m * count, (m + 1) * count);
+    const own = all.flatMap(({ ratings }) => (ratings ? [ratings] : []));
+    const lengths = all.flatMap(({ ratings }, i) => (ratings ? [characters(sets.answers[m]![i]!.text)] : []));
     if (own.length === 0) throw new UserError(`${model}: no rating could be read, of ${count} answers`);
-    return { model, own };
+    return { model, own, lengths };
   });
   return {
     prompts: count,
     leftOut: sets.leftOut,
-    models: byModel.map(({ model, own }) => ({
+    models: byModel.map(({ model, own, lengths }) => ({
       model,
       rated: own.length,
       unparsed: count - own.length,
+      meanLength: mean(lengths),
       means: meanRatings(own, { seed, level, resamples }),
     })),
     improvements: byModel.flatMap((x, i) =>

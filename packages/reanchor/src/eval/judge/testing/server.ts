@@ -9,8 +9,8 @@ export type Behaviour =
   | { status: number; headers?: Record<string, string>; body?: string }
   /** A body sent as it is, with status 200. */
   | { body: string; type?: string }
-  /** A body that breaks off: less than its length says, or a chunked one without an end. */
-  | { cut: string; chunked?: boolean };
+  /** A body that breaks off: less than its length says, or a chunked one without an end; or that never goes on. */
+  | { cut: string; chunked?: boolean; stalls?: boolean };
 
 export interface AskedRequest {
   body: {
@@ -83,7 +83,7 @@ async function send(behaviour: Behaviour, response: ServerResponse): Promise<voi
     if (behaviour.chunked) response.writeHead(200, json).write(behaviour.cut);
     else response.writeHead(200, { ...json, 'content-length': behaviour.cut.length + 100 }).write(behaviour.cut);
     await sleep(5);
-    response.destroy();
+    if (!behaviour.stalls) response.destroy();
   } else if ('status' in behaviour) {
     response.writeHead(behaviour.status, behaviour.headers).end(behaviour.body);
   } else if ('body' in behaviour) {
