@@ -113,7 +113,8 @@ interface Problem {
   second: Int32Array;
   scores: Float64Array;
   weights: Float64Array;
-  covariates: readonly (readonly number[])[];
+  /** Battle after battle. */
+  covariates: Float64Array;
   covariateCount: number;
 }
 
@@ -140,7 +141,7 @@ function compile(battles: readonly Battle[], anchor: string | undefined): Proble
     second: Int32Array.from(battles, ({ second }) => indexOf.get(second)!),
     scores: Float64Array.from(battles, ({ score }) => score),
     weights: Float64Array.from(battles, ({ weight }) => weight ?? 1),
-    covariates: battles.map(({ covariates }) => covariates ?? []),
+    covariates: Float64Array.from(battles.flatMap(({ covariates }) => covariates ?? [])),
     covariateCount,
   };
 }
@@ -156,48 +157,29 @@ function requireConnected({ players, first, second, weights }: Problem): void {
 
 /** Ratings (of all players but the held one, in order) and coefficients, as one vector. */
 function solve(problem: Problem, weights: Float64Array, ridge: number, start?: Float64Array): Float64Array {
-  const { players, first, second, scores, covariates, covariateCount, held } = problem;
+  const { players, first, second, covariates, covariateCount, held } = problem;
   const size = players.length - 1 + covariateCount;
-  const column = players.map((_, i) => (i === held ? -1 : i < held ? i : i - 1));
   let theta: Float64Array = start ? Float64Array.from(start) : new Float64Array(size);
-  const rows = merged();
+  const rows = mergedRows(problem, weights);
 
-  /** Without covariates, all battles of the same two players have the same term: one row stands for them. */
-  function merged(): { first: number; second: number; weight: number; won: number; covariates: readonly number[] }[] {
-    const all = Array.from(first, (one, i) => ({
-      first: one,
-      second: second[i]!,
-      weight: weights[i]!,
-      won: weights[i]! * scores[i]!,
-      covariates: covariates[i]!,
-    })).filter(({ weight }) => weight > 0);
-    if (covariateCount > 0) return all;
-    const byPair = new Map<number, (typeof all)[number]>();
-    for (const row of all) {
-      const key = row.first * players.length + row.second;
-      const sum = byPair.get(key);
-      if (!sum) byPair.set(key, row);
-      else {
-        sum.weight += row.weight;
-        sum.won += row.won;
-      }
-    }
-    return [...byPair.values()];
-  }
-
+  // The row's entries that are not 0. A player's column is its index without the held player, who has none.
   const columns = new Int32Array(2 + covariateCount);
   const values = new Float64Array(2 + covariateCount);
-  const load = (row: (typeof rows)[number]): number => {
+  const load = ({ battle }: Row): number => {
     let filled = 0;
-    const add = (index: number, value: number) => {
-      columns[filled] = index;
-      values[filled++] = value;
-    };
-    if (row.first !== row.second) {
-      if (row.first !== held) add(column[row.first]!, 1);
-      if (row.second !== held) add(column[row.second]!, -1);
+    const [a, b] = [first[battle]!, second[battle]!];
+    if (a !== b && a !== held) {
+      columns[filled] = a < held ? a : a - 1;
+      values[filled++] = 1;
     }
-    for (const [j, x] of row.covariates.entries()) add(players.length - 1 + j, x);
+    if (a !== b && b !== held) {
+      columns[filled] = b < held ? b : b - 1;
+      values[filled++] = -1;
+    }
+    for (let j = 0; j < covariateCount; j++) {
+      columns[filled] = players.length - 1 + j;
+      values[filled++] = covariates[battle * covariateCount + j]!;
+    }
     return filled;
   };
 
@@ -257,6 +239,36 @@ function solve(problem: Problem, weights: Float64Array, ridge: number, start?: F
     if (largest <= 1e-10 * (1 + Math.max(0, ...theta.map(Math.abs)))) break;
   }
   return theta;
+}
+
+interface Row {
+  /** A battle with the row's players and covariates. */
+  battle: number;
+  weight: number;
+  /** Weight times score. */
+  won: number;
+}
+
+/** The battles that count; without covariates, all battles of the same two players, in this order, are one row. */
+function mergedRows({ players, first, second, scores, covariateCount }: Problem, weights: Float64Array): Row[] {
+  const rows: Row[] = [];
+  const byPair = new Map<number, Row>();
+  for (let battle = 0; battle < weights.length; battle++) {
+    const weight = weights[battle]!;
+    if (weight === 0) continue;
+    const won = weight * scores[battle]!;
+    const key = first[battle]! * players.length + second[battle]!;
+    const same = covariateCount === 0 ? byPair.get(key) : undefined;
+    if (same) {
+      same.weight += weight;
+      same.won += won;
+      continue;
+    }
+    const row = { battle, weight, won };
+    rows.push(row);
+    if (covariateCount === 0) byPair.set(key, row);
+  }
+  return rows;
 }
 
 const infinite =
