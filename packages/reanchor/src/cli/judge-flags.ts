@@ -86,7 +86,7 @@ export async function openJudge(flags: JudgeFlags, env: NodeJS.ProcessEnv, termi
     apiKey: env[flags.keyEnv]?.trim() || undefined,
     cacheFile: flags.cache,
     concurrency,
-    timeoutMs: 1000 * numberFlag('--timeout', flags.timeout, { above: true }),
+    timeoutMs: 1000 * numberFlag('--timeout', flags.timeout, { above: true, max: 300 }),
     retries: numberFlag('--retries', flags.retries, { integer: true }),
     maxCalls: count('--budget-calls', flags.budgetCalls),
     maxTokens: count('--budget-tokens', flags.budgetTokens),

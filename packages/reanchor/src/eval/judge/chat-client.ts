@@ -22,7 +22,7 @@ export interface ChatClientOptions {
   cacheFile: string;
   /** Requests under way at once; default 8. */
   concurrency?: number | undefined;
-  /** Of one request, its answer included; default 120,000. */
+  /** Of one request, its answer included; default 120,000. Node itself gives up after 300,000 without a sign. */
   timeoutMs?: number | undefined;
   /** Further tries after a failure that may pass (429, 5xx, time-out, broken connection); default 6. */
   retries?: number | undefined;
@@ -75,12 +75,13 @@ export class ChatClient implements AsyncDisposable {
   readonly #gate: Gate;
   readonly #underWay = new Map<string, Promise<ChatReply | MalformedReply>>();
   #failure: unknown;
-  #hasAnswered = false;
+  #hasAnswered: boolean;
 
   private constructor(options: ChatClientOptions, cache: ReplyCache<Entry>) {
     this.#options = options;
     this.#url = endpoint(options.baseUrl);
     this.#cache = cache;
+    this.#hasAnswered = cache.size > 0;
     this.#gate = new Gate(options.concurrency ?? 8);
     this.budget = new Budget(options.maxCalls, options.maxTokens);
   }
@@ -118,16 +119,19 @@ export class ChatClient implements AsyncDisposable {
     if (underWay) return underWay;
     const estimate = request.messages.reduce((sum, { content }) => sum + content.length, 0) / 3 + request.maxNewTokens;
     const asked = this.#gate.pass(async () => {
-      const reply = await this.#ask(body, Math.ceil(estimate));
-      await this.#cache.put({ key, reply });
-      return reply;
+      try {
+        const reply = await this.#ask(body, Math.ceil(estimate));
+        await this.#cache.put({ key, reply });
+        return reply;
+      } catch (error) {
+        // Before the next one passes, so that it is not sent.
+        this.#failure ??= error;
+        throw error;
+      }
     });
     this.#underWay.set(key, asked);
     try {
       return await asked;
-    } catch (error) {
-      this.#failure ??= error;
-      throw error;
     } finally {
       this.#underWay.delete(key);
     }
