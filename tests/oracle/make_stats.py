@@ -176,6 +176,40 @@ def arena(rng):
     }
 
 
+def length_control(rng):
+    """AlpacaEval's length-controlled win rate on invented lengths and preferences, from its definition, to the optimum."""
+    n = 30
+    difficulty = np.round(rng.normal(size=n), 6)
+    base = rng.integers(200, 3000, size=n)
+    gamed = [np.round(base * f).astype(int) for f in (1.6, 0.5)]
+    own = np.maximum(1, base + rng.integers(-900, 700, size=n))
+    preference = np.round(1 + 1 / (1 + np.exp(-(0.8 + difficulty + rng.normal(size=n)))), 6)
+    gamed_y = [np.round(rng.uniform(size=n), 6) for _ in gamed]
+
+    def squash(d):
+        return np.tanh(d / d.std(ddof=1))
+
+    x = [np.c_[squash(base - own), difficulty, np.ones(n)]]
+    x += [np.c_[squash(base - g), difficulty, np.zeros(n)] for g in gamed]
+    y = np.r_[preference - 1, gamed_y[0], gamed_y[1]]
+    s = np.r_[np.ones(n), np.full(2 * n, 0.1)]
+    x = np.vstack(x)
+    c = 2.782559402207126
+    fit = LogisticRegression(penalty="l1", solver="liblinear", C=c, fit_intercept=False, tol=1e-12, max_iter=100_000)
+    fit.fit(np.vstack([x, x]), np.r_[np.ones(len(x)), np.zeros(len(x))], sample_weight=np.r_[s * y, s * (1 - y)])
+    w = l1_exact(x, s, (s * y) @ x, c, np.where(np.abs(fit.coef_[0]) < 1e-9, 0, fit.coef_[0]))
+    rate = 100 / (1 + np.exp(-(w[1] * difficulty + w[2])))
+    return {
+        "difficulty": difficulty.tolist(), "preference": preference.tolist(), "len1": base.tolist(), "len2": own.tolist(),
+        "gamed": {
+            "lengths": [{"len1": base.tolist(), "len2": g.tolist()} for g in gamed],
+            "s1": float(sum((gy * squash(base - g)).sum() for gy, g in zip(gamed_y, gamed))),
+            "s2": float(sum((gy * difficulty).sum() for gy in gamed_y)),
+        },
+        "C": c, "weights": w, "winRate": float(rate.mean()),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
@@ -196,6 +230,7 @@ def main():
         "improvement": improvement(rng),
         "paired": paired(rng),
         "arena": arena(rng),
+        "lengthControl": length_control(rng),
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(reference, separators=(",", ":")) + "\n")

@@ -4,11 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
-import { dataFolder } from '../../../../../tests/support/repository.js';
+import { dataFolder, fixtures } from '../../../../../tests/support/repository.js';
 import { readCsv } from '../../formats/index.js';
 import { type AlpacaResult, evaluateAlpaca } from './evaluate.js';
 import { readAnnotations, readLcInputs } from './files.js';
-import { gridOfC, usualC, winRates } from './length-control.js';
+import {
+  fitLengthControl,
+  type GamedBaselines,
+  gridOfC,
+  lengthControlledWinRate,
+  usualC,
+  winRates,
+} from './length-control.js';
 
 const real = dataFolder && join(dataFolder, 'eval/alpaca_eval');
 const files = (folder: string) => ({
@@ -119,6 +126,27 @@ describe.skipIf(!real)('published numbers of AlpacaEval 2', () => {
     rmSync(folder, { recursive: true });
   });
 });
+
+test('the length-controlled win rate is that of an independent computation', () => {
+  const { difficulty, gamed, C, weights, winRate, ...judged } = (
+    JSON.parse(readFileSync(join(fixtures, 'stats/reference.json'), 'utf8')) as { lengthControl: LengthControl }
+  ).lengthControl;
+  const index = difficulty.map((_, i) => i);
+  const found = fitLengthControl({ ...judged, index }, difficulty, gamed, C);
+  expect([found.w_len, found.w_difficulty, found.w_bias]).toBeCloseToTensor(weights, 1e-10);
+  expect(lengthControlledWinRate(found, difficulty, index)).toBeCloseTo(winRate, 9);
+});
+
+interface LengthControl {
+  difficulty: number[];
+  preference: number[];
+  len1: number[];
+  len2: number[];
+  gamed: GamedBaselines;
+  C: number;
+  weights: number[];
+  winRate: number;
+}
 
 describe('on invented numbers', () => {
   const folder = mkdtempSync(join(tmpdir(), 'alpaca-'));
