@@ -143,6 +143,24 @@ test('imports of packages/reanchor follow the layers', () => {
   expect(problems).toEqual([]);
 });
 
+test('evaluations with a judge, and without, need no libtorch', () => {
+  const reached = new Set<string>();
+  const visit = (file: string): string[] => {
+    if (reached.has(file)) return [];
+    reached.add(file);
+    return imports(file).flatMap((name) => {
+      if (name.startsWith('@reanchor/torch')) return [`${relative(source, file)} imports ${name}`];
+      return name.startsWith('.') ? visit(resolve(dirname(file), name).replace(/\.js$/, '.ts')) : [];
+    });
+  };
+  const folders = ['alpaca', 'arena', 'judge', 'winrate', 'ratings'].map(
+    (name) => `packages/reanchor/src/eval/${name}`,
+  );
+  const files = folders.flatMap((folder) => sourceFiles(folder)).filter((file) => !file.endsWith('.test.ts'));
+  expect(files.length).toBeGreaterThan(2);
+  expect(files.flatMap(visit)).toEqual([]);
+});
+
 test('@reanchor/torch has no dependencies and one file loads the native addon', () => {
   const files = sourceFiles('packages/torch/src').filter((file) => !file.endsWith('.test.ts'));
   const foreign = files.flatMap((file) =>

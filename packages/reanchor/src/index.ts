@@ -10,7 +10,15 @@ export {
   tokenizePairs,
 } from './data/index.js';
 export * from './errors.js';
+export { type AlpacaOptions, type AlpacaResult, evaluateAlpaca } from './eval/alpaca/evaluate.js';
+export { type ArenaOptions, evaluateArena } from './eval/arena/evaluate.js';
 export { type ScoreOptions, type ScoreResult, score } from './eval/index.js';
+export { ChatClient, type ChatClientOptions } from './eval/judge/chat-client.js';
+export { judgeBothOrders, type Pair, type PairJudge, type Verdict } from './eval/judge/judge.js';
+export { alpacaJudge, arenaJudge, sideBySideJudge } from './eval/judge/judges.js';
+export { chatRater, type Rater } from './eval/ratings/rater.js';
+export { type RatingsOptions, type RatingsResult, rateAnswers } from './eval/ratings/ratings.js';
+export { type WinRateOptions, type WinRateResult, winRate } from './eval/winrate/winrate.js';
 export * from './generate/index.js';
 export { type DownloadProgress, type HubOptions, type ModelFolderOptions, modelFolder } from './hub/index.js';
 export { type KtoOptions, klEstimate, kto } from './losses/kto.js';

@@ -101,6 +101,7 @@ describe('the command', () => {
         '--json <file>',
         '--plots <folder>',
       ],
+      eval: [],
     });
   });
 

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { recipeKey, recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
+import { addEvalCommands } from './eval.js';
 import { exitCodeOf, reportError } from './failure.js';
 import type { GenerateFlags } from './generate.js';
 import type { QuickstartFlags } from './quickstart.js';
@@ -163,6 +164,8 @@ export function commandLine(terminal: Terminal): Command {
       const { toyVerb } = await import('./toy.js');
       await toyVerb(flags, terminal);
     });
+
+  addEvalCommands(program, terminal);
 
   return program;
 }

@@ -1,5 +1,7 @@
 export { requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
+export { type CsvRow, readCsv } from './csv.js';
 export { Journal, type JournalHead } from './journal.js';
+export { readJson, readText } from './json.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
 export { isPickle, pickleRefusal } from './pickle.js';
 export { type RawRecord, readRecords } from './records.js';

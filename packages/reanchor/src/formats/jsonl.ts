@@ -19,9 +19,13 @@ export interface JsonLine {
  * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped.
  *
  * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a
- * line that is not JSON or not UTF-8, and for a broken gzip stream. Messages never quote the file.
+ * line that is not JSON or not UTF-8 (with `skipBroken`, such lines are skipped instead, as a write that was cut short
+ * leaves them), and for a broken gzip stream. Messages never quote the file.
  */
-export async function* readJsonl(file: string): AsyncGenerator<JsonLine> {
+export async function* readJsonl(
+  file: string,
+  { skipBroken = false }: { skipBroken?: boolean } = {},
+): AsyncGenerator<JsonLine> {
   const start = await firstBytes(file);
   if (start.toString('latin1') === 'PAR1') {
     throw new FormatError('a Parquet file: its name has to end in .parquet', { file });
@@ -31,9 +35,16 @@ export async function* readJsonl(file: string): AsyncGenerator<JsonLine> {
   try {
     for await (const bytes of splitLines(isGzip ? gunzipped(file) : createReadStream(file))) {
       line++;
-      const text = decodeUtf8(bytes, line === 1, { file, line });
-      if (/^[ \t\r]*$/.test(text)) continue;
-      yield { line, value: parseLine(text, { file, line }) };
+      let value: unknown;
+      try {
+        const text = decodeUtf8(bytes, line === 1, { file, line });
+        if (/^[ \t\r]*$/.test(text)) continue;
+        value = parseLine(text, { file, line });
+      } catch (error) {
+        if (skipBroken && error instanceof FormatError) continue;
+        throw error;
+      }
+      yield { line, value };
     }
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;

@@ -1,0 +1,94 @@
+import type { WinRateResult } from '../eval/winrate/winrate.js';
+import { requireWritable, writeFileAtomic } from '../formats/index.js';
+import { packageVersion } from '../runs/version.js';
+import { numberFlag } from './flags.js';
+import { type JudgeFlags, openJudge } from './judge-flags.js';
+import { type Terminal, table } from './terminal.js';
+
+/** The flags of `eval winrate` as commander gives them. */
+export interface WinRateFlags extends JudgeFlags {
+  answers: string[];
+  baseline?: string;
+  sample?: string;
+  seed: string;
+  level: string;
+  resamples: string;
+  out?: string;
+  json?: string;
+  html?: string;
+  show: string;
+}
+
+/** `reanchor eval winrate`: prints win rates and lengths; `--out`, `--json` and `--html` write verdicts, numbers, a page. */
+export async function winRateVerb(flags: WinRateFlags, terminal: Terminal): Promise<void> {
+  const sample =
+    flags.sample === undefined ? undefined : numberFlag('--sample', flags.sample, { integer: true, min: 1 });
+  const seed = numberFlag('--seed', flags.seed, { integer: true });
+  const level = numberFlag('--level', flags.level, { above: true, max: 0.9999 });
+  const resamples = numberFlag('--resamples', flags.resamples, { integer: true, min: 1 });
+  const show = numberFlag('--show', flags.show, { integer: true });
+  for (const file of [flags.json, flags.html]) if (file !== undefined) await requireWritable(file, 0);
+  const { winRate } = await import('../eval/winrate/winrate.js');
+  const { winRateMatrix, winRateReport } = await import('../eval/winrate/report.js');
+  const { sideBySideJudge } = await import('../eval/judge/judges.js');
+  const { answers, baseline, out } = flags;
+  await using session = await openJudge(flags, process.env, terminal);
+  const judge = await sideBySideJudge(session.client, { ...session, template: flags.template });
+  const { concurrency, onProgress } = session;
+  const drawing = { sample, seed, level, resamples };
+  const result = await winRate({ answers, judge, baseline, ...drawing, out, concurrency, onProgress });
+  terminal.endStatus();
+  printResult(result, level, terminal);
+  if (result.names.length > 2) {
+    const rows = winRateMatrix(result.names, result.pairs).map((row, i) => [
+      result.names[i]!,
+      ...row.map((rate) => (rate === undefined ? '' : percent(rate))),
+    ]);
+    for (const line of table([['row against column', ...result.names], ...rows])) terminal.result(line);
+  }
+  if (out !== undefined) terminal.note(`wrote ${out}`);
+  const settings = { ...judge.settings, prompts: result.prompts, ...drawing };
+  if (flags.json !== undefined) {
+    const pairs = result.pairs.map(({ model, other, comparison }) => ({ model, other, ...comparison }));
+    const document = { evaluation: 'winrate', reanchor: packageVersion(), settings, names: result.names, pairs };
+    await writeFileAtomic(flags.json, `${JSON.stringify(document, null, 1)}\n`);
+    terminal.note(`wrote ${flags.json}`);
+  }
+  if (flags.html !== undefined) {
+    const title = `Win rates: ${result.names.join(', ')}`;
+    await writeFileAtomic(flags.html, winRateReport(result, { title, settings, samples: show, seed }));
+    terminal.note(`wrote ${flags.html}`);
+  }
+}
+
+function printResult({ names, leftOut, pairs }: WinRateResult, level: number, terminal: Terminal): void {
+  for (const [i, count] of leftOut.entries()) {
+    if (count > 0) terminal.note(`${names[i]}: ${count} answers are left out, whose prompts another file lacks`);
+  }
+  const head = ['model', 'against', 'rows', 'win rate', `${100 * level} % interval`, 'p', 'wins', 'ties', 'losses'];
+  const lengthHead = ['characters', 'of the other', 'longer wins'];
+  const rows = pairs.map(({ model, other, comparison: c }) => [
+    model,
+    other,
+    String(c.n),
+    percent(c.winRate),
+    `${percent(c.bootstrap.low)} to ${percent(c.bootstrap.high)}`,
+    c.bootstrap.p < 0.001 ? '< 0.001' : c.bootstrap.p.toFixed(3),
+    ...[c.wins, c.ties, c.losses].map(String),
+    c.lengths.answer.mean.toFixed(0),
+    c.lengths.other.mean.toFixed(0),
+    percent(c.longerWins),
+  ]);
+  for (const line of table([[...head, ...lengthHead], ...rows])) terminal.result(line);
+  for (const { model, other, comparison: c } of pairs) {
+    const parts = [
+      `the orders disagree on ${percent(c.disagreements / c.n)}`,
+      `first place preferred in ${percent(c.firstPlaceShare)}`,
+      ...(c.identical > 0 ? [`${c.identical} equal answers`] : []),
+      ...(c.unparsed > 0 ? [`${c.unparsed} without a verdict`] : []),
+    ];
+    terminal.note(`${model} against ${other}: ${parts.join(', ')}`);
+  }
+}
+
+const percent = (share: number) => (Number.isNaN(share) ? '-' : `${(100 * share).toFixed(1)} %`);

@@ -1,0 +1,133 @@
+/** The flags of verbs that ask a judge, and the client that they describe. */
+import type { Command } from 'commander';
+import { UsageError } from '../errors.js';
+import type { ChatClient } from '../eval/judge/chat-client.js';
+import { numberFlag } from './flags.js';
+import { number } from './progress.js';
+import type { Terminal } from './terminal.js';
+
+/** The flags of {@link addJudgeOptions} as commander gives them. */
+export interface JudgeFlags {
+  judgeUrl?: string;
+  judgeModel?: string;
+  judgeSet: string[];
+  keyEnv: string;
+  template?: string;
+  temperature: string;
+  maxNewTokens?: string;
+  cache: string;
+  concurrency: string;
+  timeout: string;
+  retries: string;
+  budgetCalls?: string;
+  budgetTokens?: string;
+}
+
+/** Adds the flags that say which judge is asked, and how. */
+export function addJudgeOptions(command: Command): Command {
+  return command
+    .option('--judge-url <url>', 'the OpenAI-compatible endpoint of the judge, such as http://127.0.0.1:8000/v1')
+    .option('--judge-model <name>', 'the model to ask there')
+    .option(
+      '--judge-set <field=value>',
+      'another field of each request, such as --judge-set seed=1; null takes one out; may be repeated',
+      (item: string, all: string[]) => [...all, item],
+      [],
+    )
+    .option(
+      '--key-env <name>',
+      'the environment variable with the key; none is sent where it is not set',
+      'REANCHOR_JUDGE_KEY',
+    )
+    .option('--template <name or file>', 'what the judge is asked')
+    .option('--temperature <number>', 'the temperature of the judge', '0')
+    .option('--max-new-tokens <count>', "the judge's longest answer in tokens (default: what the verb's answers need)")
+    .option(
+      '--cache <file>',
+      "the JSONL file of the judge's answers, which are not asked for again",
+      'judge-cache.jsonl',
+    )
+    .option('--concurrency <count>', 'the requests under way at once', '8')
+    .option('--timeout <seconds>', 'the time that an answer may take', '120')
+    .option('--retries <count>', 'the further tries after a failure that may pass', '6')
+    .option('--budget-calls <count>', 'stop before more calls than this')
+    .option('--budget-tokens <count>', 'stop before more tokens than this');
+}
+
+export interface JudgeSession extends AsyncDisposable {
+  client: ChatClient;
+  concurrency: number;
+  temperature: number;
+  /** Where the flag says it. */
+  maxNewTokens: number | undefined;
+  /** For `onProgress` of the work. */
+  onProgress: (done: number, total: number) => void;
+}
+
+/**
+ * Opens the judge that the flags describe. When it is disposed, it says how much was asked. Errors: UsageError,
+ * UserError.
+ */
+export async function openJudge(flags: JudgeFlags, env: NodeJS.ProcessEnv, terminal: Terminal): Promise<JudgeSession> {
+  const { judgeUrl, judgeModel } = flags;
+  if (judgeUrl === undefined || judgeModel === undefined) {
+    throw new UsageError(
+      'a judge needs --judge-url and --judge-model: an OpenAI-compatible endpoint and a model there',
+    );
+  }
+  const count = (flag: string, text: string | undefined) =>
+    text === undefined ? undefined : numberFlag(flag, text, { integer: true, min: 1 });
+  const concurrency = numberFlag('--concurrency', flags.concurrency, { integer: true, min: 1, max: 256 });
+  const temperature = numberFlag('--temperature', flags.temperature, {});
+  const maxNewTokens = count('--max-new-tokens', flags.maxNewTokens);
+  const settings = {
+    baseUrl: judgeUrl,
+    model: judgeModel,
+    apiKey: env[flags.keyEnv]?.trim() || undefined,
+    cacheFile: flags.cache,
+    concurrency,
+    timeoutMs: 1000 * numberFlag('--timeout', flags.timeout, { above: true, max: 300 }),
+    retries: numberFlag('--retries', flags.retries, { integer: true }),
+    maxCalls: count('--budget-calls', flags.budgetCalls),
+    maxTokens: count('--budget-tokens', flags.budgetTokens),
+    extra: extraFields(flags.judgeSet),
+  };
+  const { ChatClient } = await import('../eval/judge/chat-client.js');
+  const client = await ChatClient.open(settings);
+  if (client.kept > 0) terminal.note(`${number(client.kept)} answers of judges are kept in ${flags.cache}`);
+  return {
+    client,
+    concurrency,
+    temperature,
+    maxNewTokens,
+    onProgress: (done, total) =>
+      terminal.status(`judged ${number(done)} of ${number(total)}, ${number(client.budget.calls)} calls`),
+    async [Symbol.asyncDispose]() {
+      terminal.endStatus();
+      await client[Symbol.asyncDispose]();
+      const { calls, tokens } = client.budget;
+      if (calls > 0)
+        terminal.note(`${number(calls)} calls, about ${number(tokens)} tokens; answers are kept in ${flags.cache}`);
+    },
+  };
+}
+
+/** `field=value` with the value as JSON, or as text where it is none. */
+function extraFields(items: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(
+    items.map((item) => {
+      const [, field, text] = /^([A-Za-z_]\w*)=(.*)$/s.exec(item) ?? [];
+      if (field === undefined) {
+        throw new UsageError(`--judge-set: ${JSON.stringify(item)} is not allowed; field=value is, such as seed=1`);
+      }
+      if (['messages', 'model', 'stream', 'n'].includes(field)) {
+        throw new UsageError(`--judge-set: ${field} is decided elsewhere and cannot be set`);
+      }
+      try {
+        return [field, JSON.parse(text!) as unknown];
+      } catch {
+        return [field, text];
+      }
+    }),
+  );
+}

@@ -1,0 +1,210 @@
+// AlpacaEval 2 on the published numbers of 20 models (real data set; the files are not shipped).
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, describe, expect, test } from 'vitest';
+import { dataFolder, fixtures } from '../../../../../tests/support/repository.js';
+import { readCsv } from '../../formats/index.js';
+import { type AlpacaResult, evaluateAlpaca } from './evaluate.js';
+import { readAnnotations, readLcInputs } from './files.js';
+import {
+  fitLengthControl,
+  type GamedBaselines,
+  gridOfC,
+  lengthControlledWinRate,
+  usualC,
+  winRates,
+} from './length-control.js';
+
+const real = dataFolder && join(dataFolder, 'eval/alpaca_eval');
+const files = (folder: string) => ({
+  difficulty: join(folder, 'instruction-difficulty.csv'),
+  baselines: join(folder, 'gamed-baselines.json'),
+  expected: join(folder, 'lc-expected.csv'),
+});
+const largest = (results: AlpacaResult[], pick: (difference: NonNullable<AlpacaResult['difference']>) => unknown) =>
+  Math.max(
+    ...results.map(({ difference }) => {
+      const value = pick(difference!);
+      return typeof value === 'number' ? Math.abs(value) : Number.POSITIVE_INFINITY;
+    }),
+  );
+
+describe.skipIf(!real)('published numbers of AlpacaEval 2', () => {
+  const lcInputs = () => ({ lcInputs: join(real!, 'lc-inputs.jsonl.gz'), ...files(real!) });
+
+  test('20 models with the C of the file: win rate, standard error, length control', async () => {
+    const results = await evaluateAlpaca(lcInputs());
+    expect(results).toHaveLength(20);
+    expect(largest(results, (d) => d.win_rate)).toBeLessThan(1e-8);
+    expect(largest(results, (d) => d.standard_error)).toBeLessThan(1e-8);
+    expect(largest(results, (d) => d.lc_win_rate)).toBeLessThan(0.02);
+    expect(largest(results, (d) => d.refit_lc)).toBeLessThan(1e-4);
+    expect(largest(results, (d) => d.lc_from_published_weights)).toBeLessThan(1e-7);
+    const baseline = results.find(({ model }) => model === 'gpt4_1106_preview')!;
+    expect(baseline).toMatchObject({
+      win_rate: 50,
+      lc_win_rate: 50,
+      weights: { w_len: 0, w_difficulty: 0, w_bias: 0 },
+    });
+  });
+
+  test.each([2.78, 21.5])('with C = %d for all, within 0.15 points', async (c) => {
+    const results = await evaluateAlpaca({ ...lcInputs(), c });
+    expect(largest(results, (d) => d.lc_win_rate)).toBeLessThan(0.15);
+    expect(results.every((one) => one.c === c)).toBe(true);
+  });
+
+  test('raw annotations of three models give the same numbers', async () => {
+    const names = ['oasst-sft-pythia-12b', 'vicuna-7b-v1.5', 'vicuna-7b'];
+    const results = await evaluateAlpaca({
+      annotations: names.map((name) => join(real!, `annotations-${name}.json.gz`)),
+      referenceOutputs: join(real!, 'reference-outputs-gpt4_1106_preview.json.gz'),
+      ...files(real!),
+    });
+    expect(results.map(({ model }) => model)).toEqual(names);
+    expect(largest(results, (d) => d.win_rate)).toBeLessThan(1e-8);
+    expect(largest(results, (d) => d.standard_error)).toBeLessThan(1e-8);
+    expect(largest(results, (d) => d.lc_win_rate)).toBeLessThan(0.02);
+    expect(largest(results, (d) => d.refit_lc)).toBeLessThan(1e-4);
+  });
+
+  test('lengths of the raw annotations are those of the prepared inputs, in characters', async () => {
+    const prepared = await readLcInputs(join(real!, 'lc-inputs.jsonl.gz'));
+    const [one] = await readAnnotations(join(real!, 'annotations-vicuna-7b-v1.5.json.gz'));
+    const same = prepared.find(({ model }) => model === 'vicuna-7b-v1.5')!;
+    expect(one).toEqual(same);
+  });
+
+  test("counts and discrete win rates are the leaderboard's", async () => {
+    const rows = await readCsv(join(real!, 'leaderboard-v2.csv'));
+    const published = new Map(rows.map(({ cells }) => [cells['']!, cells]));
+    const models = await readLcInputs(join(real!, 'lc-inputs.jsonl.gz'));
+    let compared = 0;
+    for (const judged of models) {
+      const cells = published.get(judged.model);
+      if (!cells) continue;
+      compared++;
+      const ours = winRates(judged);
+      const names = ['n_wins', 'n_wins_base', 'n_draws', 'discrete_win_rate', 'avg_length'] as const;
+      expect(names.map((name) => ours[name])).toBeCloseToTensor(
+        names.map((name) => Number(cells[name])),
+        1e-10,
+      );
+    }
+    expect(compared).toBeGreaterThan(10);
+  });
+
+  test('the order of rows and answers in a file of their own change nothing; another answer is refused', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'alpaca-'));
+    const text = gunzipSync(readFileSync(join(real!, 'annotations-vicuna-7b.json.gz'))).toString();
+    const rows = JSON.parse(text) as Record<string, unknown>[];
+    const write = (name: string, value: unknown) => {
+      writeFileSync(join(folder, name), JSON.stringify(value));
+      return join(folder, name);
+    };
+    const options = {
+      annotations: [write('reversed.json', rows.map(({ output_2: _, ...row }) => row).reverse())],
+      outputs: write(
+        'outputs.json',
+        rows.map(({ instruction, output_2, generator_2 }) => ({
+          instruction,
+          output: output_2,
+          generator: generator_2,
+        })),
+      ),
+      referenceOutputs: join(real!, 'reference-outputs-gpt4_1106_preview.json.gz'),
+      ...files(real!),
+    };
+    const [result] = await evaluateAlpaca(options);
+    expect(Math.abs(result!.difference!.refit_lc!)).toBeLessThan(1e-4);
+    const annotations = [write('other.json', [{ ...rows[0], output_2: 'another' }, ...rows.slice(1)])];
+    await expect(evaluateAlpaca({ ...options, annotations })).rejects.toThrow(
+      /other\.json:1: its output_2 is another text than the answer in the file of answers/,
+    );
+    rmSync(folder, { recursive: true });
+  });
+});
+
+test('the length-controlled win rate is that of an independent computation', () => {
+  const { difficulty, gamed, C, weights, winRate, ...judged } = (
+    JSON.parse(readFileSync(join(fixtures, 'stats/reference.json'), 'utf8')) as { lengthControl: LengthControl }
+  ).lengthControl;
+  const index = difficulty.map((_, i) => i);
+  const found = fitLengthControl({ ...judged, index }, difficulty, gamed, C);
+  expect([found.w_len, found.w_difficulty, found.w_bias]).toBeCloseToTensor(weights, 1e-10);
+  expect(lengthControlledWinRate(found, difficulty, index)).toBeCloseTo(winRate, 9);
+});
+
+interface LengthControl {
+  difficulty: number[];
+  preference: number[];
+  len1: number[];
+  len2: number[];
+  gamed: GamedBaselines;
+  C: number;
+  weights: number[];
+  winRate: number;
+}
+
+describe('on invented numbers', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'alpaca-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const write = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const n = 40;
+  const difficulty = write(
+    'difficulty.csv',
+    ['index,instruction_difficulty', ...Array.from({ length: n }, (_, i) => `${i},${Math.sin(i)}`)].join('\n'),
+  );
+  const lengths = { len_1: Array(n).fill(100), len_2: Array.from({ length: n }, (_, i) => 60 + 7 * (i % 13)) };
+  const row = (change: object = {}) => ({
+    model: 'm',
+    ...lengths,
+    preference: Array.from({ length: n }, (_, i) => [1, 2, 1.5, 0, 1.25][i % 5]),
+    ...change,
+  });
+  const inputs = (...rows: object[]) => write('inputs.jsonl', rows.map((one) => JSON.stringify(one)).join('\n'));
+  const baselines = write(
+    'gamed-baselines.json',
+    JSON.stringify({ S1: -0.5, S2: 0.25, lengths: { verbose: lengths } }),
+  );
+
+  test('the grid of C is that of AlpacaEval', () => {
+    expect(gridOfC).toHaveLength(10);
+    expect(usualC).toBeCloseTo(2.782559402207126, 12);
+  });
+
+  test('0 and 1.5 are draws, null is not judged, the first n difficulties serve a shorter row', async () => {
+    const preference = [...row().preference.slice(0, 9), null];
+    const short = { ...row(), len_1: lengths.len_1.slice(0, 10), len_2: lengths.len_2.slice(0, 10), preference };
+    const [result] = await evaluateAlpaca({ lcInputs: inputs(short), difficulty });
+    expect(result).toMatchObject({ n: 9, n_draws: 4, n_wins: 2, n_wins_base: 3, c: usualC });
+    expect(result!.win_rate).toBeCloseTo((100 * (2 + 4 * 0.5 + 0.25)) / 9, 10);
+    expect(result!.lc_win_rate).toBeGreaterThan(0);
+  });
+
+  test('without difficulties there is no length control', async () => {
+    const [result] = await evaluateAlpaca({ lcInputs: inputs(row()) });
+    expect(result).toMatchObject({ lc_win_rate: null, c: null, weights: null });
+    expect(result).not.toHaveProperty('difference.win_rate');
+  });
+
+  test('mistakes say what to do', async () => {
+    const lcInputs = inputs(row());
+    await expect(evaluateAlpaca({})).rejects.toThrow(/either --lc-inputs or --annotations/);
+    await expect(evaluateAlpaca({ lcInputs, c: 3 })).rejects.toThrow(/--c has no effect without --difficulty/);
+    await expect(evaluateAlpaca({ lcInputs, outputs: 'x' })).rejects.toThrow(/--outputs and .* go with --annotations/);
+    rmSync(baselines);
+    await expect(evaluateAlpaca({ lcInputs, difficulty })).rejects.toThrow(/needs --baselines as well/);
+    write('gamed-baselines.json', '{"S1": 1, "S2": 2, "lengths": {"a": {"len_1": [1], "len_2": [2]}}}');
+    await expect(evaluateAlpaca({ lcInputs, difficulty, baselines })).rejects.toThrow(/one length for each of 40/);
+    const wrong = inputs(row(), row({ preference: [3] }));
+    await expect(evaluateAlpaca({ lcInputs: wrong })).rejects.toThrow(/inputs\.jsonl:2: a row is .*equally long/);
+    const other = write('d.csv', 'index,instruction_difficulty\n1,0\n');
+    await expect(evaluateAlpaca({ lcInputs: inputs(row()), difficulty: other })).rejects.toThrow(/d\.csv:2: rows are/);
+  });
+});

@@ -1,0 +1,68 @@
+/** Several models' answers to the same prompts. */
+import { shuffled } from '../data/random.js';
+import { UsageError, UserError } from '../errors.js';
+import { type Answer, placesOf, readAnswers } from './answers.js';
+
+export interface AnswerSets {
+  names: string[];
+  /** The prompts that every file has an answer to. */
+  prompts: string[];
+  /** Per model, its answer to each of `prompts`. */
+  answers: Answer[][];
+  /** Per model, answers to prompts that some other file lacks, which are left out. */
+  leftOut: number[];
+}
+
+/**
+ * Reads files of answers, `file` or `name=file`, and matches them by prompt; a name that is not given is that of the
+ * file. With `sample`, so many of the prompts are drawn, in the order of the first file. Errors: UsageError for names
+ * that repeat, UserError for files without a common prompt, UserError and FormatError of the files.
+ */
+export async function readAnswerSets(
+  given: readonly string[],
+  { sample, seed = 0 }: { sample?: number | undefined; seed?: number | undefined } = {},
+): Promise<AnswerSets> {
+  const files = given.map(nameAndFile);
+  const names = files.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new UsageError(
+      `two files of answers go by the name ${twice}: name them, as in --answers a=${given[0]} b=...`,
+    );
+  }
+  const sets: Answer[][] = [];
+  for (const { file } of files) sets.push(await readAnswers(file));
+  const first = sets[0]!.map(({ prompt }) => prompt);
+  const places = sets.map((set) =>
+    placesOf(
+      first,
+      set.map(({ prompt }) => prompt),
+    ),
+  );
+  const common = first.flatMap((_, i) => (places.every((list) => list[i] !== -1) ? [i] : []));
+  if (common.length === 0) {
+    throw new UserError(
+      `${files.map(({ file }) => file).join(', ')} have no prompt in common: prompts have to be equal`,
+    );
+  }
+  const chosen =
+    sample === undefined || sample >= common.length
+      ? common
+      : shuffled(common.length, seed, 2)
+          .slice(0, sample)
+          .sort((a, b) => a - b)
+          .map((i) => common[i]!);
+  return {
+    names,
+    prompts: chosen.map((i) => first[i]!),
+    answers: sets.map((set, model) => chosen.map((i) => set[places[model]![i]!]!)),
+    leftOut: sets.map((set) => set.length - common.length),
+  };
+}
+
+function nameAndFile(text: string): { name: string; file: string } {
+  const at = text.indexOf('=');
+  if (at > 0 && !text.slice(0, at).includes('/')) return { name: text.slice(0, at), file: text.slice(at + 1) };
+  const name = text.split('/').at(-1)!;
+  return { name: name.replace(/(\.jsonl|\.json|\.parquet)?(\.gz)?$/i, '') || name, file: text };
+}

@@ -1,0 +1,144 @@
+/** Absolute ratings of answers, and the probability that one model improves on another. */
+import { uniforms } from '../../data/random.js';
+import { UserError } from '../../errors.js';
+import { requireWritable, writeJsonl } from '../../formats/index.js';
+import { type Improvement, type Interval, mean, pairedBootstrap, probabilityOfImprovement } from '../../stats/index.js';
+import { readAnswerSets } from '../answer-sets.js';
+import { characters } from '../answers.js';
+import { mapConcurrently } from '../judge/gate.js';
+import { type Criterion, criteria } from '../judge/templates.js';
+import type { Rater, Ratings } from './rater.js';
+
+export interface RatingsOptions {
+  /** Files of answers, `file` or `name=file`. */
+  answers: readonly string[];
+  rater: Rater;
+  sample?: number | undefined;
+  seed?: number | undefined;
+  level?: number | undefined;
+  /** Of the bootstrap; default 2,000. */
+  resamples?: number | undefined;
+  /** The JSONL file of ratings, one line an answer. */
+  out?: string | undefined;
+  concurrency: number;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface RatedModel {
+  model: string;
+  /** Answers with a rating, and without one. */
+  rated: number;
+  unparsed: number;
+  /** Mean length of the rated answers in characters: longer answers tend to be rated higher. */
+  meanLength: number;
+  /** Mean rating of each criterion with its bootstrap interval; `mean` is that of all criteria. */
+  means: Record<Criterion | 'mean', { rating: number } & Interval>;
+}
+
+export interface ImprovementOf {
+  model: string;
+  over: string;
+  /** Of each criterion; `all` is the mean of the five, each a stratum of the bootstrap. */
+  improvement: Record<Criterion | 'all', Improvement>;
+}
+
+export interface RatingsResult {
+  prompts: number;
+  leftOut: number[];
+  models: RatedModel[];
+  improvements: ImprovementOf[];
+}
+
+/**
+ * Rates every answer from 1 to 10 on five criteria and compares the models: mean ratings (bootstrap over prompts) and, for
+ * each pair, the probability of improvement P(X > Y) + P(X = Y) / 2 with a bootstrap stratified by criterion. An answer
+ * whose rating cannot be read counts nowhere. Errors: UsageError, UserError, FormatError, those of the rater.
+ */
+export async function rateAnswers(options: RatingsOptions): Promise<RatingsResult> {
+  const { rater, sample, seed = 0, level = 0.95, resamples = 2000, out, concurrency, onProgress } = options;
+  if (out !== undefined) await requireWritable(out, 0);
+  const sets = await readAnswerSets(options.answers, { sample, seed });
+  const tasks = sets.names.flatMap((_, model) => sets.prompts.map((prompt, i) => ({ model, prompt, i })));
+  let done = 0;
+  const rated = await mapConcurrently(tasks, concurrency, async ({ model, prompt, i }) => {
+    const ratings = await rater.rate({ prompt, answer: sets.answers[model]![i]!.text });
+    onProgress?.(++done, tasks.length);
+    return ratings;
+  });
+  if (out !== undefined) {
+    const lines = tasks.map(({ model, i }, t) => ({
+      model: sets.names[model],
+      line: sets.answers[model]![i]!.line,
+      ratings: rated[t]!.ratings ?? null,
+      unparsed: rated[t]!.unparsed,
+      text: rated[t]!.text,
+    }));
+    await writeJsonl(out, lines);
+  }
+  const count = sets.prompts.length;
+  const byModel = sets.names.map((model, m) => {
+    const all = rated.slice(m * count, (m + 1) * count);
+    const own = all.flatMap(({ ratings }) => (ratings ? [ratings] : []));
+    const lengths = all.flatMap(({ ratings }, i) => (ratings ? [characters(sets.answers[m]![i]!.text)] : []));
+    if (own.length === 0) throw new UserError(`${model}: no rating could be read, of ${count} answers`);
+    return { model, own, lengths };
+  });
+  return {
+    prompts: count,
+    leftOut: sets.leftOut,
+    models: byModel.map(({ model, own, lengths }) => ({
+      model,
+      rated: own.length,
+      unparsed: count - own.length,
+      meanLength: mean(lengths),
+      means: meanRatings(own, { seed, level, resamples }),
+    })),
+    improvements: byModel.flatMap((x, i) =>
+      byModel.slice(i + 1).map((y) => ({
+        model: x.model,
+        over: y.model,
+        improvement: improvementOf(x.own, y.own, { seed, level, resamples }),
+      })),
+    ),
+  };
+}
+
+interface Drawing {
+  seed: number;
+  level: number;
+  resamples: number;
+}
+
+function meanRatings(own: readonly Ratings[], { seed, level, resamples }: Drawing): RatedModel['means'] {
+  const of = (values: readonly number[], part: number) => {
+    const { estimate, low, high } = pairedBootstrap(values, { random: uniforms(seed, 4, part), level, resamples });
+    return { rating: estimate, low, high };
+  };
+  const each = criteria.map(
+    (name, part) =>
+      [
+        name,
+        of(
+          own.map((one) => one[name]),
+          part,
+        ),
+      ] as const,
+  );
+  const all = of(
+    own.map((one) => mean(criteria.map((name) => one[name]))),
+    criteria.length,
+  );
+  return Object.fromEntries([...each, ['mean', all]]) as RatedModel['means'];
+}
+
+function improvementOf(
+  x: readonly Ratings[],
+  y: readonly Ratings[],
+  { seed, level, resamples }: Drawing,
+): ImprovementOf['improvement'] {
+  const strata = criteria.map((name) => ({ x: x.map((one) => one[name]), y: y.map((one) => one[name]) }));
+  const of = (some: typeof strata, part: number) =>
+    probabilityOfImprovement(some, { random: uniforms(seed, 5, part), level, resamples });
+  const each = criteria.map((name, part) => [name, of([strata[part]!], part)] as const);
+  return Object.fromEntries([...each, ['all', of(strata, criteria.length)]]) as ImprovementOf['improvement'];
+}

@@ -1,0 +1,36 @@
+/** Whole files of text and JSON, gzipped or not. */
+import { readFile, stat } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
+import { FormatError, UserError } from '../errors.js';
+
+/** A file that is read as a whole may have so many bytes; a larger one has to become JSONL, which is read row by row. */
+const maxBytes = 512 * 2 ** 20;
+
+/** The text of a file; what begins as gzip is unpacked. Errors: UserError. */
+export async function readText(file: string): Promise<string> {
+  try {
+    const { size } = await stat(file);
+    if (size > maxBytes) {
+      throw new UserError(
+        `${file} has ${size} bytes; a file that is read as a whole may have ${maxBytes}: make it JSONL, one row a line`,
+      );
+    }
+    const bytes = await readFile(file);
+    const isGzip = bytes[0] === 0x1f && bytes[1] === 0x8b;
+    const text = (isGzip ? gunzipSync(bytes, { maxOutputLength: maxBytes }) : bytes).toString('utf8');
+    return text.startsWith('\ufeff') ? text.slice(1) : text;
+  } catch (cause) {
+    if (cause instanceof UserError) throw cause;
+    throw new UserError(`${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** The value of a JSON file. Errors: UserError for a file that cannot be read, FormatError for one that is not JSON. */
+export async function readJson(file: string): Promise<unknown> {
+  const text = await readText(file);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError('not JSON; a file with one row a line is named .jsonl', { file, cause });
+  }
+}

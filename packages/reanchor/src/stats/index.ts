@@ -1,0 +1,12 @@
+export { type BootstrapOptions, type BootstrapResult, pairedBootstrap, type Random } from './bootstrap.js';
+export {
+  type Battle,
+  type BradleyTerryFit,
+  type BradleyTerryIntervals,
+  bradleyTerry,
+  bradleyTerryBootstrap,
+} from './bradley-terry.js';
+export { type Improvement, probabilityOfImprovement, type Stratum } from './improvement.js';
+export { fitL1Logistic, type L1LogisticFit, type L1LogisticProblem, sigmoid, targetMoments } from './logistic.js';
+export { binomialTest, normalQuantile, signTest, wilsonInterval } from './proportion.js';
+export { type Interval, mean, percentileInterval, quantile, standardDeviation, standardError } from './summary.js';

@@ -1,0 +1,49 @@
+/** Mean, standard error and quantiles of a sample. */
+
+/** The mean; NaN of an empty sample. */
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  return sum / values.length;
+}
+
+/** The standard deviation with n - 1; NaN below two values. */
+export function standardDeviation(values: ArrayLike<number>): number {
+  const center = mean(values);
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += (values[i]! - center) ** 2;
+  return Math.sqrt(sum / (values.length - 1));
+}
+
+/** The standard error of the mean, s / sqrt(n), with s of n - 1; NaN below two values. */
+export function standardError(values: ArrayLike<number>): number {
+  return standardDeviation(values) / Math.sqrt(values.length);
+}
+
+/**
+ * The quantile of `values` at `share` in [0, 1]: linear between order statistics, at (n - 1) share (type 7 of Hyndman
+ * and Fan, numpy's default). NaN of an empty sample.
+ */
+export function quantile(values: ArrayLike<number>, share: number): number {
+  return sortedQuantile(Float64Array.from(values).sort(), share);
+}
+
+/** {@link quantile} of values that are sorted already. */
+export function sortedQuantile(sorted: ArrayLike<number>, share: number): number {
+  const at = (sorted.length - 1) * share;
+  const below = Math.floor(at);
+  const [low, high] = [sorted[below] ?? Number.NaN, sorted[Math.ceil(at)] ?? Number.NaN];
+  return low + (high - low) * (at - below);
+}
+
+/** The two ends of the middle `level` of a sample: the quantiles at (1 - level) / 2 and (1 + level) / 2. */
+export function percentileInterval(values: ArrayLike<number>, level: number): Interval {
+  const sorted = Float64Array.from(values).sort();
+  return { low: sortedQuantile(sorted, (1 - level) / 2), high: sortedQuantile(sorted, (1 + level) / 2) };
+}
+
+/** The ends of an interval. */
+export interface Interval {
+  low: number;
+  high: number;
+}

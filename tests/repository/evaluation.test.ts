@@ -1,0 +1,68 @@
+// The commands of docs/evaluation.md, as they stand there, run in an empty folder against a judge on the loopback interface.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { commandLine } from '../../packages/reanchor/src/cli/main.js';
+import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
+import { testServer, tokenLogprobs } from '../../packages/reanchor/src/eval/judge/testing/server.js';
+import { dataFolder, repositoryRoot } from '../support/repository.js';
+
+const commands = [
+  ...readFileSync(join(repositoryRoot, 'docs/evaluation.md'), 'utf8').matchAll(/^npx reanchor (eval .*)$/gm),
+].map(([, command]) => command!);
+const here = process.cwd();
+const folder = mkdtempSync(join(tmpdir(), 'reanchor-evaluation-'));
+afterAll(() => {
+  process.chdir(here);
+  rmSync(folder, { recursive: true });
+});
+
+const prompts = ['one', 'two', 'three', 'four'];
+const file = (name: string, rows: object[]) =>
+  writeFileSync(join(folder, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+for (const model of ['mine', 'base']) {
+  file(
+    `${model}.jsonl`,
+    prompts.map((prompt, i) => ({ uid: prompt, prompt, completion: `${model} `.repeat(i + 1), model })),
+  );
+}
+file(
+  'questions.jsonl',
+  prompts.map((prompt) => ({ uid: prompt, category: 'hard_prompt', prompt })),
+);
+file(
+  'judgments.jsonl',
+  prompts.map((uid, i) => {
+    const games = [{ score: i % 2 ? 'B>A' : 'A=B' }, { score: 'A>>B' }];
+    return { uid, category: 'hard_prompt', model: 'mine', baseline: 'base', games };
+  }),
+);
+const ratings = ['coherence', 'correctness', 'helpfulness', 'harmlessness', 'detail'].map((name) => `${name}: 6`);
+
+describe('every example of docs/evaluation.md runs', () => {
+  test('there are examples of every verb', () => {
+    for (const verb of ['alpaca', 'arena', 'winrate', 'ratings'])
+      expect(commands.join('\n')).toContain(`eval ${verb} `);
+  });
+
+  test.each(commands)('%s', async (command) => {
+    if (command.includes('$DATA') && !dataFolder) return;
+    await using server = await testServer(() => ({
+      text: ['Winner: A', '[[A>B]]', ...ratings].join('\n'),
+      logprobs: tokenLogprobs({ m: -0.5, M: -1 }),
+    }));
+    process.chdir(folder);
+    const words = command
+      .replaceAll('$DATA', join(dataFolder ?? '', 'eval/alpaca_eval'))
+      .replaceAll('http://127.0.0.1:8000/v1', server.url)
+      .split(' ');
+    let result = '';
+    const quiet = { write: () => true };
+    const terminal = new Terminal({ stdout: { write: (text) => (result += text) }, stderr: quiet, env: {} });
+    await commandLine(terminal).parseAsync(['node', 'reanchor', ...words]);
+    expect(result.split('\n').length).toBeGreaterThan(2);
+    for (const [, written] of command.matchAll(/--(?:json|html|out) (\S+)/g))
+      expect(readdirSync(folder)).toContain(written);
+  });
+});
