@@ -14,7 +14,7 @@ export interface TrainCase {
   steps: number;
 }
 
-const hh = { model: 'pythia-70m', data: 'hh', rows: 4, maxLength: 512, steps: 8 } as const;
+const hh = { model: 'pythia-70m', data: 'hh', rows: 4, maxLength: 512, steps: 4 } as const;
 
 export const trainCases: Record<string, TrainCase> = {
   dpo: { title: 'DPO, HH', method: 'dpo', ...hh },
@@ -23,7 +23,7 @@ export const trainCases: Record<string, TrainCase> = {
   kto: { title: 'KTO, HH, 8 completions', method: 'kto', ...hh, rows: 8 },
   sft: { title: 'SFT, HH, 8 texts', method: 'sft', ...hh, rows: 8 },
   ipo: { title: 'IPO, UltraFeedback', method: 'ipo', ...hh, data: 'ultrafeedback' },
-  'dpo-llama': { title: 'DPO, HH', method: 'dpo', ...hh, model: 'smollm2-135m', steps: 4 },
+  'dpo-llama': { title: 'DPO, HH', method: 'dpo', ...hh, model: 'smollm2-135m', steps: 2 },
 };
 
 /** The shapes of published models, as their config.json gives them; the weights are random. */

@@ -76,6 +76,12 @@ function interleaved(rows: readonly object[], batch: number): object[] {
   return chosen.flatMap((row, i) => [row, rejected[(i + batch) % rejected.length]!]);
 }
 
+/** A file of the data set. */
+export function dataFile(name: string): string {
+  requireData();
+  return join(data, name);
+}
+
 function requireData(): void {
   if (!existsSync(data)) throw new Error(`no data set at ${data}: set REANCHOR_DATA to its folder`);
 }

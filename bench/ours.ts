@@ -44,7 +44,7 @@ try {
     recipe,
     out: join(out, 'run'),
     command: ['bench'],
-    profile: process.env.BENCH_PROFILE || undefined,
+
     onEvent(event) {
       if (event.type === 'start') turns.ready();
       if (event.type === 'step') turns.step(event.metrics);

@@ -1,24 +1,23 @@
-// Training, beside TRL: the same rows in the same order, turn by turn.
-//
-//   npm run bench -- train [case ...] [--rounds N] [--threads N]
+/** Training, beside TRL: the same rows in the same order, turn by turn. */
 import { fileURLToPath } from 'node:url';
-import { trainCases } from './cases.js';
+import { type TrainCase, trainCases } from './cases.js';
 import { benchModel, benchRows } from './materials.js';
 import { median, Player, type Round } from './turns.js';
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-export interface TrainResultRow {
-  name: string;
-  title: string;
+export interface TrainComparison {
+  one: TrainCase;
   ours: Side;
   rival: Side | undefined;
 }
 
 interface Side {
   rowsPerSecond: number;
-  tokensPerStep: number | undefined;
+  /** Processor time of a round, of all threads: of use where others are at work on the machine. */
+  cpuSeconds: number;
   peakMb: number;
+  /** The mean loss of the last round. */
   loss: number;
 }
 
@@ -26,7 +25,7 @@ interface Side {
 export async function benchTrain(
   name: string,
   { rounds, threads, python }: { rounds: number; threads: number; python: string | undefined },
-): Promise<TrainResultRow> {
+): Promise<TrainComparison> {
   const one = trainCases[name];
   if (!one) throw new Error(`no training case ${name}; there are ${Object.keys(trainCases).join(', ')}`);
   const model = await benchModel(one.model);
@@ -46,7 +45,7 @@ export async function benchTrain(
       }
     }
     const [ours, rival] = played.map((side) => summary(side, one.rows * one.steps));
-    return { name, title: `${one.title}, ${one.model}`, ours: ours!, rival };
+    return { one, ours: ours!, rival };
   } finally {
     for (const player of players) player.stop();
   }
@@ -56,7 +55,7 @@ function summary(rounds: readonly Round[], rowsPerRound: number): Side {
   const seconds = median(rounds.map((round) => round.seconds));
   return {
     rowsPerSecond: rowsPerRound / seconds,
-    tokensPerStep: undefined,
+    cpuSeconds: median(rounds.map((round) => round.cpuSeconds)),
     peakMb: Math.max(...rounds.map(({ peakBytes }) => peakBytes)) / 2 ** 20,
     loss: rounds.at(-1)!.metrics.loss!,
   };
