@@ -26,7 +26,7 @@ const rival = python
   ? new Player(
       python,
       [
-        fileURLToPath(new URL('tokenize.py', import.meta.url)),
+        fileURLToPath(new URL('rust_tokenizers.py', import.meta.url)),
         join(folder, 'tokenizer.json'),
         join(temporary, 'texts.json'),
       ],
