@@ -2,9 +2,9 @@
 //
 //   npx tsx bench/linear-logprob.ts [rounds = 7] [threads = 1]
 //
-// Both in one process, alternating; medians. `logits` is what the composed form holds at least once for the backward
-// pass.
-import { linearLogprob, randn, setNumThreads, type Tensor, tensor, tidy } from '@reanchor/torch';
+// Both in one process, alternating; medians. Memory is the peak of tensors above the inputs and the two gradients, which
+// both forms need; `logits` is M x V x 4 bytes.
+import { linearLogprob, memory, randn, resetPeak, setNumThreads, type Tensor, tensor, tidy } from '@reanchor/torch';
 
 const [rounds = 7, threads = 1] = process.argv.slice(2).map(Number);
 setNumThreads(threads);
@@ -15,12 +15,15 @@ const forms: Record<string, (hidden_MD: Tensor, weight_VD: Tensor, targets_M: Te
     hidden_MD.matmul(weight_VD.t()).logSoftmax(-1).gather(1, targets_M.unsqueeze(1)).squeeze(1),
 };
 
-console.log('| rows M, width D, vocabulary V | fused, ms | composed, ms | ratio | logits |');
-console.log('|---|---|---|---|---|');
+console.log(
+  '| rows M, width D, vocabulary V | fused, ms | composed, ms | ratio | fused, MB | composed, MB | logits, MB |',
+);
+console.log('|---|---|---|---|---|---|---|');
 for (const [M, D, V] of [
   [1000, 64, 512],
   [336, 512, 50304],
   [2048, 256, 32000],
+  [4096, 512, 128256],
 ] as const) {
   tidy(() => {
     const hidden_MD = randn([M, D]).requiresGrad_();
@@ -32,19 +35,25 @@ for (const [M, D, V] of [
       { dtype: 'int64' },
     );
     const times: Record<string, number[]> = { fused: [], composed: [] };
+    const peaks: Record<string, number> = {};
+    const gradientBytes = 4 * D * (M + V);
+    const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0);
     for (let round = 0; round <= rounds; round++) {
       for (const [name, form] of Object.entries(forms)) {
+        resetPeak();
+        const before = memory().tensorBytes;
         const start = performance.now();
         tidy(() => form(hidden_MD, weight_VD, targets_M).sum().backward());
+        peaks[name] = memory().peakTensorBytes - before - gradientBytes;
         if (round > 0) times[name]!.push(performance.now() - start);
         hidden_MD.grad = null;
         weight_VD.grad = null;
       }
     }
     const [fused, composed] = ['fused', 'composed'].map((name) => times[name]!.sort((a, b) => a - b)[rounds >> 1]!);
-    const megabytes = (M * V * 4) / 2 ** 20;
     console.log(
-      `| ${M}, ${D}, ${V} | ${fused!.toFixed(1)} | ${composed!.toFixed(1)} | ${(fused! / composed!).toFixed(2)} | ${megabytes.toFixed(0)} MB |`,
+      `| ${M}, ${D}, ${V} | ${fused!.toFixed(1)} | ${composed!.toFixed(1)} | ${(fused! / composed!).toFixed(2)} | ` +
+        `${megabytes(peaks.fused!)} | ${megabytes(peaks.composed!)} | ${megabytes(M * V * 4)} |`,
     );
   });
 }

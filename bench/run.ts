@@ -28,7 +28,7 @@ const { values: flags, positionals } = parseArgs({
 const scripts: Record<string, { file: string; args: string[] }> = {
   generate: { file: 'generate.ts', args: ['--models', '70M,135M', '--no-anew', '--threads', flags.threads] },
   operators: { file: 'op-overhead.ts', args: ['31'] },
-  logprob: { file: 'linear-logprob.ts', args: [flags.threads] },
+  logprob: { file: 'linear-logprob.ts', args: ['3', flags.threads] },
   checkpoint: { file: 'checkpoint.ts', args: [flags.rounds] },
   tokenize: { file: 'tokenize.ts', args: ['3'] },
   start: { file: 'start.ts', args: [flags.rounds] },
