@@ -9,6 +9,8 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
+# As on our side: on a shared machine libgomp's spinning threads cost either several times what they save.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 

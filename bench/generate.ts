@@ -4,7 +4,7 @@
 //   REANCHOR_PYTHON=python npx tsx bench/generate.ts [--models 10M,70M,135M] [--batches 1,8] [--modes greedy,sample,top-p]
 //     [--new-tokens 256] [--prompt-tokens 32] [--rounds 3] [--threads 2] [--no-anew]
 //
-// The sides take turns; medians of the rounds after one to warm up. Greedy texts are compared token by token. "anew" is
+// The sides take turns; medians of the rounds after a short one to warm up. Greedy texts are compared token by token. "anew" is
 // timed at eight lengths of the text, spread evenly, and stands for the sum over all. Without REANCHOR_PYTHON only our
 // own two ways are timed. Prints Markdown; --json adds a line with all that was measured.
 import { spawn } from 'node:child_process';
@@ -111,7 +111,12 @@ class Rival {
     return JSON.parse(value) as T;
   }
 
-  run(prompts: Int32Array[], mode: Mode, seed: number): Promise<{ seconds: number; tokens: number[][] }> {
+  run(
+    prompts: Int32Array[],
+    mode: Mode,
+    newTokens: number,
+    seed: number,
+  ): Promise<{ seconds: number; tokens: number[][] }> {
     const request = { prompts: prompts.map((ids) => [...ids]), newTokens, sampling: modes[mode].theirs, seed };
     this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     return this.#answer();
@@ -153,67 +158,78 @@ async function anew(model: CausalLM, prompts: Int32Array[], texts: Int32Array[])
   return { seconds: (total * newTokens) / places.length, different, of: places.length * prompts.length };
 }
 
+interface Case {
+  name: string;
+  model: CausalLM;
+  batch: number;
+  mode: Mode;
+  rival: Rival | undefined;
+}
+
+/** Seconds of each way, a round each; empty where a way is not looked at. */
+async function measure({ name, model, batch, mode, rival }: Case) {
+  const prompts = Array.from({ length: batch }, (_, b) =>
+    Int32Array.from({ length: promptTokens }, (_, i) => (7 * i + 131 * b + 1) % 8192),
+  );
+  const times = { ours: [] as number[], theirs: [] as number[], anew: [] as number[] };
+  for (let round = 0; round <= rounds; round++) {
+    const count = round === 0 ? Math.min(newTokens, 16) : newTokens;
+    const options = { maxNewTokens: count, ...modes[mode].ours, seed: round, batchSize: batch };
+    const ours = await seconds(() => generate(model, prompts, options));
+    const theirs = await rival?.run(prompts, mode, count, round);
+    if (round === 0) continue;
+    times.ours.push(ours.seconds);
+    if (theirs) times.theirs.push(theirs.seconds);
+    if (mode !== 'greedy') continue;
+    const texts = ours.result.map(({ tokens }) => tokens);
+    const parted = texts.filter((tokens, b) => theirs && tokens.join() !== theirs.tokens[b]!.join()).length;
+    if (parted > 0) console.error(`${name} x ${batch}: ${parted} of ${batch} greedy texts are not transformers'`);
+    if (flags['no-anew']) continue;
+    const plain = await anew(model, prompts, texts);
+    times.anew.push(plain.seconds);
+    if (plain.different > 0) console.error(`${name} x ${batch}: ${plain.different} of ${plain.of} tokens differ anew`);
+  }
+  return times;
+}
+
 const median = (values: number[]) => {
   const sorted = values.toSorted((a, b) => a - b);
   const half = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 };
-const cells = (...cells: (string | number)[]) => `| ${cells.join(' | ')} |`;
+
+const row = (...cells: (string | number)[]) => `| ${cells.join(' | ')} |`;
+const table = (head: string[], rows: string[]) =>
+  rows.length === 0 ? '' : [row(...head), row(...head.map(() => '---')), ...rows, ''].join('\n');
+
+setNumThreads(threads);
+const python = process.env.REANCHOR_PYTHON;
 const measured: Record<string, unknown>[] = [];
 const againstAnew: string[] = [];
 const againstRival: string[] = [];
 let rivalName = '';
-
-setNumThreads(threads);
-const python = process.env.REANCHOR_PYTHON;
 for (const name of flags.models.split(',')) {
   const folder = mkdtempSync(join(tmpdir(), 'reanchor-bench-'));
   try {
     using model = initModel(configs[name]!, { seed: 1, dtype: 'float32' });
     await saveModel(model, folder);
-    const started = python && name !== '10M' ? await Rival.start(python, folder) : undefined;
+    const started = python ? await Rival.start(python, folder) : undefined;
     using rival = started?.rival;
     if (started) rivalName = `transformers ${started.versions.transformers}, torch ${started.versions.torch}`;
     for (const batch of flags.batches.split(',').map(Number)) {
-      const prompts = Array.from({ length: batch }, (_, b) =>
-        Int32Array.from({ length: promptTokens }, (_, i) => (7 * i + 131 * b + 1) % 8192),
-      );
       for (const mode of flags.modes.split(',') as Mode[]) {
-        const isAnew = mode === 'greedy' && !flags['no-anew'];
-        if (!isAnew && !rival) continue;
-        const times = { ours: [] as number[], theirs: [] as number[], anew: [] as number[] };
-        let different = '';
-        for (let round = 0; round <= rounds; round++) {
-          const options = { maxNewTokens: newTokens, ...modes[mode].ours, seed: round, batchSize: batch };
-          const ours = await seconds(() => generate(model, prompts, options));
-          const texts = ours.result.map(({ tokens }) => tokens);
-          const theirs = await rival?.run(prompts, mode, round);
-          const plain = isAnew ? await anew(model, prompts, texts) : undefined;
-          if (round === 0) {
-            if (mode === 'greedy' && theirs) {
-              const firsts = texts.map((tokens, b) => tokens.findIndex((token, i) => token !== theirs.tokens[b]![i]));
-              if (firsts.some((first) => first !== -1)) different = `texts part at ${firsts.join(', ')}`;
-            }
-            if (plain?.different) console.error(`${name}: ${plain.different} of ${plain.of} tokens differ anew`);
-            continue;
-          }
-          times.ours.push(ours.seconds);
-          if (theirs) times.theirs.push(theirs.seconds);
-          if (plain) times.anew.push(plain.seconds);
-        }
-        if (different) console.error(`${name} x ${batch}: ${different}`);
+        if (mode !== 'greedy' && !rival) continue;
+        const times = await measure({ name, model, batch, mode, rival });
         measured.push({ name, batch, mode, ...times });
         const [ours, theirs, plain] = [median(times.ours), median(times.theirs), median(times.anew)];
         const perSecond = (total: number) => ((batch * newTokens) / total).toFixed(0);
-        if (isAnew) {
-          againstAnew.push(cells(name, batch, ours.toFixed(2), plain.toFixed(1), `${(plain / ours).toFixed(1)}x`));
-        }
-        if (rival) {
-          againstRival.push(
-            cells(name, batch, mode, perSecond(ours), perSecond(theirs), `${(theirs / ours).toFixed(2)}x`),
-          );
-        }
-        console.error(againstRival.at(-1) ?? againstAnew.at(-1));
+        const shown = [
+          times.anew.length > 0 && row(name, batch, ours.toFixed(2), plain.toFixed(1), `${(plain / ours).toFixed(1)}x`),
+          rival && row(name, batch, mode, perSecond(ours), perSecond(theirs), `${(theirs / ours).toFixed(2)}x`),
+        ] as const;
+        if (shown[0]) againstAnew.push(shown[0]);
+        if (shown[1]) againstRival.push(shown[1]);
+        console.error(shown.filter(Boolean).join('\n'));
       }
     }
   } finally {
@@ -222,12 +238,6 @@ for (const name of flags.models.split(',')) {
 }
 
 console.log(`${promptTokens} prompt and ${newTokens} new tokens, ${threads} threads, medians of ${rounds} rounds\n`);
-if (againstAnew.length > 0) {
-  const head = ['model', 'batch', 'with the cache, s', 'anew, s', 'times'];
-  console.log([cells(...head), cells(...head.map(() => '---')), ...againstAnew, ''].join('\n'));
-}
-if (againstRival.length > 0) {
-  const head = ['model', 'batch', 'mode', 'reanchor, tokens/s', `${rivalName}, tokens/s`, 'times'];
-  console.log([cells(...head), cells(...head.map(() => '---')), ...againstRival, ''].join('\n'));
-}
+console.log(table(['model', 'batch', 'with the cache, s', 'anew, s', 'times'], againstAnew));
+console.log(table(['model', 'batch', 'mode', 'reanchor, tokens/s', `${rivalName}, tokens/s`, 'times'], againstRival));
 if (flags.json) console.log(JSON.stringify(measured));

@@ -87,7 +87,7 @@ export class Terminal {
   #print(): void {
     if (this.#stderr.isTTY) {
       // One column less than the terminal has: a full line would wrap and could not be rewritten.
-      const text = this.#status.slice(0, Math.max(1, (this.#stderr.columns ?? 80) - 1));
+      const text = this.#status.slice(0, Math.max(1, (this.#stderr.columns || 80) - 1));
       this.#stderr.write(`\r\x1b[2K${this.colors.dim(text)}`);
     } else {
       this.#stderr.write(`${this.#status}\n`);

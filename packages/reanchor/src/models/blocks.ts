@@ -1,5 +1,5 @@
 // Shapes: N packed tokens, D width.
-import type { Tensor } from '@reanchor/torch';
+import { type Tensor, tidy } from '@reanchor/torch';
 import type { Module } from '../nn/module.js';
 import type { RotaryAngles } from '../nn/rotary.js';
 import type { TokenBatch } from '../nn/spans.js';
@@ -22,7 +22,8 @@ export function runBlocks(
   }
   let x_ND = embedded_ND;
   for (const block of blocks) {
-    const next_ND = block.call(x_ND, batch, angles);
+    // In a step of generation modules have no scopes of their own, and a block is the first that has.
+    const next_ND = tidy(() => block.call(x_ND, batch, angles));
     x_ND.dispose();
     x_ND = next_ND;
   }

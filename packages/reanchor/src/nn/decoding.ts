@@ -7,8 +7,8 @@ let isOn = false;
 export const isDecoding = (): boolean => isOn;
 
 /**
- * Runs `step`, in which layers use the kernels of generation: float32 on the CPU, without gradients. What the layers
- * leave behind is small there and stays until the surrounding scope ends, which spares a scope for each of them. `step`
+ * Runs `step`, in which layers use the kernels of generation: float32 on the CPU, without gradients. What they leave
+ * behind is small there and stays until their block ends, which spares a scope for each of them. `step`
  * must be synchronous.
  */
 export function decoding<T>(step: () => T): T {
