@@ -72,6 +72,14 @@ describe('train', () => {
     expect(new Set(saved!.tensors.keys())).toEqual(new Set(original!.tensors.keys()));
   });
 
+  test.each(['kto', 'kto-pair', 'ipo', 'sft'])('method %s trains from recipe to folder', async (method) => {
+    const result = await run(`method=${method}`, ...(method === 'sft' ? ['reference=null'] : []), 'steps=3');
+    const { events } = readEvents(join(result.folder, 'events.jsonl'));
+    expect(ofType(events, 'step').map(({ metrics }) => Number.isFinite(metrics.loss))).toEqual([true, true, true]);
+    expect(ofType(events, 'reference').length).toBe(method === 'sft' ? 0 : 3);
+    expect(existsSync(join(result.final, 'model.safetensors'))).toBe(true);
+  });
+
   test('the same seed gives the same weights, another one others', async () => {
     const finals = [];
     for (const [i, seed] of [42, 42, 43].entries()) {

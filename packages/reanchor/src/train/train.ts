@@ -84,7 +84,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
         validation: data.validation,
       });
     case 'unpaired':
-      return run({
+      return await run({
         ...start,
         objective: recipeExampleObjective(recipe),
         rows: data.train,
