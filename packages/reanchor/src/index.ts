@@ -10,6 +10,7 @@ export {
   tokenizePairs,
 } from './data/index.js';
 export * from './errors.js';
+export * from './estimate/index.js';
 export { type ScoreOptions, type ScoreResult, score } from './eval/index.js';
 export { type GeneratedCompletion, type GenerateOptions, generate } from './generate/index.js';
 export { type KtoOptions, klEstimate, kto } from './losses/kto.js';

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { recipeKey, recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
+import type { EstimateFlags } from './estimate.js';
 import { exitCodeOf, reportError } from './failure.js';
 import type { GenerateFlags } from './generate.js';
 import type { QuickstartFlags } from './quickstart.js';
@@ -85,6 +86,18 @@ export function commandLine(terminal: Terminal): Command {
     .action(async (recipe: string, flags: TrainFlags) => {
       const { trainVerb } = await import('./train.js');
       process.exitCode = await trainVerb(recipe, flags, terminal);
+    });
+
+  program
+    .command('estimate')
+    .description('say what a recipe will take before anything starts: steps, updates of the reference, memory, FLOPs')
+    .argument('<recipe>', 'the recipe, a YAML file; neither weights nor rows need to be there')
+    .option('--set <key=value>', 'as with train', (item: string, all: string[]) => [...all, item], [])
+    .option('--devices <count>', 'the devices of which the memory is told', '1')
+    .option('--json', 'print all numbers as JSON')
+    .action(async (recipe: string, flags: EstimateFlags) => {
+      const { estimateVerb } = await import('./estimate.js');
+      await estimateVerb(recipe, flags, terminal);
     });
 
   program
