@@ -23,6 +23,7 @@ const allowed: Record<string, string[]> = {
   reference: ['errors', 'data', 'nn', 'models', 'torch'],
   generate: ['errors', 'formats', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'torch'],
   train: ['errors', 'formats', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'losses', 'optim', 'reference', 'torch'],
+  estimate: ['errors', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'reference', 'train', 'torch'],
   eval: [
     'errors',
     'formats',
@@ -64,6 +65,7 @@ const allowed: Record<string, string[]> = {
     'data',
     'generate',
     'train',
+    'estimate',
     'eval',
     'toy',
     'quickstart',
@@ -83,6 +85,7 @@ const allowed: Record<string, string[]> = {
     'reference',
     'generate',
     'train',
+    'estimate',
     'eval',
     'toy',
     'quickstart',

@@ -1,6 +1,13 @@
 // What `reanchor tokens` shows: every token of a row, and which of them are scored.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
+import { tokensVerb } from '../../packages/reanchor/src/cli/tokens.js';
 import { parseRecipe } from '../../packages/reanchor/src/runs/index.js';
+import { tokenTexts } from '../../packages/reanchor/src/text/token-texts.js';
+import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
 import { rowTokens } from '../../packages/reanchor/src/train/row-tokens.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
@@ -26,4 +33,57 @@ test('KTO: each row has its label; SFT: the chosen completion is the text', asyn
   expect(kto.rows.map(({ parts }) => parts[1]!.name)).toEqual(['desirable', 'undesirable']);
   const sft = await rowTokens(recipe('sft'), 1);
   expect(textOf(sft.rows[0]!.parts[1]!.tokens)).toBe(textOf(kto.rows[0]!.parts[1]!.tokens));
+});
+
+test('tokens have the spaces and line feeds of the text, and a character of several tokens is whole', async () => {
+  const tokenizer = await loadTokenizer(tinyModel);
+  const text = 'a dog\n  and \u0131\u011f \u{1f600}, then\ttwo.';
+  const texts = tokenTexts(tokenizer.encode(text, { addSpecialTokens: false }), tokenizer);
+  expect(texts.join('').replaceAll('\u2026', '')).toBe(text);
+  expect(texts.join('')).toContain('\u2026');
+  const [first] = (await rowTokens(recipe('dpo'), 1)).rows;
+  const { chosen } = JSON.parse(readFileSync(tinyPairs, 'utf8').split('\n')[first!.line - 1]!) as { chosen: string };
+  const shown = first!.parts.map(({ tokens }) => textOf(tokens));
+  expect(`${shown[0]}${shown[1]}`).toBe(`<s>${chosen}</s>`);
+});
+
+test('which chat template makes text of the rows is said', async () => {
+  const template = async (data: object) => {
+    const { data: given, ...rest } = recipe('sft');
+    return (await rowTokens({ ...rest, data: { ...given, ...data } }, 1)).template;
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'reanchor-tokens-'));
+  const chats = join(folder, 'chats.jsonl');
+  const messages = [
+    { role: 'user', content: 'What is a dog?' },
+    { role: 'assistant', content: 'An animal.' },
+  ];
+  writeFileSync(chats, `${JSON.stringify({ messages })}\n`);
+  expect(await template({})).toBe('plain text, no chat template');
+  expect(await template({ chatTemplate: 'zephyr' })).toBe('every row through the chat template zephyr');
+  expect(await template({ train: chats, chatTemplate: 'hh' })).toBe('every row through the chat template hh');
+  await expect(template({ train: chats })).rejects.toThrow("the model's folder has no chat template");
+  rmSync(folder, { recursive: true });
+});
+
+/** What the command prints where stdout is a terminal or not. */
+async function printed(isTTY: boolean, env: Record<string, string> = {}): Promise<string> {
+  let text = '';
+  const stdout = { write: (some: string) => (text += some), isTTY };
+  const terminal = new Terminal({ stdout, stderr: { write: () => {}, isTTY: true }, env });
+  const file = join(mkdtempSync(join(tmpdir(), 'reanchor-tokens-')), 'r.yaml');
+  writeFileSync(file, JSON.stringify({ model: tinyModel, method: 'dpo', data: { train: tinyPairs, maxLength: 96 } }));
+  await tokensVerb(file, { set: [], rows: '1' }, terminal);
+  return text;
+}
+
+test('colours are for a terminal that results go to; elsewhere, and with NO_COLOR, scored tokens stand in braces', async () => {
+  const escaped = '\x1b[';
+  expect(await printed(true)).toContain(`${escaped}32m`);
+  for (const plain of [await printed(false), await printed(true, { NO_COLOR: '1' })]) {
+    expect(plain).not.toContain(escaped);
+    expect(plain).toMatch(/^method dpo; plain text, no chat template; scored tokens are \{in braces\}/);
+    expect(plain).toMatch(/ {2}prompt, \d+ tokens, none scored\n {4}[^{]+\n/);
+    expect(plain).toMatch(/ {2}chosen, (\d+) tokens, all scored\n {4}\{.+\}\n/);
+  }
 });

@@ -10,6 +10,7 @@ export {
   tokenizePairs,
 } from './data/index.js';
 export * from './errors.js';
+export * from './estimate/index.js';
 export { type AlpacaOptions, type AlpacaResult, evaluateAlpaca } from './eval/alpaca/evaluate.js';
 export { type ArenaOptions, evaluateArena } from './eval/arena/evaluate.js';
 export { type ScoreOptions, type ScoreResult, score } from './eval/index.js';

@@ -66,6 +66,7 @@ describe('the command', () => {
       doctor: [],
       quickstart: ['--out <folder>', '--fast', '--seed <number>', '--threads <count>'],
       'train recipe': ['--set <key=value>', '--out <folder>'],
+      'estimate recipe': ['--set <key=value>', '--devices <count>', '--json'],
       'tokens recipe': ['--set <key=value>', '--rows <count>'],
       score: [
         '--model <model>',

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { recipeKey, recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
+import type { EstimateFlags } from './estimate.js';
 import { addEvalCommands } from './eval.js';
 import { exitCodeOf, reportError } from './failure.js';
 import type { GenerateFlags } from './generate.js';
@@ -75,11 +76,11 @@ export function commandLine(terminal: Terminal): Command {
     .command('train')
     .description('train a model as a recipe says')
     .argument('<recipe>', 'the recipe, a YAML file')
-    .option(
-      '--set <key=value>',
-      "use another value for a key of the recipe, such as --set optimizer.lr=1e-6 or --set 'reference={update: hard, tau: 64}'; may be repeated, null takes a key out",
-      (item: string, all: string[]) => [...all, item],
-      [],
+    .addOption(
+      repeated(
+        '--set <key=value>',
+        "use another value for a key of the recipe, such as --set optimizer.lr=1e-6 or --set 'reference={update: hard, tau: 64}'; may be repeated, null takes a key out",
+      ),
     )
     .option('--out <folder>', 'the run folder to make (default: runs/<recipe>-<date>-<time>)')
     .addHelpText('after', recipeHelp)
@@ -89,10 +90,22 @@ export function commandLine(terminal: Terminal): Command {
     });
 
   program
+    .command('estimate')
+    .description('say what a recipe will take before anything starts: steps, updates of the reference, memory, FLOPs')
+    .argument('<recipe>', 'the recipe, a YAML file; neither weights nor rows need to be there')
+    .addOption(repeated('--set <key=value>', 'as with train'))
+    .option('--devices <count>', 'the devices of which the memory is told', '1')
+    .option('--json', 'print all numbers as JSON')
+    .action(async (recipe: string, flags: EstimateFlags) => {
+      const { estimateVerb } = await import('./estimate.js');
+      await estimateVerb(recipe, flags, terminal);
+    });
+
+  program
     .command('tokens')
     .description('show the rows of a recipe token by token, and what is scored')
     .argument('<recipe>', 'the recipe, a YAML file')
-    .option('--set <key=value>', 'as with train', (item: string, all: string[]) => [...all, item], [])
+    .addOption(repeated('--set <key=value>', 'as with train'))
     .option('--rows <count>', 'the rows that are shown', '3')
     .action(async (recipe: string, flags: TokensFlags) => {
       const { tokensVerb } = await import('./tokens.js');
@@ -139,12 +152,7 @@ export function commandLine(terminal: Terminal): Command {
     .option('--samples <count>', 'the completions of each prompt', '1')
     .option('--seed <number>', 'the seed of all draws', '0')
     .option('--batch-size <count>', 'the completions that are written at once', '32')
-    .option(
-      '--stop <text>',
-      'a text that ends a completion; may be repeated',
-      (item: string, all: string[]) => [...all, item],
-      [],
-    )
+    .addOption(repeated('--stop <text>', 'a text that ends a completion; may be repeated'))
     .action(async (flags: GenerateFlags) => {
       const { generateVerb } = await import('./generate.js');
       process.exitCode = await generateVerb(flags, terminal);
@@ -168,6 +176,11 @@ export function commandLine(terminal: Terminal): Command {
   addEvalCommands(program, terminal);
 
   return program;
+}
+
+/** A flag that may be given more than once; its values in a list. */
+function repeated(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((item: string, all: string[]) => [...all, item]).default([], 'none');
 }
 
 /** A flag that means the same as a key of the recipe, and has its default. */

@@ -8,7 +8,7 @@ export interface Output {
   columns?: number | undefined;
 }
 
-/** Colours for text on stderr. */
+/** Colours for text. */
 export type Colors = ReturnType<typeof picocolors.createColors>;
 
 export interface TerminalOptions {
@@ -25,8 +25,10 @@ const plainMs = 5000;
 
 /** The two outputs of a command, and the status line between the lines of stderr. */
 export class Terminal {
-  /** Colours that honour NO_COLOR and are off where stderr is no terminal. */
+  /** Colours of what goes to stderr, which honour NO_COLOR and are off where it is no terminal. */
   readonly colors: Colors;
+  /** The same of results, which go to stdout. */
+  readonly resultColors: Colors;
   readonly #stdout: Output;
   readonly #stderr: Output;
   readonly #now: () => number;
@@ -44,8 +46,12 @@ export class Terminal {
     this.#stdout = stdout;
     this.#stderr = stderr;
     this.#now = now;
-    const isWanted = env.FORCE_COLOR ? env.FORCE_COLOR !== '0' : stderr.isTTY === true && env.TERM !== 'dumb';
-    this.colors = picocolors.createColors(isWanted && !env.NO_COLOR);
+    const colorsOn = ({ isTTY }: Output) => {
+      const isWanted = env.FORCE_COLOR ? env.FORCE_COLOR !== '0' : isTTY === true && env.TERM !== 'dumb';
+      return picocolors.createColors(isWanted && !env.NO_COLOR);
+    };
+    this.colors = colorsOn(stderr);
+    this.resultColors = colorsOn(stdout);
   }
 
   /** A line of the result. */

@@ -3,6 +3,8 @@ import { numberFlag } from './flags.js';
 import { downloadStatus } from './progress.js';
 import type { Terminal } from './terminal.js';
 
+type ShownToken = import('../train/index.js').ShownToken;
+
 /** The flags of `tokens` as commander gives them. */
 export interface TokensFlags {
   set: string[];
@@ -11,7 +13,7 @@ export interface TokensFlags {
 
 /**
  * `reanchor tokens RECIPE`: prints the first rows of a recipe's data token by token. Scored tokens are green, or where
- * there is no colour in braces; a middle dot is a space, an arrow a line feed.
+ * there is no colour in braces; a middle dot is a space, an arrow a line feed, an ellipsis a part of a character.
  */
 export async function tokensVerb(
   recipeFile: string,
@@ -20,21 +22,49 @@ export async function tokensVerb(
 ): Promise<void> {
   const recipe = readRecipe(recipeFile, { set });
   const { rowTokens } = await import('../train/index.js');
-  const { rows, notes } = await rowTokens(recipe, numberFlag('--rows', count, { integer: true, min: 1 }), {
-    onDownload: downloadStatus(terminal),
-  });
-  const { colors } = terminal;
-  const visible = (text: string) => text.replaceAll(' ', '\u00b7').replaceAll('\n', '\u21b5');
-  const scored = (text: string) => (colors.isColorSupported ? colors.green(text) : `{${text}}`);
+  const wanted = numberFlag('--rows', count, { integer: true, min: 1 });
+  const { rows, notes, template } = await rowTokens(recipe, wanted, { onDownload: downloadStatus(terminal) });
+  const { resultColors: colors } = terminal;
+  const legend = colors.isColorSupported ? colors.green('green') : '{in braces}';
+  terminal.result(
+    `method ${recipe.method}; ${template}; scored tokens are ${legend}, \u00b7 is a space, \u21b5 a line feed`,
+  );
   for (const { file, line, parts } of rows) {
+    terminal.result('');
     terminal.result(`${file}:${line}`);
     for (const { name, tokens } of parts) {
-      const text = tokens
-        .map((token) => (token.isScored ? scored(visible(token.text)) : visible(token.text)))
-        .join('|');
-      const numbers = `${tokens.length} tokens, ${tokens.filter(({ isScored }) => isScored).length} scored`;
-      terminal.result(`  ${name}, ${numbers}: ${text}`);
+      const scored = tokens.filter(({ isScored }) => isScored).length;
+      const share = scored === 0 ? 'none' : scored === tokens.length ? 'all' : String(scored);
+      terminal.result(`  ${colors.bold(name)}, ${tokens.length} tokens, ${share} scored`);
+      for (const text of linesOf(tokens)) terminal.result(`    ${lineText(text, colors)}`);
     }
   }
   for (const note of notes) terminal.note(note);
+}
+
+/** Tokens line by line, as their line feeds break them. */
+function linesOf(tokens: readonly ShownToken[]): ShownToken[][] {
+  const lines: ShownToken[][] = [];
+  let isNew = true;
+  for (const token of tokens) {
+    if (isNew) lines.push([]);
+    lines.at(-1)!.push(token);
+    isNew = token.text.endsWith('\n');
+  }
+  return lines;
+}
+
+function lineText(tokens: readonly ShownToken[], colors: Terminal['resultColors']): string {
+  const visible = ({ text }: ShownToken) =>
+    text.replaceAll(' ', '\u00b7').replaceAll('\n', '\u21b5').replaceAll('\t', '\u21e5');
+  const separator = colors.dim('|');
+  if (colors.isColorSupported) {
+    return tokens.map((token) => (token.isScored ? colors.green(visible(token)) : visible(token))).join(separator);
+  }
+  const runs: { isScored: boolean; texts: string[] }[] = [];
+  for (const token of tokens) {
+    if (runs.at(-1)?.isScored !== token.isScored) runs.push({ isScored: token.isScored, texts: [] });
+    runs.at(-1)!.texts.push(visible(token));
+  }
+  return runs.map(({ isScored, texts }) => (isScored ? `{${texts.join('|')}}` : texts.join('|'))).join(separator);
 }

@@ -44,7 +44,7 @@ export type {
 } from './row.js';
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
 export { describeBoundaryMismatches, describeSkips, type SkipReport } from './skips.js';
-export { resolveSources, Source, sourceRecords } from './sources.js';
+export { isLocalSource, publishedRows, resolveSources, Source, sourceRecords } from './sources.js';
 export {
   type TokenizedExample,
   type TokenizedPair,

@@ -106,13 +106,32 @@ async function resolveSource(name: string, split: Split, options: HubOptions): P
     requireAllShards(repository.id, chosen);
     return chosen;
   };
-  const root = process.env.REANCHOR_SOURCES;
-  const local = root && revision === '' ? join(root, repository.id) : undefined;
+  const local = localCopy(name);
   const files =
-    local !== undefined && existsSync(local)
+    local !== undefined
       ? choose(pathsBelow(local)).map((path) => join(local, path))
       : await datasetFiles(repository, choose, options);
   return new Source(name, files, set && { set, part, split });
+}
+
+/** Whether the rows of a name are here, so that nothing has to be downloaded for them. */
+export function isLocalSource(name: string): boolean {
+  return existsSync(name) || localCopy(name) !== undefined;
+}
+
+/** The rows that a split of a published data set has, where their number is known exactly. */
+export function publishedRows(name: string, split: Split): number | undefined {
+  const rows = publishedSet(name)?.splits[split].rows;
+  return rows && 'exactly' in rows ? rows.exactly : undefined;
+}
+
+/** The folder of a data set below REANCHOR_SOURCES. */
+function localCopy(name: string): string | undefined {
+  const [, id = name, , revision = ''] = /^([^:@]+)(?::([^@]*))?(@.*)?$/s.exec(name) ?? [];
+  const root = process.env.REANCHOR_SOURCES;
+  if (!root || revision !== '') return undefined;
+  const folder = join(root, publishedSet(id)?.id ?? id);
+  return existsSync(folder) ? folder : undefined;
 }
 
 /** The records of files of any supported form, one file after the other. Errors: those of `readRecords`. */

@@ -1,39 +1,71 @@
-import { tidy, zeros } from '@reanchor/torch';
+import { Tensor, tidy } from '@reanchor/torch';
 import { buildModel } from './architectures.js';
 import type { ConfigJson } from './causal-lm.js';
+import { gptNeoxConfig } from './gpt-neox/config.js';
+import { llamaConfig } from './llama/config.js';
+
+/** The sizes of a block of a network. */
+export type BlockShape = {
+  width: number;
+  feedForward: number;
+  heads: number;
+  headChannels: number;
+  keyValueHeads: number;
+} & ({ family: 'llama'; headNorms: boolean } | { family: 'gpt_neox'; parallelResidual: boolean });
 
 /** The size of a network, without its weights. */
 export interface ModelShape {
   /** All parameters, a tied head counted once. */
   parameters: number;
-  /** Parameters of matrices that every token is multiplied with: all but embeddings, head and norms. */
+  /** Those of all blocks' matrices, with which every token is multiplied: all but embedding, head, norms and biases. */
+  matrixParameters: number;
+  /** Those of one block. */
   blockParameters: number;
   vocabulary: number;
-  width: number;
   layers: number;
-  heads: number;
+  isTied: boolean;
+  block: BlockShape;
 }
 
-/** The size of the network that `configJson` names. No weight is made. Errors: UserError for one that cannot be built. */
+/**
+ * The size of the network that `configJson` names. No weight is made, and libtorch is not needed. Errors: UserError for
+ * one that cannot be built.
+ */
 export function modelShape(configJson: ConfigJson): ModelShape {
-  const shapes = new Map<string, readonly number[]>();
+  const sizes = new Map<string, { numel: number; isMatrix: boolean }>();
   tidy(() => {
-    const nothing = zeros([0]);
     buildModel(configJson, (name, shape) => {
-      shapes.set(name, shape);
-      return nothing;
-    })[Symbol.dispose]();
+      sizes.set(name, { numel: shape.reduce((product, n) => product * n, 1), isMatrix: shape.length > 1 });
+      // Handle 0 is a tensor that has been freed: nothing but the shape of a parameter is asked for.
+      return new Tensor(0);
+    });
   });
-  const size = (shape: readonly number[]) => shape.reduce((product, n) => product * n, 1);
-  const total = (some: (readonly number[])[]) => some.reduce((sum, shape) => sum + size(shape), 0);
-  const vocabulary = configJson.vocab_size as number;
-  const isBlock = (shape: readonly number[]) => shape.length > 1 && shape[0] !== vocabulary;
+  const total = (isCounted: (name: string, isMatrix: boolean) => boolean) =>
+    [...sizes].reduce((sum, [name, { numel, isMatrix }]) => sum + (isCounted(name, isMatrix) ? numel : 0), 0);
   return {
-    parameters: total([...shapes.values()]),
-    blockParameters: total([...shapes.values()].filter(isBlock)),
-    vocabulary,
-    width: configJson.hidden_size as number,
-    layers: configJson.num_hidden_layers as number,
-    heads: configJson.num_attention_heads as number,
+    parameters: total(() => true),
+    matrixParameters: total((name, isMatrix) => isMatrix && name.includes('.layers.')),
+    blockParameters: total((name) => name.includes('.layers.0.')),
+    ...networkShape(configJson),
+  };
+}
+
+function networkShape(configJson: ConfigJson): Pick<ModelShape, 'vocabulary' | 'layers' | 'isTied' | 'block'> {
+  if (configJson.model_type === 'gpt_neox') {
+    const { width, feedForward, heads, headChannels, parallelResidual, ...rest } = gptNeoxConfig(configJson);
+    const block = { width, feedForward, heads, headChannels, keyValueHeads: heads };
+    return {
+      vocabulary: rest.vocabularySize,
+      layers: rest.layers,
+      isTied: rest.tiedHead,
+      block: { ...block, family: 'gpt_neox', parallelResidual },
+    };
+  }
+  const { width, feedForward, heads, headChannels, keyValueHeads, headNorms, ...rest } = llamaConfig(configJson);
+  return {
+    vocabulary: rest.vocabularySize,
+    layers: rest.layers,
+    isTied: rest.tiedHead,
+    block: { family: 'llama', width, feedForward, heads, headChannels, keyValueHeads, headNorms },
   };
 }

@@ -1,6 +1,7 @@
-import type { RowPlace } from '../data/index.js';
+import { loadRows, type RowPlace, resolveSources } from '../data/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { Recipe } from '../runs/index.js';
+import { tokenTexts } from '../text/token-texts.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { type RecipeData, recipeData } from './recipe-data.js';
 
@@ -16,36 +17,49 @@ export interface RowTokens extends RowPlace {
 }
 
 /**
- * The first `rows` rows of a recipe's training data, token by token, and what has to be said about the data. Nothing is
- * trained, and of the model only the tokenizer is read. Errors: those of `recipeData`.
+ * The first `rows` rows of a recipe's training data, token by token, which chat template has made text of them, and what
+ * has to be said about the data. Nothing is trained, and of the model only the tokenizer is read. Errors: those of
+ * `recipeData`.
  */
 export async function rowTokens(
   recipe: Recipe,
   rows: number,
   { onDownload }: Pick<HubOptions, 'onDownload'> = {},
-): Promise<{ rows: RowTokens[]; notes: string[] }> {
+): Promise<{ rows: RowTokens[]; template: string; notes: string[] }> {
   const notes: string[] = [];
   const hub: HubOptions = { onDownload, onNote: (note) => notes.push(note) };
   const tokenizer = await loadTokenizer(await modelFolder(recipe.model, { ...hub, weights: false }));
   const { validation: _held, ...data } = recipe.data;
-  const shown = await recipeData(
-    { ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } },
-    tokenizer,
-    hub,
-  );
+  const first = { ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } };
+  const shown = await recipeData(first, tokenizer, hub);
   notes.push(...shown.report.notes);
   for (const { byReason } of shown.report.skips) {
     for (const [reason, places] of byReason) {
       for (const { file, line } of places) notes.push(`${file}:${line} is skipped: ${reason}`);
     }
   }
-  return { rows: partsOf(shown, tokenizer), notes };
+  return { rows: partsOf(shown, tokenizer), template: await templateText(first, shown.kind), notes };
+}
+
+/** Which chat template the rows go through, in words. */
+async function templateText({ data }: Recipe, kind: RecipeData['kind']): Promise<string> {
+  const { chatTemplate: name, format, limit } = data;
+  if (name === 'model') return "every row through the model's own chat template";
+  if (name !== undefined)
+    return `every row through the chat template ${name.length > 40 ? `${name.slice(0, 40)}...` : name}`;
+  const [first] = [data.train].flat();
+  const [source] = await resolveSources([typeof first === 'object' ? first.source : first!], 'train');
+  const rows = await loadRows(kind, source!.records(), { format, limit });
+  const isChat = rows.some(
+    ({ prompt, ...row }) => typeof prompt !== 'string' || Object.values(row).some(Array.isArray),
+  );
+  return isChat ? "chats through the model's own chat template" : 'plain text, no chat template';
 }
 
 function partsOf(data: RecipeData, tokenizer: Tokenizer): RowTokens[] {
   const part = (name: string, ids: Int32Array, isScored: (i: number) => boolean) => ({
     name,
-    tokens: [...ids].map((id, i) => ({ text: tokenizer.decode([id]), isScored: isScored(i) })),
+    tokens: tokenTexts(ids, tokenizer).map((text, i) => ({ text, isScored: isScored(i) })),
   });
   const all = () => true;
   const none = () => false;

@@ -1,0 +1,179 @@
+import type { RunEstimate } from '../estimate/index.js';
+import { modelsNamed } from '../runs/layers.js';
+import { readRecipe } from '../runs/parse.js';
+import type { Recipe } from '../runs/recipe.js';
+import { numberFlag } from './flags.js';
+import { number } from './progress.js';
+import { type Terminal, table } from './terminal.js';
+
+/** The flags of `estimate` as commander gives them. */
+export interface EstimateFlags {
+  set: string[];
+  devices: string;
+  json?: boolean;
+}
+
+/** `reanchor estimate RECIPE`: what a run will take, from its recipe and what is at hand of model and rows. */
+export async function estimateVerb(
+  recipeFile: string,
+  { set, devices: count, json }: EstimateFlags,
+  terminal: Terminal,
+): Promise<void> {
+  const devices = numberFlag('--devices', count, { integer: true, min: 1 });
+  const recipe = readRecipe(recipeFile, { set, env: lenient(process.env) });
+  // A model that another run has yet to make has the shape of the one that this run begins with.
+  const kin = set.some((item) => item.startsWith('model=')) ? [] : modelsNamed(recipeFile);
+  const { estimateRun, flopsFormula, totalMemory } = await import('../estimate/index.js');
+  const estimate = await estimateRun({ recipe, devices, kin });
+  for (const warning of estimate.warnings) terminal.note(`${terminal.colors.yellow('warning:')} ${warning}`);
+  if (json) {
+    terminal.result(JSON.stringify({ ...estimate, memoryTotal: totalMemory(estimate.memory), flopsFormula }, null, 2));
+    return;
+  }
+  const total = totalMemory(estimate.memory);
+  for (const line of table(overview(recipe, estimate), 'left')) terminal.result(line);
+  terminal.result('');
+  const { rows, tokens, scored } = estimate.microBatch;
+  const given = estimate.isAssumed
+    ? `assumed: ${number(recipe.data.maxLength)} tokens each, half of them prompt`
+    : 'the largest';
+  terminal.result(
+    `memory at its peak, with a micro-batch of ${countOf(rows, 'row')}, ${number(tokens)} packed tokens, ${number(scored)} scored (${given})`,
+  );
+  for (const line of table(memoryRows(recipe, estimate, total))) terminal.result(`  ${line}`);
+  const without = recipe.activationCheckpointing ? 'without' : 'with';
+  terminal.result(`  ${without} activationCheckpointing: ${bytesText(estimate.otherCheckpointing)} in all`);
+  const { chunk, gradients } = estimate.head;
+  terminal.result(`  the head alone: a chunk of logits ${bytesText(chunk)}, gradients ${bytesText(gradients)}`);
+  if (devices > 1) for (const line of deviceLines(estimate)) terminal.result(line);
+  terminal.result('');
+  terminal.result(`FLOPs of ${estimate.steps === undefined ? 'a step' : 'the run'}`);
+  for (const line of table(flopsRows(estimate))) terminal.result(`  ${line}`);
+  terminal.result(`  ${flopsFormula}`);
+}
+
+/** The environment, in which a name that is not set stands for itself: what it would lead to is not needed. */
+function lenient(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string | undefined>> {
+  return new Proxy(env, { get: (given, name) => given[String(name)] || `\${${String(name)}}` });
+}
+
+function overview(recipe: Recipe, estimate: RunEstimate): string[][] {
+  const { model, rows, rowsFrom, steps, updates, atMost, tokens } = estimate;
+  const { shape, shapeFrom, name } = model;
+  const most = atMost ? 'at most ' : '';
+  const rowsText = {
+    reading: `${number(rows ?? 0)} that are trained on`,
+    counting: `at most ${number(rows ?? 0)}: counted, and not tokenised, since ${name} has no tokenizer here`,
+    publication: `at most ${number(rows ?? 0)}, as published: they are not here`,
+    nothing: 'unknown: they are not here, and their number is not published',
+  }[rowsFrom];
+  const length =
+    recipe.steps === undefined
+      ? `${countOf(recipe.epochs, 'epoch')} of ${recipe.batch.size} rows a step`
+      : 'as the recipe says';
+  return [
+    [
+      'model',
+      `${number(shape.parameters)} parameters in ${recipe.precision}: ${shape.layers} blocks of width ${shape.block.width}, vocabulary ${number(shape.vocabulary)}`,
+    ],
+    [
+      '',
+      shapeFrom.endsWith('config.json')
+        ? `as ${shapeFrom} says`
+        : `${name} is not here: the shape is that of ${shapeFrom} as published`,
+    ],
+    ['rows', rowsText],
+    ['steps', steps === undefined ? 'unknown without the rows' : `${most}${number(steps)}, ${length}`],
+    ['updates', updatesText(recipe, steps, updates, most)],
+    [
+      'tokens',
+      tokens ? `${number(tokens.packed)} packed, ${number(tokens.scored)} of them scored` : 'unknown without the rows',
+    ],
+  ];
+}
+
+function updatesText(
+  { method, reference }: Recipe,
+  steps: number | undefined,
+  updates: number | undefined,
+  most: string,
+): string {
+  if (method === 'sft') return 'none: SFT has no reference';
+  switch (reference.update) {
+    case 'fixed':
+      return 'none: the reference is fixed';
+    case 'plateau':
+      return `whenever the ${reference.metric} stalls, which nobody can foresee`;
+    default: {
+      const rule =
+        'tau' in reference
+          ? `${reference.update}, tau ${reference.tau}`
+          : `${reference.update}, alpha ${reference.alpha}`;
+      return steps === undefined
+        ? `unknown without the rows (${rule})`
+        : `${most}${number(updates!)} of the reference (${rule})`;
+    }
+  }
+}
+
+function memoryRows({ reference, method }: Recipe, { memory }: RunEstimate, total: number): string[][] {
+  const cached = method !== 'sft' && reference.storage === 'cached' ? ' (cached: no second model)' : '';
+  const rows: [string, number][] = [
+    ['weights', memory.weights],
+    ['gradients there at that moment', memory.gradients],
+    ['AdamW, two moments', memory.optimizer],
+    [`reference${method === 'sft' ? ' (SFT: none)' : cached}`, memory.reference],
+    ['activations kept for the backward pass', memory.activations],
+    ['workspace, of the head or of a block', memory.workspace],
+    ['Node.js, libtorch, rows', memory.process],
+    ['total', total],
+  ];
+  return rows.map(([name, bytes]) => [name, bytesText(bytes)]);
+}
+
+function deviceLines({ devices, deviceMemory, memory }: RunEstimate): string[] {
+  return [
+    `  on each of ${devices} devices (a plan: training uses one device today)`,
+    ...table([
+      ['replicas, each with its own micro-batches', bytesText(deviceMemory.replica)],
+      ['weights, gradients, AdamW and reference sharded (as ZeRO-3, FSDP)', bytesText(deviceMemory.sharded)],
+      ['only AdamW sharded (as ZeRO-1)', bytesText(deviceMemory.replica - memory.optimizer * (1 - 1 / devices))],
+      [
+        'only AdamW and the reference sharded',
+        bytesText(deviceMemory.replica - (memory.optimizer + memory.reference) * (1 - 1 / devices)),
+      ],
+    ]).map((line) => `    ${line}`),
+  ];
+}
+
+function flopsRows({ flops, devices, isAssumed }: RunEstimate): string[][] {
+  const all = Object.values(flops).reduce((sum, value) => sum + value, 0);
+  const hours = all / 1e12 / 3600 / devices;
+  const rows: [string, number][] = [
+    ['forward', flops.forward],
+    ['backward', flops.backward],
+    ['blocks computed again', flops.recomputation],
+    ['reference, forward', flops.reference],
+    ['other forward passes', flops.other],
+    ['total', all],
+  ];
+  return [
+    ...rows
+      .filter(([name, value]) => value > 0 || name === 'total')
+      .map(([name, value]) => [name, value.toExponential(3)]),
+    [
+      `hours at 1 TFLOP/s${devices > 1 ? ' a device' : ''}${isAssumed ? ', rows as assumed above' : ''}`,
+      hours < 10 ? hours.toPrecision(2) : number(Math.round(hours)),
+    ],
+  ];
+}
+
+/** Bytes in MiB or GiB. */
+function bytesText(bytes: number): string {
+  const mebibytes = bytes / 2 ** 20;
+  return mebibytes < 10_000
+    ? `${number(Math.round(mebibytes))} MiB`
+    : `${number(Math.round(mebibytes / 102.4) / 10)} GiB`;
+}
+
+const countOf = (n: number, what: string) => `${number(n)} ${what}${n === 1 ? '' : 's'}`;

@@ -1,0 +1,261 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { dtypeBytes } from '@reanchor/torch';
+import {
+  groupTokens,
+  type MicroBatch,
+  microBatches,
+  packGroups,
+  planSteps,
+  type RowPlace,
+  type SourceShare,
+  stepCount,
+} from '../data/index.js';
+import { UserError } from '../errors.js';
+import type { ConfigJson } from '../models/causal-lm.js';
+import { readConfig } from '../models/load.js';
+import { publishedConfig, publishedModels } from '../models/published-configs.js';
+import { type ModelShape, modelShape } from '../models/shape.js';
+import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
+import type { Recipe } from '../runs/index.js';
+import type { LoggedRow, Objective } from '../train/objectives/objective.js';
+import type { DataReport } from '../train/recipe-data.js';
+import { trainingDType } from '../train/recipe-dtypes.js';
+import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from '../train/recipe-objective.js';
+import { recipeRule } from '../train/recipe-reference.js';
+import { planOf } from '../train/train.js';
+import { planWarnings, runWarnings } from '../train/warnings.js';
+import { type Flops, runFlops } from './flops.js';
+import { assumedStep, type MicroBatchLayout, type PackLayout, packLayout } from './layout.js';
+import {
+  type DeviceMemory,
+  deviceMemory,
+  type HeadMemory,
+  headMemory,
+  type MemoryOptions,
+  type MemoryParts,
+  stepMemory,
+  totalMemory,
+} from './memory.js';
+import { processBytes } from './process.js';
+import { kindOf, type Rows, rowsAtHand } from './rows.js';
+
+export interface EstimateOptions {
+  recipe: Recipe;
+  /** Devices that a step is shared by. */
+  devices?: number | undefined;
+  /** Names of models of whose shape the recipe's own is, where that is not at hand; the last known one counts. */
+  kin?: readonly string[] | undefined;
+}
+
+/** What a run will take. Numbers that cannot be known without the rows are undefined. */
+export interface RunEstimate {
+  model: { name: string; shapeFrom: string; shape: ModelShape };
+  /** Rows that are trained on, and how they are known. */
+  rows: number | undefined;
+  rowsFrom: Rows['from'];
+  /** Optimizer steps and updates of the reference; `atMost` where rows may still be left out. */
+  steps: number | undefined;
+  /** Undefined for a plateau, which nobody can foresee, and without steps. */
+  updates: number | undefined;
+  atMost: boolean;
+  /** Packed tokens of the run and tokens that are scored, summed over the epochs. */
+  tokens: { packed: number; scored: number } | undefined;
+  /** The micro-batch that takes most memory; assumed where the rows are not at hand. */
+  microBatch: { rows: number; tokens: number; scored: number };
+  isAssumed: boolean;
+  /** Of the run, or where `steps` is undefined of one step. */
+  flops: Flops;
+  memory: MemoryParts;
+  head: HeadMemory;
+  /** The total with the other choice of activationCheckpointing. */
+  otherCheckpointing: number;
+  devices: number;
+  deviceMemory: DeviceMemory;
+  warnings: string[];
+}
+
+/** A run as it will be: the layouts of its steps, and what is said beforehand. */
+interface Plan {
+  rows: number | undefined;
+  totalSteps: number | undefined;
+  rule: UpdateRule | undefined;
+  steps: Iterable<MicroBatchLayout[]>;
+  /** The passes of one evaluation. */
+  validation: PackLayout[];
+  /** Tokens of all rows, as they are kept. */
+  heldTokens: number;
+  warnings: string[];
+}
+
+/**
+ * Memory, FLOPs, steps and updates of the reference of a recipe, without loading weights or libtorch. The shape of the
+ * model comes from its config.json, else from the table of published models; rows from their files, else from what is
+ * known of published sets. Errors: UserError for a model whose shape is not known; those of the rows that are at hand.
+ */
+export async function estimateRun({ recipe, devices = 1, kin = [] }: EstimateOptions): Promise<RunEstimate> {
+  const { configJson, from } = await shapeSource(recipe.model, kin);
+  const shape = modelShape(configJson);
+  const rows = await rowsAtHand(recipe);
+  const objective = objectiveOf(recipe);
+  const plan = rows.from === 'reading' ? readPlan(recipe, rows, configJson) : assumedPlan(recipe, rows);
+  const { totalSteps, rule } = plan;
+  const memoryOptions: MemoryOptions = {
+    shape,
+    bytes: dtypeBytes(trainingDType(recipe)),
+    needsReference: objective.needsReference,
+    hasReferenceModel: objective.needsReference && recipe.reference.storage !== 'cached',
+    activationCheckpointing: recipe.activationCheckpointing,
+    process: processBytes(plan.rows ?? 0, plan.heldTokens),
+  };
+
+  const otherOptions = { ...memoryOptions, activationCheckpointing: !recipe.activationCheckpointing };
+  let otherCheckpointing = 0;
+  let memory: MemoryParts | undefined;
+  let largest: MicroBatchLayout | undefined;
+  const tokens = { packed: 0, scored: 0 };
+  const steps: MicroBatchLayout[][] = [];
+  for (const step of plan.steps) {
+    steps.push(step);
+    const held = stepMemory(step, memoryOptions);
+    otherCheckpointing = Math.max(otherCheckpointing, totalMemory(stepMemory(step, otherOptions)));
+    if (memory === undefined || totalMemory(held) > totalMemory(memory)) {
+      memory = held;
+      largest = step.reduce((a, b) => (b.policy.tokens > a.policy.tokens ? b : a));
+    }
+    for (const { policy } of step) {
+      tokens.packed += policy.tokens;
+      tokens.scored += policy.scored;
+    }
+  }
+  const isRead = rows.from === 'reading';
+  const updates = rule && totalSteps !== undefined ? plannedUpdates(rule, totalSteps) : [];
+  return {
+    model: { name: recipe.model, shapeFrom: from, shape },
+    rows: plan.rows,
+    rowsFrom: rows.from,
+    steps: totalSteps,
+    updates: totalSteps === undefined || rule?.update === 'plateau' ? undefined : updates.length,
+    atMost: !isRead && recipe.steps === undefined,
+    tokens: isRead ? tokens : undefined,
+    microBatch: { rows: largest!.rows, tokens: largest!.policy.tokens, scored: largest!.policy.scored },
+    isAssumed: !isRead,
+    flops: runFlops(shape, {
+      steps,
+      repeats: isRead ? 1 : (totalSteps ?? 1),
+      updates: new Set(updates),
+      stepsPerEpoch: plan.rows === undefined ? Number.POSITIVE_INFINITY : Math.ceil(plan.rows / recipe.batch.size),
+      validation: plan.validation,
+      evaluations: evaluationsOf(recipe, totalSteps ?? 0),
+      storage: objective.needsReference ? (recipe.reference.storage ?? 'copy') : 'none',
+      capsDivergence: 'maxDivergence' in recipe.reference && recipe.reference.maxDivergence !== undefined,
+      couplesRows: objective.couplesRows && objective.over === 'step',
+      activationCheckpointing: recipe.activationCheckpointing,
+    }),
+    memory: memory!,
+    otherCheckpointing,
+    head: headMemory(largest!.policy, memoryOptions),
+    devices,
+    deviceMemory: deviceMemory(memory!, devices, memoryOptions),
+    warnings: plan.warnings,
+  };
+}
+
+async function shapeSource(model: string, kin: readonly string[]): Promise<{ configJson: ConfigJson; from: string }> {
+  const file = join(model, 'config.json');
+  if (existsSync(file)) return { configJson: await readConfig(model), from: file };
+  const found = publishedConfig(model) ?? kin.map(publishedConfig).findLast((config) => config !== undefined);
+  if (found) return { configJson: found.configJson, from: found.id };
+  throw new UserError(
+    `${file} does not exist, and the shape of this model is not known: name a Hugging Face folder, or a published model ` +
+      `of which it is (--set model=...): ${publishedModels.join(', ')}`,
+  );
+}
+
+function objectiveOf(recipe: Recipe): Pick<Objective<never, LoggedRow>, 'needsReference' | 'couplesRows' | 'over'> {
+  if (recipe.method === 'sft') return recipeTextObjective();
+  return recipe.method === 'kto' ? recipeExampleObjective(recipe) : recipePairObjective(recipe);
+}
+
+/** Evaluations of a run, the one before it included. */
+function evaluationsOf({ evaluate }: Recipe, totalSteps: number): number {
+  const between = evaluate.every === undefined ? 0 : Math.max(0, Math.ceil(totalSteps / evaluate.every) - 1);
+  return totalSteps === 0 ? 0 : 2 + between;
+}
+
+/** The run exactly as training will make it. */
+function readPlan(recipe: Recipe, { data }: Extract<Rows, { from: 'reading' }>, configJson: ConfigJson): Plan {
+  switch (data.kind) {
+    case 'pairs':
+      return exactPlan(recipe, recipePairObjective(recipe), data, configJson);
+    case 'unpaired':
+      return exactPlan(recipe, recipeExampleObjective(recipe), data, configJson);
+    case 'sft':
+      return exactPlan(recipe, recipeTextObjective(), data, configJson);
+  }
+}
+
+function exactPlan<Row extends RowPlace, Score extends LoggedRow>(
+  recipe: Recipe,
+  objective: Objective<Row, Score>,
+  { train, validation, shares, report }: { train: Row[]; validation: Row[]; shares: SourceShare[]; report: DataReport },
+  configJson: ConfigJson,
+): Plan {
+  const options = planOf(recipe, shares);
+  const totalSteps = stepCount(train.length, options);
+  const rule: UpdateRule = objective.needsReference ? recipeRule(recipe.reference, totalSteps) : { update: 'fixed' };
+  const lengths = train.map((row) => groupTokens(objective.group(row)));
+  const steps = function* () {
+    for (const planned of planSteps(lengths, options)) {
+      yield objective.layOut(planned, train).map((batch, i) => layoutOf(planned.microBatches[i]!.length, batch));
+    }
+  };
+  const groups = validation.map((row) => objective.group(row));
+  const evaluated = [...microBatches(groups, recipe.batch.tokensPerMicroBatch)].map((some) =>
+    packLayout(packGroups(some)),
+  );
+  const policy = { configJson, dtype: trainingDType(recipe) };
+  return {
+    rows: train.length,
+    totalSteps,
+    rule,
+    steps: steps(),
+    validation: evaluated,
+    heldTokens:
+      lengths.reduce((sum, length) => sum + length, 0) + evaluated.reduce((sum, { tokens }) => sum + tokens, 0),
+    warnings: runWarnings({ recipe, policy, report, objective, rows: train, validation }, totalSteps, rule),
+  };
+}
+
+const layoutOf = (rows: number, { policy, reference, partners }: MicroBatch): MicroBatchLayout => ({
+  rows,
+  policy: packLayout(policy),
+  reference: packLayout(reference),
+  partners: partners && packLayout(partners),
+});
+
+/** The run as far as it can be told without its rows: one step of full rows. */
+function assumedPlan(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>): Plan {
+  const { batch, data, steps } = recipe;
+  const count = 'train' in rows ? rows.train : undefined;
+  const totalSteps =
+    steps ?? (count === undefined ? undefined : stepCount(count, planOf(recipe, [{ rows: count, weight: 1 }])));
+  const rule =
+    totalSteps === undefined || recipe.method === 'sft' ? undefined : recipeRule(recipe.reference, totalSteps);
+  const step = assumedStep(kindOf(recipe), {
+    maxLength: data.maxLength,
+    batchSize: Math.min(batch.size, count ?? batch.size),
+    tokensPerMicroBatch: batch.tokensPerMicroBatch,
+    rowsPerMicroBatch: batch.rowsPerMicroBatch,
+  });
+  const perRow = step.reduce((sum, { policy }) => sum + policy.tokens, 0) / batch.size;
+  return {
+    rows: count,
+    totalSteps,
+    rule,
+    steps: [step],
+    validation: [],
+    heldTokens: (count ?? 0) * perRow,
+    warnings: totalSteps === undefined ? [] : planWarnings(recipe, totalSteps, rule ?? { update: 'fixed' }),
+  };
+}

@@ -1,0 +1,95 @@
+import type { ModelShape } from '../models/shape.js';
+import { attentionPairs, type MicroBatchLayout, type PackLayout } from './layout.js';
+
+/** The floating-point operations of a run by what they are for; a multiplication and its addition are two. */
+export interface Flops {
+  forward: number;
+  backward: number;
+  /** Blocks that are computed again for the backward pass (activationCheckpointing). */
+  recomputation: number;
+  /** Forward passes of the reference, or of the policy for a cached one. */
+  reference: number;
+  /** Forward passes of the policy besides: KTO's partners, losses that couple rows, evaluations. */
+  other: number;
+}
+
+/** How FLOPs are counted, for people. */
+export const flopsFormula =
+  'forward = 2 N P + 4 L H C A + 2 M V D; backward = twice the matrices, 2.5 times attention, 3 times the head. N packed ' +
+  'tokens (a prompt once), P parameters of the blocks’ matrices, L layers, H C channels of all heads, A query-key pairs ' +
+  '(masked ones counted), M scored tokens, V vocabulary, D width';
+
+function parts(shape: ModelShape, pack: PackLayout) {
+  const { heads, headChannels, width } = shape.block;
+  return {
+    matrices: 2 * pack.tokens * shape.matrixParameters,
+    // Queries with keys, and their weights with values.
+    attention: 4 * shape.layers * heads * headChannels * attentionPairs(pack),
+    head: 2 * pack.scored * shape.vocabulary * width,
+  };
+}
+
+/** A forward pass: every packed token through the blocks, the scored ones through the head. */
+export function forwardFlops(shape: ModelShape, pack: PackLayout): number {
+  const { matrices, attention, head } = parts(shape, pack);
+  return matrices + attention + head;
+}
+
+/**
+ * A backward pass: two products for each one of the forward pass; attention makes its scores again (five products for
+ * two), and so does the head with its logits (three for one).
+ */
+export function backwardFlops(shape: ModelShape, pack: PackLayout): number {
+  const { matrices, attention, head } = parts(shape, pack);
+  return 2 * matrices + 2.5 * attention + 3 * head;
+}
+
+/** The blocks alone, as activation checkpointing computes them again. */
+export function blockFlops(shape: ModelShape, pack: PackLayout): number {
+  const { matrices, attention } = parts(shape, pack);
+  return matrices + attention;
+}
+
+/** What {@link runFlops} has to know of a run. */
+export interface RunPasses {
+  /** The steps, or one that stands for all. */
+  steps: readonly MicroBatchLayout[][];
+  /** How many steps each of them stands for. */
+  repeats: number;
+  /** The steps after which the reference moves. */
+  updates: ReadonlySet<number>;
+  stepsPerEpoch: number;
+  /** The passes of one evaluation, and how many evaluations there are. */
+  validation: readonly PackLayout[];
+  evaluations: number;
+  storage: 'copy' | 'cached' | 'none';
+  capsDivergence: boolean;
+  couplesRows: boolean;
+  activationCheckpointing: boolean;
+}
+
+/** The FLOPs of a run. */
+export function runFlops(shape: ModelShape, run: RunPasses): Flops {
+  const total: Flops = { forward: 0, backward: 0, recomputation: 0, reference: 0, other: 0 };
+  let stepsSinceUpdate = 0;
+  for (const [i, step] of run.steps.entries()) {
+    // A cached reference scores each row once before the next update: in the first epoch since the last one.
+    const isSwept = run.storage === 'cached' && stepsSinceUpdate < run.stepsPerEpoch;
+    stepsSinceUpdate = run.updates.has(i + 1) ? 0 : stepsSinceUpdate + 1;
+    for (const { policy, reference, partners } of step) {
+      const forward = forwardFlops(shape, policy);
+      total.forward += forward;
+      total.backward += backwardFlops(shape, policy);
+      if (run.activationCheckpointing) total.recomputation += blockFlops(shape, policy);
+      if (run.storage === 'copy' || isSwept) total.reference += forwardFlops(shape, reference);
+      // A cap on the divergence needs the initial policy's log-probabilities as well, once a row.
+      if (run.capsDivergence && i < run.stepsPerEpoch) total.reference += forwardFlops(shape, reference);
+      if (partners) total.other += forwardFlops(shape, partners);
+      if (run.couplesRows && step.length > 1) total.other += forward;
+    }
+  }
+  for (const name of Object.keys(total) as (keyof Flops)[]) total[name] *= run.repeats;
+  const evaluation = run.validation.reduce((sum, pack) => sum + forwardFlops(shape, pack), 0);
+  total.other += run.evaluations * evaluation;
+  return total;
+}

@@ -1,0 +1,154 @@
+import type { ModelShape } from '../models/shape.js';
+import { backwardPerToken, finalPerRow, forwardPerToken, headChunkRows, keptPerToken } from './activations.js';
+import { type MicroBatchLayout, maskElements, type PackLayout } from './layout.js';
+
+/** Memory in bytes by what it is for, at the moment when a training process holds most. */
+export interface MemoryParts {
+  weights: number;
+  /** Those that exist at that moment. */
+  gradients: number;
+  /** The two moments of AdamW. */
+  optimizer: number;
+  /** The second model, where there is one. */
+  reference: number;
+  /** What the forward pass has left for the backward pass, masks and positions included. */
+  activations: number;
+  /** Temporary tensors of what is running at that moment: the head, or the passes through a block. */
+  workspace: number;
+  /** Node.js, libtorch and the rows. */
+  process: number;
+}
+
+export interface MemoryOptions {
+  shape: ModelShape;
+  /** Bytes of a number: 4 or 8. */
+  bytes: number;
+  /** Whether the reference is a model of its own. */
+  hasReferenceModel: boolean;
+  needsReference: boolean;
+  activationCheckpointing: boolean;
+  /** What the process holds without any tensor. */
+  process: number;
+}
+
+/** What the head takes while its gradients are made, in bytes. */
+export interface HeadMemory {
+  /** The logits of the rows that are taken at once. */
+  chunk: number;
+  /** The gradients of its matrix and of the hidden states. */
+  gradients: number;
+}
+
+export function headMemory({ scored }: PackLayout, { shape, bytes }: MemoryOptions): HeadMemory {
+  const { vocabulary, block } = shape;
+  return {
+    chunk: headChunkRows(scored, vocabulary, bytes) * vocabulary * bytes,
+    gradients: (vocabulary + scored) * block.width * bytes,
+  };
+}
+
+/** The sum of all parts. */
+export const totalMemory = (parts: MemoryParts) => Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+
+/** The moment of a step at which most memory is held. */
+export function stepMemory(microBatches: readonly MicroBatchLayout[], options: MemoryOptions): MemoryParts {
+  const moments = [
+    ...microBatches.map((batch) => scoringMoment(batch, options)),
+    ...microBatches.flatMap((batch, i) => backwardMoments(batch.policy, i === 0, options)),
+  ];
+  return moments.reduce((a, b) => (totalMemory(b) > totalMemory(a) ? b : a));
+}
+
+/** What is there from the first step to the last. */
+function standing({ shape, bytes, hasReferenceModel, process }: MemoryOptions): MemoryParts {
+  const weights = shape.parameters * bytes;
+  return {
+    weights,
+    gradients: 0,
+    optimizer: 2 * weights,
+    reference: hasReferenceModel ? weights : 0,
+    activations: 0,
+    workspace: 0,
+    process,
+  };
+}
+
+/** Passes without gradients: of the reference, and of the policy on KTO's partners. */
+function scoringMoment({ policy, reference, partners }: MicroBatchLayout, options: MemoryOptions): MemoryParts {
+  const { shape, bytes, needsReference } = options;
+  const packs = needsReference ? [reference, ...(partners ? [partners] : [])] : [policy];
+  const tokens = Math.max(...packs.map((pack) => pack.tokens));
+  const inputs = Math.max(...packs.map((pack) => inputBytes(pack, options)));
+  return {
+    ...standing(options),
+    activations: inputs,
+    workspace: needsReference ? tokens * forwardPerToken(shape.block) * bytes : 0,
+  };
+}
+
+/** Token ids, angles and masks of a batch. */
+function inputBytes(pack: PackLayout, { shape, bytes }: MemoryOptions): number {
+  const ids = 8 * (2 * pack.tokens + 3 * pack.scored);
+  return ids + bytes * (2 * pack.tokens * shape.block.headChannels + maskElements(pack));
+}
+
+function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOptions): MemoryParts[] {
+  const { shape, bytes, activationCheckpointing } = options;
+  const { block, layers, vocabulary, parameters, isTied, blockParameters } = shape;
+  const { tokens, scored } = pack;
+  const base = standing(options);
+  const headGradient = vocabulary * block.width * bytes;
+  const all = parameters * bytes;
+  const residual = tokens * block.width * bytes;
+  // With checkpoints each block's input, the last one's output and the gradient of that; all until the pass has ended.
+  const perBlocks = activationCheckpointing ? (layers + 2) * residual : layers * tokens * keptPerToken(block) * bytes;
+  const activations = inputBytes(pack, options) + perBlocks + scored * finalPerRow(block) * bytes;
+  const { chunk, gradients } = headMemory(pack, options);
+  // A later micro-batch adds to gradients that are there; its own of the head is a tensor besides until it is added.
+  const before = isFirst ? 0 : all;
+  const atHead: MemoryParts = {
+    ...base,
+    gradients: before,
+    activations,
+    workspace: chunk + gradients,
+  };
+  const atBlock: MemoryParts = {
+    ...base,
+    gradients: isFirst ? headGradient : all,
+    activations: activations + (activationCheckpointing ? tokens * (keptPerToken(block) - block.width) * bytes : 0),
+    workspace: tokens * backwardPerToken(block) * bytes,
+  };
+  // The last block of the backward pass is the network's first: then the other gradients are there.
+  const atFirstBlock: MemoryParts = {
+    ...atBlock,
+    gradients: isFirst ? all - blockParameters * bytes - (isTied ? 0 : headGradient) : all,
+    activations: activationCheckpointing ? atBlock.activations : atBlock.activations - perBlocks * (1 - 1 / layers),
+  };
+  const atEnd: MemoryParts = {
+    ...base,
+    gradients: all,
+    activations: activationCheckpointing ? activations : inputBytes(pack, options),
+    workspace: residual + (isTied || !isFirst ? headGradient : 0),
+  };
+  return [atHead, atBlock, atFirstBlock, atEnd];
+}
+
+/** Memory of one of several devices. */
+export interface DeviceMemory {
+  /** A replica: every device holds all of it. */
+  replica: number;
+  /** Weights, gradients, optimizer and reference in shares, as fully sharded training (ZeRO-3, FSDP) keeps them. */
+  sharded: number;
+}
+
+/**
+ * What each of `devices` would hold. A sharded one gathers the weights of a block, or of the embedding or head, to
+ * compute with them, and makes their whole gradients before it gives them away: twice the largest of these.
+ */
+export function deviceMemory(parts: MemoryParts, devices: number, { shape, bytes }: MemoryOptions): DeviceMemory {
+  const { weights, gradients, optimizer, reference } = parts;
+  const standing = weights + gradients + optimizer + reference;
+  const gathered = 2 * Math.max(shape.blockParameters, shape.vocabulary * shape.block.width) * bytes;
+  const replica = totalMemory(parts);
+  return { replica, sharded: devices === 1 ? replica : replica - standing + standing / devices + gathered };
+}

@@ -1,0 +1,136 @@
+// What `reanchor estimate` says beforehand is what a run takes: steps, updates and tokens exactly, bytes of tensors
+// within a few percent. tests/train/estimate.slow.test.ts does the same for the memory of a whole process.
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { memory, resetPeak } from '@reanchor/torch';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { estimateVerb } from '../../packages/reanchor/src/cli/estimate.js';
+import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
+import { estimateRun, totalMemory } from '../../packages/reanchor/src/estimate/index.js';
+import { initModel } from '../../packages/reanchor/src/models/init.js';
+import { saveModel } from '../../packages/reanchor/src/models/save.js';
+import { parseRecipe, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '../../packages/reanchor/src/train/index.js';
+import { fixtures, repositoryRoot } from '../support/repository.js';
+import { tinyModel, tinyPairs } from '../support/training.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'reanchor-estimate-'));
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+});
+
+/** A model of the kind of one of the fixtures, a little larger and with their tokenizer. */
+async function modelFolder(name: string): Promise<string> {
+  const configJson = JSON.parse(readFileSync(join(fixtures, 'models', name, 'config.json'), 'utf8'));
+  const model = join(folder, name);
+  mkdirSync(model);
+  using made = initModel({ ...configJson, vocab_size: 512, num_hidden_layers: 3 }, { seed: 1, dtype: 'float32' });
+  await saveModel(made, model);
+  for (const file of readdirSync(tinyModel).filter((file) => file.includes('token')))
+    copyFileSync(join(tinyModel, file), join(model, file));
+  return model;
+}
+
+const soft = 'reference: { update: soft, alpha: 0.6 }';
+const hard = 'reference: { update: hard, tau: 2 }';
+
+test.each([
+  ['llama-tiny', 'dpo', `${soft}, epochs: 2`],
+  ['llama-tiny', 'dpo', 'reference: { update: hard, tau: 2, storage: cached }, steps: 3'],
+  ['llama-tiny', 'dpo', `${hard}, steps: 2, batch: { size: 16, tokensPerMicroBatch: 400 }`],
+  ['llama-tiny', 'dpo', `${hard}, steps: 2, activationCheckpointing: true, precision: fp64`],
+  ['llama-tiny', 'dpo', `${soft}, steps: 1, loss: { type: aot }, batch: { size: 8, tokensPerMicroBatch: 200 }`],
+  ['llama-tiny', 'kto', `${soft}, steps: 2, batch: { size: 16 }`],
+  ['llama-tiny', 'kto', `${soft}, steps: 2, activationCheckpointing: true, batch: { size: 16 }`],
+  ['llama-tiny', 'sft', 'steps: 2, batch: { size: 16 }'],
+  ['gpt-neox-parallel', 'dpo', `${soft}, steps: 2`],
+  ['gpt-neox-parallel', 'sft', 'steps: 2, activationCheckpointing: true'],
+  ['gpt-neox-sequential', 'dpo', `${hard}, steps: 1`],
+  ['qwen2', 'dpo', `${soft}, steps: 1`],
+  ['qwen3', 'dpo', `${soft}, steps: 1`],
+])('%s, %s, { %s }: as estimated', async (name, method, options) => {
+  const recipe = parseRecipe(
+    `{ model: ${await modelFolder(name)}, method: ${method}, data: { train: ${tinyPairs}, limit: 24, maxLength: 96 }, ${options} }`,
+    { file: 'r.yaml', env: {} },
+  );
+  const estimate = await estimateRun({ recipe });
+  resetPeak();
+  const before = memory().tensorBytes;
+  const events: RunEvent[] = [];
+  await train({ recipe, out: join(folder, 'run'), command: [], onEvent: (event) => events.push(event) });
+  const measured = memory().peakTensorBytes - before;
+
+  const start = events.find((event) => event.type === 'start')!;
+  expect(estimate.rows).toBe(start.rows);
+  expect(estimate.model.shape.parameters).toBe(start.parameters);
+  expect(estimate.steps).toBe(events.filter(({ type }) => type === 'step').length);
+  expect(estimate.updates).toBe(events.filter(({ type }) => type === 'reference').length);
+  const last = events.filter((event) => event.type === 'step').at(-1)!;
+  expect(estimate.tokens!.packed).toBe(last.metrics.num_tokens);
+  expect(estimate.atMost).toBe(false);
+
+  const estimated = totalMemory({ ...estimate.memory, process: 0 });
+  expect(Math.abs(estimated / measured - 1), `${estimated} bytes estimated, ${measured} measured`).toBeLessThan(0.04);
+});
+
+/** What the command prints for a recipe of the repository, from an empty folder: neither models nor rows are there. */
+async function estimateOf(name: string, ...set: string[]) {
+  const written = { stdout: '', stderr: '' };
+  const terminal = new Terminal({
+    stdout: { write: (text) => (written.stdout += text) },
+    stderr: { write: (text) => (written.stderr += text) },
+    env: {},
+  });
+  await estimateVerb(join(repositoryRoot, 'recipes', name), { set, devices: '4' }, terminal);
+  return written;
+}
+
+const recipes = readdirSync(join(repositoryRoot, 'recipes'), { recursive: true, encoding: 'utf8' }).filter(
+  (name) => name.endsWith('.yaml') && !name.includes('parts/'),
+);
+
+test('every recipe of the repository can be estimated with neither weights nor rows at hand', async () => {
+  vi.stubEnv('REANCHOR_DATA', undefined);
+  vi.stubEnv('REANCHOR_SOURCES', undefined);
+  expect(recipes.length).toBeGreaterThan(70);
+  for (const name of recipes) {
+    const { stdout, stderr } = await estimateOf(name);
+    expect(stdout, name).toMatch(/^model .* parameters in fp32: \d+ blocks/);
+    expect(stdout, name).toMatch(/is not here: the shape is that of \S+ as published/);
+    expect(stdout, name).toMatch(/\n {2}total +[\d.,]+ [MG]iB\n/);
+    expect(stdout, name).toMatch(/a plan: training uses one device today/);
+    expect(stdout, name).not.toMatch(/NaN|undefined|Infinity/);
+    expect(stderr, name).toBe('');
+  }
+}, 30_000);
+
+test("the paper's numbers: UltraFeedback has at most 478 steps, in which tau = 512 is no update, and that is said", async () => {
+  const { stdout, stderr } = await estimateOf('paper/llama3-8b-base-tr-dpo-hard.yaml', 'reference.tau=512');
+  expect(stdout).toContain('8,030,261,248 parameters');
+  expect(stdout).toMatch(/steps +at most 478, 1 epoch of 128 rows a step/);
+  expect(stdout).toMatch(/updates +at most 0 of the reference/);
+  expect(stderr).toMatch(/^warning: reference.tau is 512 and the run has 478 steps: the reference never moves/);
+  const hh = await estimateOf('paper/pythia-2.8b-hh-tr-dpo-hard.yaml');
+  expect(hh.stdout).toMatch(/steps +at most 1,257.*\nupdates +at most 2 /);
+  const tldr = await estimateOf('paper/pythia-2.8b-tldr-tr-dpo-hard.yaml');
+  expect(tldr.stdout).toMatch(/rows +unknown: .* not published\nsteps +unknown/);
+});
+
+test('a model whose shape nobody knows is an error that names those that are known', async () => {
+  await expect(estimateOf('hh-dpo.yaml', 'model=somewhere/else')).rejects.toThrow(
+    /somewhere\/else\/config.json does not exist, .* EleutherAI\/pythia-70m, /,
+  );
+});
+
+test('rows at hand are counted where the tokenizer is missing', async () => {
+  const set = [`data.train=${tinyPairs}`, 'data.validation=null', 'evaluate=null'];
+  const { stdout } = await estimateOf('hh-tr-dpo-soft.yaml', 'model=EleutherAI/pythia-70m', ...set);
+  expect(stdout).toMatch(/rows +at most 96: counted, and not tokenised/);
+  expect(stdout).toMatch(/steps +at most 6, 1 epoch of 16 rows a step\nupdates +at most 6 /);
+});
