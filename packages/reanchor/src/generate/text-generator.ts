@@ -1,7 +1,7 @@
 /** Generation from texts and chats to texts: a model with its tokenizer. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Content, encodePrompt } from '../data/index.js';
+import { type Content, encodePrompt, encodeRow } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
@@ -102,6 +102,23 @@ export class TextGenerator implements Disposable {
       const both = tokenizer.decode([last, ...tokens]);
       return both.startsWith(before) ? both.slice(before.length) : alone(tokens);
     };
+  }
+
+  /**
+   * The token ids of an answer that was written to a prompt, as it was tokenised again: with the token that ends it,
+   * where it `isEnded`, else without. Errors: UserError for an answer that cannot be told from its prompt.
+   */
+  encodeAnswer(prompt: Prompt, text: string, isEnded: boolean): Int32Array {
+    const stops = this.#stopTokensOf([prompt]);
+    if (text === '') return Int32Array.from(isEnded ? stops.slice(0, 1) : []);
+    const answer = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
+    const encoded = encodeRow(prompt, [answer], this.tokenizer, this.#templateOf(prompt));
+    if ('skipped' in encoded) throw new UserError(`an answer cannot be tokenised: ${encoded.skipped}`);
+    const ids = encoded.completions[0]!;
+    // EOS of a text; in a chat what the template writes after an answer, of which a model writes the first token.
+    const end = ids.findLastIndex((id) => stops.includes(id));
+    if (end === -1) return Int32Array.from(ids);
+    return Int32Array.from(ids.slice(0, isEnded ? end + 1 : end));
   }
 
   /** The token ids of prompts; an error says at which place. */
