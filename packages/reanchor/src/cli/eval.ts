@@ -7,6 +7,7 @@ import type { KlFlags } from './eval-kl.js';
 import type { RatingsFlags } from './eval-ratings.js';
 import type { WinRateFlags } from './eval-winrate.js';
 import { addJudgeOptions } from './judge-flags.js';
+import { addLocalJudgeOptions } from './local-judge.js';
 import type { Terminal } from './terminal.js';
 
 /** Adds the group `eval` to the command. */
@@ -67,9 +68,9 @@ export function addEvalCommands(program: Command, terminal: Terminal): void {
     .option('--json <file>', 'write the results as JSON')
     .option('--html <file>', 'write the results and samples as a page')
     .option('--show <count>', 'the samples of each pair of models on the page', '20');
-  addJudgeOptions(winrate).action(async (flags: WinRateFlags) => {
+  addLocalJudgeOptions(addJudgeOptions(winrate)).action(async (flags: WinRateFlags, command: Command) => {
     const { winRateVerb } = await import('./eval-winrate.js');
-    await winRateVerb(flags, terminal);
+    await winRateVerb(flags, terminal, (name) => command.getOptionValueSource(name) === 'cli');
   });
 
   const ratings = group
