@@ -33,6 +33,7 @@ test('the group has these verbs, and a new one is a decision', () => {
     'ratings',
     'kl',
     'diversity',
+    'front',
   ]);
 });
 

@@ -58,12 +58,12 @@ export async function readAnswerSets(
  * Files given as `file` or `name=file`; a name that is not given is that of the file. Errors: UsageError for names that
  * repeat.
  */
-export function namedFiles(given: readonly string[]): NamedFile[] {
+export function namedFiles(given: readonly string[], flag = '--answers '): NamedFile[] {
   const files = given.map(nameAndFile);
   const names = files.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice === undefined) return files;
-  throw new UsageError(`two files of answers go by the name ${twice}: name them, as in --answers a=${given[0]} b=...`);
+  throw new UsageError(`two files go by the name ${twice}: name them, as in ${flag}a=${given[0]} b=...`);
 }
 
 export interface NamedFile {

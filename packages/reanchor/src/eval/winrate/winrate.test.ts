@@ -105,7 +105,7 @@ describe('win rates', () => {
     const judge = numberJudge();
     await expect(winRate({ answers: [a], judge, concurrency: 1 })).rejects.toThrow(/two or more files/);
     await expect(winRate({ answers: [a, a], judge, concurrency: 1 })).rejects.toThrow(
-      /two files of answers go by the name a/,
+      /two files go by the name a/,
     );
     const other = write('other.jsonl', { z: '1' });
     await expect(winRate({ answers: [a, other], judge, concurrency: 1 })).rejects.toThrow(/no prompt in common/);
