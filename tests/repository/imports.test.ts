@@ -170,7 +170,7 @@ test('evaluations with a judge, and without, need no libtorch', () => {
       return name.startsWith('.') ? visit(resolve(dirname(file), name).replace(/\.js$/, '.ts')) : [];
     });
   };
-  const folders = ['alpaca', 'arena', 'judge', 'winrate', 'ratings'].map(
+  const folders = ['alpaca', 'arena', 'judge', 'winrate', 'ratings', 'diversity', 'front'].map(
     (name) => `packages/reanchor/src/eval/${name}`,
   );
   const files = folders.flatMap((folder) => sourceFiles(folder)).filter((file) => !file.endsWith('.test.ts'));

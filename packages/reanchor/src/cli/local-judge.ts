@@ -75,7 +75,7 @@ export async function openPairJudge(
     throw new UsageError(`${flag} has no effect with --judge-reference: rewards judge, and nobody is asked`);
   }
   const strength = beta === undefined ? undefined : numberFlag('--beta', beta, { above: true });
-  const { RewardJudge } = await import('../eval/judge/reward-judge.js');
+  const { RewardJudge } = await import('../eval/rewards/reward-judge.js');
   const judge = await RewardJudge.load({
     model: judgeModel,
     reference: judgeReference,

@@ -8,8 +8,8 @@ import { Terminal } from '../../cli/terminal.js';
 import { initModel } from '../../models/init.js';
 import { saveModel } from '../../models/save.js';
 import { sigmoid } from '../../stats/index.js';
+import { judgeBothOrders } from '../judge/judge.js';
 import { score } from '../score.js';
-import { judgeBothOrders } from './judge.js';
 import { RewardJudge } from './reward-judge.js';
 
 const tiny = fileURLToPath(new URL('../../../../../tests/fixtures/models/llama-tiny', import.meta.url));

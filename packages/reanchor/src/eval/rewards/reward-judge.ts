@@ -9,7 +9,7 @@ import { loadModel } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
 import { sigmoid } from '../../stats/index.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
-import type { Pair, PairJudge, Verdict } from './judge.js';
+import type { Pair, PairJudge, Verdict } from '../judge/judge.js';
 
 export interface RewardJudgeOptions extends HubOptions {
   /** The model whose rewards judge: a Hugging Face folder, or owner/name on the Hub. */
