@@ -67,6 +67,7 @@ describe('every example of docs/evaluation.md runs', () => {
     const words = command
       .replaceAll('$DATA', join(dataFolder ?? '', 'eval/alpaca_eval'))
       .replaceAll('$MODEL', tiny)
+      .replaceAll('$JUDGE', tiny)
       .replaceAll('$SFT', tiny)
       .replaceAll('http://127.0.0.1:8000/v1', server.url)
       .split(' ');
