@@ -89,6 +89,8 @@ test('run folders and files of results make one front', async () => {
     ['tr-dpo hard tau 32', 'dpo', 0.1],
     ['dpo', 'dpo', 0.1],
   ]);
+  // Of a run folder the accuracy before the first step is left out: all rewards are equal then.
+  expect(found.runs.map(({ points }) => points.map(({ step }) => step))).toEqual([[1, 2], [0, 1, 2]]); // biome-ignore format: short
   expect(found.comparisons).toHaveLength(1);
   expect(found.comparisons[0]!.rows.map(({ difference }) => difference)).toEqual([0, 0, 0, 0, 0]);
   const svg = frontChart(found.runs, metrics);

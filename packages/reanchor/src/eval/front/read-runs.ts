@@ -62,9 +62,16 @@ function ofFolder(name: string, path: string): RawRun {
   const { run, folder } = readRun(path);
   const { events } = readEvents(folder.events);
   const evaluations = events.flatMap((event) =>
-    event.type === 'evaluation' ? [{ step: event.step, metrics: event.metrics }] : [],
+    event.type === 'evaluation' ? [{ step: event.step, metrics: meaningful(event.step, event.metrics) }] : [],
   );
   return { name, ...methodOf(run.recipe), beta: run.recipe.loss.beta, evaluations };
+}
+
+/** Before the first step all rewards are equal, and an accuracy of 0 says nothing of the policy. */
+function meaningful(step: number, metrics: RawRun['evaluations'][number]['metrics']) {
+  if (step > 0) return metrics;
+  const { 'rewards/accuracies': _tied, ...others } = metrics;
+  return others;
 }
 
 /** What a recipe's method is called: by its loss, and with the update of the reference. */
