@@ -38,11 +38,22 @@ file(
     return { uid, category: 'hard_prompt', model: 'mine', baseline: 'base', games };
   }),
 );
+file(
+  'prompts.jsonl',
+  prompts.map((prompt) => ({ prompt })),
+);
+file(
+  'results.jsonl',
+  ['dpo', 'tr-dpo'].flatMap((method) =>
+    [0, 1, 2].map((step) => ({ method, base: 'dpo', step, 'kl/initial': step, 'rewards/accuracies': step / 4 })),
+  ),
+);
+const tiny = join(repositoryRoot, 'tests/fixtures/models/llama-tiny');
 const ratings = ['coherence', 'correctness', 'helpfulness', 'harmlessness', 'detail'].map((name) => `${name}: 6`);
 
 describe('every example of docs/evaluation.md runs', () => {
   test('there are examples of every verb', () => {
-    for (const verb of ['alpaca', 'arena', 'winrate', 'ratings'])
+    for (const verb of ['alpaca', 'arena', 'winrate', 'ratings', 'kl', 'diversity', 'front'])
       expect(commands.join('\n')).toContain(`eval ${verb} `);
   });
 
@@ -55,6 +66,9 @@ describe('every example of docs/evaluation.md runs', () => {
     process.chdir(folder);
     const words = command
       .replaceAll('$DATA', join(dataFolder ?? '', 'eval/alpaca_eval'))
+      .replaceAll('$MODEL', tiny)
+      .replaceAll('$JUDGE', tiny)
+      .replaceAll('$SFT', tiny)
       .replaceAll('http://127.0.0.1:8000/v1', server.url)
       .split(' ');
     let result = '';
@@ -62,7 +76,7 @@ describe('every example of docs/evaluation.md runs', () => {
     const terminal = new Terminal({ stdout: { write: (text) => (result += text) }, stderr: quiet, env: {} });
     await commandLine(terminal).parseAsync(['node', 'reanchor', ...words]);
     expect(result.split('\n').length).toBeGreaterThan(2);
-    for (const [, written] of command.matchAll(/--(?:json|html|out) (\S+)/g))
+    for (const [, written] of command.matchAll(/--(?:json|html|out|svg) (\S+)/g))
       expect(readdirSync(folder)).toContain(written);
   });
 });

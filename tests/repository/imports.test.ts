@@ -22,7 +22,22 @@ const allowed: Record<string, string[]> = {
   optim: ['torch'],
   reference: ['errors', 'data', 'nn', 'models', 'torch'],
   generate: ['errors', 'formats', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'torch'],
-  train: ['errors', 'formats', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'losses', 'optim', 'reference', 'torch'],
+  train: [
+    'errors',
+    'formats',
+    'stats',
+    'text',
+    'runs',
+    'hub',
+    'data',
+    'nn',
+    'models',
+    'losses',
+    'optim',
+    'reference',
+    'generate',
+    'torch',
+  ],
   estimate: ['errors', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'reference', 'train', 'torch'],
   eval: [
     'errors',
@@ -36,7 +51,9 @@ const allowed: Record<string, string[]> = {
     'models',
     'losses',
     'reference',
+    'generate',
     'train',
+    'plots',
     'torch',
   ],
   toy: ['errors', 'formats', 'plots', 'stats', 'data', 'losses', 'optim', 'reference', 'torch'],
@@ -156,7 +173,7 @@ test('evaluations with a judge, and without, need no libtorch', () => {
       return name.startsWith('.') ? visit(resolve(dirname(file), name).replace(/\.js$/, '.ts')) : [];
     });
   };
-  const folders = ['alpaca', 'arena', 'judge', 'winrate', 'ratings'].map(
+  const folders = ['alpaca', 'arena', 'judge', 'winrate', 'ratings', 'diversity', 'front'].map(
     (name) => `packages/reanchor/src/eval/${name}`,
   );
   const files = folders.flatMap((folder) => sourceFiles(folder)).filter((file) => !file.endsWith('.test.ts'));

@@ -2,11 +2,12 @@ import type { WinRateResult } from '../eval/winrate/winrate.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
 import { numberFlag } from './flags.js';
-import { type JudgeFlags, openJudge } from './judge-flags.js';
+import type { JudgeFlags } from './judge-flags.js';
+import { type LocalJudgeFlags, openPairJudge } from './local-judge.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval winrate` as commander gives them. */
-export interface WinRateFlags extends JudgeFlags {
+export interface WinRateFlags extends JudgeFlags, LocalJudgeFlags {
   answers: string[];
   baseline?: string;
   sample?: string;
@@ -20,7 +21,11 @@ export interface WinRateFlags extends JudgeFlags {
 }
 
 /** `reanchor eval winrate`: prints win rates and lengths; `--out`, `--json` and `--html` write verdicts, numbers, a page. */
-export async function winRateVerb(flags: WinRateFlags, terminal: Terminal): Promise<void> {
+export async function winRateVerb(
+  flags: WinRateFlags,
+  terminal: Terminal,
+  isGiven: (name: string) => boolean,
+): Promise<void> {
   const sample =
     flags.sample === undefined ? undefined : numberFlag('--sample', flags.sample, { integer: true, min: 1 });
   const seed = numberFlag('--seed', flags.seed, { integer: true });
@@ -30,11 +35,9 @@ export async function winRateVerb(flags: WinRateFlags, terminal: Terminal): Prom
   for (const file of [flags.json, flags.html]) if (file !== undefined) await requireWritable(file, 0);
   const { winRate } = await import('../eval/winrate/winrate.js');
   const { winRateMatrix, winRateReport } = await import('../eval/winrate/report.js');
-  const { sideBySideJudge } = await import('../eval/judge/judges.js');
   const { answers, baseline, out } = flags;
-  await using session = await openJudge(flags, process.env, terminal);
-  const judge = await sideBySideJudge(session.client, { ...session, template: flags.template });
-  const { concurrency, onProgress } = session;
+  await using session = await openPairJudge(flags, terminal, isGiven);
+  const { judge, concurrency, onProgress } = session;
   const drawing = { sample, seed, level, resamples };
   const result = await winRate({ answers, judge, baseline, ...drawing, out, concurrency, onProgress });
   terminal.endStatus();

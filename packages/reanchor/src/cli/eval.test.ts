@@ -26,7 +26,15 @@ async function run(...args: string[]) {
 
 test('the group has these verbs, and a new one is a decision', () => {
   const group = commandLine(new Terminal()).commands.find((command) => command.name() === 'eval')!;
-  expect(group.commands.map((command) => command.name())).toEqual(['alpaca', 'arena', 'winrate', 'ratings']);
+  expect(group.commands.map((command) => command.name())).toEqual([
+    'alpaca',
+    'arena',
+    'winrate',
+    'ratings',
+    'kl',
+    'diversity',
+    'front',
+  ]);
 });
 
 test('alpaca prints a table and writes all numbers', async () => {

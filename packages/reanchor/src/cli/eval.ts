@@ -1,10 +1,14 @@
-/** The verbs of `reanchor eval`, which need no libtorch; each is loaded when it is run. */
+/** The verbs of `reanchor eval`, each loaded when it is run; those that ask models need libtorch. */
 import type { Command } from 'commander';
 import type { AlpacaFlags } from './eval-alpaca.js';
 import type { ArenaFlags } from './eval-arena.js';
+import type { DiversityFlags } from './eval-diversity.js';
+import type { FrontFlags } from './eval-front.js';
+import type { KlFlags } from './eval-kl.js';
 import type { RatingsFlags } from './eval-ratings.js';
 import type { WinRateFlags } from './eval-winrate.js';
 import { addJudgeOptions } from './judge-flags.js';
+import { addLocalJudgeOptions } from './local-judge.js';
 import type { Terminal } from './terminal.js';
 
 /** Adds the group `eval` to the command. */
@@ -65,9 +69,9 @@ export function addEvalCommands(program: Command, terminal: Terminal): void {
     .option('--json <file>', 'write the results as JSON')
     .option('--html <file>', 'write the results and samples as a page')
     .option('--show <count>', 'the samples of each pair of models on the page', '20');
-  addJudgeOptions(winrate).action(async (flags: WinRateFlags) => {
+  addLocalJudgeOptions(addJudgeOptions(winrate)).action(async (flags: WinRateFlags, command: Command) => {
     const { winRateVerb } = await import('./eval-winrate.js');
-    await winRateVerb(flags, terminal);
+    await winRateVerb(flags, terminal, (name) => command.getOptionValueSource(name) === 'cli');
   });
 
   const ratings = group
@@ -81,6 +85,58 @@ export function addEvalCommands(program: Command, terminal: Terminal): void {
     const { ratingsVerb } = await import('./eval-ratings.js');
     await ratingsVerb(flags, terminal);
   });
+
+  addMeasures(group, terminal);
+}
+
+/** The verbs that ask no judge. */
+function addMeasures(group: Command, terminal: Terminal): void {
+  group
+    .command('kl')
+    .description('the KL divergence of a model from a reference, on answers that the model writes')
+    .requiredOption('--model <folder or name>', 'the model, pi')
+    .requiredOption('--reference <folder or name>', 'the reference')
+    .option('--prompts <file>', 'the JSONL file of prompts to answer')
+    .option('--answers <file>', "answers that the model has written, instead of --prompts: generate's file")
+    .option('--samples <count>', 'the answers to each prompt (default: 1)')
+    .option('--max-new-tokens <count>', 'the longest answer; the KL is that of answers cut there (default: 256)')
+    .option('--temperature <number>', 'the temperature of the answers; other than 1 it is no KL (default: 1)')
+    .option('--seed <number>', 'the seed of the answers (default: 0)')
+    .option('--batch-size <count>', 'the answers written at once (default: 32)')
+    .option('--exact', 'compare the whole distributions of every next token, too: less noise, more memory')
+    .option('--chat-template <name or file>', 'what makes chats of the prompts, as in generate')
+    .option('--json <file>', 'write the results as JSON')
+    .action(async (flags: KlFlags) => {
+      const { klVerb } = await import('./eval-kl.js');
+      await klVerb(flags, terminal);
+    });
+
+  group
+    .command('diversity')
+    .description('how answers repeat one another and themselves: self-BLEU, distinct-n, lengths')
+    .requiredOption('--answers <file...>', 'the answers of each model, file or name=file')
+    .option('--json <file>', 'write the results as JSON')
+    .action(async (flags: DiversityFlags) => {
+      const { diversityVerb } = await import('./eval-diversity.js');
+      await diversityVerb(flags, terminal);
+    });
+
+  group
+    .command('front')
+    .description('quality against KL of several runs: methods beside their trust-region forms at equal KL')
+    .argument('<runs...>', 'run folders or files of results, RUN or name=RUN')
+    .option('--kl <metric>', 'the metric of evaluations that is the KL', 'kl/initial')
+    .option('--quality <metric>', 'the metric of evaluations that is the quality', 'rewards/accuracies')
+    .option('--at <nats...>', 'the KL to compare at (default: five places in the range of both)')
+    .option('--level <share>', 'the coverage of the intervals', '0.95')
+    .option('--resamples <count>', 'the resamples of the bootstrap', '2000')
+    .option('--seed <number>', 'the seed of all draws', '0')
+    .option('--svg <file>', 'write the chart')
+    .option('--json <file>', 'write the results as JSON')
+    .action(async (runs: string[], flags: FrontFlags) => {
+      const { frontVerb } = await import('./eval-front.js');
+      await frontVerb(runs, flags, terminal);
+    });
 }
 
 function addDrawOptions(command: Command, resamples: string): Command {

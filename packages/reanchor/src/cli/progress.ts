@@ -94,6 +94,9 @@ function metricsText(metrics: Record<string, number>): string {
     ['loss', 'loss'],
     ['margin', 'rewards/margins'],
     ['accuracy', 'rewards/accuracies'],
+    ['KL', 'kl/initial'],
+    ['KL to the reference', 'kl/reference'],
+    ['tokens', 'length/mean'],
   ];
   return shown
     .filter(([, name]) => metrics[name] !== undefined)

@@ -1,4 +1,4 @@
-export { encodePrompt } from './encode.js';
+export { encodePrompt, encodeRow } from './encode.js';
 export { Fields, isRecord } from './fields.js';
 export {
   exampleMicroBatch,

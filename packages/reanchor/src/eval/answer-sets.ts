@@ -22,14 +22,8 @@ export async function readAnswerSets(
   given: readonly string[],
   { sample, seed = 0 }: { sample?: number | undefined; seed?: number | undefined } = {},
 ): Promise<AnswerSets> {
-  const files = given.map(nameAndFile);
+  const files = namedFiles(given);
   const names = files.map(({ name }) => name);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) {
-    throw new UsageError(
-      `two files of answers go by the name ${twice}: name them, as in --answers a=${given[0]} b=...`,
-    );
-  }
   const sets: Answer[][] = [];
   for (const { file } of files) sets.push(await readAnswers(file));
   const first = sets[0]!.map(({ prompt }) => prompt);
@@ -60,7 +54,24 @@ export async function readAnswerSets(
   };
 }
 
-function nameAndFile(text: string): { name: string; file: string } {
+/**
+ * Files given as `file` or `name=file`; a name that is not given is that of the file. Errors: UsageError for names that
+ * repeat.
+ */
+export function namedFiles(given: readonly string[], flag = '--answers '): NamedFile[] {
+  const files = given.map(nameAndFile);
+  const names = files.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return files;
+  throw new UsageError(`two files go by the name ${twice}: name them, as in ${flag}a=${given[0]} b=...`);
+}
+
+export interface NamedFile {
+  name: string;
+  file: string;
+}
+
+function nameAndFile(text: string): NamedFile {
   const at = text.indexOf('=');
   if (at > 0 && !text.slice(0, at).includes('/')) return { name: text.slice(0, at), file: text.slice(at + 1) };
   const name = text.split('/').at(-1)!;

@@ -1,4 +1,5 @@
 /** Files of answers: what models wrote to prompts. */
+import { type Content, Fields, isRecord } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
 import { readRecords } from '../formats/index.js';
 
@@ -41,6 +42,46 @@ export async function readAnswers(file: string): Promise<Answer[]> {
     answers.push({ prompt, text, model, line: where });
   }
   if (answers.length === 0) throw new UserError(`${file}: no rows; a row is {"prompt": text, "completion": text}`);
+  return answers;
+}
+
+/** An answer as `reanchor generate` writes it. */
+export interface ModelAnswer {
+  /** A text, or the messages of a chat. */
+  prompt: Content;
+  text: string;
+  /** Whether it ended by itself, where the row says so. */
+  finish: 'stop' | 'length' | undefined;
+  /** Its length in tokens, where the row says so. */
+  tokens: number | undefined;
+  line: number;
+}
+
+/**
+ * The answers of a file as {@link readAnswers} reads them, and also those to chats, whose `prompt` is a list of messages;
+ * with `finish` and `tokens` where the rows have them. Errors: those of {@link readAnswers}.
+ */
+export async function readModelAnswers(file: string): Promise<ModelAnswer[]> {
+  const answers: ModelAnswer[] = [];
+  const allowed = 'a row of answers is {"prompt": text or messages, "completion": text}';
+  for await (const { where, value } of readRecords(file)) {
+    const wrong = (message: string) => new FormatError(message, { file, where: String(where) });
+    if (!isRecord(value)) throw wrong(`not an object; ${allowed}`);
+    const fields = new Fields(value, wrong, allowed);
+    const name = (names: readonly string[]) => names.find((one) => fields.has(one)) ?? names[0]!;
+    const promptField = name(promptFields);
+    const prompt = fields.isList(promptField) ? fields.messages(promptField) : fields.text(promptField);
+    const text = fields.text(name(textFields));
+    const { finish, tokens } = value;
+    answers.push({
+      prompt,
+      text,
+      finish: finish === 'stop' || finish === 'length' ? finish : undefined,
+      tokens: typeof tokens === 'number' ? tokens : undefined,
+      line: where,
+    });
+  }
+  if (answers.length === 0) throw new UserError(`${file}: no rows; ${allowed}`);
   return answers;
 }
 

@@ -50,6 +50,8 @@ export interface GeneratedCompletion {
   logprobs: number[];
   /** A stop token or string, or maxNewTokens. */
   finish: 'stop' | 'length';
+  /** The stop token that ended it, where one did; it is part of what the model drew. */
+  stopToken: number | undefined;
   /** The text without a stop string and what follows it; where `decode` is given. */
   text: string | undefined;
 }

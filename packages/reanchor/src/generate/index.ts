@@ -1,6 +1,7 @@
 export { type GeneratedCompletion, type GenerateOptions, type GenerateProgress, generate } from './generate.js';
 export { type CompletionLine, type GenerateFileOptions, generateFile, readPrompts } from './generate-file.js';
 export type { SamplingOptions } from './sample.js';
+export { stopTokens } from './stop-tokens.js';
 export { streamText } from './stream-text.js';
 export {
   type CompleteOptions,

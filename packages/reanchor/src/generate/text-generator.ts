@@ -1,14 +1,13 @@
 /** Generation from texts and chats to texts: a model with its tokenizer. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type Content, encodePrompt } from '../data/index.js';
-import { FormatError, UserError } from '../errors.js';
+import { type Content, encodePrompt, encodeRow } from '../data/index.js';
+import { UserError } from '../errors.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
+import { answerEnd, modelStopTokens } from './stop-tokens.js';
 
 /** A text that is gone on from, or the messages of a chat that the assistant is to answer. */
 export type Prompt = Content;
@@ -104,6 +103,23 @@ export class TextGenerator implements Disposable {
     };
   }
 
+  /**
+   * The token ids of an answer that was written to a prompt, as it was tokenised again: with the token that ends it,
+   * where it `isEnded`, else without. Errors: UserError for an answer that cannot be told from its prompt.
+   */
+  encodeAnswer(prompt: Prompt, text: string, isEnded: boolean): Int32Array {
+    const stops = this.#stopTokensOf([prompt]);
+    if (text === '') return Int32Array.from(isEnded ? stops.slice(0, 1) : []);
+    const answer = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
+    const encoded = encodeRow(prompt, [answer], this.tokenizer, this.#templateOf(prompt));
+    if ('skipped' in encoded) throw new UserError(`an answer cannot be tokenised: ${encoded.skipped}`);
+    const ids = encoded.completions[0]!;
+    // EOS of a text; in a chat what the template writes after an answer, of which a model writes the first token.
+    const end = ids.findLastIndex((id) => stops.includes(id));
+    if (end === -1) return Int32Array.from(ids);
+    return Int32Array.from(ids.slice(0, isEnded ? end + 1 : end));
+  }
+
   /** The token ids of prompts; an error says at which place. */
   encodeAll(prompts: readonly Prompt[]): Int32Array[] {
     return prompts.map((prompt, i) => {
@@ -142,40 +158,3 @@ const whole = (completion: GeneratedCompletion): TextCompletion => ({
   text: completion.text!,
   logprob: completion.logprobs.reduce((sum, logprob) => sum + logprob, 0),
 });
-
-/** The special token that a template writes after an answer, if it does. */
-function answerEnd(template: ChatTemplate, tokenizer: Tokenizer): number | undefined {
-  const answer = 'xyzzy';
-  let text: string;
-  try {
-    text = template.render([
-      { role: 'user', content: 'x' },
-      { role: 'assistant', content: answer },
-    ]);
-  } catch {
-    return undefined; // A template may refuse such a chat; then the model's own tokens have to do.
-  }
-  const place = text.lastIndexOf(answer);
-  if (place === -1) return undefined;
-  const [next] = tokenizer.encode(text.slice(place + answer.length), { addSpecialTokens: false });
-  const isSpecial = next !== undefined && tokenizer.decode([next], { skipSpecialTokens: true }) === '';
-  return isSpecial ? next : undefined;
-}
-
-/** The tokens that end a text: those of generation_config.json, or the tokenizer's EOS token. */
-async function modelStopTokens(folder: string, { eosId }: Tokenizer): Promise<number[]> {
-  const file = join(folder, 'generation_config.json');
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '{}';
-    throw new UserError(`${file} cannot be read: ${error.message}`, { cause: error });
-  });
-  let given: unknown;
-  try {
-    given = (JSON.parse(text) as { eos_token_id?: unknown } | null)?.eos_token_id;
-  } catch (cause) {
-    throw new FormatError(`not JSON (${(cause as Error).message})`, { file, cause });
-  }
-  const named = [given].flat().filter((id): id is number => Number.isInteger(id));
-  if (named.length > 0) return named;
-  return eosId === undefined ? [] : [eosId];
-}

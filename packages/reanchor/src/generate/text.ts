@@ -8,6 +8,8 @@ export class Text {
   readonly tokens: number[] = [];
   readonly logprobs: number[] = [];
   finish: 'stop' | 'length' | undefined;
+  /** The token that ended it. */
+  stopToken: number | undefined;
   #text: string | undefined;
 
   constructor(
@@ -28,6 +30,7 @@ export class Text {
     const { stopTokens, maxNewTokens } = this.options;
     if (stopTokens?.includes(token)) {
       this.finish = 'stop';
+      this.stopToken = token;
       return false;
     }
     this.tokens.push(token);
@@ -53,8 +56,8 @@ export class Text {
   }
 
   completion(): GeneratedCompletion {
-    const { prompt, sample, tokens, logprobs, finish, options } = this;
+    const { prompt, sample, tokens, logprobs, finish, stopToken, options } = this;
     const text = this.#text ?? options.decode?.(tokens, prompt);
-    return { prompt, sample, tokens: Int32Array.from(tokens), logprobs, finish: finish!, text };
+    return { prompt, sample, tokens: Int32Array.from(tokens), logprobs, finish: finish!, stopToken, text };
   }
 }

@@ -4,7 +4,8 @@ import { ticks } from './ticks.js';
 export type Point = readonly [x: number, y: number];
 
 export interface Series {
-  name: string;
+  /** Its entry in the legend; without one it has none. */
+  name: string | undefined;
   points: readonly Point[];
   /** A shaded range around the line: x, lower and upper y. */
   band?: readonly (readonly [x: number, low: number, high: number])[] | undefined;
@@ -12,6 +13,10 @@ export interface Series {
   dots?: boolean | undefined;
   /** A dashed line. */
   dashed?: boolean | undefined;
+  /** Which colour, so that several series can share one. Default: its own place among the series. */
+  color?: number | undefined;
+  /** Of the line, in pixels. Default: 2. */
+  width?: number | undefined;
 }
 
 export interface ChartOptions {
@@ -48,6 +53,7 @@ export function lineChart(options: ChartOptions): string {
     ]),
   ]);
   if (points.length === 0) throw new RangeError(`the chart ${JSON.stringify(title)} has no point to show`);
+  const colorOf = (i: number) => colors[(series[i]!.color ?? i) % colors.length]!;
   const legend = legendRows(series, width - margin.left - margin.right);
   const top = margin.top + legend.length * legendLine;
   const xTicks = ticks(...extent(points.map(([x]) => x)), Math.floor(width / 90));
@@ -66,15 +72,15 @@ export function lineChart(options: ChartOptions): string {
       return `<line x1="${round(x(tick))}" x2="${round(x(tick))}" y1="${top}" y2="${height - margin.bottom}" class="grid"/>${text}`;
     }),
   ];
-  const lines = series.map(({ points, band, dots, dashed }, i) => {
-    const color = colors[i % colors.length]!;
+  const lines = series.map(({ points, band, dots, dashed, width: stroke = 2 }, i) => {
+    const color = colorOf(i);
     const area = band && [
       ...band.map(([px, , high]) => at([px, high])),
       ...[...band].reverse().map(([px, low]) => at([px, low])),
     ];
     return [
       area ? `<polygon points="${area.join(' ')}" fill="${color}" opacity="0.15"/>` : '',
-      `<polyline points="${points.map(at).join(' ')}" fill="none" stroke="${color}" stroke-width="2"${dashed ? ' stroke-dasharray="6 4"' : ''}/>`,
+      `<polyline points="${points.map(at).join(' ')}" fill="none" stroke="${color}" stroke-width="${stroke}"${dashed ? ' stroke-dasharray="6 4"' : ''}/>`,
       ...(dots
         ? points.map(([px, py]) => `<circle cx="${round(x(px))}" cy="${round(y(py))}" r="3.5" fill="${color}"/>`)
         : []),
@@ -83,8 +89,8 @@ export function lineChart(options: ChartOptions): string {
   const entries = legend.flatMap((row, line) =>
     row.map(({ index, offset }) => {
       const [left, middle] = [margin.left + offset, margin.top + line * legendLine];
-      const stroke = `stroke="${colors[index % colors.length]}" stroke-width="3"${series[index]!.dashed ? ' stroke-dasharray="6 4"' : ''}`;
-      return `<line x1="${left}" x2="${left + 20}" y1="${middle}" y2="${middle}" ${stroke}/><text x="${left + 26}" y="${middle + 4}">${escaped(series[index]!.name)}</text>`;
+      const stroke = `stroke="${colorOf(index)}" stroke-width="3"${series[index]!.dashed ? ' stroke-dasharray="6 4"' : ''}`;
+      return `<line x1="${left}" x2="${left + 20}" y1="${middle}" y2="${middle}" ${stroke}/><text x="${left + 26}" y="${middle + 4}">${escaped(series[index]!.name!)}</text>`;
     }),
   );
   return [
@@ -111,6 +117,7 @@ function legendRows(series: readonly Series[], width: number): { index: number; 
   const rows: { index: number; offset: number }[][] = [];
   let end = Number.POSITIVE_INFINITY;
   for (const [index, { name }] of series.entries()) {
+    if (name === undefined) continue;
     // A character takes about 7 units.
     const needed = 44 + 7 * name.length;
     if (end + needed > width) {

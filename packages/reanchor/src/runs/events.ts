@@ -65,7 +65,11 @@ export const eventSchema = z.discriminatedUnion('type', [
     distanceBefore: measured.optional(),
     distanceAfter: measured.optional(),
   }),
-  /** An evaluation after a step (0: before training), with the metric names of a step. */
+  /**
+   * An evaluation after a step (0: before training), with the metric names of a step; of answers that the policy has
+   * written also `kl/initial|reference` (nats an answer), `kl/*_error`, `kl/*_token`, `diversity/*`, `length/*`
+   * (tokens): `train/generated-evaluation.ts`.
+   */
   z.strictObject({ time, type: z.literal('evaluation'), step: count, metrics }),
   /** A row that is not trained or evaluated on; `line` counts from 1, `index` from 0. */
   z.strictObject({ time, type: z.literal('skipped'), reason: z.string(), file: z.string(), line: count, index: count }),

@@ -69,6 +69,23 @@ const evaluateSchema = z.strictObject({
   every: count
     .optional()
     .describe('the number of steps between evaluations on data.validation, besides those before and after the run'),
+  generate: z
+    .strictObject({
+      prompts: count
+        .default(32)
+        .describe('the number of different prompts of data.validation that the policy answers, the first ones'),
+      samples: count.default(1).describe('the number of answers to each prompt'),
+      maxNewTokens: count.default(128).describe('the number of tokens at which an answer is cut'),
+      metrics: z
+        .array(z.enum(['kl', 'diversity', 'length']))
+        .min(1)
+        .default(['kl', 'diversity', 'length'])
+        .describe(
+          'the list of what is measured of the answers; kl the divergence from the initial policy and from the reference, for which a copy of the initial policy is kept; diversity self-BLEU and distinct n-grams; length in tokens',
+        ),
+    })
+    .optional()
+    .describe('the answers that the policy writes at each evaluation, at temperature 1, and what is measured of them'),
 });
 
 const saveSchema = z.strictObject({
@@ -245,6 +262,12 @@ export const crossRules: readonly CrossRule[] = [
     isBroken: (given) =>
       sectionOf(given, 'evaluate').every !== undefined && sectionOf(given, 'data').validation === undefined,
     rule: 'it has no effect without data.validation: set data.validation, or remove this key',
+  },
+  {
+    path: ['evaluate', 'generate'],
+    isBroken: (given) =>
+      sectionOf(given, 'evaluate').generate !== undefined && sectionOf(given, 'data').validation === undefined,
+    rule: 'its prompts are those of data.validation: set data.validation, or remove this section',
   },
 ];
 

@@ -6,7 +6,9 @@ export {
   bradleyTerry,
   bradleyTerryBootstrap,
 } from './bradley-terry.js';
+export { distinct, selfBleu } from './diversity.js';
 export { type Improvement, probabilityOfImprovement, type Stratum } from './improvement.js';
 export { fitL1Logistic, type L1LogisticFit, type L1LogisticProblem, sigmoid, targetMoments } from './logistic.js';
 export { binomialTest, normalQuantile, signTest, wilsonInterval } from './proportion.js';
+export { type RatioEstimate, type RatioPart, ratioEstimate } from './ratio.js';
 export { type Interval, mean, percentileInterval, quantile, standardDeviation, standardError } from './summary.js';

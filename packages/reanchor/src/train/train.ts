@@ -2,14 +2,26 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { manualSeed, nativeConfig, setNumThreads, span } from '@reanchor/torch';
-import { groupTokens, type PlanOptions, planSteps, type RowPlace, type SourceShare, stepCount } from '../data/index.js';
+import {
+  type Group,
+  groupTokens,
+  type PlanOptions,
+  planSteps,
+  type RowPlace,
+  type SourceShare,
+  stepCount,
+} from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
+import { stopTokens } from '../generate/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
+import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
 import { CachedReference } from '../reference/cached-reference.js';
+import { CopiedReference } from '../reference/copied-reference.js';
+import type { ReferencePolicy } from '../reference/policy.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import {
   createRunFolder,
@@ -21,6 +33,7 @@ import {
 } from '../runs/index.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
+import { GeneratedEvaluation } from './generated-evaluation.js';
 import { type Metrics, stepMetrics } from './metrics.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 import { StepProfiler } from './profiler.js';
@@ -170,13 +183,24 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
           tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch,
           signal,
         });
-  const evaluate = async (step: number) => {
+  const generated = await generatedEvaluation(options);
+  using snapshot = disposeAll([generated?.needsAnchors ? copyModel(policy) : undefined]);
+  const anchorsAt = (reference: ReferencePolicy | undefined) => {
+    const [start] = snapshot.items;
+    if (!objective.needsReference) return { initial: start };
+    const moved = reference instanceof CopiedReference ? reference.model : undefined;
+    // Before the reference is made it is what it will begin as; one that is cached has no model.
+    const isCached = recipe.reference.storage === 'cached';
+    return { initial: start, reference: isCached ? undefined : (moved ?? initial ?? start) };
+  };
+  const evaluate = async (step: number, current?: ReferencePolicy) => {
     const isLast = step === 0 || step === totalSteps;
     const isEvaluated = evaluation && (isLast || step % (recipe.evaluate.every ?? totalSteps) === 0);
     const isProbed = probe && (isLast || step % probe.every === 0);
     if (!isEvaluated && !isProbed) return;
     const metrics = {
       ...(isEvaluated && (step === 0 ? evaluation.initialMetrics() : await evaluation.metrics(policy))),
+      ...(isEvaluated && (await generated?.metrics(policy, anchorsAt(current)))),
       ...(isProbed && (await probe.measure(policy, step))),
     };
     evaluations.push({ step, metrics });
@@ -240,7 +264,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
       if (logged) emit({ type: 'step', step, epoch, metrics: logged });
       await setImmediate();
       signal?.throwIfAborted();
-      const accuracy = await evaluate(step);
+      const accuracy = await evaluate(step, reference);
       if (accuracy !== undefined) reference?.observe('accuracy', accuracy);
     }
   } catch (error) {
@@ -259,6 +283,30 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   emit({ type: 'saved', folder: final });
   emit({ type: 'end', steps: trainer.steps, seconds: (performance.now() - started) / 1000 });
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
+}
+
+/** The answers that a recipe has the policy write at its evaluations, if any. */
+async function generatedEvaluation<Row extends RowPlace>({
+  recipe,
+  objective,
+  validation,
+  tokenizer,
+  modelFolder: folder,
+  signal,
+}: Pick<RunOptions<Row, LoggedRow>, 'recipe' | 'validation' | 'tokenizer' | 'modelFolder' | 'signal'> & {
+  objective: { group(row: Row): Group };
+}): Promise<GeneratedEvaluation | undefined> {
+  const { generate: section } = recipe.evaluate;
+  if (section === undefined) return undefined;
+  return new GeneratedEvaluation({
+    ...section,
+    from: validation.map((row) => objective.group(row).prompt),
+    tokenizer,
+    stopTokens: await stopTokens(folder, tokenizer, recipe.data.chatTemplate),
+    seed: recipe.seed,
+    tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch,
+    signal,
+  });
 }
 
 /** The plan of a recipe's steps on rows of sources. */

@@ -197,7 +197,7 @@ export function escaped(text: string): string {
 
 // Okabe and Ito's blue and vermilion: told apart by people with any colour vision.
 const style = `body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-table{border-collapse:collapse;margin:1rem 0}th,td{border:1px solid #8886;padding:.2rem .6rem;text-align:left;overflow-wrap:anywhere}
+table{display:block;overflow-x:auto;border-collapse:collapse;margin:1rem 0}th,td{border:1px solid #8886;padding:.2rem .4rem;text-align:left;overflow-wrap:break-word}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8881;padding:.6rem}.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem}
 svg{max-width:100%;font-size:12px}svg text{fill:currentColor}rect.win{fill:#0072b2}rect.tie{fill:#999}rect.loss{fill:#d55e00}
 .interval{stroke:currentColor;stroke-width:2}circle{fill:currentColor}.half{stroke:#8888;stroke-dasharray:3 3}

@@ -104,9 +104,7 @@ describe('win rates', () => {
   test('mistakes say what to do', async () => {
     const judge = numberJudge();
     await expect(winRate({ answers: [a], judge, concurrency: 1 })).rejects.toThrow(/two or more files/);
-    await expect(winRate({ answers: [a, a], judge, concurrency: 1 })).rejects.toThrow(
-      /two files of answers go by the name a/,
-    );
+    await expect(winRate({ answers: [a, a], judge, concurrency: 1 })).rejects.toThrow(/two files go by the name a/);
     const other = write('other.jsonl', { z: '1' });
     await expect(winRate({ answers: [a, other], judge, concurrency: 1 })).rejects.toThrow(/no prompt in common/);
     const words = [write('w.jsonl', { p: 'x' }), write('v.jsonl', { p: 'y' })];

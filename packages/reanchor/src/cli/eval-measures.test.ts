@@ -1,0 +1,80 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { commandLine } from './main.js';
+import { Terminal } from './terminal.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'measures-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const write = (name: string, rows: readonly object[]) => {
+  writeFileSync(join(folder, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  return join(folder, name);
+};
+
+/** Runs `eval` in this process; gives the lines of stdout in cells, and stderr. */
+async function run(...args: string[]) {
+  const written = { stdout: '', stderr: '' };
+  const terminal = new Terminal({
+    stdout: { write: (text) => (written.stdout += text) },
+    stderr: { write: (text) => (written.stderr += text) },
+    env: {},
+  });
+  await commandLine(terminal).parseAsync(['node', 'reanchor', 'eval', ...args]);
+  return { cells: written.stdout.split('\n').map((line) => line.split(/ {2,}/)), stderr: written.stderr };
+}
+
+test.each([
+  [[], /either --prompts, .* or --answers/],
+  [['--prompts', 'p', '--answers', 'a'], /either --prompts, .* or --answers/],
+  [['--answers', 'a', '--seed', '1'], /--seed has no effect with --answers/],
+  [['--answers', 'a', '--temperature', '1'], /--temperature has no effect with --answers/],
+  [['--prompts', 'p', '--samples', '0'], /--samples: "0" is not allowed; a whole number from 1 is/],
+  [['--prompts', 'p', '--samples', '2', '--temperature', '0'], /--samples has no effect with --temperature 0/],
+])('kl refuses %j', async (flags, message) => {
+  await expect(run('kl', '--model', 'm', '--reference', 'r', ...flags)).rejects.toThrow(message);
+});
+
+test('diversity reads texts and chats, and prints a table of each', async () => {
+  const chat = [{ role: 'user', content: 'Hi' }];
+  const tuned = write('tuned.jsonl', [
+    { prompt: chat, completion: 'a b c', tokens: 3 },
+    { prompt: chat, completion: 'a b c', tokens: 3 },
+  ]);
+  const sft = write('sft.jsonl', [{ instruction: 'Hi', output: 'x' }]);
+  const json = join(folder, 'diversity.json');
+  const { cells } = await run('diversity', '--answers', tuned, `plain=${sft}`, '--json', json);
+  expect(cells[1]).toEqual(['tuned', '1', '2', '1.0000', '1.0000', '1.0000', '1.0000', '0.5000', '0.5000', '0.5000']);
+  expect(cells[2]).toEqual(['plain', '1', '1', '-', '-', '-', '-', '1.0000', '-', '-']);
+  expect(cells.find(([, unit]) => unit === 'tokens')?.[2]).toBe('3.0');
+  expect(JSON.parse(readFileSync(json, 'utf8')).models).toHaveLength(2);
+  const broken = write('broken.jsonl', [{ prompt: 'x', completion: 3 }]);
+  await expect(run('diversity', '--answers', broken)).rejects.toThrow(/"completion" is a number, not text/);
+});
+
+test('front prints the ends of runs and the differences at equal KL', async () => {
+  const rows = ['a', 'b'].flatMap((seed, i) =>
+    ['dpo', 'tr-dpo'].flatMap((method) =>
+      [0, 1, 2].map((step) => ({
+        method,
+        base: 'dpo',
+        run: seed,
+        step,
+        kl: step,
+        win: (method === 'dpo' ? 1 : 2) * step + i,
+      })),
+    ),
+  );
+  const file = write('results.jsonl', rows);
+  const svg = join(folder, 'front.svg');
+  const { cells, stderr } = await run('front', file, '--kl', 'kl', '--quality', 'win', '--at', '1', '9', '--svg', svg);
+  expect(cells[0]!.slice(0, 4)).toEqual(['run', 'method', 'beta', 'evaluations']);
+  expect(cells[1]).toEqual(['results dpo a', 'dpo', '-', '3', '2', '2.0000', '2.0000']);
+  const differences = cells.filter((line) => line[1] === '1.0000');
+  expect(differences).toEqual([['', '1.0000', '1.5000', '2.5000', '+1.0000', '0.0000 to 2.0000']]);
+  expect(stderr).toContain(`wrote ${svg}`);
+  expect(readFileSync(svg, 'utf8')).toContain('win against kl');
+  await expect(run('front', file, '--kl', 'kl', '--quality', 'wins')).rejects.toThrow(
+    /did you mean win\?; it has kl, win/,
+  );
+});

@@ -1,0 +1,97 @@
+/** The judge of `eval winrate`: a chat model behind a URL, or the implicit rewards of a model here. */
+import type { Command } from 'commander';
+import { UsageError } from '../errors.js';
+import type { PairJudge } from '../eval/judge/judge.js';
+import { numberFlag } from './flags.js';
+import { type JudgeFlags, openJudge } from './judge-flags.js';
+import { downloadStatus, number } from './progress.js';
+import type { Terminal } from './terminal.js';
+
+/** The flags of {@link addLocalJudgeOptions} as commander gives them. */
+export interface LocalJudgeFlags {
+  judgeReference?: string;
+  beta?: string;
+  chatTemplate?: string;
+}
+
+/** Adds the flags that make rewards the judge. */
+export function addLocalJudgeOptions(command: Command): Command {
+  return command
+    .option(
+      '--judge-reference <folder or name>',
+      'judge without a URL, by the implicit rewards of the model of --judge-model against this reference',
+    )
+    .option('--beta <number>', 'the strength beta of those rewards (default: 0.1)')
+    .option('--chat-template <name or file>', 'what makes chats of the prompts for those rewards');
+}
+
+export interface PairJudgeSession extends AsyncDisposable {
+  judge: PairJudge;
+  concurrency: number;
+  onProgress: (done: number, total: number) => void;
+}
+
+/** The flags that are of no use to rewards, by their names in commander. */
+const chatFlags = {
+  judgeUrl: '--judge-url',
+  judgeSet: '--judge-set',
+  keyEnv: '--key-env',
+  template: '--template',
+  temperature: '--temperature',
+  maxNewTokens: '--max-new-tokens',
+  cache: '--cache',
+  concurrency: '--concurrency',
+  timeout: '--timeout',
+  retries: '--retries',
+  budgetCalls: '--budget-calls',
+  budgetTokens: '--budget-tokens',
+};
+
+/**
+ * Opens the judge that the flags describe; `isGiven` says whether a flag was written out. Errors: UsageError for flags
+ * without effect, UserError of the models.
+ */
+export async function openPairJudge(
+  flags: JudgeFlags & LocalJudgeFlags,
+  terminal: Terminal,
+  isGiven: (name: string) => boolean,
+): Promise<PairJudgeSession> {
+  const { judgeModel, judgeReference, beta, chatTemplate } = flags;
+  if (judgeReference === undefined) {
+    for (const [flag, value] of Object.entries({ '--beta': beta, '--chat-template': chatTemplate })) {
+      if (value === undefined) continue;
+      throw new UsageError(`${flag} has no effect without --judge-reference, which makes rewards the judge`);
+    }
+    const { sideBySideJudge } = await import('../eval/judge/judges.js');
+    const session = await openJudge(flags, process.env, terminal);
+    const judge = await sideBySideJudge(session.client, { ...session, template: flags.template });
+    return { ...session, judge, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() };
+  }
+  if (judgeModel === undefined) {
+    throw new UsageError('--judge-reference needs --judge-model: the model whose rewards against it judge');
+  }
+  for (const [name, flag] of Object.entries(chatFlags)) {
+    if (!isGiven(name)) continue;
+    throw new UsageError(`${flag} has no effect with --judge-reference: rewards judge, and nobody is asked`);
+  }
+  const strength = beta === undefined ? undefined : numberFlag('--beta', beta, { above: true });
+  const { RewardJudge } = await import('../eval/rewards/reward-judge.js');
+  const judge = await RewardJudge.load({
+    model: judgeModel,
+    reference: judgeReference,
+    beta: strength,
+    chatTemplate,
+    onDownload: downloadStatus(terminal),
+    onNote: (note) => terminal.note(note),
+  });
+  return {
+    judge,
+    // Answers that are asked about at the same time are scored together.
+    concurrency: 256,
+    onProgress: (done, total) => terminal.status(`judged ${number(done)} of ${number(total)}`),
+    async [Symbol.asyncDispose]() {
+      terminal.endStatus();
+      judge[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,113 @@
+/** The points of a front, from run folders or files of results. */
+import { statSync } from 'node:fs';
+import { FormatError, UserError } from '../../errors.js';
+import { readRecords } from '../../formats/index.js';
+import { type Recipe, readEvents, readRun } from '../../runs/index.js';
+import { nearest } from '../../runs/nearest.js';
+import type { NamedFile } from '../answer-sets.js';
+import type { FrontRun } from './curves.js';
+
+export interface FrontMetrics {
+  /** The metric that is the KL, such as `kl/initial`. */
+  kl: string;
+  /** The one that is the quality, such as `rewards/accuracies`. */
+  quality: string;
+}
+
+/** A run with all its metrics. */
+interface RawRun extends Omit<FrontRun, 'points'> {
+  evaluations: { step: number; metrics: Readonly<Record<string, number>> }[];
+}
+
+/**
+ * The runs of run folders, by their evaluations, and of files of results: JSONL, JSON lists or Parquet with rows
+ * `{method, base?, beta?, run?, step?}` and metrics as further numbers; rows of equal method, beta and run are one run.
+ * Errors: UserError for what cannot be read, and for a metric that a run lacks, with those it has; FormatError.
+ */
+export async function readFrontRuns(given: readonly NamedFile[], metrics: FrontMetrics): Promise<FrontRun[]> {
+  const runs: RawRun[] = [];
+  for (const { name, file } of given) {
+    const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
+    runs.push(...(isFolder ? [ofFolder(name, file)] : await ofFile(name, file)));
+  }
+  return runs.map(({ evaluations, ...run }) => {
+    const points = evaluations
+      .filter(({ metrics: found }) => found[metrics.kl] !== undefined && found[metrics.quality] !== undefined)
+      .map(({ step, metrics: found }) => ({ step, kl: found[metrics.kl]!, quality: found[metrics.quality]! }))
+      .filter(({ kl, quality }) => Number.isFinite(kl) && Number.isFinite(quality))
+      .sort((a, b) => a.step - b.step);
+    if (points.length === 0) throw missing(run.name, evaluations, metrics);
+    return { ...run, points };
+  });
+}
+
+function missing(name: string, evaluations: RawRun['evaluations'], { kl, quality }: FrontMetrics): UserError {
+  const there = [...new Set(evaluations.flatMap(({ metrics }) => Object.keys(metrics)))].sort();
+  if (there.length === 0) return new UserError(`${name} has no evaluation: set data.validation or evaluate.generate`);
+  const list = `it has ${there.join(', ')}`;
+  for (const [flag, metric] of [
+    ['--kl', kl],
+    ['--quality', quality],
+  ] as const) {
+    if (there.includes(metric)) continue;
+    const near = nearest(metric, there);
+    return new UserError(
+      `${flag}: no evaluation of ${name} has ${metric}${near ? `; did you mean ${near}?` : ''}; ${list}`,
+    );
+  }
+  return new UserError(`no evaluation of ${name} has both ${kl} and ${quality}, as numbers; ${list}`);
+}
+
+function ofFolder(name: string, path: string): RawRun {
+  const { run, folder } = readRun(path);
+  const { events } = readEvents(folder.events);
+  const evaluations = events.flatMap((event) =>
+    event.type === 'evaluation' ? [{ step: event.step, metrics: meaningful(event.step, event.metrics) }] : [],
+  );
+  return { name, ...methodOf(run.recipe), beta: run.recipe.loss.beta, evaluations };
+}
+
+/** Before the first step all rewards are equal, and an accuracy of 0 says nothing of the policy. */
+function meaningful(step: number, metrics: RawRun['evaluations'][number]['metrics']) {
+  if (step > 0) return metrics;
+  const { 'rewards/accuracies': _tied, ...others } = metrics;
+  return others;
+}
+
+/** What a recipe's method is called: by its loss, and with the update of the reference. */
+function methodOf({ method, loss, reference }: Recipe): { method: string; base: string } {
+  const types = [loss.type ?? 'sigmoid'].flat().join('+');
+  const base = method === 'dpo' && types !== 'sigmoid' ? types : method;
+  if (reference.update === 'fixed') return { method: base, base };
+  const numbers = (['alpha', 'tau'] as const).flatMap((key) => {
+    const value = (reference as Readonly<Record<string, unknown>>)[key];
+    return value === undefined ? [] : [`${key} ${value}`];
+  });
+  return { method: [`tr-${base}`, reference.update, ...numbers].join(' '), base };
+}
+
+async function ofFile(file: string, path: string): Promise<RawRun[]> {
+  const runs = new Map<string, RawRun>();
+  for await (const { where, value } of readRecords(path)) {
+    const row = (value ?? {}) as Readonly<Record<string, unknown>>;
+    const { method, base = method, beta, run = '', step = 0 } = row;
+    if (typeof method !== 'string' || typeof base !== 'string' || typeof step !== 'number') {
+      const shape = '{"method": text, "beta": number, "step": number, "kl/initial": number, ...}';
+      throw new FormatError(`not a result: a row is ${shape}`, { file: path, where: String(where) });
+    }
+    const key = JSON.stringify([method, beta, run]);
+    const numbers = Object.entries(row).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+    const known: RawRun = runs.get(key) ?? {
+      name: [file, method, beta === undefined ? '' : `beta ${beta}`, run].filter(Boolean).join(' '),
+      method,
+      base,
+      beta: typeof beta === 'number' ? beta : undefined,
+      evaluations: [],
+    };
+    const metrics = Object.fromEntries(numbers.filter(([name]) => name !== 'step' && name !== 'beta'));
+    known.evaluations.push({ step, metrics });
+    runs.set(key, known);
+  }
+  if (runs.size === 0) throw new UserError(`${path} has no rows: name a run folder, or a file of results`);
+  return [...runs.values()];
+}

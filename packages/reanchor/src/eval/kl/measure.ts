@@ -1,0 +1,143 @@
+/** The KL of a model from a reference, on answers that it writes or has written. */
+import type { Content, Group } from '../../data/index.js';
+import { UserError } from '../../errors.js';
+import { readPrompts, TextGenerator } from '../../generate/index.js';
+import { type HubOptions, modelFolder } from '../../hub/index.js';
+import { loadModel } from '../../models/load.js';
+import { logRatios } from '../../models/log-ratios.js';
+import { loadTokenizer } from '../../text/tokenizer.js';
+import { readModelAnswers } from '../answers.js';
+import { type KlEstimate, klEstimate } from './estimate.js';
+
+/** Answers that the model writes. */
+export interface KlSampling {
+  /** JSONL file of prompts, as for `generateFile`. */
+  prompts: string;
+  /** Answers to each prompt. Default: 1. */
+  samples?: number | undefined;
+  maxNewTokens: number;
+  /** Default: 1, the model's own distribution. */
+  temperature?: number | undefined;
+  seed?: number | undefined;
+  batchSize?: number | undefined;
+}
+
+export interface KlOptions extends HubOptions {
+  /** The policy: a Hugging Face folder, or owner/name on the Hub. */
+  model: string;
+  reference: string;
+  /** What answers are measured: new ones, or those of a file, as `generateFile` writes them. */
+  of: KlSampling | { answers: string };
+  /** Compare whole next-token distributions, too. */
+  exact?: boolean | undefined;
+  chatTemplate?: string | undefined;
+  /** What messages call that choice. */
+  setting?: string | undefined;
+  tokensPerMicroBatch?: number | undefined;
+  onProgress?: ((stage: 'writing' | 'measuring', done: number, of: number) => void) | undefined;
+}
+
+export interface KlResult extends KlEstimate {
+  /** Answers that ended by themselves; the others were cut. */
+  ended: number;
+  /**
+   * What the numbers are: `kl` where the answers are the policy's at temperature 1, `log-ratio` of answers drawn at
+   * another one, which is no KL of the two models; `given` where a file of answers does not say how they were drawn.
+   */
+  measure: 'kl' | 'log-ratio' | 'given';
+}
+
+/**
+ * KL(policy || reference) of whole answers and per token, nats. An answer counts up to and with the token that ends it,
+ * or to `maxNewTokens`: the KL is that of answers cut there. Errors: UserError, FormatError of the files; UserError for
+ * a reference with another tokenizer.
+ */
+export async function measureKl(options: KlOptions): Promise<KlResult> {
+  const { of, exact, chatTemplate, setting, tokensPerMicroBatch = 16384, onProgress } = options;
+  const folder = await modelFolder(options.reference, options);
+  using generator = await TextGenerator.load(options.model, { ...options, chatTemplate, setting });
+  const { groups, ended, texts } =
+    'answers' in of ? await givenAnswers(generator, of.answers) : await newAnswers(generator, of, onProgress);
+  await requireSameTokens(folder, generator, texts);
+  using reference = await loadModel(folder, { dtype: 'float32' });
+  const count = groups.reduce((sum, { completions }) => sum + completions.length, 0);
+  if (count === 0) throw new UserError('there is no answer to measure');
+  const ratios = await logRatios(generator.model, reference, groups, {
+    tokensPerMicroBatch,
+    exact,
+    signal: options.signal,
+    onProgress: (done) => onProgress?.('measuring', done, groups.length),
+  });
+  const measure = 'answers' in of ? 'given' : (of.temperature ?? 1) === 1 ? 'kl' : 'log-ratio';
+  return { ...klEstimate(ratios), ended, measure };
+}
+
+interface Answers {
+  groups: Group[];
+  ended: number;
+  /** Prompts as they were given, for the comparison of tokenizers. */
+  texts: Content[];
+}
+
+async function newAnswers(
+  generator: TextGenerator,
+  { prompts: file, samples = 1, temperature = 1, ...rest }: KlSampling,
+  onProgress: KlOptions['onProgress'],
+): Promise<Answers> {
+  const texts = await readPrompts(file);
+  const written = await generator.complete(texts, {
+    ...rest,
+    samples,
+    temperature,
+    onProgress: ({ done, of }) => onProgress?.('writing', done, of),
+  });
+  const groups = generator.encodeAll(texts).map((prompt, i) => ({
+    prompt,
+    completions: written.slice(i * samples, (i + 1) * samples).map(drawnTokens),
+  }));
+  return { groups, ended: written.filter(({ finish }) => finish === 'stop').length, texts };
+}
+
+/** A completion with the token that ended it, which was drawn as well. */
+export function drawnTokens({ tokens, stopToken }: { tokens: Int32Array; stopToken: number | undefined }): Int32Array {
+  return stopToken === undefined ? tokens : Int32Array.of(...tokens, stopToken);
+}
+
+async function givenAnswers(generator: TextGenerator, file: string): Promise<Answers> {
+  const groups = new Map<string, { prompt: Int32Array; completions: Int32Array[]; text: Content }>();
+  let ended = 0;
+  for (const { prompt, text, finish, line } of await readModelAnswers(file)) {
+    const isEnded = finish !== 'length';
+    const key = JSON.stringify(prompt);
+    try {
+      const group = groups.get(key) ?? { prompt: generator.encode(prompt), completions: [], text: prompt };
+      group.completions.push(generator.encodeAnswer(prompt, text, isEnded));
+      groups.set(key, group);
+    } catch (cause) {
+      if (!(cause instanceof UserError)) throw cause;
+      throw new UserError(`${file}:${line}: ${cause.message}`, { cause });
+    }
+    if (isEnded) ended++;
+  }
+  const all = [...groups.values()];
+  const vocabulary = generator.model.head_VD.shape[0]!;
+  const foreign = all
+    .flatMap(({ prompt, completions }) => [prompt, ...completions])
+    .find((ids) => ids.some((id) => id >= vocabulary));
+  if (foreign !== undefined) {
+    throw new UserError(`${file}: the tokenizer gives tokens that the model, with ${vocabulary}, does not have`);
+  }
+  return { groups: all, ended, texts: all.map(({ text }) => text) };
+}
+
+/** A reference reads the policy's tokens; with another tokenizer they would mean something else. */
+async function requireSameTokens(folder: string, generator: TextGenerator, texts: readonly Content[]): Promise<void> {
+  const theirs = await loadTokenizer(folder);
+  for (const prompt of texts.slice(0, 32)) {
+    const text = typeof prompt === 'string' ? prompt : prompt.map(({ content }) => content).join('\n');
+    if (theirs.encode(text).join() === generator.tokenizer.encode(text).join()) continue;
+    throw new UserError(
+      `${folder}: its tokenizer gives other tokens than that of the model: a KL needs a reference with the same tokenizer`,
+    );
+  }
+}

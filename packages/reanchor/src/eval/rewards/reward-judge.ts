@@ -1,0 +1,105 @@
+/** A judge without a judge model: the implicit rewards of a model against its reference. */
+import { setImmediate } from 'node:timers/promises';
+import type { Group } from '../../data/index.js';
+import { UserError } from '../../errors.js';
+import { TextGenerator } from '../../generate/index.js';
+import { type HubOptions, modelFolder } from '../../hub/index.js';
+import type { CausalLM } from '../../models/causal-lm.js';
+import { loadModel } from '../../models/load.js';
+import { logRatios } from '../../models/log-ratios.js';
+import { sigmoid } from '../../stats/index.js';
+import { loadTokenizer } from '../../text/tokenizer.js';
+import type { Pair, PairJudge, Verdict } from '../judge/judge.js';
+
+export interface RewardJudgeOptions extends HubOptions {
+  /** The model whose rewards judge: a Hugging Face folder, or owner/name on the Hub. */
+  model: string;
+  /** What it was trained against. */
+  reference: string;
+  /** Strength beta of the rewards. Default: 0.1. */
+  beta?: number | undefined;
+  chatTemplate?: string | undefined;
+  tokensPerMicroBatch?: number | undefined;
+}
+
+/**
+ * Prefers the answer with the larger implicit reward r = beta (log pi(y | x) - log ref(y | x)), sums over an answer's
+ * tokens with the one that ends it. The share of the first answer is the Bradley-Terry probability sigmoid(r_1 - r_2):
+ * 1/2, a tie, where rewards are equal. A place means nothing to it, and each answer is scored once. Source: Rafailov et
+ * al. 2023 (2305.18290).
+ */
+export class RewardJudge implements PairJudge, Disposable {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly #rewards = new Map<string, Promise<number>>();
+  #waiting: { group: Group; resolve(reward: number): void; reject(error: unknown): void }[] = [];
+  #working: Promise<void> = Promise.resolve();
+
+  private constructor(
+    private readonly generator: TextGenerator,
+    private readonly reference: CausalLM,
+    private readonly beta: number,
+    private readonly options: RewardJudgeOptions,
+  ) {
+    const { model, reference: anchor, chatTemplate } = options;
+    this.name = `implicit reward of ${model}`;
+    this.settings = { judge: 'implicit reward', model, reference: anchor, beta, chatTemplate };
+  }
+
+  /** Errors: UserError, FormatError of the models; UserError for a reference with another tokenizer; RangeError. */
+  static async load(options: RewardJudgeOptions): Promise<RewardJudge> {
+    const { model, reference, beta = 0.1, chatTemplate } = options;
+    if (!(beta > 0)) throw new RangeError(`beta is ${beta}; numbers above 0 are allowed`);
+    const folder = await modelFolder(reference, options);
+    const generator = await TextGenerator.load(model, { ...options, chatTemplate, setting: '--chat-template' });
+    const sample = 'One plain sentence, with 3 numbers: 1, 22 and 333.\n\nAnd one more?';
+    if ((await loadTokenizer(folder)).encode(sample).join() !== generator.tokenizer.encode(sample).join()) {
+      generator[Symbol.dispose]();
+      throw new UserError(
+        `${folder}: its tokenizer gives other tokens than that of ${model}: rewards need a reference with the same tokenizer`,
+      );
+    }
+    return new RewardJudge(generator, await loadModel(folder, { dtype: 'float32' }), beta, options);
+  }
+
+  async judge({ prompt, first, second }: Pair): Promise<Verdict> {
+    const [a, b] = await Promise.all([this.reward(prompt, first), this.reward(prompt, second)]);
+    const text = `${a} and ${b}`;
+    if (!Number.isFinite(a - b)) return { first: undefined, text, unparsed: 'a reward is no number' };
+    return { first: sigmoid(a - b), text };
+  }
+
+  /** The implicit reward of an answer. Errors: UserError for one that cannot be tokenised. */
+  reward(prompt: string, answer: string): Promise<number> {
+    const key = JSON.stringify([prompt, answer]);
+    const known = this.#rewards.get(key);
+    if (known) return known;
+    const { generator } = this;
+    const reward = new Promise<number>((resolve, reject) => {
+      const group = { prompt: generator.encode(prompt), completions: [generator.encodeAnswer(prompt, answer, true)] };
+      if (this.#waiting.push({ group, resolve, reject }) === 1) this.#working = this.#working.then(() => this.#work());
+    });
+    this.#rewards.set(key, reward);
+    return reward;
+  }
+
+  /** Scores all answers that wait, together. */
+  async #work(): Promise<void> {
+    await setImmediate();
+    const batch = this.#waiting;
+    this.#waiting = [];
+    const groups = batch.map(({ group }) => group);
+    const { tokensPerMicroBatch = 16384, signal } = this.options;
+    try {
+      const scores = await logRatios(this.generator.model, this.reference, groups, { tokensPerMicroBatch, signal });
+      for (const [i, { resolve }] of batch.entries()) resolve(this.beta * scores[i]![0]!.logRatio);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.generator[Symbol.dispose]();
+    this.reference[Symbol.dispose]();
+  }
+}

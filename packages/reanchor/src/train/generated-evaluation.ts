@@ -1,0 +1,114 @@
+import type { Group } from '../data/index.js';
+import { type GeneratedCompletion, generate } from '../generate/index.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import { logRatios } from '../models/log-ratios.js';
+import type { Recipe } from '../runs/index.js';
+import { distinct, mean, quantile, ratioEstimate, selfBleu } from '../stats/index.js';
+import type { Tokenizer } from '../text/index.js';
+import type { Metrics } from './metrics.js';
+
+type GenerateSection = NonNullable<Recipe['evaluate']['generate']>;
+
+export interface GeneratedEvaluationOptions extends GenerateSection {
+  /** Prompts as token ids; the first different ones are answered. */
+  from: readonly Int32Array[];
+  tokenizer: Tokenizer;
+  stopTokens: readonly number[];
+  seed: number;
+  tokensPerMicroBatch: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** The models that the policy is compared with, by what metrics call them. */
+export type Anchors = Readonly<Record<string, CausalLM | undefined>>;
+
+/**
+ * How the policy writes: answers at temperature 1 to a few prompts that it is not trained on, drawn with the same random
+ * numbers each time, so that what changes is the policy.
+ *
+ * `kl/<anchor>` is KL(policy || anchor) of an answer in nats, the mean over answers of the sum of next-token divergences,
+ * `kl/<anchor>_error` its standard error over prompts, `kl/<anchor>_token` the same per token. `diversity/self_bleu` is on
+ * words over all answers, `diversity/self_bleu_prompt` over those to one prompt, `diversity/distinct_1|2|3` the share of
+ * different n-grams; `length/mean|median` are in tokens, `length/ended` is the share of answers that ended by
+ * themselves.
+ */
+export class GeneratedEvaluation {
+  readonly #prompts: Int32Array[];
+
+  constructor(private readonly options: GeneratedEvaluationOptions) {
+    const different = new Map(options.from.filter(({ length }) => length > 0).map((ids) => [ids.join(), ids]));
+    this.#prompts = [...different.values()].slice(0, options.prompts);
+  }
+
+  /** Whether anchors are asked for. */
+  get needsAnchors(): boolean {
+    return this.options.metrics.includes('kl');
+  }
+
+  async metrics(policy: CausalLM, anchors: Anchors): Promise<Metrics> {
+    const { samples, maxNewTokens, stopTokens, seed, signal, metrics } = this.options;
+    const drawing = { samples, maxNewTokens, stopTokens, seed, signal, temperature: 1 };
+    const answers = await generate(policy, this.#prompts, drawing);
+    return {
+      ...(metrics.includes('kl') && (await this.#divergences(policy, anchors, answers))),
+      ...(metrics.includes('diversity') && this.#diversity(answers)),
+      ...(metrics.includes('length') && lengths(answers)),
+    };
+  }
+
+  async #divergences(policy: CausalLM, anchors: Anchors, answers: readonly GeneratedCompletion[]): Promise<Metrics> {
+    const { samples, tokensPerMicroBatch, signal } = this.options;
+    const groups = this.#prompts.map((prompt, i): Group => {
+      const drawn = answers.slice(i * samples, (i + 1) * samples);
+      const whole = drawn.map(({ tokens, stopToken }) =>
+        Int32Array.of(...tokens, ...(stopToken === undefined ? [] : [stopToken])),
+      );
+      return { prompt, completions: whole };
+    });
+    const found: Metrics = {};
+    for (const [name, anchor] of Object.entries(anchors)) {
+      if (anchor === undefined) continue;
+      const ofPrompts = await logRatios(policy, anchor, groups, { tokensPerMicroBatch, exact: true, signal });
+      const clusters = ofPrompts.map((some) => ({
+        sum: some.reduce((sum, { divergence }) => sum + divergence!, 0),
+        count: some.length,
+        tokens: some.reduce((sum, { tokens }) => sum + tokens, 0),
+      }));
+      const { estimate, standardError } = ratioEstimate(clusters);
+      found[`kl/${name}`] = estimate;
+      if (clusters.length > 1) found[`kl/${name}_error`] = standardError;
+      found[`kl/${name}_token`] = ratioEstimate(clusters.map(({ sum, tokens: count }) => ({ sum, count }))).estimate;
+    }
+    return found;
+  }
+
+  #diversity(answers: readonly GeneratedCompletion[]): Metrics {
+    const { samples, tokenizer } = this.options;
+    const words = answers.map(({ tokens }) =>
+      tokenizer
+        .decode(tokens)
+        .split(/\s+/)
+        .filter((word) => word !== ''),
+    );
+    const found: Metrics = {};
+    if (words.length > 1) found['diversity/self_bleu'] = mean(selfBleu(words));
+    if (samples > 1) {
+      const ofPrompts = this.#prompts.flatMap((_, i) => selfBleu(words.slice(i * samples, (i + 1) * samples)));
+      found['diversity/self_bleu_prompt'] = mean(ofPrompts);
+    }
+    for (const n of [1, 2, 3]) {
+      const share = distinct(words, n);
+      if (!Number.isNaN(share)) found[`diversity/distinct_${n}`] = share;
+    }
+    return found;
+  }
+}
+
+function lengths(answers: readonly GeneratedCompletion[]): Metrics {
+  const tokens = answers.map(({ tokens: { length } }) => length);
+  return {
+    'length/mean': mean(tokens),
+    'length/median': quantile(tokens, 0.5),
+    'length/ended': mean(answers.map(({ finish }) => Number(finish === 'stop'))),
+  };
+}
