@@ -12,3 +12,4 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from './safetensors.js';
+export { EventFileWriter, eventFileName, type ScalarEvent } from './tensorboard.js';

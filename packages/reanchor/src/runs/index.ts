@@ -2,6 +2,7 @@
 export * from './events.js';
 export * from './folder.js';
 export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
+export type { LogOptions } from './log-section.js';
 export { type ParseOptions, parseRecipe, readRecipe } from './parse.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema } from './recipe.js';
 export { packageVersion } from './version.js';

@@ -47,6 +47,7 @@ describe('a recipe', () => {
       epochs: 1,
       evaluate: {},
       logEvery: 1,
+      log: { tensorboard: false },
       seed: 42,
     });
   });

@@ -9,6 +9,7 @@
  */
 import * as z from 'zod';
 import { dataSchema } from './data-section.js';
+import { logSchema } from './log-section.js';
 import { lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
 import { referenceSchema } from './reference-section.js';
 
@@ -98,6 +99,7 @@ export const recipeSchema = z.strictObject({
     ),
   evaluate: evaluateSchema.prefault({}).describe('when the policy is evaluated'),
   logEvery: count.default(1).describe('the number of steps that one logged step stands for'),
+  log: logSchema.prefault({}).describe('the places of metrics besides events.jsonl'),
   seed: z
     .int()
     .min(0)
@@ -197,6 +199,14 @@ export const crossRules: readonly CrossRule[] = [
     isBroken: (given) =>
       sectionOf(given, 'evaluate').every !== undefined && sectionOf(given, 'data').validation === undefined,
     rule: 'it has no effect without data.validation: set data.validation, or remove this key',
+  },
+  {
+    path: ['log', 'experiment'],
+    isBroken: (given) => {
+      const { experiment, mlflow } = sectionOf(given, 'log');
+      return experiment !== undefined && mlflow === undefined;
+    },
+    rule: 'it has no effect without log.mlflow: set log.mlflow, or remove this key',
   },
 ];
 

@@ -18,6 +18,7 @@ import {
   type RunEvent,
   refuseUsedFolder,
 } from '../runs/index.js';
+import { MetricSinks } from '../sinks/index.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
 import { type Metrics, stepMetrics } from './metrics.js';
@@ -123,10 +124,12 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
     torch: nativeConfig().compiledFor,
   });
   using events = new EventWriter(folder.events);
-  const emit = (event: NewRunEvent) => {
+  await using sinks = new MetricSinks(recipe, folder.path, (message) => emit({ type: 'warning', message }));
+  function emit(event: NewRunEvent) {
     const written = events.write(event);
+    sinks.write(written);
     onEvent?.(written);
-  };
+  }
   announce(options, totalSteps, rule, emit);
 
   const evaluations: TrainResult['evaluations'] = [];
@@ -212,6 +215,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   const updates = reference?.version ?? 0;
   await saveOrRescue(final, { policy, tokenizer, recipe, steps: trainer.steps, totalSteps, updates, evaluations });
   emit({ type: 'saved', folder: final });
+  await sinks.close(trainer.steps === totalSteps ? 'finished' : 'interrupted');
   emit({ type: 'end', steps: trainer.steps, seconds: (performance.now() - started) / 1000 });
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
 }
