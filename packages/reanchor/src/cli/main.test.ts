@@ -99,6 +99,7 @@ describe('the command', () => {
         '--json <file>',
         '--plots <folder>',
       ],
+      'dashboard runs': ['--port <number>', '--host <address>', '--open'],
     });
   });
 

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { recipeKey, recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
+import type { DashboardFlags } from './dashboard.js';
 import { exitCodeOf, reportError } from './failure.js';
 import type { GenerateFlags } from './generate.js';
 import type { QuickstartFlags } from './quickstart.js';
@@ -151,6 +152,18 @@ export function commandLine(terminal: Terminal): Command {
     .action(async (flags: ToyFlags) => {
       const { toyVerb } = await import('./toy.js');
       await toyVerb(flags, terminal);
+    });
+
+  program
+    .command('dashboard')
+    .description('show runs, live and finished, in a browser on this machine')
+    .argument('[runs]', 'the folder of run folders', 'runs')
+    .option('--port <number>', 'the port; 0 is any free one', '6060')
+    .option('--host <address>', 'the address to listen on; others than this machine reach it on 0.0.0.0', '127.0.0.1')
+    .option('--open', 'open a browser')
+    .action(async (runs: string, flags: DashboardFlags) => {
+      const { dashboardVerb } = await import('./dashboard.js');
+      await dashboardVerb(runs, flags, terminal);
     });
 
   return program;

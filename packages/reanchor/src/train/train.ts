@@ -44,7 +44,13 @@ export interface TrainOptions {
    */
   signal?: AbortSignal | undefined;
   /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
-  probe?: { every: number; measure(policy: CausalLM, step: number): Promise<Metrics> } | undefined;
+  probe?: { every: number; measure(policy: CausalLM, step: number): Promise<Probed> } | undefined;
+}
+
+/** What a probe found: numbers, and texts that the policy wrote. */
+export interface Probed {
+  metrics: Metrics;
+  samples?: { prompt: string; completion: string }[];
 }
 
 export interface TrainResult {
@@ -145,12 +151,12 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
     const isEvaluated = evaluation && (isLast || step % (recipe.evaluate.every ?? totalSteps) === 0);
     const isProbed = probe && (isLast || step % probe.every === 0);
     if (!isEvaluated && !isProbed) return;
-    const metrics = {
-      ...(isEvaluated && (step === 0 ? evaluation.initialMetrics() : await evaluation.metrics(policy))),
-      ...(isProbed && (await probe.measure(policy, step))),
-    };
+    const evaluated = isEvaluated && (step === 0 ? evaluation.initialMetrics() : await evaluation.metrics(policy));
+    const probed = isProbed ? await probe.measure(policy, step) : undefined;
+    const metrics = { ...evaluated, ...probed?.metrics };
     evaluations.push({ step, metrics });
     emit({ type: 'evaluation', step, metrics });
+    if (probed?.samples) emit({ type: 'samples', step, samples: probed.samples });
     return metrics['rewards/accuracies'];
   };
   await evaluate(0);
