@@ -54,7 +54,15 @@ for (let run = 0; run < Number(runs); run++) {
       version += 1;
       const share = isSoft ? 0.6 : 1;
       const distances = { distanceBefore: Math.random(), distanceAfter: Math.random() };
-      write({ time: at(step), type: 'reference', step, version, update: isSoft ? 'soft' : 'hard', share, ...distances });
+      write({
+        time: at(step),
+        type: 'reference',
+        step,
+        version,
+        update: isSoft ? 'soft' : 'hard',
+        share,
+        ...distances,
+      });
     }
     const margin = (isSoft ? 1 : step % 512) / 256 + Math.random() - 0.5;
     const metrics = {

@@ -152,3 +152,20 @@ test('@reanchor/torch has no dependencies and one file loads the native addon', 
   const loaders = files.filter((file) => readFileSync(file, 'utf8').includes('process.dlopen('));
   expect(loaders.map((file) => relative(repositoryRoot, file))).toEqual(['packages/torch/src/native.ts']);
 });
+
+test('the page sees reanchor as types alone, and each package in one place', () => {
+  const problems = sourceFiles('packages/dashboard/src')
+    .filter((file) => !/\.test\.tsx?$/.test(file))
+    .flatMap((file) => {
+      const here = relative(join(repositoryRoot, 'packages/dashboard/src'), file);
+      return [
+        ...readFileSync(file, 'utf8').matchAll(/^(import|export) (type )?(?:[^;]*? from )?'([^'.][^']*)';$/gm),
+      ].flatMap(([statement, , type, name]) => {
+        if (/^preact(\/hooks)?$/.test(name!)) return [];
+        if (name!.startsWith('uplot') && here === 'charts/plot.ts') return [];
+        if (name === 'reanchor/serve' && type) return [];
+        return [`${here}: ${statement}`];
+      });
+    });
+  expect(problems).toEqual([]);
+});

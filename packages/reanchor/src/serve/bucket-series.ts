@@ -3,22 +3,23 @@
  * buckets there are, neighbours are put together and each bucket covers twice as many steps.
  */
 
-/** Buckets of a series. */
-const capacity = 4096;
-
 /** Places of a bucket's numbers in a column. */
 const [min, max, sum, count, numbers] = [0, 1, 2, 3, 4];
 
 /** One metric: its values in each bucket, side by side so that a value touches one line of memory. */
 class Column {
-  readonly data = new Float64Array(numbers * capacity);
+  readonly data: Float64Array;
   /** Values that are NaN or infinite; they are in no bucket. */
   notFinite = 0;
   last = Number.NaN;
 
+  constructor(readonly capacity: number) {
+    this.data = new Float64Array(numbers * capacity);
+  }
+
   /** Puts neighbours together. */
   merge(): void {
-    const { data } = this;
+    const { data, capacity } = this;
     for (let to = 0; to < capacity / 2; to++) {
       const [a, b, at] = [2 * to * numbers, (2 * to + 1) * numbers, to * numbers];
       const [hasA, hasB] = [data[a + count]! > 0, data[b + count]! > 0];
@@ -54,6 +55,12 @@ export interface SeriesPoints {
   metrics: Record<string, MetricPoints>;
 }
 
+interface PointsOptions {
+  from?: number | undefined;
+  width?: number;
+  only?: string;
+}
+
 export class BucketSeries {
   /** Steps of a bucket; a power of two. */
   width = 1;
@@ -63,23 +70,29 @@ export class BucketSeries {
   lines = 0;
   lastStep = -1;
   readonly #columns: (Column | undefined)[] = [];
-  readonly #count = new Uint32Array(capacity);
-  readonly #last = new Float64Array(capacity);
+  readonly #count: Uint32Array;
+  readonly #last: Float64Array;
   /** Where the lines of a bucket begin and end in the file, in bytes. */
-  readonly #begin = new Float64Array(capacity).fill(Number.POSITIVE_INFINITY);
-  readonly #end = new Float64Array(capacity);
+  readonly #begin: Float64Array;
+  readonly #end: Float64Array;
 
-  /** `names` are those of the metrics' numbers; steps below `first` are not taken. */
+  /** `names` are those of the metrics' numbers; steps below `first` are not taken; `capacity` is a power of two. */
   constructor(
     readonly names: readonly string[],
     readonly first = 0,
-  ) {}
+    readonly capacity = 4096,
+  ) {
+    this.#count = new Uint32Array(capacity);
+    this.#last = new Float64Array(capacity);
+    this.#begin = new Float64Array(capacity).fill(Number.POSITIVE_INFINITY);
+    this.#end = new Float64Array(capacity);
+  }
 
   /** The bucket of a step whose line lies at these bytes; -1 for a step that is not taken. */
   bucket(step: number, begin: number, end: number): number {
     let bucket = Math.floor((step - this.first) / this.width);
     if (bucket < 0) return -1;
-    while (bucket >= capacity) {
+    while (bucket >= this.capacity) {
       this.#merge();
       bucket = Math.floor((step - this.first) / this.width);
     }
@@ -96,7 +109,7 @@ export class BucketSeries {
   add(metric: number, bucket: number, value: number): void {
     let column = this.#columns[metric];
     if (column === undefined) {
-      column = new Column();
+      column = new Column(this.capacity);
       this.#columns[metric] = column;
     }
     column.last = value;
@@ -137,8 +150,11 @@ export class BucketSeries {
     return width;
   }
 
-  /** The points from the one that holds the step `from` on; `width` as {@link pointWidth} gives it. */
-  points({ from = this.first, width = this.pointWidth(1000) } = {}): SeriesPoints {
+  /**
+   * The points from the one that holds the step `from` on; `width` as {@link pointWidth} gives it; of all metrics or
+   * the one that is named.
+   */
+  points({ from = this.first, width = this.pointWidth(1000), only }: PointsOptions = {}): SeriesPoints {
     const group = width / this.width;
     const low = Math.max(0, Math.floor((from - this.first) / this.width));
     const groups: number[] = [];
@@ -154,7 +170,8 @@ export class BucketSeries {
     });
     const metrics: Record<string, MetricPoints> = {};
     for (const [i, column] of this.#columns.entries()) {
-      if (column) metrics[this.names[i]!] = metricPoints(column, groups, group);
+      if (column && (only ?? this.names[i]) === this.names[i])
+        metrics[this.names[i]!] = metricPoints(column, groups, group);
     }
     return { width, steps, metrics };
   }
@@ -173,7 +190,7 @@ export class BucketSeries {
 
   #merge(): void {
     for (const column of this.#columns) column?.merge();
-    for (let to = 0; to < capacity; to++) {
+    for (let to = 0; to < this.capacity; to++) {
       const [a, b] = [2 * to, 2 * to + 1];
       const isUsed = a < this.used;
       const both = b < this.used;
@@ -187,7 +204,11 @@ export class BucketSeries {
   }
 }
 
-function metricPoints({ data, notFinite, last }: Column, groups: readonly number[], group: number): MetricPoints {
+function metricPoints(
+  { data, capacity, notFinite, last }: Column,
+  groups: readonly number[],
+  group: number,
+): MetricPoints {
   const [means, least, most]: [MetricPoints['mean'], MetricPoints['mean'], MetricPoints['mean']] = [[], [], []];
   let isSingle = true;
   for (const start of groups) {

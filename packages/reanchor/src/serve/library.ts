@@ -12,7 +12,10 @@ import { readInfo, summarize } from './summary.js';
 /** Runs whose series are kept in memory: each takes up to some megabytes. */
 const mostOpen = 24;
 /** Samples of a file for the list, and for a page whose file is not read yet. */
-const [listSamples, pageSamples] = [24, 240];
+const [listSketch, pageSketch] = [
+  { samples: 24, buckets: 128 },
+  { samples: 240, buckets: 1024 },
+];
 /** Runs that are looked at at once. */
 const atOnce = 16;
 
@@ -79,7 +82,7 @@ export class Library {
 
   /** Some of a run's events, at once, however many there are. */
   async sketch(file: RunFile): Promise<RunSeries> {
-    return (await sketch(this.folder, file.runPath, pageSamples)).series;
+    return (await sketch(this.folder, file.runPath, pageSketch)).series;
   }
 
   /** The series of some steps of a run, in as much detail as fits. */
@@ -112,7 +115,7 @@ export class Library {
       ? undefined
       : readInfo(this.folder, path));
     if (known && !described) return known.summary;
-    const series = known?.key === key ? known.series : (await sketch(this.folder, path, listSamples)).series;
+    const series = known?.key === key ? known.series : (await sketch(this.folder, path, listSketch)).series;
     const summary = summarize(id, described!, series, this.now());
     this.#summaries.set(id, { key, summary, series });
     return summary;

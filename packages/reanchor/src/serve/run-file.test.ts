@@ -79,7 +79,7 @@ test('of a long run: every value in some point, a part in full, a sketch at once
   expect(part.steps.points().steps).toEqual(Array.from({ length: 600 }, (_, i) => 12_001 + i));
   expect(part.marks().map(({ step }) => step)).toEqual([12_500]);
 
-  const { series, bytes } = await sketch(folder, path, 100);
+  const { series, bytes } = await sketch(folder, path, { samples: 100, buckets: 1024 });
   expect(bytes).toBe(run.bytes);
   expect(series.log.start!.steps).toBe(total);
   expect(series.steps.lastStep).toBe(total);

@@ -41,7 +41,7 @@ export class RunFile {
   async part(from: number, to: number): Promise<RunSeries> {
     const { steps, evaluations, updates } = this.series;
     const places = [steps, evaluations, updates].flatMap((series) => series.bytesOf(from, to) ?? []);
-    const part = new RunSeries(from, to);
+    const part = new RunSeries({ first: from, last: to });
     if (places.length === 0) return part;
     await this.#open((handle) => readLines(handle, part, Math.min(...places), Math.max(...places)));
     return part;
@@ -102,8 +102,8 @@ async function readLines(
 
 /** A file up to this size is read whole for a sketch. */
 const sketchWhole = 1 << 16;
-const headBytes = 1 << 14;
-const tailBytes = 1 << 14;
+const headBytes = 1 << 13;
+const tailBytes = 1 << 13;
 const sampleBytes = 1 << 11;
 
 /**
@@ -113,9 +113,9 @@ const sampleBytes = 1 << 11;
 export async function sketch(
   folder: ServedFolder,
   runPath: string,
-  samples: number,
+  { samples, buckets }: { samples: number; buckets: number },
 ): Promise<{ series: RunSeries; bytes: number }> {
-  const series = new RunSeries();
+  const series = new RunSeries({ buckets });
   const handle = await folder.open(eventsPath(runPath)).catch(() => undefined);
   if (!handle) return { series, bytes: 0 };
   try {

@@ -21,15 +21,16 @@ export class RunSeries implements ScanSink {
   /** Counts the events that are no step, so that a watcher knows that there is something new. */
   changes = 0;
 
-  /** Only steps from `first` to `last` are taken. */
-  constructor(
-    readonly first = 0,
-    readonly last = Number.POSITIVE_INFINITY,
-  ) {
+  /** The last step that is taken. */
+  readonly last: number;
+
+  /** Only steps from `first` to `last` are taken; `buckets` say in how much detail. */
+  constructor({ first = 0, last = Number.POSITIVE_INFINITY, buckets = 4096 } = {}) {
     const { names } = this.scanner;
-    this.steps = new BucketSeries(names, first);
-    this.evaluations = new BucketSeries(names, first);
-    this.updates = new BucketSeries(names, first);
+    this.last = last;
+    this.steps = new BucketSeries(names, first, buckets);
+    this.evaluations = new BucketSeries(names, first, buckets);
+    this.updates = new BucketSeries(names, first, buckets);
     this.#series = this.steps;
   }
 

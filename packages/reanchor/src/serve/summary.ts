@@ -29,7 +29,7 @@ export function summarize(id: string, { info, problem }: Described, series: RunS
   const { log, steps, evaluations } = series;
   const metrics = steps.lastValues();
   const metric = 'rewards/margins' in metrics ? 'rewards/margins' : 'loss';
-  const points = steps.points({ width: steps.pointWidth(60) });
+  const points = steps.points({ width: steps.pointWidth(60), only: metric });
   return {
     id,
     status: statusOf(series, info, now),
