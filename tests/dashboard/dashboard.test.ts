@@ -193,14 +193,16 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     expect(await cell('dpo', 0).innerText()).toMatch(/65\.0 %\s+56\.0 to 73\.0\s+60 won, 10 tied, 30 lost/);
     expect(await cell('sft', 1).innerText()).toMatch(/35\.0 %\s+27\.0 to 44\.0\s+30 won, 10 tied, 60 lost/);
     expect(await page.locator('article').count()).toBe(10);
-    await page.getByRole('combobox', { name: 'Show' }).selectOption('b');
-    await expect.poll(() => page.locator('article').count()).toBe(8);
+    await page.getByRole('combobox', { name: 'Show' }).selectOption('loss');
+    await expect.poll(() => page.locator('article').count()).toBe(6);
     expect(await page.locator('article').first().innerText()).toMatch(
-      /Prompt 1\s+dpo\s+dpo wrote 1\s+sft\s*better\s+sft wrote 1\s+because 1/,
+      /Prompt 1\s+dpo\s+dpo wrote 1\s+sft\s*better\s+sft wrote 1 <b>&<\/b>\s+dpo first: A\s+because 1\s+sft first: B/,
     );
+    await cell('sft', 1).getByRole('button').click();
+    await page.getByRole('heading', { name: 'sft against dpo' }).waitFor();
+    expect(await page.locator('article').first().innerText()).toMatch(/Prompt 0\s+sft\s+sft wrote 0.*dpo\s*better/s);
     await cell('sft', 2).getByRole('button').click();
-    await page.getByRole('heading', { name: 'sft against tr-dpo' }).waitFor();
-    await page.getByText('tr-dpo wrote 1 <b>&</b>', { exact: true }).waitFor();
+    await page.getByText('The file has no texts of these two').waitFor();
     await close(page);
   });
 

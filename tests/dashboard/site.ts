@@ -9,24 +9,42 @@ import { tinyModel, tinyPairs } from '../support/training.js';
 
 export const secret = 'what nobody may see';
 
+const pair = (model: string, other: string, wins: number, winRate: number, low: number, high: number) => ({
+  model,
+  other,
+  n: 100,
+  wins,
+  ties: 10,
+  losses: 90 - wins,
+  winRate,
+  bootstrap: { estimate: winRate, low, high, p: 0.01 },
+  longerWins: null,
+});
+
+/** As `reanchor eval winrate --json` writes it. */
 export const winrate = {
-  kind: 'winrate',
-  time: '2026-01-02T03:04:05.678Z',
-  judge: 'a judge, version 1',
-  models: ['sft', 'dpo', 'tr-dpo'],
+  evaluation: 'winrate',
+  reanchor: '0.1.0',
+  settings: { model: 'a judge', templates: { helpful: '123' }, temperature: 0, prompts: 100, level: 0.95 },
+  names: ['sft', 'dpo', 'tr-dpo'],
   pairs: [
-    { a: 'dpo', b: 'sft', wins: 60, ties: 10, losses: 30, winRate: 0.65, low: 0.56, high: 0.73 },
-    { a: 'tr-dpo', b: 'sft', wins: 70, ties: 10, losses: 20, winRate: 0.75, low: 0.66, high: 0.82 },
-    { a: 'tr-dpo', b: 'dpo', wins: 45, ties: 10, losses: 45, winRate: 0.5, low: 0.41, high: 0.59 },
+    {
+      ...pair('dpo', 'sft', 60, 0.65, 0.56, 0.73),
+      rows: Array.from({ length: 25 }, (_, i) => ({
+        prompt: `Prompt ${i}`,
+        answer: `dpo wrote ${i}`,
+        other: `sft wrote ${i} <b>&</b>`,
+        outcome: (['win', 'loss', 'tie', null] as const)[i % 4],
+        agree: i % 4 !== 2,
+        verdicts: [
+          { first: 1, label: 'A', text: `because ${i}` },
+          { first: 0, label: 'B' },
+        ],
+      })),
+    },
+    pair('tr-dpo', 'sft', 70, 0.75, 0.66, 0.82),
+    pair('tr-dpo', 'dpo', 45, 0.5, 0.41, 0.59),
   ],
-  rows: Array.from({ length: 25 }, (_, i) => ({
-    prompt: `Prompt ${i}`,
-    completions: { sft: `sft wrote ${i}`, dpo: `dpo wrote ${i}`, 'tr-dpo': `tr-dpo wrote ${i} <b>&</b>` },
-    verdicts: [
-      { a: 'dpo', b: 'sft', winner: (['a', 'b', 'tie'] as const)[i % 3]!, reason: `because ${i}` },
-      { a: 'tr-dpo', b: 'sft', winner: 'a' },
-    ],
-  })),
 };
 
 /** Trains the tiny model; the probe's numbers stand for measurements that take longer. */

@@ -48,3 +48,20 @@ export function duration(seconds: number): string {
 
 /** The last part of a path. */
 export const baseName = (path: string) => path.split(/[\\/]/).filter(Boolean).at(-1) ?? path;
+
+/** A model's folder in a word or two; `final` says nothing of which run it is. */
+export function modelName(path: string): string {
+  const parts = path.split(/[\\/]/).filter(Boolean);
+  const last = parts.at(-1) ?? path;
+  return /^(final|interrupted)$/.test(last) && parts.length > 1 ? parts.at(-2)! : last;
+}
+
+/** Names of runs without the folders that they all lie in. */
+export function shortNames(ids: readonly string[]): string[] {
+  const paths = ids.map((id) => id.split('/'));
+  let common = 0;
+  while (ids.length > 1 && paths.every((path) => path.length > common + 1 && path[common] === paths[0]![common])) {
+    common += 1;
+  }
+  return paths.map((path) => path.slice(common).join('/'));
+}

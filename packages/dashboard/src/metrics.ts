@@ -156,6 +156,7 @@ const sections: { title: string; charts: (string | ChartSpec)[] }[] = [
       'reference/version',
     ],
   },
+  { title: 'Quality', charts: ['gold/reward', 'samples/distinct2', 'entropy'] },
   { title: 'Optimizer', charts: ['grad_norm', 'learning_rate'] },
   { title: 'Machine', charts: ['tokens_per_second', 'memory/peak', 'memory/live_tensors', 'num_tokens'] },
 ];

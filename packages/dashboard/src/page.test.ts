@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { differences, flat } from './data/recipe.js';
-import { ago, duration, number } from './format.js';
+import { ago, duration, modelName, number, shortNames } from './format.js';
 import { chartSections, metricText } from './metrics.js';
 import { compareHref, parseRoute, resultHref, runHref } from './router.js';
 
@@ -48,6 +48,13 @@ test('recipes differ where a value is another one, or missing', () => {
     ['reference.tau', '4', undefined],
     ['data.train', '["x","y"]', '["x"]'],
   ]);
+});
+
+test('names leave out what says nothing', () => {
+  expect(['runs/a/final', 'models/m', 'final', ''].map(modelName)).toEqual(['a', 'm', 'final', '']);
+  expect(shortNames(['q/a', 'q/b/c'])).toEqual(['a', 'b/c']);
+  expect(shortNames(['q/a'])).toEqual(['q/a']);
+  expect(shortNames(['a', 'a/b'])).toEqual(['a', 'a/b']);
 });
 
 test('numbers and times are short', () => {

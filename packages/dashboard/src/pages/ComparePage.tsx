@@ -5,7 +5,7 @@ import { Front, frontsOf, qualityMetrics } from '../charts/Front.js';
 import { lineOf, paletteSize } from '../charts/lines.js';
 import { differences } from '../data/recipe.js';
 import { useRuns } from '../data/stream.js';
-import { baseName, number, whole } from '../format.js';
+import { number, shortNames, whole } from '../format.js';
 import { chartSections, metricText } from '../metrics.js';
 import { Title } from '../parts/Header.js';
 import { Empty, Lost, Scroll, Status } from '../parts/small.js';
@@ -53,7 +53,11 @@ interface Compared {
 
 function Comparison({ runs, ids }: { runs: readonly RunState[]; ids: readonly string[] }) {
   const [view, setView] = useState(wholeView);
-  const compared = runs.map((state) => ({ state, name: state.id, color: ids.indexOf(state.id) }));
+  const names = shortNames(ids);
+  const compared = runs.map((state) => {
+    const color = ids.indexOf(state.id);
+    return { state, name: names[color]!, color };
+  });
   const last = Math.max(...runs.map(({ steps }) => steps.steps.at(-1) ?? 0));
   const qualities = qualityMetrics(runs);
   const [quality, setQuality] = useState<string>();
@@ -214,7 +218,7 @@ function Differences({ compared }: { compared: readonly Compared[] }) {
                 <th scope="col">Key</th>
                 {known.map(({ name, color }) => (
                   <th scope="col" key={name}>
-                    <i class={`swatch c${color}`} /> {baseName(name)}
+                    <i class={`swatch c${color}`} /> {name}
                   </th>
                 ))}
               </tr>

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { EvaluationResult } from 'reanchor/serve';
 import { download } from '../charts/download.js';
 import { useResult } from '../data/stream.js';
-import { date, percent, whole } from '../format.js';
+import { percent, whole } from '../format.js';
 import { Title } from '../parts/Header.js';
 import { Results } from '../parts/Results.js';
 import { SideBySide } from '../parts/SideBySide.js';
@@ -27,46 +27,72 @@ export function EvaluationPage({ id }: { id: string | undefined }) {
 }
 
 function Evaluation({ result }: { result: EvaluationResult }) {
-  const { models, pairs, judge, time, confidence, rows } = result;
-  const [chosen, choose] = useState<{ a: string; b: string }>(pairs[0] ?? { a: models[0]!, b: models[1]! });
+  const { names, pairs, settings } = result;
+  const [chosen, choose] = useState<Chosen>({ model: pairs[0]!.model, other: pairs[0]!.other });
+  const templates = Object.keys(settings.templates).join(', ');
   return (
     <>
       <p class="sub">
-        Judged by {judge}, {date(time)}. A cell says how often the model of its row is better than that of its column, a
-        tie counting one half, with a {percent(confidence)} interval.{' '}
+        Judged by {settings.model}
+        {templates && `, template ${templates}`}
+        {settings.prompts !== undefined && `, on ${whole(settings.prompts)} prompts`}. A cell says how often the model
+        of its row is better than that of its column, a tie counting one half, with a {percent(settings.level)}{' '}
+        interval; it is coloured where the interval does not hold one half.
+      </p>
+      <p class="exports">
         <button type="button" class="quiet" onClick={() => download('win-rates.csv', 'text/csv', csvOf(pairs))}>
-          CSV
+          Win rates as CSV
         </button>
       </p>
-      <Matrix models={models} pairs={pairs} chosen={chosen} onChoose={choose} />
-      {rows.length > 0 && <SideBySide rows={rows} a={chosen.a} b={chosen.b} />}
+      <Matrix names={names} pairs={pairs} chosen={chosen} onChoose={choose} />
+      <SideBySide key={`${chosen.model} ${chosen.other}`} {...against(pairs, chosen.model, chosen.other)!} />
     </>
   );
 }
 
-/** How `row` does against `column`, whichever way the pair was compared. */
-function against(pairs: readonly Pair[], row: string, column: string): Omit<Pair, 'a' | 'b'> | undefined {
+interface Chosen {
+  model: string;
+  other: string;
+}
+
+/** How a model does against another one, whichever way the two were compared. */
+function against(pairs: readonly Pair[], model: string, other: string): Pair | undefined {
   for (const pair of pairs) {
-    if (pair.a === row && pair.b === column) return pair;
-    if (pair.a === column && pair.b === row) {
-      const { wins, ties, losses, winRate, low, high } = pair;
-      return { wins: losses, ties, losses: wins, winRate: 1 - winRate, low: 1 - high, high: 1 - low };
-    }
+    if (pair.model === model && pair.other === other) return pair;
+    if (pair.model === other && pair.other === model) return turned(pair);
   }
   return undefined;
 }
 
-function Matrix({
-  models,
-  pairs,
-  chosen,
-  onChoose,
-}: {
-  models: readonly string[];
+function turned({ model, other, n, wins, ties, losses, winRate, bootstrap: { low, high }, rows }: Pair): Pair {
+  const outcomes = { win: 'loss', loss: 'win', tie: 'tie' } as const;
+  return {
+    model: other,
+    other: model,
+    n,
+    wins: losses,
+    ties,
+    losses: wins,
+    winRate: 1 - winRate,
+    bootstrap: { low: 1 - high, high: 1 - low },
+    rows: rows.map((row) => ({
+      ...row,
+      answer: row.other,
+      other: row.answer,
+      outcome: row.outcome && outcomes[row.outcome],
+      verdicts: [...row.verdicts].reverse(),
+    })),
+  };
+}
+
+interface MatrixProps {
+  names: readonly string[];
   pairs: readonly Pair[];
-  chosen: { a: string; b: string };
-  onChoose: (pair: { a: string; b: string }) => void;
-}) {
+  chosen: Chosen;
+  onChoose: (pair: Chosen) => void;
+}
+
+function Matrix({ names, pairs, chosen, onChoose }: MatrixProps) {
   return (
     <Scroll label="Win rates">
       <table class="matrix">
@@ -74,7 +100,7 @@ function Matrix({
         <thead>
           <tr>
             <td />
-            {models.map((model) => (
+            {names.map((model) => (
               <th scope="col" key={model}>
                 {model}
               </th>
@@ -82,10 +108,10 @@ function Matrix({
           </tr>
         </thead>
         <tbody>
-          {models.map((row) => (
+          {names.map((row) => (
             <tr key={row}>
               <th scope="row">{row}</th>
-              {models.map((column) => {
+              {names.map((column) => {
                 const cell = row === column ? undefined : against(pairs, row, column);
                 if (!cell)
                   return (
@@ -93,12 +119,17 @@ function Matrix({
                       {row === column ? '' : '–'}
                     </td>
                   );
-                const { winRate, low, high, wins, ties, losses } = cell;
+                const { winRate, wins, ties, losses } = cell;
+                const { low, high } = cell.bootstrap;
                 const isSure = low > 0.5 || high < 0.5;
-                const isChosen = chosen.a === row && chosen.b === column;
+                const isChosen = chosen.model === row && chosen.other === column;
                 return (
                   <td key={column} class={isSure ? (winRate > 0.5 ? 'better' : 'worse') : 'open'}>
-                    <button type="button" aria-pressed={isChosen} onClick={() => onChoose({ a: row, b: column })}>
+                    <button
+                      type="button"
+                      aria-pressed={isChosen}
+                      onClick={() => onChoose({ model: row, other: column })}
+                    >
                       <b>{(100 * winRate).toFixed(1)} %</b>
                       <span class="interval">
                         {(100 * low).toFixed(1)} to {(100 * high).toFixed(1)}
@@ -119,12 +150,9 @@ function Matrix({
 }
 
 function csvOf(pairs: readonly Pair[]): string {
-  const head = 'a,b,wins,ties,losses,win rate,low,high';
-  const rows = pairs.map(({ a, b, wins, ties, losses, winRate, low, high }) =>
-    [a, b]
-      .map((name) => `"${name.replaceAll('"', '""')}"`)
-      .concat([wins, ties, losses, winRate, low, high].map(String))
-      .join(','),
-  );
-  return `${[head, ...rows].join('\n')}\n`;
+  const rows = pairs.map(({ model, other, wins, ties, losses, winRate, bootstrap: { low, high } }) => {
+    const names = [model, other].map((name) => `"${name.replaceAll('"', '""')}"`);
+    return [...names, wins, ties, losses, winRate, low, high].join(',');
+  });
+  return `${['model,other,wins,ties,losses,win rate,low,high', ...rows].join('\n')}\n`;
 }

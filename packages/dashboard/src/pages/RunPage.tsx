@@ -3,7 +3,7 @@ import type { RunSeriesData, RunState, SeriesPoints } from 'reanchor/serve';
 import { Chart } from '../charts/Chart.js';
 import { type Line, lineOf } from '../charts/lines.js';
 import { fetchSeries, useRuns } from '../data/stream.js';
-import { ago, baseName, date, duration, number, percent, whole } from '../format.js';
+import { ago, baseName, date, duration, modelName, number, percent, whole } from '../format.js';
 import { type ChartSpec, chartSections, metricText } from '../metrics.js';
 import { Title } from '../parts/Header.js';
 import { Recipe } from '../parts/Recipe.js';
@@ -138,7 +138,7 @@ function Facts({ state: { info, summary, log, updateCount } }: { state: RunState
   const left = status === 'running' && steps && step > 0 && seconds ? (seconds / step) * (steps - step) : undefined;
   const facts: [string, string | undefined][] = [
     ['Method', [summary.method, summary.reference === 'none' ? '' : summary.reference].filter(Boolean).join(' · ')],
-    ['Model', summary.model && baseName(summary.model)],
+    ['Model', summary.model && modelName(summary.model)],
     ['Steps', `${whole(step)}${steps === undefined ? '' : ` of ${whole(steps)}`}`],
     [
       'Reference updates',

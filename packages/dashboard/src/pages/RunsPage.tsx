@@ -1,7 +1,7 @@
 import { useMemo, useState } from 'preact/hooks';
 import type { RunSummary } from 'reanchor/serve';
 import { useList } from '../data/stream.js';
-import { ago, baseName, date, number, percent, whole } from '../format.js';
+import { ago, date, modelName, number, percent, whole } from '../format.js';
 import { Title } from '../parts/Header.js';
 import { Empty, Lost, Sparkline, Status } from '../parts/small.js';
 import { compareHref, runHref } from '../router.js';
@@ -72,7 +72,7 @@ export function RunsPage() {
             <span class="hidden">Filter runs</span>
             <input
               type="search"
-              placeholder="Filter by name, method, model, status"
+              placeholder="Filter: name, method, model…"
               value={filter}
               onInput={(event) => setFilter(event.currentTarget.value)}
             />
@@ -158,7 +158,7 @@ function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; on
       </td>
       <th scope="row">
         <a href={runHref(run.id)}>{run.id}</a>
-        {run.model && <span class="model">{baseName(run.model)}</span>}
+        {run.model && <span class="model">{modelName(run.model)}</span>}
         {run.problem && (
           <span class="problem" title={run.problem}>
             run.json cannot be read

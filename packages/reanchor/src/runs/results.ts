@@ -2,48 +2,49 @@
 import * as z from 'zod';
 
 const share = z.number().min(0).max(1);
+const count = z.int().min(0);
 
-const pairSchema = z.object({
-  /** Names among `models`. */
-  a: z.string(),
-  b: z.string(),
-  /** Comparisons that `a` won, that neither won, that `b` won. */
-  wins: z.int().min(0),
-  ties: z.int().min(0),
-  losses: z.int().min(0),
-  /** How often `a` is better, a tie counting one half, and an interval for it. */
-  winRate: share,
-  low: share,
-  high: share,
+/** One prompt, what both models wrote, and what came of it; no outcome without a verdict. */
+const comparedRowSchema = z.object({
+  prompt: z.string(),
+  answer: z.string(),
+  other: z.string(),
+  outcome: z.enum(['win', 'tie', 'loss']).nullish(),
+  /** Whether the judge said the same with the answers in the other order. */
+  agree: z.boolean().nullish(),
+  verdicts: z.array(z.object({ label: z.string().nullish(), text: z.string().nullish() })).default([]),
 });
 
-const rowSchema = z.object({
-  prompt: z.string(),
-  /** Text by model. */
-  completions: z.record(z.string(), z.string()),
-  verdicts: z.array(
-    z.object({
-      a: z.string(),
-      b: z.string(),
-      winner: z.enum(['a', 'b', 'tie']),
-      /** What the judge said. */
-      reason: z.string().optional(),
-    }),
-  ),
+const modelPairSchema = z.object({
+  /** Names among `names`. */
+  model: z.string(),
+  other: z.string(),
+  /** Rows with a verdict: those that `model` won, that neither won, that `other` won. */
+  n: count,
+  wins: count,
+  ties: count,
+  losses: count,
+  /** (wins + ties / 2) / n, and an interval for it. */
+  winRate: share,
+  bootstrap: z.object({ low: z.number(), high: z.number() }),
+  /** The rows that are worth reading; none when left out. */
+  rows: z.array(comparedRowSchema).default([]),
 });
 
 /** What `reanchor eval winrate --json` writes. Keys besides these are allowed and are not shown. */
 export const evaluationResultSchema = z.object({
-  kind: z.literal('winrate'),
-  time: z.iso.datetime(),
-  /** Who compared: the name of a judge, with its version. */
-  judge: z.string(),
-  /** The share of intervals that hold the true value. */
-  confidence: share.default(0.95),
-  models: z.array(z.string()).min(2),
-  pairs: z.array(pairSchema),
-  /** Texts side by side, as many as are worth reading. */
-  rows: z.array(rowSchema).default([]),
+  evaluation: z.literal('winrate'),
+  settings: z.object({
+    /** The judge's model. */
+    model: z.string().default('an unknown judge'),
+    /** Hashes of templates by their names. */
+    templates: z.record(z.string(), z.string()).default({}),
+    /** The share of intervals that hold the true value. */
+    level: share.default(0.95),
+    prompts: count.optional(),
+  }),
+  names: z.array(z.string()).min(2),
+  pairs: z.array(modelPairSchema).min(1),
 });
 
 export type EvaluationResult = z.output<typeof evaluationResultSchema>;

@@ -178,7 +178,7 @@ describe('what is shown', () => {
     makeRun(join(runs, 'second'));
     rmSync(join(runs, 'second/events.jsonl'));
     symlinkSync(join(base, 'outside/events.jsonl'), join(runs, 'second/events.jsonl'));
-    writeFileSync(join(base, 'secret.json'), JSON.stringify({ kind: 'winrate', secret }));
+    writeFileSync(join(base, 'secret.json'), JSON.stringify({ evaluation: 'winrate', secret }));
     symlinkSync(join(base, 'secret.json'), join(runs, 'result.json'));
     symlinkSync(base, join(runs, 'first/checkpoints'));
     const text = await (await get('/api/runs')).text();
@@ -214,12 +214,12 @@ describe('what is shown', () => {
   });
 
   it('results among the JSON files, and only those', async () => {
+    const pair = { model: 'a', other: 'b', n: 3, wins: 1, ties: 0, losses: 2, winRate: 1 / 3 };
     const result = {
-      kind: 'winrate',
-      time: '2026-01-02T03:04:05.678Z',
-      judge: 'a judge',
-      models: ['a', 'b'],
-      pairs: [{ a: 'a', b: 'b', wins: 1, ties: 0, losses: 2, winRate: 1 / 3, low: 0.1, high: 0.7 }],
+      evaluation: 'winrate',
+      settings: { model: 'a judge', temperature: 0 },
+      names: ['a', 'b'],
+      pairs: [{ ...pair, bootstrap: { low: 0, high: 0.7 }, longerWins: null }],
     };
     writeFileSync(join(runs, 'first/winrate.json'), JSON.stringify(result));
     writeFileSync(join(runs, 'settings.json'), '{"seed":1}');
@@ -227,7 +227,10 @@ describe('what is shown', () => {
     const { results } = (await (await get('/api/runs')).json()) as RunList;
     expect(results).toMatchObject([{ id: 'first/winrate.json', kind: 'winrate', title: 'a, b, judged by a judge' }]);
     const one = await (await get('/api/result?id=first/winrate.json')).json();
-    expect(one).toMatchObject({ kind: 'winrate', result: { ...result, confidence: 0.95, rows: [] } });
+    expect(one).toMatchObject({
+      kind: 'winrate',
+      result: { names: ['a', 'b'], settings: { model: 'a judge', level: 0.95 }, pairs: [{ ...pair, rows: [] }] },
+    });
     expect((await get('/api/result?id=settings.json')).status).toBe(404);
     expect((await get('/api/result?id=../outside/run.json')).status).toBe(404);
   });

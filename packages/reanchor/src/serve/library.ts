@@ -25,6 +25,7 @@ export class Library {
   readonly #open = new Map<string, RunFile>();
   readonly #results: ResultFiles;
   #found: Found | undefined;
+  #listing: Promise<RunList> | undefined;
 
   constructor(
     readonly folder: ServedFolder,
@@ -33,7 +34,15 @@ export class Library {
     this.#results = new ResultFiles(folder);
   }
 
-  async list(): Promise<RunList> {
+  /** All runs, newest first; calls at the same time share one look. */
+  list(): Promise<RunList> {
+    this.#listing ??= this.#list().finally(() => {
+      this.#listing = undefined;
+    });
+    return this.#listing;
+  }
+
+  async #list(): Promise<RunList> {
     const found = await this.folder.find();
     this.#found = found;
     const entries = [...found.runs];

@@ -51,7 +51,7 @@ export class ResultFiles {
       const found = await this.read(path);
       const title =
         found.kind === 'winrate'
-          ? `${found.result.models.join(', ')}, judged by ${found.result.judge}`
+          ? `${found.result.names.join(', ')}, judged by ${found.result.settings.model}`
           : `${found.result.method}, beta ${found.result.beta}, ${found.result.seeds} seeds`;
       return { id, kind: found.kind, title, time: modified.toISOString() };
     } catch (error) {

@@ -46,6 +46,8 @@ export async function serveDashboard({ folder, port, host = '127.0.0.1' }: Serve
       );
     });
   });
+  // A first look, so that the list is there when a browser is; what is wrong with it is told to the one who asks.
+  library.list().catch(() => {});
   const actual = (server.address() as AddressInfo).port;
   return {
     url: `http://${isEverywhere(host) ? 'localhost' : hostPart(host)}:${actual}/?token=${token}`,
