@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeEvent, parseRecipe, type RunEvent } from '../runs/index.js';
 import type { RunList } from './api.js';
 import { dashboardApp } from './app.js';
+import { cookieName } from './guard.js';
 import { Library } from './library.js';
 import { ServedFolder } from './served-folder.js';
 
@@ -53,7 +54,7 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(base, { recursive: true }));
 
-const cookie = { cookie: `other=1; reanchor-token=${token}` };
+const cookie = { cookie: `other=1; ${cookieName(token)}=${token}` };
 const get = (path: string, headers: Record<string, string> = cookie, host = '127.0.0.1:6060') =>
   app.request(`http://127.0.0.1${path}`, { headers: { host, ...headers } });
 
@@ -81,10 +82,12 @@ describe('who may ask', () => {
     expect(await answer.text()).toContain('open the address that reanchor dashboard printed');
   });
 
-  it.each([`reanchor-token=${token.slice(0, -1)}`, 'reanchor-token=', `x=${token}`])(
-    'a cookie %s is refused',
-    async (value) => expect((await get('/api/runs', { cookie: value })).status).toBe(401),
-  );
+  it.each([
+    `${cookieName(token)}=${token.slice(0, -1)}`,
+    `${cookieName(token)}=`,
+    `${cookieName('other')}=${token}`,
+    `x=${token}`,
+  ])('a cookie %s is refused', async (value) => expect((await get('/api/runs', { cookie: value })).status).toBe(401));
 
   it.each(['evil.example', 'evil.example:6060', '127.0.0.1.evil.example', 'localhost@evil.example', '', '10.0.0.1'])(
     'the host name %j is refused',

@@ -2,7 +2,7 @@
 import { type Context, Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { UserError } from '../errors.js';
-import { allowedHosts, cookieOf, hostOf, isSame } from './guard.js';
+import { allowedHosts, cookieName, cookieOf, hostOf, isSame } from './guard.js';
 import type { Library } from './library.js';
 import type { StaticFile } from './static-files.js';
 import { type Watched, watch } from './watch.js';
@@ -17,7 +17,6 @@ export interface AppOptions {
   closed: AbortSignal;
 }
 
-const cookieName = 'reanchor-token';
 /** Runs that one page may follow at once. */
 const mostFollowed = 32;
 
@@ -69,7 +68,7 @@ export function dashboardApp({ library, token, host, page, closed }: AppOptions)
     if (!file) return c.text('not found\n', 404);
     // The page is given the token in its address, and from then on has it in a cookie that other sites cannot use.
     if (c.req.query('token') !== undefined) {
-      c.header('set-cookie', `${cookieName}=${token}; Path=/; HttpOnly; SameSite=Strict`);
+      c.header('set-cookie', `${cookieName(token)}=${token}; Path=/; HttpOnly; SameSite=Strict`);
     }
     c.header('cache-control', 'no-cache');
     c.header('etag', file.etag);
@@ -104,7 +103,7 @@ function refusalOf(
   if (site === 'cross-site' && c.req.header('sec-fetch-mode') !== 'navigate') {
     return { status: 403, why: 'requests from other sites are refused' };
   }
-  const given = c.req.query('token') ?? cookieOf(c.req.header('cookie'), cookieName) ?? '';
+  const given = c.req.query('token') ?? cookieOf(c.req.header('cookie'), cookieName(token)) ?? '';
   if (isSame(given, token)) return undefined;
   return { status: 401, why: 'the token is missing or wrong: open the address that reanchor dashboard printed' };
 }

@@ -40,6 +40,14 @@ export function hostOf(header: string | undefined): string | undefined {
   return /^(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i.exec(header ?? '')?.[1]?.toLowerCase();
 }
 
+/**
+ * The name of the cookie that holds a token. Browsers share cookies between the ports of a machine: dashboards side by
+ * side must not overwrite each other's.
+ */
+export function cookieName(token: string): string {
+  return `reanchor-${createHash('sha256').update(token).digest('hex').slice(0, 12)}`;
+}
+
 /** The value of a cookie in a Cookie header. */
 export function cookieOf(header: string | undefined, name: string): string | undefined {
   const found = (header ?? '').split(';').map((part) => part.trim().split('='));
