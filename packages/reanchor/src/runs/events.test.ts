@@ -14,6 +14,7 @@ const all: NewRunEvent[] = [
   { type: 'step', step: 1, epoch: 0.1, metrics: { loss: Math.LN2, grad_norm: 3.25, 'reference/distance': 0 } },
   { type: 'reference', step: 1, version: 1, update: 'soft', share: 0.6, distanceBefore: 1e-3, distanceAfter: 4e-4 },
   { type: 'reference', step: 1, version: 2, update: 'hard', share: 1 },
+  { type: 'samples', step: 1, samples: [{ prompt: 'a', completion: ' b\n' }] },
   { type: 'warning', message: 'line\u2028separator and "quotes"\n' },
   { type: 'saved', folder: 'run/final' },
   { type: 'end', steps: 1, seconds: 0.5 },

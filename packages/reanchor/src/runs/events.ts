@@ -71,6 +71,13 @@ export const eventSchema = z.discriminatedUnion('type', [
    * (tokens): `train/generated-evaluation.ts`.
    */
   z.strictObject({ time, type: z.literal('evaluation'), step: count, metrics }),
+  /** What the policy writes after a step; the same prompts each time. */
+  z.strictObject({
+    time,
+    type: z.literal('samples'),
+    step: count,
+    samples: z.array(z.strictObject({ prompt: z.string(), completion: z.string() })),
+  }),
   /** A row that is not trained or evaluated on; `line` counts from 1, `index` from 0. */
   z.strictObject({ time, type: z.literal('skipped'), reason: z.string(), file: z.string(), line: count, index: count }),
   z.strictObject({ time, type: z.literal('warning'), message: z.string() }),

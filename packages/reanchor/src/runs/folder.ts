@@ -111,6 +111,11 @@ export function readRun(path: string): { run: RunInfo; folder: RunFolder } {
   } catch (error) {
     throw new UserError(`${path} is no run folder: ${(error as Error).message}; a run folder holds run.json`);
   }
+  return { run: parseRun(text, file), folder: runFolder(path) };
+}
+
+/** What the text of a `run.json` says; `file` is its name in messages. Errors: FormatError. */
+export function parseRun(text: string, file: string): RunInfo {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -118,11 +123,9 @@ export function readRun(path: string): { run: RunInfo; folder: RunFolder } {
     throw new FormatError(`not JSON: ${(error as Error).message}`, { file, cause: error });
   }
   const result = runSchema.safeParse(value);
-  if (!result.success) {
-    const why = z.prettifyError(result.error).replaceAll('\n', ' ');
-    throw new FormatError(`not a run of reanchor ${packageVersion()}: ${why}`, { file });
-  }
-  return { run: result.data, folder: runFolder(path) };
+  if (result.success) return result.data;
+  const why = z.prettifyError(result.error).replaceAll('\n', ' ');
+  throw new FormatError(`not a run of reanchor ${packageVersion()}: ${why}`, { file });
 }
 
 /** Makes sure that `path` can become a run folder: nothing is there, or an empty folder. Errors: UserError. */

@@ -50,6 +50,7 @@ describe('a recipe', () => {
       evaluate: {},
       logEvery: 1,
       save: { maxShardSize: '5GB' },
+      log: { tensorboard: false },
       seed: 42,
     });
   });

@@ -9,6 +9,7 @@
  */
 import * as z from 'zod';
 import { dataSchema } from './data-section.js';
+import { logSchema } from './log-section.js';
 import { divergenceTypes, lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
 import { referenceSchema } from './reference-section.js';
 
@@ -136,6 +137,7 @@ export const recipeSchema = z.strictObject({
   evaluate: evaluateSchema.prefault({}).describe('when the policy is evaluated'),
   logEvery: count.default(1).describe('the number of steps that one logged step stands for'),
   save: saveSchema.prefault({}).describe('the form in which the trained model is stored'),
+  log: logSchema.prefault({}).describe('the places of metrics besides events.jsonl'),
   seed: z
     .int()
     .min(0)
@@ -268,6 +270,14 @@ export const crossRules: readonly CrossRule[] = [
     isBroken: (given) =>
       sectionOf(given, 'evaluate').generate !== undefined && sectionOf(given, 'data').validation === undefined,
     rule: 'its prompts are those of data.validation: set data.validation, or remove this section',
+  },
+  {
+    path: ['log', 'experiment'],
+    isBroken: (given) => {
+      const { experiment, mlflow } = sectionOf(given, 'log');
+      return experiment !== undefined && mlflow === undefined;
+    },
+    rule: 'it has no effect without log.mlflow: set log.mlflow, or remove this key',
   },
 ];
 

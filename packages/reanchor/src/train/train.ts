@@ -31,6 +31,7 @@ import {
   type RunEvent,
   refuseUsedFolder,
 } from '../runs/index.js';
+import { MetricSinks } from '../sinks/index.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
 import { GeneratedEvaluation } from './generated-evaluation.js';
@@ -61,9 +62,15 @@ export interface TrainOptions {
   /** Hears how far a download from the Hub is. */
   onDownload?: HubOptions['onDownload'];
   /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
-  probe?: { every: number; measure(policy: CausalLM, step: number): Promise<Metrics> } | undefined;
+  probe?: { every: number; measure(policy: CausalLM, step: number): Promise<Probed> } | undefined;
   /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
   profile?: string | undefined;
+}
+
+/** What a probe found: numbers, and texts that the policy wrote. */
+export interface Probed {
+  metrics: Metrics;
+  samples?: { prompt: string; completion: string }[];
 }
 
 export interface TrainResult {
@@ -169,10 +176,12 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
     torch: nativeConfig().compiledFor,
   });
   using events = new EventWriter(folder.events);
-  const emit = (event: NewRunEvent) => {
+  await using sinks = new MetricSinks(recipe, folder.path, (message) => emit({ type: 'warning', message }));
+  function emit(event: NewRunEvent) {
     const written = events.write(event);
+    sinks.write(written);
     onEvent?.(written);
-  };
+  }
   announce(options, totalSteps, rule, emit);
 
   const evaluations: TrainResult['evaluations'] = [];
@@ -198,13 +207,15 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
     const isEvaluated = evaluation && (isLast || step % (recipe.evaluate.every ?? totalSteps) === 0);
     const isProbed = probe && (isLast || step % probe.every === 0);
     if (!isEvaluated && !isProbed) return;
+    const probed = isProbed ? await probe.measure(policy, step) : undefined;
     const metrics = {
       ...(isEvaluated && (step === 0 ? evaluation.initialMetrics() : await evaluation.metrics(policy))),
       ...(isEvaluated && (await generated?.metrics(policy, anchorsAt(current)))),
-      ...(isProbed && (await probe.measure(policy, step))),
+      ...probed?.metrics,
     };
     evaluations.push({ step, metrics });
     emit({ type: 'evaluation', step, metrics });
+    if (probed?.samples) emit({ type: 'samples', step, samples: probed.samples });
     return metrics['rewards/accuracies'];
   };
   await evaluate(0);
@@ -281,6 +292,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   const trained = { policy, tokenizer, recipe, totalSteps, updates, evaluations };
   await saveOrRescue(final, { ...trained, ...start, steps: trainer.steps });
   emit({ type: 'saved', folder: final });
+  await sinks.close(trainer.steps === totalSteps ? 'finished' : 'interrupted');
   emit({ type: 'end', steps: trainer.steps, seconds: (performance.now() - started) / 1000 });
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
 }

@@ -1,0 +1,67 @@
+/** Numbers, times and texts as the page writes them. */
+
+/** A number in a few characters: 1,234, 0.6931, 1.2e-7. */
+export function number(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  if (!Number.isFinite(value)) return String(value);
+  if (value === 0) return '0';
+  const size = Math.abs(value);
+  if (size >= 1e15 || size < 1e-4) return value.toExponential(2);
+  if (size >= 1e9) return `${short(value / 1e9)} G`;
+  if (size >= 1e6) return `${short(value / 1e6)} M`;
+  if (size >= 1000) return Math.round(value).toLocaleString('en-US');
+  return short(value);
+}
+
+const short = (value: number) => String(Number(value.toPrecision(4)));
+
+export const whole = (value: number) => value.toLocaleString('en-US');
+export const percent = (share: number) => `${Math.round(share * 100)} %`;
+
+/** `3 minutes ago`, or the date. */
+export function ago(iso: string, now = Date.now()): string {
+  const seconds = (now - Date.parse(iso)) / 1000;
+  if (!Number.isFinite(seconds)) return '';
+  if (seconds < 60) return 'just now';
+  const units: [number, string][] = [
+    [86_400, 'day'],
+    [3600, 'hour'],
+    [60, 'minute'],
+  ];
+  for (const [size, name] of units) {
+    const count = Math.floor(seconds / size);
+    if (count > 30 && name === 'day') return date(iso);
+    if (count >= 1) return `${count} ${name}${count === 1 ? '' : 's'} ago`;
+  }
+  return date(iso);
+}
+
+export const date = (iso: string) => `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`;
+
+/** `45 s`, `12 min 5 s`, `3 h 7 min`. */
+export function duration(seconds: number): string {
+  const all = Math.round(seconds);
+  if (all < 60) return `${all} s`;
+  if (all < 3600) return `${Math.floor(all / 60)} min ${all % 60} s`;
+  return `${Math.floor(all / 3600)} h ${Math.floor((all % 3600) / 60)} min`;
+}
+
+/** The last part of a path. */
+export const baseName = (path: string) => path.split(/[\\/]/).filter(Boolean).at(-1) ?? path;
+
+/** A model's folder in a word or two; `final` says nothing of which run it is. */
+export function modelName(path: string): string {
+  const parts = path.split(/[\\/]/).filter(Boolean);
+  const last = parts.at(-1) ?? path;
+  return /^(final|interrupted)$/.test(last) && parts.length > 1 ? parts.at(-2)! : last;
+}
+
+/** Names of runs without the folders that they all lie in. */
+export function shortNames(ids: readonly string[]): string[] {
+  const paths = ids.map((id) => id.split('/'));
+  let common = 0;
+  while (ids.length > 1 && paths.every((path) => path.length > common + 1 && path[common] === paths[0]![common])) {
+    common += 1;
+  }
+  return paths.map((path) => path.slice(common).join('/'));
+}

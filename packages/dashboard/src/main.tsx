@@ -1,0 +1,54 @@
+import { render } from 'preact';
+import { useEffect } from 'preact/hooks';
+import './style/base.css';
+import './style/runs.css';
+import './style/charts.css';
+import './style/texts.css';
+import { ComparePage } from './pages/ComparePage.js';
+import { EvaluationPage } from './pages/EvaluationPage.js';
+import { RunPage } from './pages/RunPage.js';
+import { RunsPage } from './pages/RunsPage.js';
+import { ToyPage } from './pages/ToyPage.js';
+import { Header } from './parts/Header.js';
+import { type Route, useRoute } from './router.js';
+import { applyTheme } from './theme.js';
+
+function App() {
+  const route = useRoute();
+  // Another route is another page, whose heading is read first.
+  useEffect(() => {
+    const heading = document.querySelector('h1');
+    if (heading && location.hash !== '') heading.focus();
+  }, [route]);
+  return (
+    <>
+      <button type="button" class="skip" onClick={() => document.getElementById('content')?.focus()}>
+        Skip to the content
+      </button>
+      <Header page={route.page} />
+      <main id="content" tabIndex={-1}>
+        <Page route={route} />
+      </main>
+    </>
+  );
+}
+
+function Page({ route }: { route: Route }) {
+  switch (route.page) {
+    case 'runs':
+      return <RunsPage />;
+    case 'run':
+      return <RunPage key={route.id} id={route.id} />;
+    case 'compare':
+      return <ComparePage ids={route.ids} />;
+    case 'evaluation':
+      return <EvaluationPage id={route.id} />;
+    case 'toy':
+      return <ToyPage id={route.id} />;
+  }
+}
+
+// The token has done its work: it is in a cookie now, and need not stay in the address and the history.
+if (location.search !== '') history.replaceState(null, '', `${location.pathname}${location.hash}`);
+applyTheme();
+render(<App />, document.getElementById('app')!);

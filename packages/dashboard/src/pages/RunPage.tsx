@@ -1,0 +1,236 @@
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { RunSeriesData, RunState, SeriesPoints } from 'reanchor/serve';
+import { Chart } from '../charts/Chart.js';
+import { type Line, lineOf } from '../charts/lines.js';
+import { fetchSeries, useRuns } from '../data/stream.js';
+import { ago, baseName, date, duration, modelName, number, percent, whole } from '../format.js';
+import { type ChartSpec, chartSections, metricText } from '../metrics.js';
+import { Title } from '../parts/Header.js';
+import { Recipe } from '../parts/Recipe.js';
+import { Samples } from '../parts/Samples.js';
+import { Empty, Lost, Status } from '../parts/small.js';
+import { type View, ViewControls, wholeView } from '../parts/ViewControls.js';
+
+export function RunPage({ id }: { id: string }) {
+  const { states, problems, connection } = useRuns([id]);
+  const state = states.get(id);
+  const problem = problems.get(id);
+  return (
+    <>
+      <p class="crumbs">
+        <a href="#/">Runs</a>
+      </p>
+      <Title>{id}</Title>
+      <Lost connection={connection} />
+      {problem && <p class="banner warn">{problem}</p>}
+      {state ? <Run state={state} /> : !problem && <Empty>Reading the run…</Empty>}
+    </>
+  );
+}
+
+function Run({ state }: { state: RunState }) {
+  const { info, summary, log } = state;
+  const [view, setView] = useState(wholeView);
+  const data = useZoom(state, view.range);
+  const lastStep = state.steps.steps.at(-1) ?? 0;
+  const charts = { data, view, onView: setView, fileName: baseName(state.id) };
+  return (
+    <>
+      <Facts state={state} />
+      {state.read < 1 && (
+        <p class="banner" role="status">
+          A sketch from samples of a long file, of which {percent(state.read)} has been read; every value follows in a
+          moment.
+        </p>
+      )}
+      {summary.problem && <p class="banner warn">{summary.problem}</p>}
+      {lastStep > 1 && <ViewControls last={lastStep} view={view} onView={setView} />}
+      <Sections title="Training" points={data.steps} {...charts} />
+      {log.samples.length > 0 && <Samples samples={log.samples} />}
+      <Sections
+        title="Evaluation"
+        note="On rows that are not trained on; rewards against the initial model, wherever the reference is."
+        points={data.evaluations}
+        {...charts}
+      />
+      <Events state={state} />
+      {info && <Recipe info={info} />}
+    </>
+  );
+}
+
+/** The series of the steps that are looked at: those of the whole run, or a part of it in more detail. */
+function useZoom(state: RunState, range: readonly [number, number] | undefined): RunSeriesData {
+  const [part, setPart] = useState<{ range: readonly [number, number]; data: RunSeriesData }>();
+  const isWhole = range === undefined || state.steps.width === 1;
+  const reaches = range !== undefined && range[1] >= (state.steps.steps.at(-1) ?? 0);
+  const newest = reaches ? state.steps.steps.at(-1) : 0;
+  // A part at the end of the run grows with it.
+  useEffect(() => {
+    if (isWhole) return;
+    let isCurrent = true;
+    fetchSeries(state.id, ...range).then(
+      (data) => isCurrent && setPart({ range, data }),
+      () => {},
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [state.id, state.generation, range, isWhole, newest]);
+  return isWhole || part?.range !== range ? state : part.data;
+}
+
+interface SectionsProps {
+  title: string;
+  note?: string;
+  points: SeriesPoints;
+  data: RunSeriesData;
+  view: View;
+  onView: (view: View) => void;
+  fileName: string;
+}
+
+function Sections({ title, note, points, data, view, onView, fileName }: SectionsProps) {
+  const sections = useMemo(() => chartSections(Object.keys(points.metrics)), [Object.keys(points.metrics).join()]);
+  if (points.steps.length === 0) return null;
+  return (
+    <section class="group" aria-labelledby={`group-${title}`}>
+      <h2 id={`group-${title}`}>{title}</h2>
+      {note && <p class="sub">{note}</p>}
+      {sections.map((section) => (
+        <div key={section.title}>
+          <p class="kind">{section.title}</p>
+          <div class="charts">
+            {section.charts.map((chart) => (
+              <Chart
+                key={chart.title}
+                title={chart.title}
+                unit={chart.unit}
+                xLabel="step"
+                metrics={chart.metrics}
+                lines={linesOf(chart, points)}
+                marks={data.updates}
+                range={view.range}
+                onRange={(range) => onView({ ...view, range })}
+                smoothing={title === 'Training' ? view.smoothing : 0}
+                fileName={`${fileName}-${title}`}
+              />
+            ))}
+          </div>
+        </div>
+      ))}
+    </section>
+  );
+}
+
+function linesOf({ metrics }: ChartSpec, points: SeriesPoints): Line[] {
+  return metrics.map((name, i) => {
+    const part = name.split('/').at(-1)!;
+    const title = metrics.length > 1 ? part : metricText(name).title;
+    return lineOf(title, part === 'rejected' ? 1 : i, points.steps, points.metrics[name]!);
+  });
+}
+
+function Facts({ state: { info, summary, log, updateCount } }: { state: RunState }) {
+  const { status, step, steps, lastEvent, metrics } = summary;
+  const seconds =
+    log.end?.seconds ?? (info && lastEvent ? (Date.parse(lastEvent) - Date.parse(info.time)) / 1000 : undefined);
+  const left = status === 'running' && steps && step > 0 && seconds ? (seconds / step) * (steps - step) : undefined;
+  const facts: [string, string | undefined][] = [
+    ['Method', [summary.method, summary.reference === 'none' ? '' : summary.reference].filter(Boolean).join(' · ')],
+    ['Model', summary.model && modelName(summary.model)],
+    ['Steps', `${whole(step)}${steps === undefined ? '' : ` of ${whole(steps)}`}`],
+    [
+      'Reference updates',
+      `${whole(updateCount)}${log.start?.referenceUpdates === undefined ? '' : ` of ${whole(log.start.referenceUpdates)}`}`,
+    ],
+    [
+      'Rows',
+      log.start &&
+        `${whole(log.start.rows)}${log.start.validationRows > 0 ? ` + ${whole(log.start.validationRows)} to evaluate on` : ''}`,
+    ],
+    ['Parameters', log.start && number(log.start.parameters)],
+    ['Duration', seconds === undefined ? undefined : duration(Math.max(0, seconds))],
+    ['Time left', left === undefined ? undefined : `about ${duration(left)}`],
+    ['Speed', metrics.tokens_per_second ? `${number(metrics.tokens_per_second)} tokens/s` : undefined],
+    ['Started', info && date(info.time)],
+  ];
+  return (
+    <dl class="facts">
+      <div>
+        <dt>Status</dt>
+        <dd>
+          <Status status={status} />
+          {status === 'running' && lastEvent && <span class="of"> {ago(lastEvent)}</span>}
+        </dd>
+      </div>
+      {facts.map(
+        ([name, value]) =>
+          value && (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ),
+      )}
+    </dl>
+  );
+}
+
+function Events({ state: { log, checkpoints, id } }: { state: RunState }) {
+  const { warnings, moreWarnings, skipped, saved, badLines } = log;
+  const skippedRows = skipped.reduce((sum, { count }) => sum + count, 0);
+  if (warnings.length + skipped.length + saved.length + checkpoints.length + badLines === 0) return null;
+  return (
+    <section class="group" aria-labelledby="events">
+      <h2 id="events">What the run said</h2>
+      {badLines > 0 && (
+        <p class="note warn">
+          {whole(badLines)} {badLines === 1 ? 'line' : 'lines'} of events.jsonl cannot be understood and{' '}
+          {badLines === 1 ? 'is' : 'are'} left out.
+        </p>
+      )}
+      {warnings.length > 0 && (
+        <>
+          <h3>Warnings</h3>
+          <ul class="warnings">
+            {warnings.map(({ message }, i) => (
+              <li key={`${i} ${message}`}>{message}</li>
+            ))}
+            {moreWarnings > 0 && <li>and {whole(moreWarnings)} more</li>}
+          </ul>
+        </>
+      )}
+      {skipped.length > 0 && (
+        <>
+          <h3>{whole(skippedRows)} rows left out</h3>
+          <ul>
+            {skipped.map(({ reason, file, count }) => (
+              <li key={`${reason} ${file}`}>
+                {whole(count)} of <code>{baseName(file)}</code>: {reason}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      {saved.length + checkpoints.length > 0 && (
+        <>
+          <h3>Saved</h3>
+          <ul>
+            {checkpoints.map(({ name, time }) => (
+              <li key={name}>
+                <code>checkpoints/{name}</code> <span class="of">{date(time)}</span>
+              </li>
+            ))}
+            {saved.map(({ folder, time }) => (
+              <li key={folder}>
+                <code>{folder.includes(baseName(id)) ? folder.slice(folder.indexOf(baseName(id))) : folder}</code>{' '}
+                <span class="of">{date(time)}</span>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,220 @@
+import { useMemo, useState } from 'preact/hooks';
+import type { RunSummary } from 'reanchor/serve';
+import { useList } from '../data/stream.js';
+import { ago, date, modelName, number, percent, whole } from '../format.js';
+import { Title } from '../parts/Header.js';
+import { Empty, Lost, Sparkline, Status } from '../parts/small.js';
+import { compareHref, runHref } from '../router.js';
+
+interface Column {
+  key: string;
+  title: string;
+  /** What rows are sorted by. */
+  value(run: RunSummary): string | number | null;
+  isNumber?: boolean;
+}
+
+/** An evaluation measures against the initial model: where there is one, it says more than the last step. */
+const newest = (run: RunSummary, name: string) => run.evaluation[name] ?? run.metrics[name] ?? null;
+
+const columns: Column[] = [
+  { key: 'id', title: 'Run', value: (run) => run.id },
+  { key: 'status', title: 'Status', value: (run) => run.status },
+  { key: 'method', title: 'Method', value: (run) => `${run.method} ${run.reference}` },
+  { key: 'step', title: 'Step', value: (run) => run.step, isNumber: true },
+  { key: 'loss', title: 'Loss', value: (run) => run.metrics.loss ?? null, isNumber: true },
+  { key: 'margin', title: 'Margin', value: (run) => newest(run, 'rewards/margins'), isNumber: true },
+  { key: 'accuracy', title: 'Accuracy', value: (run) => newest(run, 'rewards/accuracies'), isNumber: true },
+  { key: 'kl', title: 'KL', value: (run) => newest(run, 'kl/initial'), isNumber: true },
+  { key: 'started', title: 'Started', value: (run) => run.started ?? '' },
+];
+
+export function RunsPage() {
+  const { list, connection } = useList();
+  const [filter, setFilter] = useState('');
+  const [sort, setSort] = useState({ key: 'started', isDown: true });
+  const [ticked, setTicked] = useState<ReadonlySet<string>>(new Set());
+  const runs = useMemo(
+    () =>
+      sorted(
+        (list?.runs ?? []).filter((run) => matches(run, filter)),
+        sort,
+      ),
+    [list, filter, sort],
+  );
+  if (!list) {
+    return (
+      <>
+        <Title>Runs</Title>
+        <Lost connection={connection} />
+        <Empty>Looking for runs…</Empty>
+      </>
+    );
+  }
+  const chosen = list.runs.filter(({ id }) => ticked.has(id)).map(({ id }) => id);
+  const tick = (id: string) => {
+    const next = new Set(ticked);
+    if (!next.delete(id)) next.add(id);
+    setTicked(next);
+  };
+  return (
+    <>
+      <div class="top">
+        <div>
+          <Title>Runs</Title>
+          <p class="sub">
+            <code>{list.folder}</code> · {runs.length === list.runs.length ? '' : `${runs.length} of `}
+            {list.runs.length} {list.runs.length === 1 ? 'run' : 'runs'}
+          </p>
+        </div>
+        <div class="tools">
+          <label>
+            <span class="hidden">Filter runs</span>
+            <input
+              type="search"
+              placeholder="Filter: name, method, model…"
+              value={filter}
+              onInput={(event) => setFilter(event.currentTarget.value)}
+            />
+          </label>
+          <button
+            type="button"
+            disabled={chosen.length < 2}
+            onClick={() => {
+              location.hash = compareHref(chosen);
+            }}
+          >
+            {chosen.length < 2 ? 'Tick runs to compare' : `Compare ${chosen.length} runs`}
+          </button>
+        </div>
+      </div>
+      <Lost connection={connection} />
+      {list.notes.map((note) => (
+        <p class="note warn" key={note}>
+          {note}
+        </p>
+      ))}
+      {list.runs.length === 0 ? (
+        <Empty>
+          There is no run in this folder yet. A run that <code>npx reanchor train RECIPE</code> starts here appears by
+          itself; <code>npx reanchor quickstart</code> makes four of them.
+        </Empty>
+      ) : runs.length === 0 ? (
+        <Empty>No run matches “{filter}”.</Empty>
+      ) : (
+        <table class="runs">
+          <caption class="hidden">Runs, newest numbers of each</caption>
+          <thead>
+            <tr>
+              <th scope="col">
+                <span class="hidden">Compare</span>
+              </th>
+              {columns.map((column) => (
+                <Heading key={column.key} column={column} sort={sort} onSort={setSort} />
+              ))}
+              <th scope="col">Course</th>
+            </tr>
+          </thead>
+          <tbody>
+            {runs.map((run) => (
+              <Row key={run.id} run={run} isTicked={ticked.has(run.id)} onTick={() => tick(run.id)} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </>
+  );
+}
+
+interface Sort {
+  key: string;
+  isDown: boolean;
+}
+
+function Heading({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
+  const isSorted = sort.key === column.key;
+  const direction = isSorted ? (sort.isDown ? 'descending' : 'ascending') : undefined;
+  return (
+    <th scope="col" aria-sort={direction} class={column.isNumber ? 'number' : undefined}>
+      <button
+        type="button"
+        class="sort"
+        onClick={() => onSort({ key: column.key, isDown: isSorted ? !sort.isDown : column.isNumber === true })}
+      >
+        {column.title}
+        <span aria-hidden="true">{isSorted ? (sort.isDown ? ' ↓' : ' ↑') : ''}</span>
+      </button>
+    </th>
+  );
+}
+
+function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; onTick: () => void }) {
+  const progress = run.steps ? Math.min(1, run.step / run.steps) : undefined;
+  const accuracy = newest(run, 'rewards/accuracies');
+  return (
+    <tr class={isTicked ? 'ticked' : undefined}>
+      <td class="tick">
+        <input type="checkbox" checked={isTicked} onChange={onTick} aria-label={`Compare ${run.id}`} />
+      </td>
+      <th scope="row">
+        <a href={runHref(run.id)}>{run.id}</a>
+        {run.model && <span class="model">{modelName(run.model)}</span>}
+        {run.problem && (
+          <span class="problem" title={run.problem}>
+            run.json cannot be read
+          </span>
+        )}
+      </th>
+      <td data-label="Status">
+        <Status status={run.status} />
+      </td>
+      <td data-label="Method">
+        {run.method || '–'} {run.reference !== 'none' && <span class="reference">{run.reference}</span>}
+      </td>
+      <td data-label="Step" class="number">
+        {whole(run.step)}
+        {run.steps !== undefined && <span class="of"> / {whole(run.steps)}</span>}
+        {run.status === 'running' && progress !== undefined && (
+          <progress value={progress} aria-label={percent(progress)} />
+        )}
+      </td>
+      <td data-label="Loss" class="number">
+        {number(run.metrics.loss)}
+      </td>
+      <td data-label="Margin" class="number">
+        {number(newest(run, 'rewards/margins'))}
+      </td>
+      <td data-label="Accuracy" class="number">
+        {accuracy === null ? '–' : accuracy.toFixed(3)}
+      </td>
+      <td data-label="KL" class="number">
+        {number(newest(run, 'kl/initial'))}
+      </td>
+      <td data-label="Started" title={run.started && date(run.started)}>
+        {run.started ? ago(run.started) : '–'}
+      </td>
+      <td class="course">
+        <Sparkline sparkline={run.sparkline} />
+      </td>
+    </tr>
+  );
+}
+
+function matches(run: RunSummary, filter: string): boolean {
+  const text = [run.id, run.method, run.reference, run.model, run.status].join(' ').toLowerCase();
+  return filter
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
+}
+
+function sorted(runs: readonly RunSummary[], { key, isDown }: Sort): RunSummary[] {
+  const { value } = columns.find((column) => column.key === key)!;
+  const sign = isDown ? -1 : 1;
+  return [...runs].sort((a, b) => {
+    const [x, y] = [value(a), value(b)];
+    // What is not known comes last, whichever way.
+    if (x === null || y === null) return x === y ? 0 : x === null ? 1 : -1;
+    return sign * (typeof x === 'number' ? x - (y as number) : x.localeCompare(y as string, 'en', { numeric: true }));
+  });
+}

@@ -1,0 +1,71 @@
+import type { ComponentChildren } from 'preact';
+import type { RunStatus, RunSummary } from 'reanchor/serve';
+import { scale } from '../charts/svg.js';
+import type { Connection } from '../data/stream.js';
+
+const statusWords: Record<RunStatus, string> = {
+  running: 'Running',
+  finished: 'Finished',
+  interrupted: 'Interrupted',
+  stopped: 'Stopped',
+};
+const statusHelp: Record<RunStatus, string> = {
+  running: 'events still come',
+  finished: 'all planned steps were made',
+  interrupted: 'it was ended before its last step',
+  stopped: 'no event has come for long, and the run did not say that it ended',
+};
+
+export function Status({ status }: { status: RunStatus }) {
+  return (
+    <span class={`status ${status}`} title={statusHelp[status]}>
+      {statusWords[status]}
+    </span>
+  );
+}
+
+/** The course of a run in the height of a line of text. */
+export function Sparkline({ sparkline: { steps, values, metric } }: Pick<RunSummary, 'sparkline'>) {
+  const known = values.filter((value) => value !== null);
+  if (known.length < 2) return null;
+  const x = scale([steps[0]!, steps.at(-1)!], 1, 99);
+  const y = scale([Math.min(...known), Math.max(...known)], 23, 2);
+  const points = steps.flatMap((step, i) =>
+    values[i] === null ? [] : `${x(step).toFixed(1)},${y(values[i]!).toFixed(1)}`,
+  );
+  return (
+    <svg
+      class="sparkline"
+      viewBox="0 0 100 25"
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={`${metric} over the run`}
+    >
+      <polyline points={points.join(' ')} />
+    </svg>
+  );
+}
+
+export function Lost({ connection }: { connection: Connection }) {
+  if (connection !== 'lost') return null;
+  return (
+    <p class="banner warn" role="status">
+      The server does not answer; what is shown may be old. It is asked again every few seconds.
+    </p>
+  );
+}
+
+/** Something that is not there yet, or not at all. */
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <p class="empty">{children}</p>;
+}
+
+/** Something wider than a phone, such as a table, that is scrolled with keys too. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: without focus it could not be scrolled with keys
+    <section class="scroll" tabIndex={0} aria-label={label}>
+      {children}
+    </section>
+  );
+}

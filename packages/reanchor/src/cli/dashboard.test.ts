@@ -1,0 +1,73 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { serveDashboard } from '../serve/index.js';
+import { dashboardVerb } from './dashboard.js';
+import { Terminal } from './terminal.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'dashboard-verb-'));
+
+function recorder() {
+  const written = { stdout: '', stderr: '' };
+  const stop = new AbortController();
+  const terminal = new Terminal({
+    stdout: {
+      write: (text) => {
+        written.stdout += text;
+      },
+    },
+    stderr: {
+      write: (text) => {
+        written.stderr += text;
+      },
+    },
+    env: {},
+  });
+  return { written, terminal, stop };
+}
+
+test('prints an address that opens the page, and ends when it is told to', async () => {
+  const { written, terminal, stop } = recorder();
+  const ended = dashboardVerb(folder, { port: '0', host: '127.0.0.1' }, terminal, stop.signal);
+  await expect.poll(() => written.stdout).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]{32}\n$/);
+  const url = written.stdout.trim();
+  const page = await fetch(url);
+  expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('<script type="module"')]);
+  expect((await fetch(url.replace(/\?.*/, ''))).status).toBe(401);
+  // An open stream does not keep it from ending.
+  const stream = await fetch(url.replace('/?', '/api/stream?list=1&'));
+  stop.abort();
+  await ended;
+  await stream.body!.cancel().catch(() => {});
+  await expect(fetch(url)).rejects.toThrow();
+  expect(written.stderr).not.toContain('warning');
+});
+
+test('says when others can reach it', async () => {
+  const { written, terminal, stop } = recorder();
+  stop.abort();
+  await dashboardVerb(folder, { port: '0', host: '0.0.0.0' }, terminal, stop.signal);
+  expect(written.stdout).toMatch(/^http:\/\/localhost:/);
+  expect(written.stderr).toContain('warning: other machines can reach it');
+});
+
+test.each([
+  [{ port: '70000' }, folder, /--port: "70000" is not allowed; a whole number from 0 to 65535 is/],
+  [{ port: 'x' }, folder, /--port/],
+  [{ host: 'a b' }, folder, /--host: "a b" is no name or address/],
+  [{}, join(folder, 'nowhere'), /nowhere cannot be read .*: name a folder with run folders in it/],
+  [{}, join(folder, 'file'), /file is a file: name a folder/],
+])('%j on %s is an error', async (flags, runs, message) => {
+  writeFileSync(join(folder, 'file'), '');
+  const { terminal, stop } = recorder();
+  const given = { port: '0', host: '127.0.0.1', ...flags };
+  await expect(dashboardVerb(runs, given, terminal, stop.signal)).rejects.toThrow(message);
+});
+
+test('a port that is taken is told', async () => {
+  await using first = await serveDashboard({ folder, port: 0 });
+  const { terminal, stop } = recorder();
+  const second = dashboardVerb(folder, { port: String(first.port), host: '127.0.0.1' }, terminal, stop.signal);
+  await expect(second).rejects.toThrow(/is taken: name another one with --port/);
+});

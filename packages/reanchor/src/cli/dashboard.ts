@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { numberFlag } from './flags.js';
+import type { Terminal } from './terminal.js';
+
+/** The flags of `dashboard` as commander gives them. */
+export interface DashboardFlags {
+  port: string;
+  host: string;
+  open?: boolean;
+}
+
+/** `reanchor dashboard [RUNS]`: serves the page until Ctrl-C, and prints its address. */
+export async function dashboardVerb(
+  folder: string,
+  flags: DashboardFlags,
+  terminal: Terminal,
+  signal: AbortSignal = interrupted(),
+): Promise<void> {
+  const port = numberFlag('--port', flags.port, { integer: true, min: 0, max: 65535 });
+  const { serveDashboard, isLoopback } = await import('../serve/index.js');
+  await using dashboard = await serveDashboard({ folder, port, host: flags.host });
+  terminal.result(dashboard.url);
+  if (!isLoopback(flags.host)) {
+    const { colors } = terminal;
+    terminal.note(
+      `${colors.yellow('warning:')} other machines can reach it, without encryption; whoever has the address above sees all runs`,
+    );
+  }
+  terminal.note(`runs in ${folder}; Ctrl-C ends it`);
+  if (flags.open) openBrowser(dashboard.url, terminal);
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function interrupted(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  return stop.signal;
+}
+
+function openBrowser(url: string, terminal: Terminal): void {
+  const [command, ...args] = { darwin: ['open'], win32: ['cmd', '/c', 'start', ''] }[process.platform as string] ?? [
+    'xdg-open',
+  ];
+  const child = spawn(command!, [...args, url], { stdio: 'ignore', detached: true });
+  child.once('error', () => terminal.note('no browser could be opened: open the address above'));
+  child.unref();
+}

@@ -1,0 +1,129 @@
+/** What the server tells the page; the page imports these types and nothing else of this package. */
+import type { RunEvent, RunInfo } from '../runs/index.js';
+import type { EvaluationResult, ToyResult } from '../runs/results.js';
+import type { SeriesPoints } from './bucket-series.js';
+
+export type { EvaluationResult, ToyResult } from '../runs/results.js';
+export type { MetricPoints, SeriesPoints } from './bucket-series.js';
+
+type Event<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;
+
+/** running: events still come; stopped: none have come for long, and there is no end. */
+export type RunStatus = 'running' | 'finished' | 'interrupted' | 'stopped';
+
+/** A run in the list. */
+export interface RunSummary {
+  /** The folder's path in RUNS, with `/`; `.` is RUNS itself. */
+  id: string;
+  status: RunStatus;
+  /** As people call it: `TR-DPO`. */
+  method: string;
+  /** Of the reference: `soft, alpha 0.6`. */
+  reference: string;
+  model: string;
+  /** ISO 8601; undefined when run.json cannot be read. */
+  started: string | undefined;
+  /** Of the last event; '' before the first. */
+  lastEvent: string;
+  step: number;
+  /** Planned steps. */
+  steps: number | undefined;
+  /** Newest values of the steps' metrics. */
+  metrics: Record<string, number | null>;
+  /** Newest values of the evaluations' metrics. */
+  evaluation: Record<string, number | null>;
+  /** Steps and values of the margin (of the loss where there is none), thinned; a sketch of the run. */
+  sparkline: { metric: string; steps: number[]; values: (number | null)[] };
+  /** What is wrong with the folder, in words. */
+  problem: string | undefined;
+}
+
+export interface RunList {
+  /** The folder that is served. */
+  folder: string;
+  runs: RunSummary[];
+  /** What is not shown, and why. */
+  notes: string[];
+  results: ResultEntry[];
+}
+
+/** A reference update, or `count` of them up to a step. */
+export interface ReferenceMark {
+  step: number;
+  count: number;
+  version?: number;
+  /** Of the policy in the new reference. */
+  share?: number;
+  update?: string;
+  distanceBefore?: number | undefined;
+  distanceAfter?: number | undefined;
+}
+
+/** The events that are no numbers. */
+export interface RunLog {
+  start?: Event<'start'> | undefined;
+  end?: Event<'end'> | undefined;
+  warnings: { time: string; message: string }[];
+  /** Warnings beyond those that are kept. */
+  moreWarnings: number;
+  skipped: { reason: string; file: string; count: number }[];
+  saved: { time: string; folder: string }[];
+  /** Lines that are no events. */
+  badLines: number;
+  samples: { step: number; samples: Event<'samples'>['samples'] }[];
+}
+
+/** Series of a run, for the steps asked for. */
+export interface RunSeriesData {
+  steps: SeriesPoints;
+  evaluations: SeriesPoints;
+  updates: ReferenceMark[];
+  updateCount: number;
+}
+
+/** All that a run's page shows. */
+export interface RunState extends RunSeriesData {
+  id: string;
+  /** Rises when the file was replaced, so that what was sent before is void. */
+  generation: number;
+  /** What run.json says; undefined when it cannot be read. */
+  info: RunInfo | undefined;
+  summary: RunSummary;
+  log: RunLog;
+  checkpoints: { name: string; time: string }[];
+  /** The share of events.jsonl that has been read: below 1 the series are a sketch from samples of the file. */
+  read: number;
+}
+
+/** What has come since: the points from `from` on replace those that were sent. */
+export interface RunPatch {
+  id: string;
+  generation: number;
+  /** Points of the last bucket and after it. */
+  steps: SeriesPoints;
+  evaluations: SeriesPoints;
+  updates: ReferenceMark[];
+  updateCount: number;
+  summary: RunSummary;
+  /** Left out when nothing was said since. */
+  log?: RunLog;
+}
+
+/** A file of results. */
+export interface ResultEntry {
+  id: string;
+  kind: 'winrate' | 'toy';
+  title: string;
+  /** ISO 8601, of the file. */
+  time: string;
+}
+
+export type Result = { kind: 'winrate'; result: EvaluationResult } | { kind: 'toy'; result: ToyResult };
+
+/** The events of `/api/stream`, by their name. */
+export interface StreamEvents {
+  list: RunList;
+  state: RunState;
+  patch: RunPatch;
+  problem: { id: string; message: string };
+}

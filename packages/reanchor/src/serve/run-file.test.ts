@@ -1,0 +1,106 @@
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, expect, test } from 'vitest';
+import { encodeEvent, type RunEvent } from '../runs/index.js';
+import { RunFile, sketch } from './run-file.js';
+import { ServedFolder } from './served-folder.js';
+
+const time = '2026-01-02T03:04:05.678Z';
+const line = (event: RunEvent) => `${encodeEvent(event)}\n`;
+const step = (step: number, loss = step) => line({ time, type: 'step', step, epoch: step / 100, metrics: { loss } });
+const update = (step: number) => line({ time, type: 'reference', step, version: step, update: 'hard', share: 1 });
+
+let path: string;
+let file: string;
+let folder: ServedFolder;
+beforeEach(async () => {
+  path = mkdtempSync(join(tmpdir(), 'run-file-'));
+  file = join(path, 'events.jsonl');
+  folder = await ServedFolder.at(path);
+});
+
+const steps = (run: RunFile) => run.series.steps.points().steps;
+
+test('a file is followed as it grows, its last line once it is whole', async () => {
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  expect(steps(run)).toEqual([]);
+  writeFileSync(file, step(1) + step(2).slice(0, 20));
+  await run.refresh();
+  expect(steps(run)).toEqual([1]);
+  appendFileSync(file, step(2).slice(20) + update(2));
+  await run.refresh();
+  expect(steps(run)).toEqual([1, 2]);
+  expect(run.series.marks()).toMatchObject([{ step: 2, version: 2 }]);
+  appendFileSync(file, `rubbish\n\n\0\0\0\n${step(3)}`);
+  await run.refresh();
+  expect(steps(run)).toEqual([1, 2, 3]);
+  expect(run.series.log.badLines).toBe(2);
+  expect(run.generation).toBe(0);
+});
+
+test('a file that is cut off or replaced is read anew', async () => {
+  writeFileSync(file, step(1) + step(2));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  truncateSync(file, step(1).length);
+  await run.refresh();
+  expect([steps(run), run.generation]).toEqual([[1], 1]);
+  writeFileSync(join(path, 'other'), step(7) + step(8) + step(9));
+  renameSync(join(path, 'other'), file);
+  await run.refresh();
+  expect([steps(run), run.generation]).toEqual([[7, 8, 9], 2]);
+});
+
+test('a line longer than what is read at once', async () => {
+  const message = 'x'.repeat(9_000_000);
+  writeFileSync(file, step(1) + line({ time, type: 'warning', message }) + step(2));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  expect(steps(run)).toEqual([1, 2]);
+  expect(run.series.log.warnings[0]!.message).toHaveLength(message.length);
+});
+
+test('of a long run: every value in some point, a part in full, a sketch at once', async () => {
+  const total = 30_000;
+  const text = Array.from({ length: total }, (_, i) => step(i + 1) + ((i + 1) % 500 === 0 ? update(i + 1) : ''));
+  writeFileSync(
+    file,
+    line({ time, type: 'start', steps: total, rows: 1, validationRows: 0, parameters: 1 }) + text.join(''),
+  );
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  const { loss } = run.series.steps.points().metrics;
+  expect([Math.min(...(loss!.min as number[])), Math.max(...(loss!.max as number[]))]).toEqual([1, total]);
+  expect(run.series.marks().map(({ step }) => step)).toEqual(Array.from({ length: 60 }, (_, i) => 500 * (i + 1)));
+
+  const part = await run.part(12_001, 12_600);
+  expect(part.steps.points().steps).toEqual(Array.from({ length: 600 }, (_, i) => 12_001 + i));
+  expect(part.marks().map(({ step }) => step)).toEqual([12_500]);
+
+  const { series, bytes } = await sketch(folder, path, { samples: 100, buckets: 1024 });
+  expect(bytes).toBe(run.bytes);
+  expect(series.log.start!.steps).toBe(total);
+  expect(series.steps.lastStep).toBe(total);
+  expect(series.steps.lines).toBeLessThan(total / 10);
+  const sketched = series.steps.points().steps;
+  expect(sketched.length).toBeGreaterThan(100);
+  expect(Math.max(...sketched.slice(1).map((at, i) => at - sketched[i]!))).toBeLessThan(total / 50);
+});
+
+test('thousands of updates are told by place and number', async () => {
+  writeFileSync(file, Array.from({ length: 9000 }, (_, i) => update(i + 1)).join(''));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  const marks = run.series.marks();
+  expect(marks.length).toBeLessThanOrEqual(4096);
+  expect(marks.reduce((sum, { count }) => sum + count, 0)).toBe(9000);
+});
+
+test('a folder in the place of a file is no run without events', async () => {
+  mkdirSync(file);
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  expect(steps(run)).toEqual([]);
+});

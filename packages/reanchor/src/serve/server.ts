@@ -1,0 +1,63 @@
+import type { AddressInfo } from 'node:net';
+import { serve as serveHttp } from '@hono/node-server';
+import { UserError } from '../errors.js';
+import { dashboardApp } from './app.js';
+import { hostPart, isEverywhere, newToken, requireHost } from './guard.js';
+import { Library } from './library.js';
+import { ServedFolder } from './served-folder.js';
+import { pageFiles } from './static-files.js';
+
+export interface ServeOptions {
+  /** The folder whose runs are shown. */
+  folder: string;
+  /** 0: any free port. */
+  port: number;
+  /** 127.0.0.1 when left out: this machine alone. */
+  host?: string | undefined;
+}
+
+export interface Dashboard extends AsyncDisposable {
+  /** Where to open it, token included. */
+  url: string;
+  port: number;
+  token: string;
+}
+
+/**
+ * Starts the dashboard over a folder of runs. It reads and never writes, and shows nothing outside of the folder.
+ * Errors: UserError for a folder that cannot be read, a port that is taken, a page that has not been built; UsageError
+ * for a host that is none.
+ */
+export async function serveDashboard({ folder, port, host = '127.0.0.1' }: ServeOptions): Promise<Dashboard> {
+  requireHost(host);
+  const token = newToken();
+  const closed = new AbortController();
+  const library = new Library(await ServedFolder.at(folder));
+  const app = dashboardApp({ library, token, host, page: await pageFiles(), closed: closed.signal });
+  const server = serveHttp({ fetch: app.fetch, port, hostname: host });
+  await new Promise<void>((resolve, reject) => {
+    server.once('listening', resolve);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === 'EADDRINUSE';
+      reject(
+        isTaken
+          ? new UserError(`port ${port} of ${host} is taken: name another one with --port (0: any free one)`)
+          : new UserError(`${host}, port ${port}: ${error.message}: name another with --host and --port`),
+      );
+    });
+  });
+  // A first look, so that the list is there when a browser is; what is wrong with it is told to the one who asks.
+  library.list().catch(() => {});
+  const actual = (server.address() as AddressInfo).port;
+  return {
+    url: `http://${isEverywhere(host) ? 'localhost' : hostPart(host)}:${actual}/?token=${token}`,
+    port: actual,
+    token,
+    [Symbol.asyncDispose]: async () => {
+      closed.abort();
+      const ended = new Promise((resolve) => server.close(resolve));
+      if ('closeAllConnections' in server) server.closeAllConnections();
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,118 @@
+/** Follows runs for one page: all that there is first, then what has come since. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UserError } from '../errors.js';
+import type { RunState, StreamEvents } from './api.js';
+import { type Library, seriesData } from './library.js';
+import type { RunFile } from './run-file.js';
+import type { RunSeries } from './run-series.js';
+
+export interface Watched {
+  runs: readonly string[];
+  isListWatched: boolean;
+}
+
+type Send = <Name extends keyof StreamEvents>(event: Name, data: StreamEvents[Name]) => Promise<void>;
+
+/** Milliseconds between looks at the runs, and at the list. */
+const [runMs, listMs] = [400, 1500];
+/** A file that takes longer to read, in milliseconds, is shown by samples of it until then. */
+const quickMs = 100;
+
+/** Sends until the signal is aborted. */
+export async function watch(library: Library, watched: Watched, signal: AbortSignal, send: Send): Promise<void> {
+  const follows = watched.runs.map((id) => new Follow(library, id, send));
+  let listText = '';
+  for (let listedAt = Number.NEGATIVE_INFINITY; !signal.aborted; ) {
+    if (watched.isListWatched && performance.now() - listedAt >= listMs) {
+      listedAt = performance.now();
+      const list = await library.list();
+      const text = JSON.stringify(list);
+      if (text !== listText) await send('list', list);
+      listText = text;
+    }
+    for (const follow of follows) if (!signal.aborted) await follow.look();
+    await sleep(runMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** What the page has of a run. */
+interface Sent {
+  state: RunState;
+  series: RunSeries;
+  widths: string;
+  lines: number;
+  changes: number;
+}
+
+class Follow {
+  #sent: Sent | undefined;
+  #problem: string | undefined;
+
+  constructor(
+    readonly library: Library,
+    readonly id: string,
+    readonly send: Send,
+  ) {}
+
+  /** Sends what is new. */
+  async look(): Promise<void> {
+    try {
+      const file = await this.library.file(this.id);
+      await this.#refresh(file);
+      await this.#sendNew(file);
+      this.#problem = undefined;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      if (this.#problem !== error.message) await this.send('problem', { id: this.id, message: error.message });
+      this.#problem = error.message;
+      this.#sent = undefined;
+    }
+  }
+
+  async #refresh(file: RunFile): Promise<void> {
+    const reading = file.refresh();
+    if (this.#sent === undefined) {
+      const isQuick = await Promise.race([reading.then(() => true), sleep(quickMs, false)]);
+      if (!isQuick) await this.#sendState(file, await this.library.sketch(file));
+    }
+    await reading;
+  }
+
+  async #sendState(file: RunFile, series: RunSeries): Promise<void> {
+    const state = await this.library.state(this.id, file, series);
+    this.#sent = { state, series, ...position(series) };
+    await this.send('state', state);
+  }
+
+  async #sendNew(file: RunFile): Promise<void> {
+    const { series } = file;
+    const sent = this.#sent;
+    const now = position(series);
+    // Points of another width, or of a file that was replaced, cannot be put behind the ones that the page has.
+    if (sent === undefined || sent.series !== series || sent.widths !== now.widths) {
+      await this.#sendState(file, series);
+      return;
+    }
+    const summary = this.library.summaryOf(this.id, sent.state, series);
+    if (now.lines === sent.lines && now.changes === sent.changes && summary.status === sent.state.summary.status)
+      return;
+    const { steps, evaluations } = sent.state;
+    const data = seriesData(series, { steps: steps.steps.at(-1), evaluations: evaluations.steps.at(-1) });
+    await this.send('patch', {
+      id: this.id,
+      generation: file.generation,
+      ...data,
+      summary,
+      ...(now.changes === sent.changes ? {} : { log: series.log }),
+    });
+    this.#sent = { ...now, series, state: { ...sent.state, ...data, summary } };
+  }
+}
+
+function position({ steps, evaluations, updates, changes }: RunSeries): Omit<Sent, 'state' | 'series'> {
+  return {
+    widths: `${steps.pointWidth(1000)} ${evaluations.pointWidth(1000)}`,
+    lines: steps.lines + evaluations.lines + updates.lines,
+    changes,
+  };
+}

@@ -1,0 +1,38 @@
+/** Where the metrics of a run go besides events.jsonl: TensorBoard, MLflow. Loads no torch. */
+import { basename, resolve } from 'node:path';
+import type { Recipe, RunEvent } from '../runs/index.js';
+import { MlflowSink } from './mlflow-sink.js';
+import type { MetricSink, RunEnd } from './sink.js';
+import { TensorBoardSink } from './tensorboard-sink.js';
+
+export type { MetricSink, RunEnd } from './sink.js';
+
+/** The sinks of a run as one; disposed before it is closed, it tells them that the run failed. */
+export class MetricSinks implements AsyncDisposable {
+  readonly #sinks: MetricSink[];
+  #isClosed = false;
+
+  /** The sinks that a recipe's `log` names, for the run in `folder`; `warn` hears what fails. */
+  constructor(recipe: Recipe, folder: string, warn: (message: string) => void) {
+    const { tensorboard, mlflow, experiment = 'reanchor' } = recipe.log;
+    this.#sinks = [];
+    if (tensorboard) this.#sinks.push(new TensorBoardSink(folder, warn));
+    if (mlflow !== undefined) {
+      const runName = basename(resolve(folder));
+      this.#sinks.push(new MlflowSink({ address: mlflow, experiment, runName, recipe, warn }));
+    }
+  }
+
+  write(event: RunEvent): void {
+    for (const sink of this.#sinks) sink.write(event);
+  }
+
+  async close(end: RunEnd): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all(this.#sinks.map((sink) => sink.close(end)));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isClosed) await this.close('failed');
+  }
+}

@@ -1,0 +1,227 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import type { RunEvent } from '../runs/index.js';
+import { MlflowSink } from './mlflow-sink.js';
+
+// A tracking server that holds requests to the shapes of MLflow's REST API 2.0 and answers as it does.
+const keyValues = z.array(z.strictObject({ key: z.string().max(250), value: z.string().max(500) }));
+const bodies: Record<string, z.ZodType> = {
+  'experiments/create': z.strictObject({ name: z.string() }),
+  'runs/create': z.strictObject({
+    experiment_id: z.string(),
+    run_name: z.string(),
+    start_time: z.int(),
+    tags: keyValues,
+  }),
+  'runs/log-batch': z.strictObject({
+    run_id: z.literal('run-1'),
+    metrics: z
+      .array(
+        z.strictObject({
+          key: z.string().regex(/^[\w\-. /]{1,250}$/),
+          value: z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]),
+          timestamp: z.int(),
+          step: z.int(),
+        }),
+      )
+      .max(1000)
+      .optional(),
+    params: keyValues.max(100).optional(),
+  }),
+  'runs/update': z.strictObject({
+    run_id: z.literal('run-1'),
+    status: z.enum(['FINISHED', 'FAILED', 'KILLED']),
+    end_time: z.int(),
+  }),
+};
+
+interface Call {
+  path: string;
+  // biome-ignore lint/suspicious/noExplicitAny: its shape was checked above
+  body: any;
+  authorization: string | undefined;
+}
+
+type Fault = (path: string, response: ServerResponse) => boolean;
+const servers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of servers.splice(0)) close();
+});
+
+async function tracking({ fault = () => false, port = 0 }: { fault?: Fault; port?: number } = {}) {
+  const calls: Call[] = [];
+  const experiments = new Map<string, string>();
+  const answer = (path: string, query: URLSearchParams, body: { name?: string }): [number, object] => {
+    switch (path) {
+      case 'experiments/get-by-name': {
+        const id = experiments.get(query.get('experiment_name')!);
+        return id
+          ? [200, { experiment: { experiment_id: id } }]
+          : [404, { error_code: 'RESOURCE_DOES_NOT_EXIST', message: 'Could not find experiment' }];
+      }
+      case 'experiments/create':
+        experiments.set(body.name!, '7');
+        return [200, { experiment_id: '7' }];
+      case 'runs/create':
+        return [200, { run: { info: { run_id: 'run-1' } } }];
+      default:
+        return [200, {}];
+    }
+  };
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
+    const { pathname, searchParams } = new URL(request.url!, 'http://localhost');
+    const path = pathname.replace('/api/2.0/mlflow/', '');
+    let text = '';
+    for await (const piece of request) text += piece;
+    if (fault(path, response)) return;
+    const body = text === '' ? {} : JSON.parse(text);
+    const problem = path === 'experiments/get-by-name' ? undefined : bodies[path]!.safeParse(body).error;
+    calls.push({ path, body, authorization: request.headers.authorization });
+    const [status, result] = problem
+      ? [400, { error_code: 'INVALID_PARAMETER_VALUE', message: problem.message }]
+      : answer(path, searchParams, body as { name?: string });
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(result));
+  };
+  const server = createServer(handle);
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  servers.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { calls, address: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+const step = (step: number, metrics: Record<string, number>): RunEvent => ({
+  time: '2026-01-02T03:04:05.678Z',
+  type: 'step',
+  step,
+  epoch: step / 10,
+  metrics,
+});
+const waits = { first: 5, longest: 20, close: 4000 };
+function sink(address: string, more: { env?: Record<string, string>; recipe?: object } = {}) {
+  const warnings: string[] = [];
+  const warn = (message: string) => warnings.push(message);
+  const options = { address, experiment: 'exp', runName: 'run', recipe: { method: 'dpo' }, waits, env: {}, warn };
+  return { warnings, sink: new MlflowSink({ ...options, ...more }) };
+}
+const metricsOf = (calls: Call[]) => calls.flatMap(({ body }) => body.metrics ?? []);
+
+describe('MLflow', () => {
+  it('gets the experiment, the run, the recipe, every number in order, and the end', async () => {
+    const { calls, address } = await tracking();
+    const recipe = { method: 'dpo', optimizer: { lr: 1e-6, betas: [0.9, 0.95] }, model: 'x'.repeat(600) };
+    const { sink: mlflow, warnings } = sink(`${address}/`, { recipe });
+    mlflow.write({ time: '2026-01-02T03:04:05.000Z', type: 'evaluation', step: 0, metrics: { loss: 2 } });
+    mlflow.write(step(1, { loss: Number.NaN, 'rewards/chosen': -0.5 }));
+    mlflow.write({ time: '2026-01-02T03:04:05.000Z', type: 'warning', message: 'no number' });
+    for (let i = 2; i <= 1000; i++) mlflow.write(step(i, { loss: i }));
+    await mlflow.close('finished');
+
+    expect(warnings).toEqual([]);
+    expect(calls.slice(0, 4).map(({ path }) => path)).toEqual([
+      'experiments/get-by-name',
+      'experiments/create',
+      'runs/create',
+      'runs/log-batch',
+    ]);
+    expect(calls[2]!.body).toMatchObject({ experiment_id: '7', run_name: 'run' });
+    const params = new Map(calls[3]!.body.params.map(({ key, value }: Record<string, string>) => [key, value]));
+    expect(params.get('optimizer.betas')).toBe('[0.9,0.95]');
+    expect(params.get('model')).toHaveLength(500);
+    const timestamp = Date.parse('2026-01-02T03:04:05.678Z');
+    const metrics = metricsOf(calls);
+    expect(metrics.slice(0, 4)).toEqual([
+      { key: 'eval/loss', value: 2, timestamp: timestamp - 678, step: 0 },
+      { key: 'loss', value: 'NaN', timestamp, step: 1 },
+      { key: 'rewards/chosen', value: -0.5, timestamp, step: 1 },
+      { key: 'epoch', value: 0.1, timestamp, step: 1 },
+    ]);
+    expect(metrics.filter(({ key }) => key === 'loss').map(({ step }) => step)).toEqual(
+      Array.from({ length: 1000 }, (_, i) => i + 1),
+    );
+    expect(calls.at(-1)).toMatchObject({ path: 'runs/update', body: { status: 'FINISHED' } });
+  });
+
+  it.each([
+    ['interrupted', 'KILLED'],
+    ['failed', 'FAILED'],
+  ] as const)('knows a run that was %s as %s', async (end, status) => {
+    const { calls, address } = await tracking();
+    await sink(address).sink.close(end);
+    expect(calls.at(-1)!.body.status).toBe(status);
+  });
+
+  it('says who writes as its own client does', async () => {
+    const { calls, address } = await tracking();
+    await sink(address, { env: { MLFLOW_TRACKING_TOKEN: 't' } }).sink.close('finished');
+    expect(calls[0]!.authorization).toBe('Bearer t');
+    const env = { MLFLOW_TRACKING_USERNAME: 'u', MLFLOW_TRACKING_PASSWORD: 'p' };
+    await sink(address, { env }).sink.close('finished');
+    expect(calls.at(-1)!.authorization).toBe(`Basic ${Buffer.from('u:p').toString('base64')}`);
+  });
+
+  it('tries again what failed, and loses and repeats nothing', async () => {
+    const tries = new Map<string, number>();
+    const faults: Fault = (path, response) => {
+      const count = (tries.get(path) ?? 0) + 1;
+      tries.set(path, count);
+      if (count === 1) response.destroy();
+      else if (count === 2) response.writeHead(503).end('busy');
+      return count <= 2;
+    };
+    const { calls, address } = await tracking({ fault: faults });
+    const { sink: mlflow, warnings } = sink(address);
+    for (let i = 1; i <= 10; i++) mlflow.write(step(i, { loss: i }));
+    await mlflow.close('finished');
+    expect(warnings).toEqual([]);
+    const losses = metricsOf(calls).filter(({ key }) => key === 'loss');
+    expect(losses.map(({ value }) => value)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(calls.at(-1)!.body.status).toBe('FINISHED');
+  });
+
+  it('that is not there costs a run nothing but two warnings, however long it is waited for', async () => {
+    const { address } = await tracking();
+    for (const close of servers.splice(0)) close();
+    const { sink: mlflow, warnings } = sink(address);
+    for (let i = 1; i <= 10; i++) mlflow.write(step(i, { loss: i }));
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    const started = performance.now();
+    await mlflow.close('finished');
+    expect(performance.now() - started).toBeLessThan(5000);
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toMatch(/ECONNREFUSED.*the run goes on, it is tried again/);
+    expect(warnings[1]).toMatch(/^20 numbers of this run were not sent/);
+  });
+
+  it('that comes back gets everything', async () => {
+    const first = await tracking();
+    const port = Number(new URL(first.address).port);
+    for (const close of servers.splice(0)) close();
+    const { sink: mlflow } = sink(first.address);
+    for (let i = 1; i <= 10; i++) mlflow.write(step(i, { loss: i }));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const second = await tracking({ port });
+    await mlflow.close('finished');
+    expect(metricsOf(second.calls).filter(({ key }) => key === 'loss')).toHaveLength(10);
+  });
+
+  it('that refuses is asked once', async () => {
+    let requests = 0;
+    const { address } = await tracking({
+      fault: (_, response) => {
+        requests += 1;
+        response.writeHead(403).end('{"error_code":"PERMISSION_DENIED","message":"not you"}');
+        return true;
+      },
+    });
+    const { sink: mlflow, warnings } = sink(address);
+    mlflow.write(step(1, { loss: 1 }));
+    await mlflow.close('finished');
+    expect(requests).toBe(1);
+    expect(warnings[0]).toMatch(/403 PERMISSION_DENIED not you; the run goes on, nothing more is sent/);
+    expect(warnings[1]).toMatch(/^2 numbers/);
+  });
+});

@@ -1,0 +1,322 @@
+// The dashboard as a person meets it, in a real browser; skipped where there is none.
+import { readFileSync, rmSync } from 'node:fs';
+import { request } from 'node:http';
+import { dirname, join } from 'node:path';
+import axe from 'axe-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { cookieName } from '../../packages/reanchor/src/serve/guard.js';
+import { type Dashboard, serveDashboard } from '../../packages/reanchor/src/serve/index.js';
+import { chromePath, launchBrowser } from '../support/browser.js';
+import { makeSite, secret, trainTiny } from './site.js';
+
+let runs: string;
+let browser: Browser;
+let dashboard: Dashboard;
+/** What went wrong in the pages that were opened: errors, and what their policy forbade. */
+let complaints: string[] = [];
+
+beforeAll(async () => {
+  if (!chromePath) return;
+  runs = await makeSite();
+  dashboard = await serveDashboard({ folder: runs, port: 0 });
+  browser = await launchBrowser();
+});
+afterAll(async () => {
+  if (!chromePath) return;
+  await browser.close();
+  await dashboard[Symbol.asyncDispose]();
+  rmSync(dirname(runs), { recursive: true });
+});
+afterEach(() => {
+  expect(complaints).toEqual([]);
+  complaints = [];
+});
+
+/** Opens a page of the dashboard, by the address that the command prints. */
+async function open(route = '', options: BrowserContextOptions = {}): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(error.message));
+  await page.goto(`${dashboard.url}${route}`);
+  return page;
+}
+
+const close = (page: Page) => page.context().close();
+const routes = {
+  runs: '',
+  run: '#/run/hard',
+  compare: '#/compare?run=hard&run=group%2Fsoft',
+  evaluation: '#/evaluation/winrate.json',
+  toy: '#/toy/toy.json',
+};
+/** What is seen once a page is complete. */
+const landmark: Record<keyof typeof routes, string> = {
+  runs: 'table.runs tbody tr >> nth=1',
+  run: '#recipe',
+  compare: '#differences',
+  evaluation: '#side-by-side',
+  toy: '.u-wrap >> nth=7',
+};
+
+/** What a saved file holds. */
+async function saved(page: Page, button: string): Promise<string> {
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: button, exact: true }).first().click(),
+  ]);
+  return readFileSync(await download.path(), 'utf8');
+}
+
+describe.skipIf(!chromePath)('the dashboard', () => {
+  test('lists runs, filters and sorts them, and compares those that are ticked', async () => {
+    const page = await open();
+    const rows = page.locator('table.runs tbody tr');
+    await rows.nth(1).waitFor();
+    expect(await page.locator('tbody th a').allInnerTexts()).toEqual(['group/soft', 'hard']);
+    const soft = (await rows.nth(0).innerText()).replace(/\s+/g, ' ');
+    expect(soft).toMatch(/Finished TR-DPO soft, α 0\.6 10 \/ 10/);
+    expect(await rows.nth(0).locator('svg.sparkline polyline').count()).toBe(1);
+    // The token has left the address.
+    expect(page.url()).not.toContain('token');
+
+    await page.getByRole('searchbox').fill('tr-dpo HARD');
+    await expect.poll(() => rows.count()).toBe(1);
+    await page.getByRole('searchbox').fill('');
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    expect(await page.locator('th[aria-sort=ascending]').innerText()).toContain('Run');
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    expect(await page.locator('tbody th a').allInnerTexts()).toEqual(['hard', 'group/soft']);
+
+    expect(await page.getByRole('button', { name: 'Tick runs to compare' }).isDisabled()).toBe(true);
+    for (const id of ['hard', 'group/soft']) await page.getByRole('checkbox', { name: `Compare ${id}` }).check();
+    await page.getByRole('button', { name: 'Compare 2 runs' }).click();
+    await page.getByRole('heading', { name: 'Comparison of 2 runs' }).waitFor();
+    await page.locator(landmark.compare).waitFor();
+    const differences = page.locator('section[aria-labelledby=differences] tbody tr th');
+    expect(await differences.allInnerTexts()).toEqual(['reference.update', 'reference.alpha', 'reference.tau']);
+    const slider = page.getByRole('slider', { name: 'Loss by step' });
+    expect(await slider.getAttribute('aria-valuetext')).toMatch(
+      /^step 10: group\/soft [\d.]+, hard [\d.]+$|^step 10: hard [\d.]+, group\/soft [\d.]+$/,
+    );
+    await page.getByRole('heading', { name: 'Quality against KL' }).waitFor();
+    // Evaluations at 0, 5 and 10 have both numbers.
+    expect(await page.locator('#front-picture circle').count()).toBe(6);
+    await close(page);
+  });
+
+  test('a run: every number that it logged, and every update of its reference', async () => {
+    const page = await open(routes.run);
+    await page.locator(landmark.run).waitFor();
+    const { events } = readEvents(join(runs, 'hard/events.jsonl'));
+    const steps = events.flatMap((event) => (event.type === 'step' ? [event] : []));
+    const updates = events.flatMap((event) => (event.type === 'reference' ? [event.step] : []));
+    expect(updates).toEqual([4, 8]);
+
+    const csv = (await saved(page, 'Loss: save data as CSV')).trim().split('\n');
+    expect(csv[0]).toBe('step,Loss,reference updates');
+    expect(csv.slice(1).map((line) => Number(line.split(',')[0]))).toEqual(steps.map(({ step }) => step));
+    for (const [i, { metrics }] of steps.entries()) {
+      expect(Number(csv[i + 1]!.split(',')[1])).toBeCloseTo(metrics.loss!, 5);
+    }
+    const svg = await saved(page, 'Loss: save as SVG');
+    expect(svg.match(/stroke-dasharray/g)).toHaveLength(updates.length);
+    expect(svg).toContain('<title>Loss</title>');
+
+    const figures = page.locator('section[aria-labelledby=group-Training] figure');
+    const words = await figures.locator('p.hidden').allInnerTexts();
+    expect(words.length).toBeGreaterThan(10);
+    for (const text of words) expect(text).toContain('2 reference updates at step 4, 8.');
+    // On the canvas too: the columns in which the colour of marks stands many times.
+    const columns = await page.evaluate(`(() => {
+      return [...document.querySelectorAll('section[aria-labelledby=group-Training] canvas')].map((canvas) => {
+        const { data, width, height } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const counts = new Array(width).fill(0);
+        for (let i = 0; i < data.length; i += 4)
+          if (data[i] === 0xa3 && data[i + 1] === 0x9c && data[i + 2] === 0x90) counts[(i / 4) % width] += 1;
+        return counts.filter((count) => count > height / 8).length;
+      });
+    })()`);
+    expect(columns).toEqual(words.map(() => updates.length));
+
+    const both = page.getByRole('slider', { name: 'Log-probabilities by step' }).first();
+    expect(await both.getAttribute('aria-valuetext')).toMatch(/^step 10: chosen -[\d.]+, rejected -[\d.]+$/);
+    const text = await page.locator('main').innerText();
+    expect(text).toContain('On rows that are not trained on; rewards against the initial model');
+    expect(text).toMatch(/reference\.tau\s+4/);
+    expect(text).toMatch(/rows left out/);
+    expect(text).toContain('hard/final');
+    expect(text).toContain('there was step 10');
+    await page.getByRole('slider', { name: 'Step', exact: true }).press('ArrowLeft');
+    await page.getByText('there was step 5').waitFor();
+    await close(page);
+  });
+
+  test('everything can be done with keys, and every metric explains itself', async () => {
+    const page = await open(routes.run);
+    await page.locator(landmark.run).waitFor();
+    const chart = page.getByRole('slider', { name: 'Loss by step' });
+    await chart.focus();
+    await page.keyboard.press('End');
+    for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowLeft');
+    await expect.poll(() => chart.getAttribute('aria-valuetext')).toMatch(/^step 7: Loss/);
+    await page.keyboard.press('Home');
+    await expect.poll(() => chart.getAttribute('aria-valuenow')).toBe('1');
+
+    const help = page.getByRole('button', { name: 'What Rewards means' }).first();
+    await help.focus();
+    const tooltip = page.getByRole('tooltip');
+    expect(await tooltip.innerText()).toMatch(/It often falls below 0 while the margin grows.*rewards\/chosen/s);
+    await page.keyboard.press('Escape');
+    expect(await tooltip.count()).toBe(0);
+
+    await page.getByRole('spinbutton', { name: 'First step' }).fill('3');
+    await page.keyboard.press('Tab');
+    await page.getByRole('button', { name: 'Whole run' }).click();
+    expect(await page.getByRole('spinbutton', { name: 'First step' }).inputValue()).toBe('0');
+    await page.getByRole('combobox', { name: 'Smoothing' }).selectOption('some');
+
+    await page.getByRole('combobox', { name: 'Colours' }).selectOption('dark');
+    expect(await page.locator('html').getAttribute('data-theme')).toBe('dark');
+    await page.reload();
+    expect(await page.locator('html').getAttribute('data-theme')).toBe('dark');
+    await close(page);
+  });
+
+  test('an evaluation: the matrix with intervals, texts side by side by verdict', async () => {
+    const page = await open('#/evaluation');
+    await page.locator(landmark.evaluation).waitFor();
+    const cell = (row: string, column: number) =>
+      page.locator(`.matrix tbody tr:has(th:text-is("${row}")) td`).nth(column);
+    expect(await cell('dpo', 0).innerText()).toMatch(/65\.0 %\s+56\.0 to 73\.0\s+60 won, 10 tied, 30 lost/);
+    expect(await cell('sft', 1).innerText()).toMatch(/35\.0 %\s+27\.0 to 44\.0\s+30 won, 10 tied, 60 lost/);
+    expect(await page.locator('article').count()).toBe(10);
+    await page.getByRole('combobox', { name: 'Show' }).selectOption('loss');
+    await expect.poll(() => page.locator('article').count()).toBe(6);
+    expect(await page.locator('article').first().innerText()).toMatch(
+      /Prompt 1\s+dpo\s+dpo wrote 1\s+sft\s*better\s+sft wrote 1 <b>&<\/b>\s+dpo first: A\s+because 1\s+sft first: B/,
+    );
+    await cell('sft', 1).getByRole('button').click();
+    await page.getByRole('heading', { name: 'sft against dpo' }).waitFor();
+    expect(await page.locator('article').first().innerText()).toMatch(/Prompt 0\s+sft\s+sft wrote 0.*dpo\s*better/s);
+    await cell('sft', 2).getByRole('button').click();
+    await page.getByText('The file has no texts of these two').waitFor();
+    await close(page);
+  });
+
+  test('the toy experiment: its table and curves', async () => {
+    const page = await open('#/toy');
+    await page.locator(landmark.toy).waitFor();
+    expect(await page.locator('tbody tr').count()).toBe(4);
+    const csv = await saved(page, 'Chosen trajectories: save data as CSV');
+    expect(csv.split('\n')[0]).toContain('vanilla mean,vanilla min,vanilla max');
+    await close(page);
+  });
+
+  test('a run that is being trained: the list and its page follow it', async () => {
+    const [list, page] = [await open(), await open('#/run/live')];
+    await page.getByText('no run is named "live"').waitFor();
+    const seen: string[] = [];
+    let wait = Promise.resolve();
+    const training = trainTiny(join(runs, 'live'), '{ update: hard, tau: 10 }', {
+      steps: 30,
+      onEvent: (event) => {
+        if (event.type !== 'step' || event.step !== 12) return;
+        // In the middle of the run, which goes on while the browser is asked.
+        wait = (async () => {
+          await list.locator('tr:has-text("live")').first().waitFor();
+          const value = page.getByRole('slider', { name: 'Loss by step' });
+          await value.waitFor();
+          seen.push((await value.getAttribute('aria-valuetext'))!);
+        })();
+      },
+    });
+    await Promise.all([training, training.then(() => wait)]);
+    expect(Number(/^step (\d+): Loss/.exec(seen[0]!)![1])).toBeGreaterThan(0);
+    const value = page.getByRole('slider', { name: 'Loss by step' });
+    await expect.poll(() => value.getAttribute('aria-valuenow'), { timeout: 10_000 }).toBe('30');
+    await page.getByText('Finished').first().waitFor();
+    const words = page.locator('section[aria-labelledby=group-Training] figure p.hidden').first();
+    expect(await words.innerText()).toContain('3 reference updates at step 10, 20, 30.');
+    await list.locator('tr:has-text("live"):has-text("30 / 30")').waitFor();
+    for (const one of [list, page]) await close(one);
+    rmSync(join(runs, 'live'), { recursive: true });
+  });
+
+  test('without the token, under another name, from another site, outside of the folder: nothing', async () => {
+    const { port, token } = dashboard;
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    for (const query of ['', '?token=', `?token=${token.slice(0, -1)}A`, '?token=x']) {
+      const answer = await page.goto(`http://127.0.0.1:${port}/${query}`);
+      expect(answer!.status()).toBe(401);
+      expect(await page.locator('body').innerText()).toContain('open the address that reanchor dashboard printed');
+    }
+    expect((await page.goto(`http://127.0.0.1:${port}/api/runs`))!.status()).toBe(401);
+    await context.close();
+
+    const ask = (path: string, headers: Record<string, string>) =>
+      new Promise<{ status: number; text: string }>((resolve, reject) => {
+        const options = {
+          host: '127.0.0.1',
+          port,
+          path,
+          headers: { cookie: `${cookieName(token)}=${token}`, ...headers },
+        };
+        request(options, (answer) => {
+          let text = '';
+          answer.on('data', (piece) => {
+            text += piece;
+          });
+          answer.on('end', () => resolve({ status: answer.statusCode!, text }));
+        })
+          .on('error', reject)
+          .end();
+      });
+    const host = `127.0.0.1:${port}`;
+    expect((await ask('/api/runs', { host })).status).toBe(200);
+    expect((await ask('/api/runs', { host: 'evil.example' })).status).toBe(403);
+    expect((await ask('/api/runs', { host, origin: 'http://evil.example' })).status).toBe(403);
+    expect((await ask('/api/runs', { host, cookie: `${cookieName(token)}=x` })).status).toBe(401);
+    const list = await ask('/api/runs', { host });
+    expect(list.text).toMatch(/lead out of the folder: link/);
+    expect(list.text).not.toContain(secret);
+    const paths = [
+      `/api/series?from=0&to=9&run=${encodeURIComponent(`link/${secret}`)}`,
+      `/api/series?from=0&to=9&run=${encodeURIComponent(`../outside/${secret}`)}`,
+      `/api/result?id=..%2foutside%2f${encodeURIComponent(secret)}%2frun.json`,
+      `/../outside/${encodeURIComponent(secret)}/run.json`,
+      '/..%2f..%2fetc%2fpasswd',
+      `/link/${encodeURIComponent(secret)}/run.json`,
+      '/hard/run.json',
+    ];
+    for (const path of paths) {
+      const { status, text } = await ask(path, { host });
+      expect([path, status]).toEqual([path, 404]);
+      expect(text).not.toMatch(/llama-tiny|root:/);
+    }
+  });
+
+  test.each(
+    (['light', 'dark'] as const).flatMap((scheme) =>
+      (Object.keys(routes) as (keyof typeof routes)[]).map((name) => [name, scheme] as const),
+    ),
+  )('axe finds nothing serious: %s, %s', async (name, scheme) => {
+    const page = await open(routes[name], { colorScheme: scheme });
+    await page.locator(landmark[name]).waitFor();
+    await page.evaluate(axe.source);
+    const found = (await page.evaluate('axe.run({ resultTypes: ["violations"] })')) as axe.AxeResults;
+    const serious = found.violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes[0]!.html} ${nodes[0]!.failureSummary}`);
+    expect(serious).toEqual([]);
+    // Nothing but what scrolls by itself is wider than a phone.
+    await page.setViewportSize({ width: 390, height: 844 });
+    const overhang = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+    await expect.poll(() => page.evaluate(overhang)).toBe(0);
+    await close(page);
+  });
+});
