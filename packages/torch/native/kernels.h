@@ -24,6 +24,8 @@ __attribute__((weak)) int omp_get_num_threads();
 
 namespace reanchor {
 
+// Lanes cross no call: what takes or gives one is inlined.
+#pragma GCC diagnostic ignored "-Wpsabi"
 typedef float Lane __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t IntLane __attribute__((vector_size(32), aligned(4), may_alias));
 constexpr int64_t kLane = 8;
