@@ -116,7 +116,7 @@ function updatesText(
   }
 }
 
-function memoryRows({ reference, method }: Recipe, { memory }: RunEstimate, total: number): string[][] {
+function memoryRows({ reference, method }: Recipe, { memory, isAssumed }: RunEstimate, total: number): string[][] {
   const cached = method !== 'sft' && reference.storage === 'cached' ? ' (cached: no second model)' : '';
   const rows: [string, number][] = [
     ['weights', memory.weights],
@@ -125,7 +125,7 @@ function memoryRows({ reference, method }: Recipe, { memory }: RunEstimate, tota
     [`reference${method === 'sft' ? ' (SFT: none)' : cached}`, memory.reference],
     ['activations kept for the backward pass', memory.activations],
     ['workspace, of the head or of a block', memory.workspace],
-    ['Node.js, libtorch, rows', memory.process],
+    [isAssumed ? 'Node.js, libtorch; the rows come on top' : 'Node.js, libtorch, rows', memory.process],
     ['total', total],
   ];
   return rows.map(([name, bytes]) => [name, bytesText(bytes)]);

@@ -83,8 +83,8 @@ interface Plan {
   steps: Iterable<MicroBatchLayout[]>;
   /** The passes of one evaluation. */
   validation: PackLayout[];
-  /** Tokens of all rows, as they are kept. */
-  heldTokens: number;
+  /** What the process keeps of the rows, and has read of them. */
+  held: { rows: number; tokens: number; characters: number };
   warnings: string[];
 }
 
@@ -106,7 +106,7 @@ export async function estimateRun({ recipe, devices = 1, kin = [] }: EstimateOpt
     needsReference: objective.needsReference,
     hasReferenceModel: objective.needsReference && recipe.reference.storage !== 'cached',
     activationCheckpointing: recipe.activationCheckpointing,
-    process: processBytes(plan.rows ?? 0, plan.heldTokens),
+    process: processBytes(plan.held),
   };
 
   const otherOptions = { ...memoryOptions, activationCheckpointing: !recipe.activationCheckpointing };
@@ -221,8 +221,11 @@ function exactPlan<Row extends RowPlace, Score extends LoggedRow>(
     rule,
     steps: steps(),
     validation: evaluated,
-    heldTokens:
-      lengths.reduce((sum, length) => sum + length, 0) + evaluated.reduce((sum, { tokens }) => sum + tokens, 0),
+    held: {
+      rows: train.length + validation.length,
+      tokens: [...lengths, ...evaluated.map(({ tokens }) => tokens)].reduce((sum, length) => sum + length, 0),
+      characters: report.characters,
+    },
     warnings: runWarnings({ recipe, policy, report, objective, rows: train, validation }, totalSteps, rule),
   };
 }
@@ -248,14 +251,14 @@ function assumedPlan(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>): 
     tokensPerMicroBatch: batch.tokensPerMicroBatch,
     rowsPerMicroBatch: batch.rowsPerMicroBatch,
   });
-  const perRow = step.reduce((sum, { policy }) => sum + policy.tokens, 0) / batch.size;
   return {
     rows: count,
     totalSteps,
     rule,
     steps: [step],
     validation: [],
-    heldTokens: (count ?? 0) * perRow,
+    // How long the rows are is not known; what they take comes on top.
+    held: { rows: 0, tokens: 0, characters: 0 },
     warnings: totalSteps === undefined ? [] : planWarnings(recipe, totalSteps, rule ?? { update: 'fixed' }),
   };
 }

@@ -5,13 +5,16 @@ const mebibyte = 2 ** 20;
 /** Node.js with libtorch loaded. */
 export const loadedBytes = 160 * mebibyte;
 
-/** What training adds: the program, its threads and their buffers, the tokenizer, a heap with room for garbage. */
-const runningBytes = 75 * mebibyte;
+/** What training adds: the program, its threads and their buffers, the tokenizer. */
+const runningBytes = 65 * mebibyte;
 
-/** A row: its arrays of tokens and the objects around them. */
+/** The heap that reading and tokenising rows leaves behind: some of it soon, then by their characters. */
+const heapBytes = (rows: number, characters: number) => (40 * mebibyte * rows) / (rows + 500) + 3.5 * characters;
+
+/** A row: the objects around its tokens. */
 const rowBytes = 1000;
 
-/** The whole of it, for so many rows with so many tokens together. */
-export function processBytes(rows: number, tokens: number): number {
-  return loadedBytes + runningBytes + rows * rowBytes + 4 * tokens;
+/** The whole of it, for so many rows with so many tokens and characters together. */
+export function processBytes({ rows, tokens, characters }: { rows: number; tokens: number; characters: number }) {
+  return loadedBytes + runningBytes + heapBytes(rows, characters) + rows * rowBytes + 4 * tokens;
 }

@@ -26,6 +26,8 @@ export interface DataReport {
   skips: SkipReport[];
   /** What is worth a warning, in sentences. */
   notes: string[];
+  /** The characters of all rows that were read. */
+  characters: number;
   /** The tokens of an empty prompt: 1 where the tokenizer puts BOS in front. */
   emptyPromptTokens: number;
 }
@@ -106,10 +108,19 @@ async function rowsOf<Kind extends DataKind>(kind: Kind, recipe: Recipe, tokeniz
   const report: DataReport = {
     skips: [train.report, evaluated.report],
     notes,
+    characters: [...texts, ...validationTexts].reduce((sum, row) => sum + charactersOf(row), 0),
     emptyPromptTokens: tokenizer.encode('').length,
   };
   const shares = sources.map((source) => ({ rows: rowsFrom(source, train.rows).length, weight: source.weight }));
   return { train: train.rows, validation: evaluated.rows, shares, report };
+}
+
+/** The characters of a row's texts, and of its messages. */
+function charactersOf(row: object): number {
+  return Object.values(row).reduce<number>((sum, value: unknown) => {
+    if (typeof value === 'string') return sum + value.length;
+    return Array.isArray(value) ? sum + value.reduce((n, message) => n + charactersOf(message), 0) : sum;
+  }, 0);
 }
 
 interface LoadOptions {
