@@ -68,11 +68,20 @@ export const forwardPerToken = (block: BlockShape) => sum(forwardTerms(block));
 export const finalPerRow = (block: BlockShape) => sum(finalNormTerms(block));
 
 /**
- * The rows of one chunk of the head, as packages/torch/native/ops_logprob.cc takes them on the CPU: 32 MiB of logits, at
- * least 256 rows while these take no more than 64 MiB.
+ * The scored rows whose logits the head holds, as packages/torch/native/ops_logprob.cc takes them on the CPU: chunks of 32
+ * MiB, of at least 256 rows while these take no more than 64 MiB; those of the first rows are `kept` for the backward
+ * pass while they fit in 128 MiB, and a `buffer` of a chunk serves the others, whose logits are made again.
  */
-export function headChunkRows(scored: number, vocabulary: number, bytes: number): number {
-  const mebibyte = 2 ** 20;
+export function headRows(scored: number, vocabulary: number, bytes: number): { kept: number; buffer: number } {
+  const chunk = headChunkRows(scored, vocabulary, bytes);
+  const room = Math.floor((128 * mebibyte) / (vocabulary * bytes));
+  const kept = room >= scored ? scored : Math.floor(room / chunk) * chunk;
+  return { kept, buffer: Math.min(chunk, scored - kept) };
+}
+
+const mebibyte = 2 ** 20;
+
+function headChunkRows(scored: number, vocabulary: number, bytes: number): number {
   const row = vocabulary * bytes;
   const usual = Math.floor((32 * mebibyte) / row);
   const most = Math.floor((64 * mebibyte) / row);

@@ -22,8 +22,10 @@ test.each([
   ['a Llama of 69M', llama, 26_999_212_800, 53_998_387_200, 1_105_920_000, 15_453_388_800],
 ])('%s: what PyTorch counts, and what is computed twice here', (_, shape, forward, backward, attention, head) => {
   expect(forwardFlops(shape, text) / forward).toBeCloseTo(1, 5);
-  const again = attention / 2 + head;
-  expect((backwardFlops(shape, text) - again) / backward).toBeCloseTo(1, 5);
+  // The logits of 300 tokens are kept; of 2,000, those of two chunks of 256, and the others are made again.
+  expect((backwardFlops(shape, text) - attention / 2) / backward).toBeCloseTo(1, 5);
+  const more = backwardFlops(shape, { ...text, scored: 2000 }) - backwardFlops(shape, { ...text, scored: 512 });
+  expect(more / (3 * (2000 - 512) * (head / 300))).toBeCloseTo(1, 9);
 });
 
 test('a prompt that two completions share is counted once', () => {

@@ -1,4 +1,5 @@
 import type { ModelShape } from '../models/shape.js';
+import { headRows } from './activations.js';
 import { attentionPairs, type MicroBatchLayout, type PackLayout } from './layout.js';
 
 /** The floating-point operations of a run by what they are for; a multiplication and its addition are two. */
@@ -15,7 +16,8 @@ export interface Flops {
 
 /** How FLOPs are counted, for people. */
 export const flopsFormula =
-  'forward = 2 N P + 4 L H C A + 2 M V D; backward = twice the matrices, 2.5 times attention, 3 times the head. N packed ' +
+  'forward = 2 N P + 4 L H C A + 2 M V D; backward = twice the matrices, 2.5 times attention, twice the head, 3 times for ' +
+  'scored tokens whose logits are not kept. N packed ' +
   'tokens (a prompt once), P parameters of the blocks’ matrices, L layers, H C channels of all heads, A query-key pairs ' +
   '(masked ones counted), M scored tokens, V vocabulary, D width';
 
@@ -37,11 +39,13 @@ export function forwardFlops(shape: ModelShape, pack: PackLayout): number {
 
 /**
  * A backward pass: two products for each one of the forward pass; attention makes its scores again (five products for
- * two), and so does the head with its logits (three for one).
+ * two), and so does the head with the logits that it has not kept (three for one).
  */
 export function backwardFlops(shape: ModelShape, pack: PackLayout): number {
   const { matrices, attention, head } = parts(shape, pack);
-  return 2 * matrices + 2.5 * attention + 3 * head;
+  const { kept } = headRows(pack.scored, shape.vocabulary, 4);
+  const madeAgain = pack.scored === 0 ? 0 : 1 - kept / pack.scored;
+  return 2 * matrices + 2.5 * attention + (2 + madeAgain) * head;
 }
 
 /** The blocks alone, as activation checkpointing computes them again. */

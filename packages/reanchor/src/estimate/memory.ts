@@ -1,5 +1,5 @@
 import type { ModelShape } from '../models/shape.js';
-import { backwardPerToken, finalPerRow, forwardPerToken, headChunkRows, keptPerToken } from './activations.js';
+import { backwardPerToken, finalPerRow, forwardPerToken, headRows, keptPerToken } from './activations.js';
 import { type MicroBatchLayout, maskElements, type PackLayout } from './layout.js';
 
 /** Memory in bytes by what it is for, at the moment when a training process holds most. */
@@ -33,7 +33,7 @@ export interface MemoryOptions {
 
 /** What the head takes while its gradients are made, in bytes. */
 export interface HeadMemory {
-  /** The logits of the rows that are taken at once. */
+  /** The logits of the rows that are kept for the backward pass, and of those that are taken at once. */
   chunk: number;
   /** The gradients of its matrix and of the hidden states. */
   gradients: number;
@@ -41,8 +41,9 @@ export interface HeadMemory {
 
 export function headMemory({ scored }: PackLayout, { shape, bytes }: MemoryOptions): HeadMemory {
   const { vocabulary, block } = shape;
+  const { kept, buffer } = headRows(scored, vocabulary, bytes);
   return {
-    chunk: headChunkRows(scored, vocabulary, bytes) * vocabulary * bytes,
+    chunk: (kept + buffer) * vocabulary * bytes,
     gradients: (vocabulary + scored) * block.width * bytes,
   };
 }
