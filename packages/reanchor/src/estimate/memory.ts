@@ -116,7 +116,8 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
   const atBlock: MemoryParts = {
     ...base,
     gradients: isFirst ? headGradient : all,
-    activations: activations + (activationCheckpointing ? tokens * (keptPerToken(block) - block.width) * bytes : 0),
+    // The block that is computed again: what it keeps but its input, which is kept already, and its output.
+    activations: activations + (activationCheckpointing ? tokens * keptPerToken(block) * bytes : 0),
     workspace: tokens * backwardPerToken(block) * bytes,
   };
   // The last block of the backward pass is the network's first: then the other gradients are there.
