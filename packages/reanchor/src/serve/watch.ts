@@ -62,9 +62,10 @@ class Follow {
       await this.#sendNew(file);
       this.#problem = undefined;
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      if (this.#problem !== error.message) await this.send('problem', { id: this.id, message: error.message });
-      this.#problem = error.message;
+      if (!(error instanceof UserError || (error as NodeJS.ErrnoException).syscall !== undefined)) throw error;
+      const { message } = error as Error;
+      if (this.#problem !== message) await this.send('problem', { id: this.id, message });
+      this.#problem = message;
       this.#sent = undefined;
     }
   }
