@@ -15,8 +15,9 @@ type Send = <Name extends keyof StreamEvents>(event: Name, data: StreamEvents[Na
 
 /** Milliseconds between looks at the runs, and at the list. */
 const [runMs, listMs] = [400, 1500];
-/** A file that takes longer to read, in milliseconds, is shown by samples of it until then. */
-const quickMs = 100;
+/** A file with more to read is shown by samples of it first, and read when the page has had time to draw them. */
+const quickBytes = 1 << 24;
+const drawMs = 300;
 
 /** Sends until the signal is aborted. */
 export async function watch(library: Library, watched: Watched, signal: AbortSignal, send: Send): Promise<void> {
@@ -71,12 +72,12 @@ class Follow {
   }
 
   async #refresh(file: RunFile): Promise<void> {
-    const reading = file.refresh();
-    if (this.#sent === undefined) {
-      const isQuick = await Promise.race([reading.then(() => true), sleep(quickMs, false)]);
-      if (!isQuick) await this.#sendState(file, await this.library.sketch(file));
+    if (this.#sent === undefined && (await file.unread()) > quickBytes) {
+      await this.#sendState(file, await this.library.sketch(file));
+      // The page draws it before the machine is busy with reading.
+      await sleep(drawMs);
     }
-    await reading;
+    await file.refresh();
   }
 
   async #sendState(file: RunFile, series: RunSeries): Promise<void> {
