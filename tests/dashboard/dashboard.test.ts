@@ -59,7 +59,7 @@ const landmark: Record<keyof typeof routes, string> = {
   run: '#recipe',
   compare: '#differences',
   evaluation: '#side-by-side',
-  toy: '.u-wrap >> nth=7',
+  toy: '.u-wrap >> nth=2',
 };
 
 /** What a saved file holds. */
@@ -140,7 +140,8 @@ describe.skipIf(!chromePath)('the dashboard', () => {
         return counts.filter((count) => count > height / 8).length;
       });
     })()`);
-    expect(columns).toEqual(words.map(() => updates.length));
+    expect((columns as number[]).length).toBeGreaterThan(5);
+    expect(new Set(columns as number[])).toEqual(new Set([updates.length]));
 
     const both = page.getByRole('slider', { name: 'Log-probabilities by step' }).first();
     expect(await both.getAttribute('aria-valuetext')).toMatch(/^step 10: chosen -[\d.]+, rejected -[\d.]+$/);

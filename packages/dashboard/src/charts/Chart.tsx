@@ -38,20 +38,35 @@ export function Chart(props: ChartProps) {
   // Colours change with the theme.
   useEffect(() => {
     const element = place.current!;
-    const made = new Plot(element, {
-      chart: () => latest.current,
-      width: element.clientWidth,
-      height,
-      range: () => latest.current.range,
-      onCursor: setStep,
-      onRange: (from, to) => latest.current.onRange?.([Math.max(0, Math.floor(from)), Math.ceil(to)]),
+    const make = () => {
+      const made = new Plot(element, {
+        chart: () => latest.current,
+        width: element.clientWidth,
+        height,
+        range: () => latest.current.range,
+        onCursor: setStep,
+        onRange: (from, to) => latest.current.onRange?.([Math.max(0, Math.floor(from)), Math.ceil(to)]),
+      });
+      plot.current = made;
+    };
+    // Drawing is most of the work of a page: a chart that is far from being seen waits.
+    const seen = new IntersectionObserver(
+      (entries) => {
+        if (plot.current || !entries.some((entry) => entry.isIntersecting)) return;
+        make();
+        seen.disconnect();
+      },
+      { rootMargin: '200px' },
+    );
+    seen.observe(element);
+    const resized = new ResizeObserver(() => {
+      if (element.clientWidth > 0) plot.current?.resize(element.clientWidth, height);
     });
-    plot.current = made;
-    const observer = new ResizeObserver(() => element.clientWidth > 0 && made.resize(element.clientWidth, height));
-    observer.observe(element);
+    resized.observe(element);
     return () => {
-      observer.disconnect();
-      made.destroy();
+      seen.disconnect();
+      resized.disconnect();
+      plot.current?.destroy();
       plot.current = undefined;
     };
   }, [structure, theme]);

@@ -83,3 +83,16 @@ test('steps before the first are not taken', () => {
     ).points().steps,
   ).toEqual([5, 6]);
 });
+
+test('steps as far apart as numbers go, and thousands of metrics, cost no more memory than others', () => {
+  const series = seriesOf([
+    [1, 1],
+    [Number.MAX_SAFE_INTEGER, 2],
+  ]);
+  expect(series.points().steps).toEqual([1, Number.MAX_SAFE_INTEGER]);
+  const names = Array.from({ length: 2000 }, (_, i) => `m${i}`);
+  const many = new BucketSeries(names);
+  const bucket = many.bucket(1, 0, 1);
+  for (const [i] of names.entries()) many.add(i, bucket, i);
+  expect(Object.keys(many.points().metrics)).toHaveLength(500);
+});

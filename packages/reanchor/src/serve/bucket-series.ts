@@ -3,6 +3,9 @@
  * buckets there are, neighbours are put together and each bucket covers twice as many steps.
  */
 
+/** Metrics beyond these are left out: a column takes up to 128 KB. */
+const mostMetrics = 500;
+
 /** Places of a bucket's numbers in a column. */
 const [min, max, sum, count, numbers] = [0, 1, 2, 3, 4];
 
@@ -107,6 +110,7 @@ export class BucketSeries {
   }
 
   add(metric: number, bucket: number, value: number): void {
+    if (metric >= mostMetrics) return;
     let column = this.#columns[metric];
     if (column === undefined) {
       column = new Column(this.capacity);

@@ -149,6 +149,9 @@ describe('scanning events', () => {
       line.replace('"loss":1', '"loss":1e'),
       line.replace('}}', '}'),
       line.replace('"step":1', '"step":-'),
+      line.replace('"step":1', '"step":-1'),
+      line.replace('"step":1', '"step":1e999'),
+      line.replace('"step":1', '"step":1.5'),
       `${line.slice(0, 40)}`,
     ];
     const { events, bad } = scan(`${broken.map((text) => `${text}\n${line}\n`).join('')}\n\n`);

@@ -116,6 +116,7 @@ export class EventScanner {
 
   #metricsLine(type: 'step' | 'evaluation', start: number, offset: number, sink: ScanSink): boolean {
     const step = this.#number();
+    if (!Number.isSafeInteger(step) || step < 0) return false;
     if (type === 'step') {
       if (!this.#literal(epochKey)) return false;
       this.#number();
@@ -151,7 +152,7 @@ export class EventScanner {
   #referenceLine(start: number, offset: number, sink: ScanSink): boolean {
     const bytes = this.#bytes;
     const step = this.#number();
-    if (!this.#literal(versionKey)) return false;
+    if (!Number.isSafeInteger(step) || step < 0 || !this.#literal(versionKey)) return false;
     const version = this.#number();
     if (!this.#literal(updateKey)) return false;
     const updateAt = this.#at;

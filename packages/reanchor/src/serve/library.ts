@@ -10,7 +10,7 @@ import type { Found, ServedFolder } from './served-folder.js';
 import { readInfo, summarize } from './summary.js';
 
 /** Runs whose series are kept in memory: each takes up to some megabytes. */
-const mostOpen = 24;
+const mostOpen = 40;
 /** Samples of a file for the list, and for a page whose file is not read yet. */
 const [listSketch, pageSketch] = [
   { samples: 24, buckets: 128 },

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { RunSeries } from './run-series.js';
 import type { ServedFolder } from './served-folder.js';
 
-const chunkBytes = 1 << 22;
+/** Small enough that others are answered between two pieces. */
+const chunkBytes = 1 << 20;
 /** A line longer than this is not read, nor what follows it. */
 const longestLine = 1 << 28;
 
@@ -27,6 +28,14 @@ export class RunFile {
   /** The share that has been read, up to 1. */
   get read(): number {
     return this.bytes === 0 ? 1 : Math.min(1, this.bytesRead / this.bytes);
+  }
+
+  /** The bytes that {@link refresh} would read. */
+  async unread(): Promise<number> {
+    await this.#open(async (handle) => {
+      this.bytes = (await handle.stat()).size;
+    });
+    return this.bytes - this.bytesRead;
   }
 
   /** Reads what has come since; a second call while one reads waits for it. A file that is not there has no events. */

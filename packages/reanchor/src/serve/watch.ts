@@ -15,8 +15,9 @@ type Send = <Name extends keyof StreamEvents>(event: Name, data: StreamEvents[Na
 
 /** Milliseconds between looks at the runs, and at the list. */
 const [runMs, listMs] = [400, 1500];
-/** A file that takes longer to read, in milliseconds, is shown by samples of it until then. */
-const quickMs = 100;
+/** A file with more to read is shown by samples of it first, and read when the page has had time to draw them. */
+const quickBytes = 1 << 24;
+const drawMs = 300;
 
 /** Sends until the signal is aborted. */
 export async function watch(library: Library, watched: Watched, signal: AbortSignal, send: Send): Promise<void> {
@@ -62,20 +63,21 @@ class Follow {
       await this.#sendNew(file);
       this.#problem = undefined;
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      if (this.#problem !== error.message) await this.send('problem', { id: this.id, message: error.message });
-      this.#problem = error.message;
+      if (!(error instanceof UserError || (error as NodeJS.ErrnoException).syscall !== undefined)) throw error;
+      const { message } = error as Error;
+      if (this.#problem !== message) await this.send('problem', { id: this.id, message });
+      this.#problem = message;
       this.#sent = undefined;
     }
   }
 
   async #refresh(file: RunFile): Promise<void> {
-    const reading = file.refresh();
-    if (this.#sent === undefined) {
-      const isQuick = await Promise.race([reading.then(() => true), sleep(quickMs, false)]);
-      if (!isQuick) await this.#sendState(file, await this.library.sketch(file));
+    if (this.#sent === undefined && (await file.unread()) > quickBytes) {
+      await this.#sendState(file, await this.library.sketch(file));
+      // The page draws it before the machine is busy with reading.
+      await sleep(drawMs);
     }
-    await reading;
+    await file.refresh();
   }
 
   async #sendState(file: RunFile, series: RunSeries): Promise<void> {
