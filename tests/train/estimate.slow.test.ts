@@ -90,7 +90,7 @@ test.each<[keyof typeof models, string, object]>([
       `(${share(over, overMeasured)}); in all ${mebibytes(total)}, ${mebibytes(measured.peak)} (${share(total, measured.peak)}); ` +
       `tensors ${mebibytes(tensors)}, ${mebibytes(measured.tensors)} (${share(tensors, measured.tensors)})`,
   );
-  expect(Math.abs(tensors / measured.tensors - 1)).toBeLessThan(0.03);
+  expect(Math.abs(tensors / measured.tensors - 1)).toBeLessThan(0.05);
   expect(Math.abs(over / overMeasured - 1)).toBeLessThan(0.1);
   expect(Math.abs(total / measured.peak - 1)).toBeLessThan(0.1);
 });

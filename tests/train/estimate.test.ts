@@ -76,7 +76,7 @@ test.each([
   expect(estimate.atMost).toBe(false);
 
   const estimated = totalMemory({ ...estimate.memory, process: 0 });
-  expect(Math.abs(estimated / measured - 1), `${estimated} bytes estimated, ${measured} measured`).toBeLessThan(0.04);
+  expect(Math.abs(estimated / measured - 1), `${estimated} bytes estimated, ${measured} measured`).toBeLessThan(0.06);
 });
 
 /** What the command prints for a recipe of the repository, from an empty folder: neither models nor rows are there. */

@@ -95,7 +95,7 @@ function inputBytes(pack: PackLayout, { shape, bytes }: MemoryOptions): number {
 
 function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOptions): MemoryParts[] {
   const { shape, bytes, activationCheckpointing } = options;
-  const { block, layers, vocabulary, parameters, isTied, blockParameters } = shape;
+  const { block, layers, vocabulary, parameters, isTied } = shape;
   const { tokens, scored } = pack;
   const base = standing(options);
   const headGradient = vocabulary * block.width * bytes;
@@ -120,10 +120,10 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
     activations: activations + (activationCheckpointing ? tokens * keptPerToken(block) * bytes : 0),
     workspace: tokens * backwardPerToken(block) * bytes,
   };
-  // The last block of the backward pass is the network's first: then the other gradients are there.
+  // The last block of the backward pass is the network's first: then all gradients but the embedding's are there, or come.
   const atFirstBlock: MemoryParts = {
     ...atBlock,
-    gradients: isFirst ? all - blockParameters * bytes - (isTied ? 0 : headGradient) : all,
+    gradients: isFirst && !isTied ? all - headGradient : all,
     activations: activationCheckpointing ? atBlock.activations : atBlock.activations - perBlocks * (1 - 1 / layers),
   };
   const atEnd: MemoryParts = {
