@@ -1,7 +1,15 @@
+// The distance of two lists of tensors, and one list moved towards the other: in one pass over memory each, where libtorch's
+// own operators would take several and write what is in between.
+//
 // reanchor::squared_distance(Tensor[] a, Tensor[] b) -> float
 //
 // sum of (a - b)^2 over all elements of all tensors, in float64 over blocks that float32 sums well; with an empty list
-// for `b`, of a^2. One pass over memory and nothing is allocated, where subtracting first would write and read again.
+// for `b`, of a^2.
+//
+// reanchor::move_towards_(Tensor(a!)[] a, Tensor[] b, float share) -> float[]
+//
+// a <- a + share (b - a), as aten::lerp_ rounds it, and sums over all elements in float64: of (a - b)^2 before and after,
+// and of a^2 after. `b` may have another floating dtype than `a`.
 #include "addon.h"
 #include "kernels.h"
 
@@ -38,20 +46,27 @@ static bool hasKernel(const Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
 }
 
+// The parts are added in order, so that a sum does not depend on which thread is done first.
+constexpr int64_t kPart = 1 << 16;
+
+static void checkPair(const Tensor& a, const Tensor& b, size_t index) {
+  TORCH_CHECK(a.sizes() == b.sizes(), "tensor ", index, " has shape ", a.sizes(), " in a and ", b.sizes(), " in b");
+}
+
+static double squaredNorm(const Tensor& x) {
+  const double norm = at::linalg_vector_norm(x.to(at::kDouble), 2).item<double>();
+  return norm * norm;
+}
+
 static double squaredDistance(at::TensorList a, at::TensorList b) {
   TORCH_CHECK(b.empty() || a.size() == b.size(), "squared_distance takes as many tensors in b as in a, or none; got ",
               a.size(), " and ", b.size());
-  // The parts are added in order, so that the result does not depend on which thread is done first.
-  constexpr int64_t kPart = 1 << 16;
   const auto run = isWide() ? blockWide : blockAny;
   double total = 0;
   for (size_t t = 0; t < a.size(); t++) {
-    TORCH_CHECK(b.empty() || a[t].sizes() == b[t].sizes(), "tensor ", t, " has shape ", a[t].sizes(), " in a and ",
-                b.empty() ? a[t].sizes() : b[t].sizes(), " in b");
+    if (!b.empty()) checkPair(a[t], b[t], t);
     if (!hasKernel(a[t]) || (!b.empty() && !hasKernel(b[t]))) {
-      const Tensor difference = b.empty() ? a[t] : a[t].sub(b[t]);
-      const double norm = at::linalg_vector_norm(difference.to(at::kDouble), 2).item<double>();
-      total += norm * norm;
+      total += squaredNorm(b.empty() ? a[t] : a[t].sub(b[t]));
       continue;
     }
     const int64_t n = a[t].numel(), parts = (n + kPart - 1) / kPart;
@@ -69,10 +84,87 @@ static double squaredDistance(at::TensorList a, at::TensorList b) {
   return total;
 }
 
+struct Sums {
+  double before = 0, after = 0, norm = 0;
+  void add(const Sums& other) {
+    before += other.before;
+    after += other.after;
+    norm += other.norm;
+  }
+};
+
+// lerp_ of libtorch: for shares of a half and more from the other end, so that share 1 gives b to the bit.
+template <typename T, typename S>
+REANCHOR_INLINE T lerp(T a, T b, S share) {
+  return share < 0.5f ? a + share * (b - a) : b - (b - a) * (1 - share);
+}
+
+REANCHOR_INLINE Sums move(float* a, const float* b, int64_t n, float share) {
+  constexpr int64_t kBlock = 64 * kLane;
+  Sums total;
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t end = std::min(first + kBlock, n);
+    Lane before = {}, after = {}, norm = {};
+    int64_t i = first;
+    for (; i + kLane <= end; i += kLane) {
+      const Lane from = load(a + i), to = load(b + i);
+      const Lane moved = lerp(from, to, share);
+      store(a + i, moved);
+      before += (from - to) * (from - to);
+      after += (moved - to) * (moved - to);
+      norm += moved * moved;
+    }
+    total.add({sum(before), sum(after), sum(norm)});
+    for (; i < end; i++) {
+      const float from = a[i], to = b[i];
+      a[i] = lerp(from, to, share);
+      const double was = from - to, is = a[i] - to, value = a[i];
+      total.add({was * was, is * is, value * value});
+    }
+  }
+  return total;
+}
+REANCHOR_WIDE static Sums moveWide(float* a, const float* b, int64_t n, float share) { return move(a, b, n, share); }
+static Sums moveAny(float* a, const float* b, int64_t n, float share) { return move(a, b, n, share); }
+
+static Sums moveComposed(const Tensor& a, const Tensor& given, double share) {
+  const Tensor b = given.to(a.scalar_type());
+  const double before = squaredNorm(a.sub(b));
+  a.lerp_(b, share);
+  return {before, squaredNorm(a.sub(b)), squaredNorm(a)};
+}
+
+static std::vector<double> moveTowards(at::TensorList a, at::TensorList b, double share) {
+  TORCH_CHECK(a.size() == b.size(), "move_towards_ takes as many tensors in b as in a; got ", a.size(), " and ", b.size());
+  const auto run = isWide() ? moveWide : moveAny;
+  Sums total;
+  for (size_t t = 0; t < a.size(); t++) {
+    checkPair(a[t], b[t], t);
+    if (!hasKernel(a[t]) || !hasKernel(b[t])) {
+      total.add(moveComposed(a[t], b[t], share));
+      continue;
+    }
+    const int64_t n = a[t].numel(), parts = (n + kPart - 1) / kPart;
+    float* to = a[t].mutable_data_ptr<float>();
+    const float* from = b[t].const_data_ptr<float>();
+    std::vector<Sums> sums(static_cast<size_t>(parts));
+    parallel(parts, n, [&](int64_t first, int64_t end) {
+      for (int64_t p = first; p < end; p++) {
+        const int64_t start = p * kPart;
+        sums[p] = run(to + start, from + start, std::min(kPart, n - start), static_cast<float>(share));
+      }
+    });
+    for (const Sums& part : sums) total.add(part);
+  }
+  return {total.before, total.after, total.norm};
+}
+
 static void registerOps(torch::Library& library) {
   library.def("squared_distance(Tensor[] a, Tensor[] b) -> float");
   library.impl("squared_distance",
                torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, TORCH_FN(squaredDistance)));
+  library.def("move_towards_(Tensor(a!)[] a, Tensor[] b, float share) -> float[]");
+  library.impl("move_towards_", torch::dispatch(c10::DispatchKey::CompositeExplicitAutograd, TORCH_FN(moveTowards)));
 }
 
 }  // namespace reanchor::distance

@@ -1,5 +1,15 @@
 import { expect, test } from 'vitest';
-import { type DType, manualSeed, randn, squaredDistance, TorchError, tidy, zeros } from './index.js';
+import {
+  type DType,
+  foreachLerp_,
+  manualSeed,
+  moveTowards_,
+  randn,
+  squaredDistance,
+  TorchError,
+  tidy,
+  zeros,
+} from './index.js';
 
 test.each([
   ['float32', 1e-6],
@@ -36,5 +46,53 @@ test('lists and shapes that do not fit are refused', () => {
   tidy(() => {
     expect(() => squaredDistance([zeros([2])], [zeros([2]), zeros([2])])).toThrow(TorchError);
     expect(() => squaredDistance([zeros([2])], [zeros([3])])).toThrow(/shape \[2\] in a and \[3\] in b/);
+  });
+});
+
+test.each([
+  ['float32', 'float32', 0.3],
+  ['float32', 'float32', 0.6],
+  ['float32', 'float32', 1],
+  ['float64', 'float64', 0.01],
+  ['float32', 'bfloat16', 0.01],
+  ['bfloat16', 'bfloat16', 0.5],
+] as const)('%s moved towards %s by a share of %d, and the distances of that', (dtype, other, share) => {
+  tidy(() => {
+    manualSeed(3);
+    const shapes = [[5], [1000, 77], [200_003], [0]];
+    const a = shapes.map((shape) => randn(shape, { dtype: 'float64' }).to(dtype));
+    const b = shapes.map((shape) => randn(shape, { dtype: 'float64' }).to(other));
+    const expected = a.map((x) => x.clone());
+    const before = squaredDistance(a, b);
+    foreachLerp_(
+      expected,
+      b.map((x) => x.to(dtype)),
+      share,
+    );
+    const moved = moveTowards_(a, b, share);
+    for (const [i, x] of a.entries()) {
+      if (share === 1) expect(x.sub(b[i]!).abs().sum().item()).toBe(0);
+      if (x.numel > 0) expect(x.sub(expected[i]!).abs().max().item()).toBeLessThan(dtype === 'float32' ? 1e-6 : 1e-14);
+    }
+    expect(Math.abs(moved.before / before - 1)).toBeLessThan(1e-6);
+    expect(moved.after).toBeCloseTo(squaredDistance(a, b), dtype === 'bfloat16' ? 0 : 1);
+    expect(Math.abs(moved.norm / squaredDistance(a) - 1)).toBeLessThan(1e-6);
+  });
+});
+
+test('a tensor is moved through its strides, also when it asks for a gradient', () => {
+  tidy(() => {
+    const [a, b] = [zeros([2, 3]), zeros([3, 2]).add(4)];
+    a.requiresGrad = true;
+    const { before, after, norm } = moveTowards_([a], [b.transpose(0, 1)], 0.25);
+    for (const [found, expected] of [
+      [before, 96],
+      [after, 54],
+      [norm, 6],
+    ] as const) {
+      expect(found).toBeCloseTo(expected, 9);
+    }
+    expect(a.toList()).toEqual([1, 1, 1, 1, 1, 1]);
+    expect(() => moveTowards_([a], [b], 0.5)).toThrow(/shape \[2, 3\] in a and \[3, 2\] in b/);
   });
 });
