@@ -31,6 +31,8 @@ const scripts: Record<string, { file: string; args: string[] }> = {
   logprob: { file: 'linear-logprob.ts', args: ['3', flags.threads] },
   checkpoint: { file: 'checkpoint.ts', args: [flags.rounds] },
   tokenize: { file: 'tokenize.ts', args: ['3'] },
+  updates: { file: 'updates.ts', args: ['8', flags.threads] },
+  'long-prompt': { file: 'long-prompt.ts', args: ['3', flags.threads] },
   start: { file: 'start.ts', args: [flags.rounds] },
 };
 

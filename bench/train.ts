@@ -51,6 +51,35 @@ export async function benchTrain(
   }
 }
 
+/** Ours alone, several cases in turns: one round to warm up, then `rounds` that count. */
+export async function play(
+  names: readonly string[],
+  { rounds, threads }: { rounds: number; threads: number },
+): Promise<{ title: string; rounds: Round[] }[]> {
+  const env = { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: String(threads) };
+  const sides = [];
+  for (const name of names) {
+    const one = trainCases[name]!;
+    const model = await benchModel(one.model);
+    const rows = await benchRows(one, one.rows * one.steps * (rounds + 1));
+    const spec = JSON.stringify({ one, model, rows, threads, rounds: rounds + 1 });
+    const player = new Player(process.execPath, ['--import', 'tsx', here('ours.ts'), spec], env);
+    sides.push({ title: one.title, player, rounds: [] as Round[] });
+  }
+  try {
+    for (const { player } of sides) await player.ready();
+    for (let round = 0; round <= rounds; round++) {
+      for (const { player, rounds: played } of sides) {
+        const result = await player.play();
+        if (round > 0) played.push(result);
+      }
+    }
+    return sides;
+  } finally {
+    for (const { player } of sides) player.stop();
+  }
+}
+
 function summary(rounds: readonly Round[], rowsPerRound: number): Side {
   const seconds = median(rounds.map((round) => round.seconds));
   return {

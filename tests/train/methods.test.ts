@@ -186,7 +186,7 @@ test('a reference with other weights than the policy has rewards from the first 
   using policy = await loadModel(tinyModel, { dtype: 'float64' });
   const other = await loadModel(tinyModel, { dtype: 'float64' });
   for (const parameter of other.parameters.values()) parameter.mul_(0.9);
-  using reference = new CopiedReference(policy, { update: 'fixed' }, other);
+  using reference = new CopiedReference(policy, { update: 'fixed' }, { initial: other });
   const objective = pairObjective(pairMethodOf('sigmoid'));
   using trainer = new Trainer({
     policy,

@@ -84,6 +84,10 @@ export function commandLine(terminal: Terminal): Command {
       ),
     )
     .option('--out <folder>', 'the run folder to make (default: runs/<recipe>-<date>-<time>)')
+    .option(
+      '--profile <file>',
+      'write where the time of steps 2 to 4 goes, as a Chrome trace (https://ui.perfetto.dev opens it)',
+    )
     .addHelpText('after', recipeHelp)
     .action(async (recipe: string, flags: TrainFlags) => {
       const { trainVerb } = await import('./train.js');

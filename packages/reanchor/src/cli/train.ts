@@ -10,6 +10,7 @@ type TrainResult = Awaited<ReturnType<Train>>;
 export interface TrainFlags {
   set: string[];
   out?: string;
+  profile?: string;
 }
 
 /**
@@ -18,7 +19,7 @@ export interface TrainFlags {
  */
 export async function trainVerb(
   recipeFile: string,
-  { set, out }: TrainFlags,
+  { set, out, profile }: TrainFlags,
   terminal: Terminal,
   load: () => Promise<{ train: Train }> = () => import('../train/index.js'),
 ): Promise<number> {
@@ -30,6 +31,7 @@ export async function trainVerb(
     recipeFile,
     ...set.flatMap((item) => ['--set', item]),
     ...(out ? ['--out', out] : []),
+    ...(profile ? ['--profile', profile] : []),
   ];
   const progress = new TrainProgress(terminal);
   const stop = new AbortController();
@@ -46,6 +48,7 @@ export async function trainVerb(
       onEvent: (event) => progress.onEvent(event),
       onDownload: downloadStatus(terminal),
       signal: stop.signal,
+      profile,
     });
     terminal.endStatus();
     for (const line of summary(result, recipe.model)) terminal.result(line);

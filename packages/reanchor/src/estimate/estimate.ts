@@ -20,7 +20,7 @@ import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import type { Recipe } from '../runs/index.js';
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import type { DataReport } from '../train/recipe-data.js';
-import { trainingDType } from '../train/recipe-dtypes.js';
+import { hasMasterWeights, referenceDType, trainingDType } from '../train/recipe-dtypes.js';
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from '../train/recipe-objective.js';
 import { recipeRule } from '../train/recipe-reference.js';
 import { planOf } from '../train/train.js';
@@ -100,11 +100,15 @@ export async function estimateRun({ recipe, devices = 1, kin = [] }: EstimateOpt
   const objective = objectiveOf(recipe);
   const plan = rows.from === 'reading' ? readPlan(recipe, rows, configJson) : assumedPlan(recipe, rows);
   const { totalSteps, rule } = plan;
+  const bytes = dtypeBytes(trainingDType(recipe));
+  const referenceBytes = dtypeBytes(referenceDType(recipe));
+  const hasReferenceModel = objective.needsReference && recipe.reference.storage !== 'cached';
   const memoryOptions: MemoryOptions = {
     shape,
-    bytes: dtypeBytes(trainingDType(recipe)),
+    bytes,
+    masterBytes: hasMasterWeights(recipe) ? 4 : 0,
     needsReference: objective.needsReference,
-    hasReferenceModel: objective.needsReference && recipe.reference.storage !== 'cached',
+    referenceBytes: hasReferenceModel ? bytes + (referenceBytes > bytes ? referenceBytes : 0) : 0,
     activationCheckpointing: recipe.activationCheckpointing,
     process: processBytes(plan.held),
   };

@@ -9,7 +9,8 @@ const options: MemoryOptions = {
   shape,
   bytes: 4,
   needsReference: true,
-  hasReferenceModel: true,
+  masterBytes: 0,
+  referenceBytes: 4,
   activationCheckpointing: false,
   process: 0,
 };
@@ -36,9 +37,22 @@ test('weights, gradients, moments and the reference take 20 bytes a parameter in
   const { activations, workspace, ...standing } = stepMemory(step, options);
   expect(totalMemory({ ...standing, activations: 0, workspace: 0 })).toBe(5 * weights);
   expect(activations).toBeGreaterThan(workspace);
-  const cached = stepMemory(step, { ...options, hasReferenceModel: false });
+  const cached = stepMemory(step, { ...options, referenceBytes: 0 });
   expect(totalMemory(cached)).toBe(totalMemory(stepMemory(step, options)) - weights);
-  expect(totalMemory(stepMemory(step, { ...options, bytes: 8 }))).toBeGreaterThan(1.9 * 5 * weights);
+  expect(totalMemory(stepMemory(step, { ...options, bytes: 8, referenceBytes: 8 }))).toBeGreaterThan(1.9 * 5 * weights);
+});
+
+test('bf16 takes 2 + 4 bytes of weights, 4 of summed gradients and 8 of moments a parameter; in parameters alone half', () => {
+  const parameters = weights / 4;
+  const masters = stepMemory(step, { ...options, bytes: 2, masterBytes: 4, referenceBytes: 2 });
+  expect(masters.weights).toBe(6 * parameters);
+  expect(masters.optimizer).toBe(8 * parameters);
+  expect(masters.reference).toBe(2 * parameters);
+  expect(masters.gradients).toBeGreaterThanOrEqual(4 * parameters);
+  const alone = stepMemory(step, { ...options, bytes: 2, referenceBytes: 2 });
+  const { activations, workspace, ...standing } = alone;
+  expect(totalMemory({ ...standing, activations: 0, workspace: 0 })).toBe(10 * parameters);
+  expect(activations).toBeLessThan(0.6 * stepMemory(step, options).activations);
 });
 
 test('activation checkpointing keeps one number a token, block and channel; sharing divides what stands', () => {

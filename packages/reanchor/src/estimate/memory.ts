@@ -21,10 +21,12 @@ export interface MemoryParts {
 
 export interface MemoryOptions {
   shape: ModelShape;
-  /** Bytes of a number: 4 or 8. */
+  /** Bytes of a number that is computed with: 2, 4 or 8. */
   bytes: number;
-  /** Whether the reference is a model of its own. */
-  hasReferenceModel: boolean;
+  /** Bytes of a float32 master weight, 4; 0 where there are none. */
+  masterBytes: number;
+  /** Bytes that the reference keeps of a parameter; 0 where it is no model of its own. */
+  referenceBytes: number;
   needsReference: boolean;
   activationCheckpointing: boolean;
   /** What the process holds without any tensor. */
@@ -41,10 +43,13 @@ export interface HeadMemory {
 
 export function headMemory({ scored }: PackLayout, { shape, bytes }: MemoryOptions): HeadMemory {
   const { vocabulary, block } = shape;
-  const { kept, buffer } = headRows(scored, vocabulary, bytes);
+  // Logits and the gradient of the matrix are summed in fp32 or better; that of half precision is then rounded.
+  const sumBytes = Math.max(4, bytes);
+  const { kept, buffer } = headRows(scored, vocabulary, sumBytes);
+  const matrix = vocabulary * (sumBytes > bytes ? sumBytes + bytes : bytes);
   return {
-    chunk: (kept + buffer) * vocabulary * bytes,
-    gradients: (vocabulary + scored) * block.width * bytes,
+    chunk: (kept + buffer) * vocabulary * sumBytes,
+    gradients: (matrix + scored * bytes) * block.width,
   };
 }
 
@@ -61,13 +66,12 @@ export function stepMemory(microBatches: readonly MicroBatchLayout[], options: M
 }
 
 /** What is there from the first step to the last. */
-function standing({ shape, bytes, hasReferenceModel, process }: MemoryOptions): MemoryParts {
-  const weights = shape.parameters * bytes;
+function standing({ shape, bytes, masterBytes, referenceBytes, process }: MemoryOptions): MemoryParts {
   return {
-    weights,
+    weights: shape.parameters * (bytes + masterBytes),
     gradients: 0,
-    optimizer: 2 * weights,
-    reference: hasReferenceModel ? weights : 0,
+    optimizer: 2 * shape.parameters * (masterBytes || bytes),
+    reference: shape.parameters * referenceBytes,
     activations: 0,
     workspace: 0,
     process,
@@ -94,7 +98,7 @@ function inputBytes(pack: PackLayout, { shape, bytes }: MemoryOptions): number {
 }
 
 function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOptions): MemoryParts[] {
-  const { shape, bytes, activationCheckpointing } = options;
+  const { shape, bytes, masterBytes, activationCheckpointing } = options;
   const { block, layers, vocabulary, parameters, isTied } = shape;
   const { tokens, scored } = pack;
   const base = standing(options);
@@ -105,8 +109,11 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
   const perBlocks = activationCheckpointing ? (layers + 2) * residual : layers * tokens * keptPerToken(block) * bytes;
   const activations = inputBytes(pack, options) + perBlocks + scored * finalPerRow(block) * bytes;
   const { chunk, gradients } = headMemory(pack, options);
-  // A later micro-batch adds to gradients that are there; its own of the head is a tensor besides until it is added.
-  const before = isFirst ? 0 : all;
+  // A later micro-batch adds to gradients that are there; its own of the head is a tensor besides until it is added. Those
+  // of master weights are summed apart, when the backward pass has ended.
+  const before = isFirst ? 0 : parameters * (masterBytes || bytes);
+  const sumsApart = masterBytes > 0;
+  const gradientsWith = (own: number) => (sumsApart ? before + own : isFirst ? own : all);
   const atHead: MemoryParts = {
     ...base,
     gradients: before,
@@ -115,7 +122,7 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
   };
   const atBlock: MemoryParts = {
     ...base,
-    gradients: isFirst ? headGradient : all,
+    gradients: gradientsWith(headGradient),
     // The block that is computed again: what it keeps but its input, which is kept already, and its output.
     activations: activations + (activationCheckpointing ? tokens * keptPerToken(block) * bytes : 0),
     workspace: tokens * backwardPerToken(block) * bytes,
@@ -123,16 +130,17 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
   // The last block of the backward pass is the network's first: then all gradients but the embedding's are there, or come.
   const atFirstBlock: MemoryParts = {
     ...atBlock,
-    gradients: isFirst && !isTied ? all - headGradient : all,
+    gradients: gradientsWith(isTied ? all : all - headGradient),
     activations: activationCheckpointing ? atBlock.activations : atBlock.activations - perBlocks * (1 - 1 / layers),
   };
   const atEnd: MemoryParts = {
     ...base,
-    gradients: all,
+    gradients: gradientsWith(all),
     activations: activationCheckpointing ? activations : inputBytes(pack, options),
     workspace: residual + (isTied || !isFirst ? headGradient : 0),
   };
-  return [atHead, atBlock, atFirstBlock, atEnd];
+  const atSum: MemoryParts = { ...base, gradients: Math.max(before + all, parameters * masterBytes) };
+  return [atHead, atBlock, atFirstBlock, atEnd, ...(sumsApart ? [atSum] : [])];
 }
 
 /** Memory of one of several devices. */

@@ -1,4 +1,4 @@
-import { tidy } from '@reanchor/torch';
+import { type DType, noGrad, tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
@@ -30,7 +30,22 @@ export function buildModel(configJson: ConfigJson, source: ParameterSource): Cau
   return new Architecture(configJson, source);
 }
 
-/** A model of its own with equal parameters, which do not ask for gradients: a reference policy, or a snapshot. */
-export function copyModel(model: CausalLM): CausalLM {
-  return tidy(() => buildModel(model.configJson, (name) => model.parameters.get(name)!.detach().clone()).keep());
+/**
+ * A model of its own with equal parameters, which do not ask for gradients: a reference policy, or a snapshot. In another
+ * `dtype` they are equal but for rounding.
+ */
+export function copyModel(model: CausalLM, dtype: DType = model.dtype): CausalLM {
+  return tidy(() =>
+    buildModel(model.configJson, (name) => {
+      const parameter = model.parameters.get(name)!.detach();
+      return dtype === parameter.dtype ? parameter.clone() : parameter.to(dtype);
+    }).keep(),
+  );
+}
+
+/** Gives the parameters of `model` the values of `source`'s, rounded to their own dtype. */
+export function copyParameters(source: CausalLM, model: CausalLM): void {
+  noGrad(() => {
+    for (const [name, parameter] of model.parameters) parameter.copy_(source.parameters.get(name)!);
+  });
 }

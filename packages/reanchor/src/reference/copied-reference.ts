@@ -1,29 +1,47 @@
 // Shapes: S sequences.
-import { type DType, dtypeBytes, foreachLerp_, noGrad, squaredDistance, type Tensor, tidy } from '@reanchor/torch';
+import { type DType, dtypeBytes, moveTowards_, noGrad, squaredDistance, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
-import { copyModel } from '../models/architectures.js';
+import { copyModel, copyParameters } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import type { SpanBatch } from '../nn/spans.js';
 import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
 import { type Observations, ReferenceClock } from './reference-clock.js';
 import type { UpdateRule } from './update-rule.js';
 
+export interface CopiedReferenceOptions {
+  /** The model that it starts as, in `dtype`, and then owns; a copy of the policy when left out. */
+  initial?: CausalLM | undefined;
+  /** The policy's float32 weights, where it has such. */
+  masters?: CausalLM | undefined;
+  /** The dtype of the weights that it keeps; the policy's when left out. */
+  dtype?: DType | undefined;
+}
+
 /**
- * A reference kept as a second model, in the policy's precision. The optimizer's state never sees an update. With
- * `initial` it starts as that model, which it then owns, otherwise as a copy of the policy.
+ * A reference kept as a second model. The optimizer's state never sees an update. It computes in the policy's dtype; in a
+ * wider `dtype` it keeps weights besides, which are moved and then rounded: a small share of a difference would vanish in
+ * bfloat16.
  */
 export class CopiedReference implements ReferencePolicy {
+  /** What the reference computes with. */
   readonly model: CausalLM;
   readonly startsAtPolicy: boolean;
+  /** The weights that are moved: those of `model`, or wider ones. */
+  readonly #moved: CausalLM;
+  /** The weights that they move towards. */
+  readonly #target: CausalLM;
   readonly #clock: ReferenceClock;
   #version = 0;
 
   constructor(
     readonly policy: CausalLM,
     rule: UpdateRule | ReferenceClock,
-    initial?: CausalLM,
+    { initial, masters, dtype = policy.dtype }: CopiedReferenceOptions = {},
   ) {
-    this.model = initial ?? copyModel(policy);
+    const isWider = dtype !== policy.dtype;
+    this.#target = (isWider ? masters : undefined) ?? policy;
+    this.#moved = initial ?? copyModel(this.#target, dtype);
+    this.model = isWider ? copyModel(this.#moved, policy.dtype) : this.#moved;
     this.startsAtPolicy = initial === undefined;
     this.#clock = rule instanceof ReferenceClock ? rule : new ReferenceClock(rule);
   }
@@ -43,12 +61,11 @@ export class CopiedReference implements ReferencePolicy {
   afterStep(step: number): ReferenceUpdate | undefined {
     const share = this.#clock.share(step);
     if (share === 0) return undefined;
-    const before = this.distance();
-    const [anchor, policy] = this.#parameters();
-    noGrad(() => foreachLerp_(anchor, policy, share));
+    const { before, after, norm } = moveTowards_(...this.#parameters(), share);
+    if (this.#moved !== this.model) copyParameters(this.#moved, this.model);
     this.#version += 1;
-    const norm = Math.sqrt(squaredDistance(anchor));
-    return { step, version: this.#version, share, distances: { before, after: this.distance(), norm } };
+    const distances = { before: Math.sqrt(before), after: Math.sqrt(after), norm: Math.sqrt(norm) };
+    return { step, version: this.#version, share, distances };
   }
 
   observe<Name extends keyof Observations>(name: Name, value: Observations[Name]): void {
@@ -61,12 +78,14 @@ export class CopiedReference implements ReferencePolicy {
 
   /** The parameters of the reference, and those of the policy in the same order. */
   #parameters(): [reference: Tensor[], policy: Tensor[]] {
-    const names = [...this.model.parameters.keys()];
-    return [[...this.model.parameters.values()], names.map((name) => this.policy.parameters.get(name)!)];
+    const { parameters } = this.#moved;
+    return [[...parameters.values()], [...parameters.keys()].map((name) => this.#target.parameters.get(name)!)];
   }
 
   checksums(): string[] {
-    return [...this.model.parameters.values()].map((parameter) => tidy(() => String(words(parameter).sum().data()[0])));
+    return [...this.#moved.parameters.values()].map((parameter) =>
+      tidy(() => String(words(parameter).sum().data()[0])),
+    );
   }
 
   sharesPolicy(): boolean {
@@ -75,6 +94,7 @@ export class CopiedReference implements ReferencePolicy {
 
   [Symbol.dispose](): void {
     this.model[Symbol.dispose]();
+    if (this.#moved !== this.model) this.#moved[Symbol.dispose]();
   }
 }
 

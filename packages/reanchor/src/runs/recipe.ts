@@ -5,7 +5,7 @@
  * recipe is read by `parse.ts`. Descriptions are noun phrases, so that a message can say "alpha is <description>"; it
  * leaves out what follows a colon or semicolon. File and folder names are relative to the working directory. Defaults
  * are TRL's where TRL has the option, except `epochs` (1, not 3), `logEvery` (1, not 10), `keepIdentical` (TRL keeps
- * them) and `precision` (nothing is computed in bf16).
+ * them) and `precision` (fp32, not bf16).
  */
 import * as z from 'zod';
 import { dataSchema } from './data-section.js';
@@ -107,9 +107,11 @@ export const recipeSchema = z.strictObject({
     'the model to be trained; a Hugging Face folder (config.json, safetensors weights, tokenizer files), or owner/name or owner/name@revision on the Hub',
   ),
   precision: z
-    .enum(['fp32', 'fp64'])
+    .enum(['fp32', 'bf16', 'bf16-params', 'fp64'])
     .default('fp32')
-    .describe('the floating-point type of weights, optimizer state and arithmetic; the model is converted to it'),
+    .describe(
+      'the floating-point type of the run; fp32 and fp64 hold for weights, optimizer state and arithmetic; bf16 computes in bfloat16 and trains float32 master weights; bf16-params keeps weights and optimizer state in bfloat16 alone, which takes half the memory of bf16 and loses small updates. Log-softmax, sums and losses are in fp32 or better in all of them',
+    ),
   method: methodSchema,
   loss: lossSchema.prefault({}).describe('the options of the loss'),
   reference: referenceSchema.prefault({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),

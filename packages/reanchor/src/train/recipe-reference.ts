@@ -1,3 +1,4 @@
+import type { DType } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { CachedReference } from '../reference/cached-reference.js';
@@ -39,20 +40,24 @@ export interface ReferenceMaterial {
   rule: UpdateRule;
   totalSteps: number;
   upcoming: (step: number) => Iterable<readonly MicroBatch[]>;
-  /** The model that `reference.model` names; the reference owns it. */
+  /** The model that `reference.model` names, in `dtype`; the reference owns it. */
   initial?: CausalLM | undefined;
+  /** The policy's float32 weights, where it has such. */
+  masters?: CausalLM | undefined;
+  /** The dtype of the reference's weights. */
+  dtype: DType;
 }
 
 /** The reference of a recipe, and the initial policy's log-probabilities where a cap on the divergence needs them. */
 export function recipeReference(
   options: ReferenceOptions,
-  { policy, rule, totalSteps, upcoming, initial }: ReferenceMaterial,
+  { policy, rule, totalSteps, upcoming, initial, masters, dtype }: ReferenceMaterial,
 ): { reference: ReferencePolicy; initialPolicy: CachedReference | undefined } {
   const maxDivergence = options.update === 'fixed' ? undefined : options.maxDivergence;
   const reference =
     options.storage === 'cached'
       ? new CachedReference(policy, { rule, totalSteps, upcoming, initial })
-      : new CopiedReference(policy, new ReferenceClock(rule, { maxDivergence }), initial);
+      : new CopiedReference(policy, new ReferenceClock(rule, { maxDivergence }), { initial, masters, dtype });
   const initialPolicy =
     maxDivergence === undefined
       ? undefined

@@ -35,11 +35,12 @@ import { MetricSinks } from '../sinks/index.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
 import { GeneratedEvaluation } from './generated-evaluation.js';
+import { MasterWeights } from './master-weights.js';
 import { type Metrics, stepMetrics } from './metrics.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
-import { StepProfiler } from './profiler.js';
+import { firstProfiled, StepProfiler } from './profiler.js';
 import { type DataReport, recipeData } from './recipe-data.js';
-import { recipeSaveOptions, trainingDType } from './recipe-dtypes.js';
+import { hasMasterWeights, recipeSaveOptions, referenceDType, trainingDType } from './recipe-dtypes.js';
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
 import { recipeReference, recipeRule } from './recipe-reference.js';
 import { saveOrRescue } from './save-trained.js';
@@ -107,7 +108,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const folder = await modelFolder(recipe.model, hub);
   const { model: initialModel } = recipe.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
-  using policy = await loadModel(folder, { dtype: trainingDType(recipe) });
+  using weights = await loadPolicy(folder, recipe);
+  const { policy, masters } = weights;
   await requireWritable(existingParent(out), modelBytes(policy, recipeSaveOptions(recipe).dtype));
   const tokenizer = await loadTokenizer(folder);
   const data = await recipeData(recipe, tokenizer, hub);
@@ -120,6 +122,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     initialFolder,
     commits,
     policy,
+    masters,
     tokenizer,
     report,
   };
@@ -150,6 +153,7 @@ interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   initialFolder: string | undefined;
   commits: Record<string, string>;
   policy: CausalLM;
+  masters: MasterWeights | undefined;
   tokenizer: Tokenizer;
   report: DataReport;
   objective: Objective<Row, Score>;
@@ -161,13 +165,15 @@ interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
 async function run<Row extends RowPlace, Score extends LoggedRow>(
   options: RunOptions<Row, Score>,
 ): Promise<TrainResult> {
-  const { recipe, policy, tokenizer, objective, rows, validation, onEvent, signal, probe } = options;
+  const { recipe, policy, masters, tokenizer, objective, rows, validation, onEvent, signal, probe } = options;
   const started = performance.now();
   const plan = planOf(recipe, options.shares);
   const totalSteps = stepCount(rows.length, plan);
   const rule: UpdateRule = objective.needsReference ? recipeRule(recipe.reference, totalSteps) : { update: 'fixed' };
   const initial =
-    options.initialFolder === undefined ? undefined : await loadModel(options.initialFolder, { dtype: policy.dtype });
+    options.initialFolder === undefined
+      ? undefined
+      : await loadModel(options.initialFolder, { dtype: referenceDType(recipe) });
 
   const folder = await createRunFolder(options.out, {
     recipe,
@@ -176,13 +182,19 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
     torch: nativeConfig().compiledFor,
   });
   using events = new EventWriter(folder.events);
-  await using sinks = new MetricSinks(recipe, folder.path, (message) => emit({ type: 'warning', message }));
+  await using sinks = new MetricSinks(recipe, folder.path, warn);
+  function warn(message: string) {
+    emit({ type: 'warning', message });
+  }
   function emit(event: NewRunEvent) {
     const written = events.write(event);
     sinks.write(written);
     onEvent?.(written);
   }
   announce(options, totalSteps, rule, emit);
+  if (options.profile !== undefined && totalSteps < firstProfiled) {
+    warn(`no profile: it begins with step ${firstProfiled}, and the run has ${totalSteps}`);
+  }
 
   const evaluations: TrainResult['evaluations'] = [];
   const evaluation =
@@ -224,13 +236,22 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   const microBatches = function* (step: number) {
     for (const planned of planSteps(groups, plan, step)) yield objective.layOut(planned, rows);
   };
-  const material = { policy, rule, totalSteps, upcoming: microBatches, initial };
+  const material = {
+    policy,
+    rule,
+    totalSteps,
+    upcoming: microBatches,
+    initial,
+    masters: masters?.model,
+    dtype: referenceDType(recipe),
+  };
   const { reference, initialPolicy } = objective.needsReference
     ? recipeReference(recipe.reference, material)
     : { reference: undefined, initialPolicy: undefined };
   using anchors = disposeAll([reference, initialPolicy]);
   using trainer = new Trainer({
     policy,
+    masters,
     reference,
     initial: initialPolicy,
     objective,
@@ -243,7 +264,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   });
 
   const log = new StepLog(recipe.logEvery);
-  const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile);
+  const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile, warn);
   let last = { step: 0, epoch: 0 };
   const maxDivergence = 'maxDivergence' in recipe.reference ? recipe.reference.maxDivergence : undefined;
   let isHalted = false;
@@ -289,12 +310,28 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   const final = trainer.steps === totalSteps ? folder.final : join(folder.path, 'interrupted');
   const updates = reference?.version ?? 0;
   const start = { modelFolder: options.modelFolder, commits: options.commits };
-  const trained = { policy, tokenizer, recipe, totalSteps, updates, evaluations };
+  const trained = { policy: masters?.model ?? policy, tokenizer, recipe, totalSteps, updates, evaluations };
   await saveOrRescue(final, { ...trained, ...start, steps: trainer.steps });
   emit({ type: 'saved', folder: final });
   await sinks.close(trainer.steps === totalSteps ? 'finished' : 'interrupted');
   emit({ type: 'end', steps: trainer.steps, seconds: (performance.now() - started) / 1000 });
   return { folder: folder.path, final, steps: trainer.steps, evaluations };
+}
+
+/** The model to be trained and, where it computes in half precision, its float32 weights. */
+async function loadPolicy(
+  folder: string,
+  recipe: Recipe,
+): Promise<Disposable & Pick<RunOptions<never, never>, 'policy' | 'masters'>> {
+  const dtype = trainingDType(recipe);
+  if (!hasMasterWeights(recipe)) {
+    const policy = await loadModel(folder, { dtype });
+    return { policy, masters: undefined, [Symbol.dispose]: () => policy[Symbol.dispose]() };
+  }
+  const wide = await loadModel(folder, { dtype: 'float32' });
+  const policy = copyModel(wide, dtype);
+  const both = disposeAll([wide, policy]);
+  return { policy, masters: new MasterWeights(wide, policy), [Symbol.dispose]: () => both[Symbol.dispose]() };
 }
 
 /** The answers that a recipe has the policy write at its evaluations, if any. */

@@ -2,10 +2,13 @@ import type { CausalLM } from '../models/causal-lm.js';
 import type { AdamWOptions } from '../optim/adamw.js';
 import type { ScheduleOptions } from '../optim/schedule.js';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
+import type { MasterWeights } from './master-weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 
 export interface TrainerOptions<Row, Score extends LoggedRow> {
   policy: CausalLM;
+  /** The policy's float32 weights, where it computes in half precision; left out its parameters are trained as they are. */
+  masters?: MasterWeights | undefined;
   /** Left out where the objective needs none. */
   reference?: ReferencePolicy | undefined;
   objective: Objective<Row, Score>;

@@ -28,8 +28,9 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
   constructor(options: TrainerOptions<Row, Score>) {
     this.#options = options;
-    this.#parameters = [...options.policy.parameters.values()];
-    for (const parameter of this.#parameters) parameter.requiresGrad = true;
+    const { policy, masters } = options;
+    this.#parameters = [...(masters?.model ?? policy).parameters.values()];
+    for (const parameter of policy.parameters.values()) parameter.requiresGrad = true;
     this.#optimizer = new AdamW(this.#parameters, options.optimizer);
     this.#checks = options.reference && new SelfChecks(options.reference);
   }
@@ -56,6 +57,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const learningRate = optimizer.lr * learningRateFactor(schedule, this.#steps, totalSteps);
     span('optimizer', () => this.#optimizer.step(learningRate));
     for (const parameter of this.#parameters) parameter.grad = null;
+    span('publish weights', () => this.#options.masters?.publish());
 
     this.#steps = step;
     if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
@@ -98,13 +100,14 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
   /** What `use` makes of the policy's log-probabilities; it runs the backward pass. */
   #forward<T>(microBatch: MicroBatch, use: (policy_S: Tensor) => T): T {
-    const { policy, activationCheckpointing } = this.#options;
+    const { policy, masters, activationCheckpointing } = this.#options;
     return tidy(() => {
       const checkpoints = activationCheckpointing ? new Checkpoints() : undefined;
       const result = use(
         span('forward', () => sequenceLogprobs(policy, { ...spanBatch(microBatch.policy, policy.dtype), checkpoints })),
       );
       checkpoints?.backward();
+      masters?.collectGradients();
       return result;
     });
   }

@@ -67,6 +67,13 @@ export function runWarnings<Row extends RowPlace>(
       `the longest row has ${longest} tokens and the model was made for ${positions} (max_position_embeddings): set data.maxLength to ${positions} or less`,
     );
   }
+  const smallest = recipe.optimizer.lr * 2 ** 9;
+  if (recipe.precision === 'bf16-params' && smallest < 0.05) {
+    found.push(
+      `precision bf16-params and optimizer.lr ${recipe.optimizer.lr}: steps of about that size do not change weights above ${Number(smallest.toPrecision(1))}, ` +
+        'since bfloat16 has 8 significant bits; precision: bf16 keeps float32 weights besides',
+    );
+  }
   const stored = policy.configJson.torch_dtype ?? policy.configJson.dtype;
   const { dtype: saved } = recipeSaveOptions(recipe);
   if (typeof stored === 'string' && stored !== saved) {
