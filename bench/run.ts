@@ -31,6 +31,7 @@ const scripts: Record<string, { file: string; args: string[] }> = {
   logprob: { file: 'linear-logprob.ts', args: ['3', flags.threads] },
   checkpoint: { file: 'checkpoint.ts', args: [flags.rounds] },
   tokenize: { file: 'tokenize.ts', args: ['3'] },
+  ceiling: { file: 'ceiling.ts', args: [flags.threads] },
   updates: { file: 'updates.ts', args: ['8', flags.threads] },
   'long-prompt': { file: 'long-prompt.ts', args: ['3', flags.threads] },
   start: { file: 'start.ts', args: [flags.rounds] },
