@@ -77,7 +77,7 @@ function machine(): string {
   return (
     `${cpus().length} x ${cpus()[0]!.model}, ${gigabytes} GB, ${flags.threads} threads, Node ${process.version}, ` +
     `libtorch ${nativeConfig().compiledFor}${python ? ', TRL 1.13.0, transformers 5.18.0, torch 2.13.0' : ''}; ` +
-    `medians of ${flags.rounds} rounds in turns, after one to warm up.`
+    `${flags.rounds} rounds in turns, after one to warm up; training: rows over the time of all rounds, else medians.`
   );
 }
 
