@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../../errors.js';
+import { bytesAtMost } from '../../formats/index.js';
 import { Budget } from './budget.js';
 import { type ChatReply, type MalformedReply, readChatBody } from './chat-reply.js';
 import { Gate } from './gate.js';
@@ -56,6 +57,8 @@ interface Passing {
 }
 
 const longestWaitMs = 60_000;
+/** Bytes of a reply at most; one of 16,000 tokens with log-probabilities of twenty has a tenth. */
+const mostBodyBytes = 1 << 26;
 const longestRetryAfterMs = 600_000;
 
 /**
@@ -193,7 +196,9 @@ export class ChatClient implements AsyncDisposable {
       };
       const signal = AbortSignal.timeout(timeoutMs);
       const response = await fetch(this.#url, { method: 'POST', headers, body, signal, redirect: 'manual' });
-      const text = this.#withoutKey(await response.text());
+      const bytes = await bytesAtMost(response.body, mostBodyBytes);
+      if (bytes === undefined && response.ok) return { malformed: `the body has more than ${mostBodyBytes} bytes` };
+      const text = this.#withoutKey(bytes?.toString('utf8') ?? '');
       if (!response.ok) {
         usedTokens = 0;
         return this.#refusal(response, text);

@@ -49,7 +49,7 @@ export function chatJudge(options: ChatJudgeOptions): PairJudge {
 export function readWinner({ text }: { text: string }): { value: Verdict } | { unparsed: string } {
   const said = text.slice(text.lastIndexOf('</think>') + 1);
   const found = new Set(
-    [...said.matchAll(/^[\s*_#>-]*winner[\s*_]*:[\s*_[("]*(A|B|C|tie)[\s*_\])".]*$/gim)].map(([, label]) =>
+    [...said.matchAll(/^[ \t*_#>-]*winner[\s*_]*:[\s*_[("]*(A|B|C|tie)[\s*_\])".]*$/gim)].map(([, label]) =>
       label!.toUpperCase(),
     ),
   );
