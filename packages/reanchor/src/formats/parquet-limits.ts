@@ -1,6 +1,7 @@
 /** What a Parquet file says of itself, checked before its pages are unpacked: the library believes it. */
-import type { AsyncBuffer, ColumnMetaData, FileMetaData, RowGroup } from 'hyparquet';
+import { type AsyncBuffer, type ColumnMetaData, type FileMetaData, parquetSchema, type RowGroup } from 'hyparquet';
 import { parquetHeader } from 'hyparquet/src/column.js';
+import { getTreePath } from 'hyparquet/src/schema.js';
 
 /** Values of all columns that a file may have whatever its size, and more for each of its bytes: repeated ones take none. */
 const freeValues = 1 << 22;
@@ -9,8 +10,9 @@ const valuesPerByte = 64;
 const freeBytes = 1 << 26;
 const bytesPerByte = 256;
 
-/** The rows of a file. Errors: Error where its numbers contradict each other or its size. */
-export function checkedRows({ num_rows, row_groups }: FileMetaData, fileBytes: number): number {
+/** The rows of a file. Errors: Error where its numbers contradict each other or its size, and its columns its schema. */
+export function checkedRows(metadata: FileMetaData, fileBytes: number): number {
+  const { num_rows, row_groups } = metadata;
   const rows = count(num_rows, 'a number of rows');
   const inGroups = row_groups.reduce((sum, group) => sum + count(group.num_rows, 'a number of rows in a group'), 0);
   if (rows !== inGroups) throw new Error(`${rows} rows, and ${inGroups} in its row groups`);
@@ -19,7 +21,24 @@ export function checkedRows({ num_rows, row_groups }: FileMetaData, fileBytes: n
     .reduce((sum, column) => sum + count(column.num_values, 'a number of values'), 0);
   const most = freeValues + valuesPerByte * fileBytes;
   if (values + rows > most) throw new Error(`${values} values in ${fileBytes} bytes; ${most} are read`);
+  for (const group of row_groups) checkPaths(metadata, group);
   return rows;
+}
+
+/**
+ * Makes sure that the columns are leaves of the schema, each there once: of others the library begins to read, forgets
+ * that it does, and so ends the process where they cannot be read.
+ */
+function checkPaths(metadata: FileMetaData, group: RowGroup): void {
+  const schema = parquetSchema(metadata);
+  const paths = columnsOf(group).map(({ path_in_schema: path }) => path);
+  const names = paths.map((path) => JSON.stringify(path));
+  if (new Set(names).size < names.length) throw new Error('a column that is there twice');
+  for (const path of paths) {
+    const siblings = getTreePath(schema, path).map(({ children }) => children.map(({ element }) => element.name));
+    if (siblings.at(-1)!.length > 0) throw new Error(`a column ${path} that is no leaf of the schema`);
+    if (siblings.some((all) => new Set(all).size < all.length)) throw new Error('columns of the same name');
+  }
 }
 
 /**

@@ -126,8 +126,8 @@ describe('a chat template', () => {
   ])('that takes too long is an error that names it: %s', (source) => {
     const template = ChatTemplate.of(source, { name: 'slow.jinja' });
     for (const use of [() => encodePrompt(chat, tokenizer, template), () => encodeChat(chat, template, tokenizer)]) {
-      expect(() => soon(use)).toThrow(FormatError);
-      expect(() => soon(use)).toThrow(/slow\.jinja: the chat template takes too long/);
+      expect(() => soon<unknown>(use)).toThrow(FormatError);
+      expect(() => soon<unknown>(use)).toThrow(/slow\.jinja: the chat template takes too long/);
     }
   });
 

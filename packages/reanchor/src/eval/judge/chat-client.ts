@@ -6,12 +6,8 @@ import { bytesAtMost } from '../../formats/index.js';
 import { Budget } from './budget.js';
 import { type ChatReply, type MalformedReply, readChatBody } from './chat-reply.js';
 import { Gate } from './gate.js';
+import { type Asked, askTwice, type ChatRequest, type JudgeClient, type Read } from './judge-client.js';
 import { type CacheEntry, ReplyCache } from './reply-cache.js';
-
-export interface ChatMessage {
-  role: 'system' | 'user' | 'assistant';
-  content: string;
-}
 
 export interface ChatClientOptions {
   /** Such as https://api.example.org/v1; requests go to its /chat/completions. */
@@ -33,17 +29,6 @@ export interface ChatClientOptions {
   maxTokens?: number | undefined;
   /** Further fields of the request's body; null takes one out. */
   extra?: Readonly<Record<string, unknown>> | undefined;
-}
-
-export interface ChatRequest {
-  messages: readonly ChatMessage[];
-  temperature: number;
-  /** The longest answer, in tokens. */
-  maxNewTokens: number;
-  /** How many of the most probable tokens are wanted in each place, with log-probabilities; none when left out. */
-  topLogprobs?: number | undefined;
-  /** Asks the same again: another number is another request. */
-  attempt?: number | undefined;
 }
 
 interface Entry extends CacheEntry {
@@ -69,7 +54,7 @@ const longestRetryAfterMs = 600_000;
  * Errors of {@link complete}: BudgetError; UserError for a server that refuses (key, model, request) or goes on failing,
  * and for a cache file that cannot be written. No message holds the key.
  */
-export class ChatClient implements AsyncDisposable {
+export class ChatClient implements JudgeClient {
   /** Calls and tokens of this run. */
   readonly budget: Budget;
   readonly #options: ChatClientOptions;
@@ -140,21 +125,9 @@ export class ChatClient implements AsyncDisposable {
     }
   }
 
-  /**
-   * What `read` makes of the reply. A reply that is malformed, or that `read` cannot read, is asked for once more; then
-   * it stays unparsed.
-   */
-  async ask<T>(
-    request: ChatRequest,
-    read: (reply: ChatReply) => { value: T } | { unparsed: string },
-  ): Promise<({ value: T } | { unparsed: string }) & { reply?: ChatReply | undefined }> {
-    let outcome: ({ value: T } | { unparsed: string }) & { reply?: ChatReply | undefined } = { unparsed: '' };
-    for (const attempt of [0, 1]) {
-      const reply = await this.complete({ ...request, attempt });
-      outcome = 'malformed' in reply ? { unparsed: reply.malformed } : { ...read(reply), reply };
-      if ('value' in outcome) break;
-    }
-    return outcome;
+  /** What `read` makes of the reply; see {@link askTwice}. */
+  ask<T>(request: ChatRequest, read: Read<T>): Promise<Asked<T>> {
+    return askTwice((one) => this.complete(one), request, read);
   }
 
   /** Waits for the requests under way, whose answers are kept too, and closes the cache. */

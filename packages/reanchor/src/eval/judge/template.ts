@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { UsageError } from '../../errors.js';
 import { readText } from '../../formats/index.js';
-import type { ChatMessage } from './chat-client.js';
+import type { ChatMessage } from './judge-client.js';
 
 /** What fills the places. */
 export interface TemplateValues {

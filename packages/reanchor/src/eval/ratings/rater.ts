@@ -1,5 +1,5 @@
 /** What rates a single answer. */
-import type { ChatClient } from '../judge/chat-client.js';
+import type { JudgeClient } from '../judge/judge-client.js';
 import type { JudgeSettings } from '../judge/judges.js';
 import { fillTemplate, type Template, templateHash } from '../judge/template.js';
 import { type Criterion, criteria } from '../judge/templates.js';
@@ -22,7 +22,7 @@ export interface Rater {
 
 /** A rater that asks a model. A reply that cannot be read is asked for once more, then there is no rating. */
 export function chatRater(
-  client: ChatClient,
+  client: JudgeClient,
   { template, temperature = 0, maxNewTokens = 200 }: { template: Template } & Omit<JudgeSettings, 'template'>,
 ): Rater {
   return {
