@@ -255,6 +255,10 @@ export const wholeInputs: Readonly<Record<string, () => Buffer[]>> = {
   ],
   template: chatTemplates,
   recipe: () => [
+    Buffer.from('model: m\nmethod: dpo\ndata: { train: a.jsonl, maxLength: 96 }\n'),
+    Buffer.from(
+      'model: a/b@main # x\nmethod: kto\nloss: { beta: 0.2, desirableWeight: 1.5 }\nreference: { update: mixed, alpha: 0.5, tau: 8 }\ndata:\n  train: [a.jsonl, b.jsonl]\n  validation: 16\nbatch: { size: 8 }\noptimizer: { lr: 1.0e-6, betas: [0.9, 0.95] }\nsteps: 10\nevaluate: { every: 4 }\n',
+    ),
     ...['hh-dpo.yaml', 'shuffled-answers.yaml', 'paper/pythia-12b-hh-dpo.yaml'].map((name) =>
       readFileSync(join(repositoryRoot, 'recipes', name)),
     ),

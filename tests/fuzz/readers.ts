@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { encodePrompt } from '../../packages/reanchor/src/data/encode.js';
 import { loadPreferenceRows } from '../../packages/reanchor/src/data/index.js';
+import { UserError } from '../../packages/reanchor/src/errors.js';
 import {
   readAnnotations,
   readDifficulty,
@@ -59,6 +60,13 @@ function ofFile(
   };
 }
 
+/** Lets a refusal pass, so that another reader of the same file has its turn. */
+async function refusedOnly(read: Promise<unknown>): Promise<void> {
+  await read.catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+  });
+}
+
 async function drain(values: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of values);
 }
@@ -103,10 +111,12 @@ async function startHub(): Promise<void> {
     } catch {}
     const isTree = request.url!.includes('/tree/');
     const next =
-      { self: endpoint + request.url!, other: 'http://127.0.0.1:9/tree/' }[String(parts?.link)] ?? parts?.link;
+      { self: endpoint + request.url!, other: 'http://127.0.0.1:9/tree/' }[
+        typeof parts?.link === 'string' ? parts.link : ''
+      ] ?? parts?.link;
     if (isTree && typeof next === 'string' && /^[\x20-\x7e]+$/.test(next))
       response.setHeader('link', `<${next}>; rel="next"`);
-    const status = Number(parts?.status);
+    const status = typeof parts?.status === 'number' ? parts.status : 200;
     response.statusCode = status >= 200 && status < 600 ? Math.floor(status) : 200;
     response.setHeader('content-type', 'application/json');
     const part = isTree ? parts?.tree : parts?.sha;
@@ -122,8 +132,8 @@ async function startHub(): Promise<void> {
 }
 
 export const readers: Readonly<Record<string, Reader>> = {
-  safetensors: ofFile('model.safetensors', 10, (_file, folder) => openCheckpoint(folder)),
-  index: ofFile('model.safetensors.index.json', 5, async (file, folder) => {
+  safetensors: ofFile('model.safetensors', 14, (_file, folder) => openCheckpoint(folder)),
+  index: ofFile('model.safetensors.index.json', 7, async (file, folder) => {
     const own = join(folder, 'shards');
     linked(own, 'llama3-untied', shards);
     writeFileSync(join(own, 'model.safetensors.index.json'), Buffer.alloc(0));
@@ -132,13 +142,13 @@ export const readers: Readonly<Record<string, Reader>> = {
     linked(folder, 'llama3-untied', shards);
     await openCheckpoint(folder);
   }),
-  jsonl: ofFile('input.jsonl', 8, (file) => drain(readJsonl(file))),
-  gzip: ofFile('input.jsonl.gz', 6, (file) => drain(readJsonl(file))),
+  jsonl: ofFile('input.jsonl', 12, (file) => drain(readJsonl(file))),
+  gzip: ofFile('input.jsonl.gz', 8, (file) => drain(readJsonl(file))),
   json: ofFile('input.json', 3, (file) => drain(readRecords(file))),
-  rows: ofFile('input.jsonl', 8, (file) => loadPreferenceRows([file])),
-  parquet: ofFile('input.parquet', 12, (file) => drain(readRecords(file))),
+  rows: ofFile('input.jsonl', 10, (file) => loadPreferenceRows([file])),
+  parquet: ofFile('input.parquet', 10, (file) => drain(readRecords(file))),
   csv: ofFile('input.csv', 2, (file) => readDifficulty(file)),
-  tokenizer: ofFile('tokenizer.json', 9, async (_file, folder) => useTokenizer(await loadTokenizer(folder))),
+  tokenizer: ofFile('tokenizer.json', 2, async (_file, folder) => useTokenizer(await loadTokenizer(folder))),
   'tokenizer-config': {
     names: ['tokenizer_config.json', 'tokenizer.json', 'chat template', 'the prompt is empty'],
     share: 3,
@@ -150,15 +160,15 @@ export const readers: Readonly<Record<string, Reader>> = {
     },
   },
   template: {
-    names: ['chat template'],
-    share: 9,
+    names: ['chat template', 'the prompt is empty'],
+    share: 3,
     read: (bytes) => {
       plainTokenizer ??= parseTokenizer(JSON.parse(fixture('tokenizer/tokenizer.json').toString()));
       encodePrompt(chat, plainTokenizer, ChatTemplate.of(bytes.toString()));
     },
   },
-  recipe: ofFile('recipe.yaml', 8, (file) => readRecipe(file, { env: { HOME: 'x' } })),
-  events: ofFile('events.jsonl', 5, async (file, folder) => {
+  recipe: ofFile('recipe.yaml', 8, (file) => readRecipe(file, { env: { HOME: 'x', REANCHOR_DATA: 'x' } })),
+  events: ofFile('events.jsonl', 7, async (file, folder) => {
     const served = await ServedFolder.at(folder);
     await new RunFile(served, folder).refresh();
     await sketch(served, folder, { samples: 8, buckets: 8 });
@@ -168,7 +178,7 @@ export const readers: Readonly<Record<string, Reader>> = {
   results: ofFile('result.json', 2, async (file, folder) => new ResultFiles(await ServedFolder.at(folder)).read(file)),
   hub: {
     names: ['owner/name', 'http://127.0.0.1'],
-    share: 4,
+    share: 2,
     prepare: startHub,
     read: async (bytes) => {
       hub!.answer = bytes;
@@ -194,17 +204,17 @@ export const readers: Readonly<Record<string, Reader>> = {
   annotations: ofFile('annotations.json', 3, (file) => readAnnotations(file)),
   'lc-inputs': ofFile('input.jsonl', 2, (file) => readLcInputs(file)),
   gamed: ofFile('gamed.json', 1, (file) => readGamedBaselines(file, 3)),
-  arena: ofFile('input.jsonl', 2, async (file) => {
-    await Promise.allSettled([readQuestions(file)]);
+  arena: ofFile('input.jsonl', 1, async (file) => {
+    await refusedOnly(readQuestions(file));
     await readJudgments(file);
   }),
   answers: ofFile('input.jsonl', 2, async (file) => {
+    await refusedOnly(readAnswers(file));
     await readModelAnswers(file);
-    await readAnswers(file);
   }),
   judge: {
     names: ['log-probabilities'],
-    share: 5,
+    share: 9,
     read: (bytes) => {
       const { reply } = readChatBody(bytes.toString());
       if (!('text' in reply)) return;

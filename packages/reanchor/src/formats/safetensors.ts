@@ -49,13 +49,16 @@ export interface CheckpointTensor extends StoredTensor {
   fileBytes: number;
 }
 
-/** The header of a safetensors file. Errors: UserError for a file that cannot be read; FormatError with the place. */
-export async function openSafetensors(file: string): Promise<SafetensorsFile> {
+/**
+ * The header of a safetensors file. Errors: UserError, which ends in `next`, for a file that cannot be read; FormatError
+ * with the place.
+ */
+export async function openSafetensors(file: string, next = 'name a safetensors file'): Promise<SafetensorsFile> {
   let handle: FileHandle;
   try {
     handle = await open(file, 'r');
   } catch (cause) {
-    throw unreadable(file, cause);
+    throw unreadable(file, cause, next);
   }
   try {
     const { size: fileBytes } = await handle.stat();
@@ -287,7 +290,7 @@ async function openShards(folder: string, indexFile: string): Promise<Map<string
   };
   const found = new Map<string, CheckpointTensor>();
   for (const shard of [...new Set(weightMap.values())].sort()) {
-    const opened = await openSafetensors(join(folder, shard));
+    const opened = await openSafetensors(join(folder, shard), `${indexFile} names it: fetch it too`);
     for (const [name, tensor] of opened.tensors) {
       const listed = weightMap.get(name);
       if (listed !== shard) {
@@ -352,7 +355,6 @@ async function readBytes(handle: FileHandle, position: number, length: number): 
 
 function unreadable(file: string, cause: unknown, next = 'name a safetensors file'): UserError {
   const { code, message } = cause as NodeJS.ErrnoException;
-  return new UserError(code === 'ENOENT' ? `${file} does not exist: ${next}` : `${file} cannot be read: ${message}`, {
-    cause,
-  });
+  const what = code === 'ENOENT' ? 'does not exist' : `cannot be read (${message})`;
+  return new UserError(`${file} ${what}: ${next}`, { cause });
 }

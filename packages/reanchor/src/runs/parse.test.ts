@@ -365,6 +365,7 @@ describe('a recipe that somebody else wrote', () => {
     ['brackets', `${minimal}x: ${'['.repeat(30_000)}${']'.repeat(30_000)}`],
     ['braces', `${minimal}x: ${'{a: '.repeat(10_000)}1${'}'.repeat(10_000)}`],
     ['open braces', '{'.repeat(60_000)],
+    ['keys in braces', `${minimal}x: { ${'in: '.repeat(15_000)}`],
     ['dashes', `${minimal}x:\n  ${'- '.repeat(20_000)}1`],
     ['keys', '? '.repeat(30_000)],
     ['indentation', Array.from({ length: 300 }, (_, i) => `${' '.repeat(i)}a:\n`).join('')],

@@ -42,7 +42,14 @@ export function parseYaml(text: string): YamlText {
     return { value: undefined, problems: [{ message: tooMuch, position: undefined }], locate: () => undefined };
   }
   const lines = new LineCounter();
-  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+  let doc: Document;
+  try {
+    doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+  } catch (error) {
+    // What goes deep in a way that no bound sees.
+    const message = `not YAML that can be read (${(error as Error).message})`;
+    return { value: undefined, problems: [{ message, position: undefined }], locate: () => undefined };
+  }
   const place = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
@@ -82,23 +89,25 @@ function excess(text: string): string | undefined {
 }
 
 /**
- * Not less than the depth of a text's deepest value: brackets that are open, and outside of them the indentation of a
- * line and its marks `-`, `?` and `:`.
+ * Not less than the depth of a text's deepest value: brackets that are open and, outside of them, the indentation of a
+ * line; and the marks `-`, `?` and `:` since the line, or inside of brackets the item, began.
  */
 function depthBound(text: string): number {
-  let [deepest, brackets, line, isStart, isScalar] = [0, 0, 0, true, false];
+  let [deepest, brackets, indentation, marks, isStart, isScalar] = [0, 0, 0, 0, true, false];
   for (const token of new Lexer().lex(text)) {
     if (isScalar) isScalar = false;
     else if (token === '\u001f') isScalar = true;
-    else if (token === '{' || token === '[') brackets++;
-    else if (token === '}' || token === ']') brackets = Math.max(0, brackets - 1);
-    else if (token === '\n' || token === '\r\n') {
-      [line, isStart] = [0, true];
+    else if (/^[{}[\],]$/.test(token)) {
+      marks = 0;
+      if (token === '{' || token === '[') brackets++;
+      else if (token !== ',') brackets = Math.max(0, brackets - 1);
+    } else if (/^\r?\n$/.test(token) && brackets === 0) {
+      [indentation, marks, isStart] = [0, 0, true];
       continue;
-    } else if (/^ +$/.test(token)) line += isStart && brackets === 0 ? token.length : 0;
-    else if (token === '?' || (brackets === 0 && (token === '-' || token === ':'))) line++;
+    } else if (isStart && /^ +$/.test(token)) indentation = token.length;
+    else if (/^[-?:]$/.test(token)) marks++;
     isStart = false;
-    deepest = Math.max(deepest, brackets + line);
+    deepest = Math.max(deepest, brackets + indentation + marks);
   }
   return deepest;
 }

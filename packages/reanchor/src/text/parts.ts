@@ -98,13 +98,19 @@ function mapPart(part: unknown, kind: string, known: Readonly<Record<string, Rew
   if (!isPart(part)) throw new Error(`the ${kind} is not an object`);
   const list = lists[kind]!;
   if (part.type === 'Sequence' && Array.isArray(part[list])) {
-    return { type: 'Sequence', [list]: part[list].map((inner) => mapPart(inner, kind, known, depth + 1)) };
+    return { type: 'Sequence', [list]: part[list].map((inner) => mapInner(inner, kind, known, depth + 1)) };
   }
   const rewrite = Object.hasOwn(known, part.type ?? '') ? known[part.type!] : undefined;
   if (!rewrite)
     throw new Error(`${kind} ${part.type} is not supported; supported: ${Object.keys(known).join(', ')}, Sequence`);
   return rewrite(part);
 }
+
+/** A part of a sequence, which may not be left out. */
+const mapInner: typeof mapPart = (part, kind, ...rest) => {
+  if (part === null) throw new Error(`the ${kind} has a part that is null`);
+  return mapPart(part, kind, ...rest);
+};
 
 /** The name under which a sequence of each kind holds its parts. */
 const lists: Readonly<Record<string, string>> = {

@@ -138,11 +138,13 @@ export function parseTokenizer(
   const pad = special('pad_token');
   /** A pattern of the file's own may take without end on some text; a long text may take longer. */
   const limited = <T>(length: number, compute: () => T): T => {
-    if (!isLimited) return compute();
     try {
-      return withinTime(patternMs + Math.floor(length / 100), compute);
+      return isLimited ? withinTime(patternMs + Math.floor(length / 100), compute) : compute();
     } catch (cause) {
-      if (!(cause instanceof TimeLimitError)) throw cause;
+      // The library takes the file for what it should be.
+      if (!(cause instanceof TimeLimitError)) {
+        throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
+      }
       throw new FormatError(
         `a regular expression in it takes too long for a text of ${length} characters (${cause.message}): use a tokenizer with another one`,
         { file, cause },

@@ -57,7 +57,7 @@ function ggufName(name: string): string {
 }
 
 /** Rows of queries and keys go from halves to pairs: llama.cpp turns neighbours. */
-function paired(values: Float32Array, heads: number, width: number): Float32Array {
+function paired(values: Float32Array, heads: number, width: number): Float32Array<ArrayBuffer> {
   const size = values.length / width / heads;
   const moved = new Float32Array(values.length);
   for (let row = 0; row < heads * size; row++) {
