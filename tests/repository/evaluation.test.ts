@@ -48,12 +48,16 @@ file(
     [0, 1, 2].map((step) => ({ method, base: 'dpo', step, 'kl/initial': step, 'rewards/accuracies': step / 4 })),
   ),
 );
+file(
+  'pairs.jsonl',
+  prompts.map((prompt) => ({ prompt, chosen: `${prompt} and one`, rejected: 'none' })),
+);
 const tiny = join(repositoryRoot, 'tests/fixtures/models/llama-tiny');
 const ratings = ['coherence', 'correctness', 'helpfulness', 'harmlessness', 'detail'].map((name) => `${name}: 6`);
 
 describe('every example of docs/evaluation.md runs', () => {
   test('there are examples of every verb', () => {
-    for (const verb of ['alpaca', 'arena', 'winrate', 'ratings', 'kl', 'diversity', 'front'])
+    for (const verb of ['alpaca', 'arena', 'winrate', 'ratings', 'kl', 'logps', 'diversity', 'front'])
       expect(commands.join('\n')).toContain(`eval ${verb} `);
   });
 

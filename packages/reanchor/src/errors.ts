@@ -27,9 +27,25 @@ export class FormatError extends UserError {
 
   constructor(message: string, { file, where = '', cause }: FormatPlace) {
     const place = where === '' ? file : /^\d/.test(where) ? `${file}:${where}` : `${file}, ${where}`;
-    super(`${place}: ${message}`, cause === undefined ? undefined : { cause });
+    super(`${place}: ${shortened(message, 4000)}`, cause === undefined ? undefined : { cause });
     this.file = file;
     this.where = where;
+  }
+}
+
+/** Problems that a message tells. */
+const mostProblems = 25;
+
+/** The beginning of a text. */
+const shortened = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 3)}...` : text);
+
+/** A value as messages show it: the beginning of its JSON. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return shortened(JSON.stringify(value.slice(0, 100)), 80);
+  try {
+    return shortened(JSON.stringify(value) ?? String(value), 80);
+  } catch {
+    return 'a value of many lists in each other'; // JSON.stringify goes into itself.
   }
 }
 
@@ -42,6 +58,8 @@ export class RecipeError extends UsageError {
     readonly problems: readonly string[],
   ) {
     const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
-    super([`${file} has ${count}:`, ...problems.map((problem) => `  ${problem}`)].join('\n'));
+    const told = problems.slice(0, mostProblems).map((problem) => `  ${shortened(problem, 1000)}`);
+    const others = problems.length - told.length;
+    super([`${file} has ${count}:`, ...told, ...(others > 0 ? [`  and ${others} more`] : [])].join('\n'));
   }
 }

@@ -18,7 +18,9 @@ export { type Front, type FrontOptions, front, frontChart } from './eval/front/f
 export { type ScoreOptions, type ScoreResult, score } from './eval/index.js';
 export { ChatClient, type ChatClientOptions } from './eval/judge/chat-client.js';
 export { judgeBothOrders, type Pair, type PairJudge, type Verdict } from './eval/judge/judge.js';
+export type { JudgeClient } from './eval/judge/judge-client.js';
 export { alpacaJudge, arenaJudge, sideBySideJudge } from './eval/judge/judges.js';
+export { LocalChat, type LocalChatOptions } from './eval/judge/local-chat.js';
 export { type KlOptions as MeasureKlOptions, type KlResult, measureKl } from './eval/kl/measure.js';
 export { chatRater, type Rater } from './eval/ratings/rater.js';
 export { type RatingsOptions, type RatingsResult, rateAnswers } from './eval/ratings/ratings.js';

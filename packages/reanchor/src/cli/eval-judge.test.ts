@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { type AskedRequest, type Behaviour, testServer, tokenLogprobs } from '../eval/judge/testing/server.js';
+import { ResultFiles } from '../serve/result-files.js';
+import { ServedFolder } from '../serve/served-folder.js';
+import { resultDocument } from './eval-winrate.js';
 import { commandLine } from './main.js';
 import { Terminal } from './terminal.js';
 
@@ -123,6 +126,61 @@ describe('winrate', () => {
     // All is kept: the server is not needed any more.
     await server[Symbol.asyncDispose]();
     expect((await run('winrate', ...files, ...judge)).stdout).toBe(stdout);
+  });
+
+  test('the file has every text and verdict, as the page of the dashboard reads them', async () => {
+    await using server = await testServer((request) => {
+      const [a, b] = answersIn(request) as [string, string];
+      // No verdict on the shortest answers; the first place wins where lengths are near.
+      if (a.length + b.length < 20) return { text: 'I cannot say.' };
+      return a.length + b.length < 40 ? { text: 'Both are fine.\nWinner: A' } : longerWins(request);
+    });
+    const judge = ['--judge-url', server.url, '--judge-model', 'j', '--cache', at('cache-rows.jsonl')];
+    const { error } = await run('winrate', '--answers', longer, shorter, ...judge, '--json', at('rows.json'));
+    expect(error).toBeUndefined();
+    const files = new ResultFiles(await ServedFolder.at(folder));
+    const listed = await files.list(new Map(readdirSync(folder).map((name) => [name, at(name)])));
+    expect(listed.map(({ id }) => id)).toContain('rows.json');
+    const read = await files.read(at('rows.json'));
+    if (read.kind !== 'winrate') throw new Error(read.kind);
+    const [{ rows, wins, ties, losses }] = read.result.pairs as [(typeof read.result.pairs)[0]];
+    expect(rows.map(({ prompt }) => prompt)).toEqual(prompts);
+    expect(rows[0]).toEqual({
+      ...{ prompt: 'prompt 0', answer: 'word '.repeat(3), other: 'x ' },
+      verdicts: [{ text: 'I cannot say.' }, { text: 'I cannot say.' }],
+    });
+    const said = 'Both are fine.\nWinner: A';
+    expect(rows[2]).toMatchObject({
+      outcome: 'tie',
+      agree: false,
+      verdicts: [{ label: 'A', text: said }, { text: said }],
+    });
+    expect(rows[11]).toMatchObject({
+      ...{ answer: 'word '.repeat(14), other: 'x '.repeat(12), outcome: 'win', agree: true },
+      verdicts: [{ label: 'A' }, { label: 'B' }],
+    });
+    const count = (outcome: string) => rows.filter((row) => row.outcome === outcome).length;
+    expect([wins, ties, losses]).toEqual(['win', 'tie', 'loss'].map(count));
+    expect([wins, ties, losses]).toEqual([8, 3, 0]);
+  });
+
+  test('texts that are more than the page reads are left out, and numbers are not', () => {
+    const row = { prompt: 'p', answer: 'é'.repeat(40), other: 'b', outcome: 'win' as const, agree: true };
+    const verdicts = [{ first: 0.75, text: '1 and -1' }, { first: 0.5 }];
+    const pairs = [{ model: 'a', other: 'b', comparison: { n: 1 } as never, rows: [{ ...row, verdicts }] }];
+    const whole = resultDocument({ names: ['a', 'b'], pairs }, {});
+    expect(JSON.parse(whole.text).pairs[0]).toEqual({
+      ...{ model: 'a', other: 'b', n: 1 },
+      // Rewards as the judge have no label of their own.
+      rows: [{ ...row, verdicts: [{ label: 'A', text: '1 and -1' }, { label: 'C' }] }],
+    });
+    const size = Buffer.byteLength(whole.text);
+    expect(resultDocument({ names: ['a', 'b'], pairs }, {}, size)).toEqual(whole);
+    for (const most of [size - 1, 40]) {
+      const cut = resultDocument({ names: ['a', 'b'], pairs }, {}, most);
+      expect(cut.withTexts).toBe(false);
+      expect(JSON.parse(cut.text).pairs).toEqual([{ model: 'a', other: 'b', n: 1 }]);
+    }
   });
 
   test('several models make a table; a template of one’s own is asked', async () => {

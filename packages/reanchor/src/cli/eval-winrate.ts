@@ -1,5 +1,7 @@
+import type { ComparedRow } from '../eval/winrate/compare.js';
 import type { WinRateResult } from '../eval/winrate/winrate.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
+import { mostResultBytes } from '../runs/results.js';
 import { packageVersion } from '../runs/version.js';
 import { numberFlag } from './flags.js';
 import type { JudgeFlags } from './judge-flags.js';
@@ -52,16 +54,63 @@ export async function winRateVerb(
   if (out !== undefined) terminal.note(`wrote ${out}`);
   const settings = { ...judge.settings, prompts: result.prompts, ...drawing };
   if (flags.json !== undefined) {
-    const pairs = result.pairs.map(({ model, other, comparison }) => ({ model, other, ...comparison }));
-    const document = { evaluation: 'winrate', reanchor: packageVersion(), settings, names: result.names, pairs };
-    await writeFileAtomic(flags.json, `${JSON.stringify(document, null, 1)}\n`);
+    const { text, withTexts } = resultDocument(result, settings);
+    await writeFileAtomic(flags.json, text);
     terminal.note(`wrote ${flags.json}`);
+    if (!withTexts) {
+      const most = `${mostResultBytes >> 20} MiB`;
+      terminal.note(
+        `${flags.json} leaves out the texts, which would make it larger than ${most}: draw fewer with --sample`,
+      );
+    }
   }
   if (flags.html !== undefined) {
     const title = `Win rates: ${result.names.join(', ')}`;
     await writeFileAtomic(flags.html, winRateReport(result, { title, settings, samples: show, seed }));
     terminal.note(`wrote ${flags.html}`);
   }
+}
+
+/**
+ * The file of `--json`, with all texts for side-by-side reading unless it would be larger than the dashboard reads (or
+ * `most` bytes).
+ */
+export function resultDocument(
+  { names, pairs }: Pick<WinRateResult, 'names' | 'pairs'>,
+  settings: Readonly<Record<string, unknown>>,
+  most = mostResultBytes,
+): { text: string; withTexts: boolean } {
+  const document = (withTexts: boolean) => {
+    const written = pairs.map(({ model, other, comparison, rows }) => ({
+      model,
+      other,
+      ...comparison,
+      ...(withTexts && { rows: rows.map(writtenRow) }),
+    }));
+    const whole = { evaluation: 'winrate', reanchor: packageVersion(), settings, names, pairs: written };
+    return `${JSON.stringify(whole, null, 1)}\n`;
+  };
+  // Texts near the longest string there can be would fail before they are measured.
+  const characters = pairs
+    .flatMap(({ rows }) => rows)
+    .reduce((sum, row) => sum + row.answer.length + row.other.length, 0);
+  const text = characters > most ? undefined : document(true);
+  if (text !== undefined && Buffer.byteLength(text) <= most) return { text, withTexts: true };
+  return { text: document(false), withTexts: false };
+}
+
+/** A judge that has no labels of its own, such as rewards, is quoted in the letters of those that have. */
+function writtenRow({ prompt, answer, other, outcome, agree, verdicts }: ComparedRow) {
+  const letter = (first: number | undefined) =>
+    first === undefined ? undefined : first > 0.5 ? 'A' : first < 0.5 ? 'B' : 'C';
+  return {
+    prompt,
+    answer,
+    other,
+    outcome,
+    agree,
+    verdicts: verdicts.map(({ first, label, text }) => ({ label: label ?? letter(first), text })),
+  };
 }
 
 function printResult({ names, leftOut, pairs }: WinRateResult, level: number, terminal: Terminal): void {

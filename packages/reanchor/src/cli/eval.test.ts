@@ -32,6 +32,7 @@ test('the group has these verbs, and a new one is a decision', () => {
     'winrate',
     'ratings',
     'kl',
+    'logps',
     'diversity',
     'front',
   ]);

@@ -5,8 +5,10 @@ import type { ArenaFlags } from './eval-arena.js';
 import type { DiversityFlags } from './eval-diversity.js';
 import type { FrontFlags } from './eval-front.js';
 import type { KlFlags } from './eval-kl.js';
+import type { LogpsFlags } from './eval-logps.js';
 import type { RatingsFlags } from './eval-ratings.js';
 import type { WinRateFlags } from './eval-winrate.js';
+import { recipeOption } from './flags.js';
 import { addJudgeOptions } from './judge-flags.js';
 import { addLocalJudgeOptions } from './local-judge.js';
 import type { Terminal } from './terminal.js';
@@ -109,6 +111,28 @@ function addMeasures(group: Command, terminal: Terminal): void {
     .action(async (flags: KlFlags) => {
       const { klVerb } = await import('./eval-kl.js');
       await klVerb(flags, terminal);
+    });
+
+  group
+    .command('logps')
+    .description(
+      'mean log-probabilities of chosen and rejected answers under the checkpoints of a run, and their change',
+    )
+    .argument(
+      '<models...>',
+      'run folders, model folders or names on the Hub, MODEL or name=MODEL; the first is compared with',
+    )
+    .requiredOption('--data <file...>', 'the JSONL files (also .gz) of preference pairs')
+    .addOption(recipeOption('--max-length <tokens>', 'data.maxLength'))
+    .addOption(recipeOption('--format <form>', 'data.format'))
+    .option('--keep-identical', 'score pairs whose two completions are identical too')
+    .option('--seed <number>', 'the seed of all draws', '0')
+    .option('--level <share>', 'the coverage of the intervals', '0.95')
+    .option('--resamples <count>', 'the resamples of the bootstrap', '10000')
+    .option('--json <file>', 'write the results as JSON')
+    .action(async (models: string[], flags: LogpsFlags) => {
+      const { logpsVerb } = await import('./eval-logps.js');
+      await logpsVerb(models, flags, terminal);
     });
 
   group

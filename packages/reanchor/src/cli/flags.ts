@@ -1,4 +1,6 @@
+import { Option } from 'commander';
 import { UsageError } from '../errors.js';
+import { recipeKey } from '../runs/keys.js';
 
 /** What a flag's number may be. */
 export interface NumberRule {
@@ -32,4 +34,13 @@ export function choiceFlag<const Value extends string>(flag: string, text: strin
   const value = values.find((one) => one === text);
   if (value !== undefined) return value;
   throw new UsageError(`${flag}: ${JSON.stringify(text)} is not allowed; ${values.join(', ')} are`);
+}
+
+/** The number a text says, or the text itself, for the message. */
+export const numeric = (text: string) => (text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text));
+
+/** A flag that means the same as a key of the recipe, and has its default. */
+export function recipeOption(flags: string, path: string): Option {
+  const { description, type, default: value } = recipeKey(path)!;
+  return new Option(flags, `${description}: ${type} (default: ${value})`);
 }

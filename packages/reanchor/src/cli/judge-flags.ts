@@ -1,7 +1,7 @@
 /** The flags of verbs that ask a judge, and the client that they describe. */
 import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
-import type { ChatClient } from '../eval/judge/chat-client.js';
+import type { JudgeClient } from '../eval/judge/judge-client.js';
 import { numberFlag } from './flags.js';
 import { number } from './progress.js';
 import type { Terminal } from './terminal.js';
@@ -23,11 +23,17 @@ export interface JudgeFlags {
   budgetTokens?: string;
 }
 
+/** What flags are, that only a server has use for, when they are left out. */
+const remoteDefaults = { keyEnv: 'REANCHOR_JUDGE_KEY', concurrency: '8', timeout: '120', retries: '6' };
+
 /** Adds the flags that say which judge is asked, and how. */
 export function addJudgeOptions(command: Command): Command {
   return command
     .option('--judge-url <url>', 'the OpenAI-compatible endpoint of the judge, such as http://127.0.0.1:8000/v1')
-    .option('--judge-model <name>', 'the model to ask there')
+    .option(
+      '--judge-model <name>',
+      'the model to ask there; without a URL, a GGUF file to run here with node-llama-cpp',
+    )
     .option(
       '--judge-set <field=value>',
       'another field of each request, such as --judge-set seed=1; null takes one out; may be repeated',
@@ -37,7 +43,7 @@ export function addJudgeOptions(command: Command): Command {
     .option(
       '--key-env <name>',
       'the environment variable with the key; none is sent where it is not set',
-      'REANCHOR_JUDGE_KEY',
+      remoteDefaults.keyEnv,
     )
     .option('--template <name or file>', 'what the judge is asked')
     .option('--temperature <number>', 'the temperature of the judge', '0')
@@ -47,15 +53,15 @@ export function addJudgeOptions(command: Command): Command {
       "the JSONL file of the judge's answers, which are not asked for again",
       'judge-cache.jsonl',
     )
-    .option('--concurrency <count>', 'the requests under way at once', '8')
-    .option('--timeout <seconds>', 'the time that an answer may take', '120')
-    .option('--retries <count>', 'the further tries after a failure that may pass', '6')
+    .option('--concurrency <count>', 'the requests under way at once', remoteDefaults.concurrency)
+    .option('--timeout <seconds>', 'the time that an answer may take', remoteDefaults.timeout)
+    .option('--retries <count>', 'the further tries after a failure that may pass', remoteDefaults.retries)
     .option('--budget-calls <count>', 'stop before more calls than this')
     .option('--budget-tokens <count>', 'stop before more tokens than this');
 }
 
 export interface JudgeSession extends AsyncDisposable {
-  client: ChatClient;
+  client: JudgeClient;
   concurrency: number;
   temperature: number;
   /** Where the flag says it. */
@@ -70,30 +76,16 @@ export interface JudgeSession extends AsyncDisposable {
  */
 export async function openJudge(flags: JudgeFlags, env: NodeJS.ProcessEnv, terminal: Terminal): Promise<JudgeSession> {
   const { judgeUrl, judgeModel } = flags;
-  if (judgeUrl === undefined || judgeModel === undefined) {
+  const isLocal = judgeUrl === undefined && judgeModel !== undefined && /\.gguf$/i.test(judgeModel);
+  if (judgeModel === undefined || (judgeUrl === undefined && !isLocal)) {
     throw new UsageError(
-      'a judge needs --judge-url and --judge-model: an OpenAI-compatible endpoint and a model there',
+      'a judge needs --judge-url and --judge-model: an OpenAI-compatible endpoint and a model there; or as --judge-model a GGUF file',
     );
   }
-  const count = (flag: string, text: string | undefined) =>
-    text === undefined ? undefined : numberFlag(flag, text, { integer: true, min: 1 });
-  const concurrency = numberFlag('--concurrency', flags.concurrency, { integer: true, min: 1, max: 256 });
+  const concurrency = concurrencyOf(flags);
   const temperature = numberFlag('--temperature', flags.temperature, {});
   const maxNewTokens = count('--max-new-tokens', flags.maxNewTokens);
-  const settings = {
-    baseUrl: judgeUrl,
-    model: judgeModel,
-    apiKey: env[flags.keyEnv]?.trim() || undefined,
-    cacheFile: flags.cache,
-    concurrency,
-    timeoutMs: 1000 * numberFlag('--timeout', flags.timeout, { above: true, max: 300 }),
-    retries: numberFlag('--retries', flags.retries, { integer: true }),
-    maxCalls: count('--budget-calls', flags.budgetCalls),
-    maxTokens: count('--budget-tokens', flags.budgetTokens),
-    extra: extraFields(flags.judgeSet),
-  };
-  const { ChatClient } = await import('../eval/judge/chat-client.js');
-  const client = await ChatClient.open(settings);
+  const client = isLocal ? await openLocal(flags, judgeModel) : await openRemote(flags, judgeUrl!, judgeModel, env);
   if (client.kept > 0) terminal.note(`${number(client.kept)} answers of judges are kept in ${flags.cache}`);
   return {
     client,
@@ -110,6 +102,51 @@ export async function openJudge(flags: JudgeFlags, env: NodeJS.ProcessEnv, termi
         terminal.note(`${number(calls)} calls, about ${number(tokens)} tokens; answers are kept in ${flags.cache}`);
     },
   };
+}
+
+const count = (flag: string, text: string | undefined) =>
+  text === undefined ? undefined : numberFlag(flag, text, { integer: true, min: 1 });
+
+const concurrencyOf = ({ concurrency }: JudgeFlags) =>
+  numberFlag('--concurrency', concurrency, { integer: true, min: 1, max: 256 });
+
+async function openRemote(
+  flags: JudgeFlags,
+  baseUrl: string,
+  model: string,
+  env: NodeJS.ProcessEnv,
+): Promise<JudgeClient> {
+  const { ChatClient } = await import('../eval/judge/chat-client.js');
+  return ChatClient.open({
+    baseUrl,
+    model,
+    apiKey: env[flags.keyEnv]?.trim() || undefined,
+    cacheFile: flags.cache,
+    concurrency: concurrencyOf(flags),
+    timeoutMs: 1000 * numberFlag('--timeout', flags.timeout, { above: true, max: 300 }),
+    retries: numberFlag('--retries', flags.retries, { integer: true }),
+    maxCalls: count('--budget-calls', flags.budgetCalls),
+    maxTokens: count('--budget-tokens', flags.budgetTokens),
+    extra: extraFields(flags.judgeSet),
+  });
+}
+
+/** Errors: UsageError for flags that are of a server. */
+async function openLocal(flags: JudgeFlags, file: string): Promise<JudgeClient> {
+  const { judgeSet, keyEnv, concurrency, timeout, retries, budgetCalls, budgetTokens } = flags;
+  const given = {
+    '--judge-set': judgeSet.length > 0,
+    '--key-env': keyEnv !== remoteDefaults.keyEnv,
+    '--concurrency': concurrency !== remoteDefaults.concurrency,
+    '--timeout': timeout !== remoteDefaults.timeout,
+    '--retries': retries !== remoteDefaults.retries,
+    '--budget-calls': budgetCalls !== undefined,
+    '--budget-tokens': budgetTokens !== undefined,
+  };
+  const useless = Object.entries(given).find(([, isGiven]) => isGiven)?.[0];
+  if (useless !== undefined) throw new UsageError(`${useless} has no effect on a judge that runs here: leave it out`);
+  const { LocalChat } = await import('../eval/judge/local-chat.js');
+  return LocalChat.open({ file, cacheFile: flags.cache });
 }
 
 /** `field=value` with the value as JSON, or as text where it is none. */

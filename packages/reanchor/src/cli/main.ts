@@ -1,11 +1,12 @@
 /** The command `reanchor`: verbs, flags, exit codes. Every verb calls one library function, loaded when it is run. */
 import { Command, CommanderError, Option } from 'commander';
-import { recipeKey, recipeKeys } from '../runs/keys.js';
+import { recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
 import type { DashboardFlags } from './dashboard.js';
 import type { EstimateFlags } from './estimate.js';
 import { addEvalCommands } from './eval.js';
 import { exitCodeOf, reportError } from './failure.js';
+import { recipeOption } from './flags.js';
 import type { GenerateFlags } from './generate.js';
 import type { QuickstartFlags } from './quickstart.js';
 import type { ScoreFlags } from './score.js';
@@ -197,12 +198,6 @@ export function commandLine(terminal: Terminal): Command {
 /** A flag that may be given more than once; its values in a list. */
 function repeated(flags: string, description: string): Option {
   return new Option(flags, description).argParser((item: string, all: string[]) => [...all, item]).default([], 'none');
-}
-
-/** A flag that means the same as a key of the recipe, and has its default. */
-function recipeOption(flags: string, path: string): Option {
-  const { description, type, default: value } = recipeKey(path)!;
-  return new Option(flags, `${description}: ${type} (default: ${value})`);
 }
 
 function recipeHelp(): string {

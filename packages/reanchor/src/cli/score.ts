@@ -1,5 +1,6 @@
 import { UsageError } from '../errors.js';
 import { checkRecipeValue } from '../runs/parse.js';
+import { numeric } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
@@ -66,6 +67,3 @@ export async function scoreVerb(
 
 /** A flag's value made from its text, or undefined when the flag was not given. */
 const given = <T>(text: string | undefined, make: (text: string) => T) => (text === undefined ? undefined : make(text));
-
-/** The number a text says, or the text itself, for the message. */
-const numeric = (text: string) => (text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text));

@@ -1,5 +1,5 @@
 /** A prompt and its completions as token ids: plain text, or chats that a template turns into text. */
-import { UserError } from '../errors.js';
+import { FormatError, UserError } from '../errors.js';
 import { type ChatTemplate, type Message, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { completionMessages, isEmpty, promptMessages } from './messages.js';
@@ -84,6 +84,7 @@ export function encodePrompt(prompt: Content, tokenizer: Tokenizer, template?: C
     try {
       text = chat.render(promptMessages(prompt), { addGenerationPrompt: true });
     } catch (cause) {
+      if (cause instanceof FormatError) throw cause;
       throw new UserError(`the chat template refuses it (${(cause as Error).message.slice(0, 200)})`, { cause });
     }
     ids = encodeRendered(text, tokenizer);
@@ -166,6 +167,7 @@ function renderAll(
     if (texts.wholes.every((whole) => texts.prompts.every((prompt) => whole.startsWith(prompt)))) return texts;
     return { skipped: 'the chat template changes the prompt when an answer follows' };
   } catch (error) {
+    if (error instanceof FormatError) throw error;
     return { skipped: `the chat template refuses it (${(error as Error).message.slice(0, 200)})` };
   }
 }

@@ -2,11 +2,9 @@ import { realpath } from 'node:fs/promises';
 import {
   describeSkips,
   loadPreferenceRows,
-  type PreferenceRow,
   type RowFormat,
   type SkipReport,
   type TokenizedPair,
-  type TokenizeOptions,
   tokenizePairs,
 } from '../data/index.js';
 import { UsageError, UserError } from '../errors.js';
@@ -15,6 +13,7 @@ import { type HubOptions, modelFolder } from '../hub/index.js';
 import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { loadTokenizer } from '../text/tokenizer.js';
+import { requireSameTokens } from './same-tokens.js';
 
 export interface ScoreOptions extends HubOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. */
@@ -67,8 +66,10 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { pairs, report } = tokenizePairs(rows, tokenizer, { maxLength, keepIdentical });
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
-  if (referenceFolder !== undefined)
-    await requireSameTokens(referenceFolder, rows, pairs, { maxLength, keepIdentical });
+  if (referenceFolder !== undefined) {
+    const why = 'the model: rewards need a reference with the same tokenizer';
+    await requireSameTokens(referenceFolder, rows, pairs, { maxLength, keepIdentical }, why);
+  }
 
   const passes = referenceFolder === undefined ? 1 : 2;
   let finished = 0;
@@ -108,28 +109,6 @@ async function refuseInput(out: string, data: readonly string[]): Promise<void> 
     if ((await realpath(file).catch(() => undefined)) !== target) continue;
     throw new UsageError(`${out} is the file of rows itself, which would be replaced by its scores: name another file`);
   }
-}
-
-/** A reference reads the policy's tokens; with another tokenizer they would mean something else. */
-async function requireSameTokens(
-  reference: string,
-  rows: readonly PreferenceRow[],
-  pairs: readonly TokenizedPair[],
-  options: TokenizeOptions,
-): Promise<void> {
-  const sample = pairs.slice(0, 32);
-  const indices = new Set(sample.map(({ index }) => index));
-  const theirs = tokenizePairs(
-    rows.filter(({ index }) => indices.has(index)),
-    await loadTokenizer(reference),
-    options,
-  );
-  const ids = (some: readonly TokenizedPair[]) =>
-    some.map(({ prompt, chosen, rejected }) => [prompt, chosen, rejected].join());
-  if (ids(sample).join(';') === ids(theirs.pairs).join(';')) return;
-  throw new UserError(
-    `${reference}: its tokenizer gives other tokens than that of the model: rewards need a reference with the same tokenizer`,
-  );
 }
 
 function scoreLine(pair: TokenizedPair, policy: ScoredPair, reference: ScoredPair | undefined, beta: number) {

@@ -31,7 +31,7 @@ export async function readCsv(file: string, required: readonly string[] = []): P
 
 function splitCells(text: string, file: string): { line: number; cells: string[] }[] {
   const rows: { line: number; cells: string[] }[] = [];
-  const cell = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/y;
+  const cell = /(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r?\n|$)/y;
   let line = 1;
   let start = 1;
   let cells: string[] = [];

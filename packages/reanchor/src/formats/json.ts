@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { FormatError, UserError } from '../errors.js';
 
 /** A file that is read as a whole may have so many bytes; a larger one has to become JSONL, which is read row by row. */
-const maxBytes = 512 * 2 ** 20;
+const maxBytes = 256 * 2 ** 20;
 
 /** The text of a file; what begins as gzip is unpacked. Errors: UserError. */
 export async function readText(file: string): Promise<string> {
@@ -21,6 +21,10 @@ export async function readText(file: string): Promise<string> {
     return text.startsWith('\ufeff') ? text.slice(1) : text;
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      const message = `unpacks to more than ${maxBytes} bytes: make it JSONL, one row a line`;
+      throw new FormatError(message, { file, cause });
+    }
     throw new UserError(`${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
 }

@@ -100,6 +100,24 @@ describe('what cannot be read is an error with its place', () => {
     expect(error.file).toBe(join(folder, 'file.jsonl'));
   });
 
+  test('a line without an end, and a gzip stream that unpacks to no end', async () => {
+    await expect(read(fileOf(Buffer.alloc((1 << 26) + (1 << 17), 0x61)))).rejects.toThrow(
+      /file\.jsonl:1: a line of more than 67108864 bytes/,
+    );
+    for (const byte of [10, 0x61]) {
+      const begin = performance.now();
+      await expect(read(fileOf(gzipSync(Buffer.alloc(1 << 26, byte))))).rejects.toThrow(
+        /file\.jsonl:\d+: the gzip stream unpacks \d+ bytes to more than \d+: no rows are packed so well/,
+      );
+      expect(performance.now() - begin).toBeLessThan(2000);
+    }
+    // What is packed well, but is rows.
+    const rows = gzipSync(
+      Array.from({ length: 30_000 }, (_, i) => `{"index": ${i}, "text": "${'a'.repeat(400)}"}\n`).join(''),
+    );
+    expect(await read(fileOf(rows))).toHaveLength(30_000);
+  });
+
   test('a missing file and a folder', async () => {
     await expect(read(join(folder, 'none'))).rejects.toThrow(/none does not exist: name a JSONL file/);
     await expect(read(folder)).rejects.toThrow(/is a folder: name a JSONL file/);

@@ -14,13 +14,22 @@ export interface JsonLine {
   value: unknown;
 }
 
+/** Bytes of a line; a row of data has a ten-thousandth, and a longer one may not fit a string. */
+const longestLine = 1 << 26;
+/** Gzip can pack a thousand bytes into one; no rows are so alike. Where so many bytes have come of each, it stops. */
+const mostRatio = 500;
+const freeBytes = 1 << 23;
+
+const emptyLine = Buffer.alloc(0);
+
 /**
  * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n"
  * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped.
  *
  * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a
  * line that is not JSON or not UTF-8 (with `skipBroken`, such lines are skipped instead, as a write that was cut short
- * leaves them), and for a broken gzip stream. Messages never quote the file.
+ * leaves them), for a line of more than 64 MiB, and for a gzip stream that is broken, or that unpacks to more than 500
+ * times its bytes. Messages never quote the file.
  */
 export async function* readJsonl(
   file: string,
@@ -33,20 +42,24 @@ export async function* readJsonl(
   const isGzip = start[0] === 0x1f && start[1] === 0x8b;
   let line = 0;
   try {
-    for await (const bytes of splitLines(isGzip ? gunzipped(file) : createReadStream(file))) {
-      line++;
-      let value: unknown;
-      try {
-        const text = decodeUtf8(bytes, line === 1, { file, line });
-        if (/^[ \t\r]*$/.test(text)) continue;
-        value = parseLine(text, { file, line });
-      } catch (error) {
-        if (skipBroken && error instanceof FormatError) continue;
-        throw error;
+    for await (const lines of splitLines(isGzip ? gunzipped(file) : createReadStream(file))) {
+      for (const bytes of lines) {
+        line++;
+        if (bytes.length === 0) continue;
+        let value: unknown;
+        try {
+          const text = decodeUtf8(bytes, line === 1, { file, line });
+          if (/^[ \t\r]*$/.test(text)) continue;
+          value = parseLine(text, { file, line });
+        } catch (error) {
+          if (skipBroken && error instanceof FormatError) continue;
+          throw error;
+        }
+        yield { line, value };
       }
-      yield { line, value };
     }
   } catch (cause) {
+    if (cause instanceof ExcessError) throw new FormatError(cause.message, { file, where: String(line + 1), cause });
     const { code, message } = cause as NodeJS.ErrnoException;
     if (cause instanceof UserError || code === undefined) throw cause;
     if (!isGzip || !code.startsWith('Z_')) throw unreadable(file, cause);
@@ -96,28 +109,50 @@ async function firstBytes(file: string): Promise<Buffer> {
   }
 }
 
-function gunzipped(file: string): AsyncIterable<Buffer> {
+/** A file that is larger, or unpacks to more, than rows can be. */
+class ExcessError extends Error {}
+
+async function* gunzipped(file: string): AsyncGenerator<Buffer> {
   const source = createReadStream(file);
   const gunzip = createGunzip();
   source.on('error', (error) => gunzip.destroy(error));
   gunzip.on('close', () => source.destroy());
-  return source.pipe(gunzip);
+  let bytes = 0;
+  for await (const chunk of source.pipe(gunzip) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > freeBytes && bytes > mostRatio * gunzip.bytesWritten) {
+      const packed = gunzip.bytesWritten;
+      throw new ExcessError(
+        `the gzip stream unpacks ${packed} bytes to more than ${bytes}: no rows are packed so well`,
+      );
+    }
+    yield chunk;
+  }
 }
 
-/** The bytes between line feeds; nothing after a line feed at the end. */
-async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+/** The bytes between line feeds, as many as there are together; nothing after a line feed at the end. */
+async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer[]> {
   let pending: Buffer[] = [];
+  let pendingBytes = 0;
   for await (const chunk of chunks) {
+    const lines: Buffer[] = [];
     let start = 0;
     for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      const tail = chunk.subarray(start, end);
-      yield pending.length === 0 ? tail : Buffer.concat([...pending, tail]);
-      pending = [];
+      if (pendingBytes > 0) {
+        lines.push(Buffer.concat([...pending, chunk.subarray(start, end)]));
+        [pending, pendingBytes] = [[], 0];
+      } else lines.push(start === end ? emptyLine : chunk.subarray(start, end));
       start = end + 1;
+      // A run of empty lines, which can be millions.
+      for (; chunk[start] === 10; start++) lines.push(emptyLine);
     }
-    if (start < chunk.length) pending.push(chunk.subarray(start));
+    if (lines.length > 0) yield lines;
+    if (start === chunk.length) continue;
+    pending.push(chunk.subarray(start));
+    pendingBytes += chunk.length - start;
+    if (pendingBytes > longestLine) throw new ExcessError(`a line of more than ${longestLine} bytes: is it JSONL?`);
   }
-  if (pending.length > 0) yield Buffer.concat(pending);
+  if (pendingBytes > 0) yield [Buffer.concat(pending)];
 }
 
 interface Place {

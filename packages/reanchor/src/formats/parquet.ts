@@ -1,33 +1,35 @@
-/** Parquet files as rows of plain values: the only file that knows hyparquet. */
+/** Parquet files as rows of plain values; besides `parquet-limits.ts` the only file that knows hyparquet. */
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { FormatError } from '../errors.js';
+import { checkedRows, checkPages } from './parquet-limits.js';
 
 /** Rows that are decoded at once. */
 const chunk = 1000;
 
 /**
  * The rows of a Parquet file in order, each an object of its columns; lists and structs become arrays and objects, 64-bit
- * integers numbers where these are exact. Read in chunks. Errors: FormatError for a file that is not Parquet or broken.
+ * integers numbers where these are exact. Read in chunks. Errors: FormatError for a file that is not Parquet or broken,
+ * or that says of itself what cannot be.
  */
 export async function* readParquet(file: string): AsyncGenerator<{ line: number; value: unknown }> {
   let row = 0;
   try {
     const buffer = await asyncBufferFromFile(file);
-    const metadata = await parquetMetadataAsync(buffer);
-    const rows = Number(metadata.num_rows);
+    const metadata = await parquetMetadataAsync(buffer, { geoparquet: false });
+    const rows = checkedRows(metadata, buffer.byteLength);
+    let [group, checked] = [0, 0];
     for (; row < rows; row += chunk) {
-      const values = await parquetReadObjects({
-        file: buffer,
-        metadata,
-        compressors,
-        rowStart: row,
-        rowEnd: Math.min(row + chunk, rows),
-      });
+      const rowEnd = Math.min(row + chunk, rows);
+      for (; checked < rowEnd; group++) {
+        await checkPages(metadata.row_groups[group]!, buffer);
+        checked += Number(metadata.row_groups[group]!.num_rows);
+      }
+      const values = await parquetReadObjects({ file: buffer, metadata, compressors, rowStart: row, rowEnd });
+      if (values.length !== rowEnd - row) throw new Error(`${values.length} rows, and ${rowEnd - row} should be there`);
       for (const [i, value] of values.entries()) yield { line: row + i + 1, value: plain(value) };
     }
   } catch (cause) {
-    if (cause instanceof FormatError) throw cause;
     throw new FormatError(`not a readable Parquet file (${(cause as Error).message}): fetch or make the file again`, {
       file,
       where: row === 0 ? undefined : `rows from ${row + 1}`,

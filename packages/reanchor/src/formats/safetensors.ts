@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, shown, UserError } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
 import { duplicateKey } from './json-text.js';
 import { isPickle, pickleRefusal } from './pickle.js';
@@ -49,13 +49,16 @@ export interface CheckpointTensor extends StoredTensor {
   fileBytes: number;
 }
 
-/** The header of a safetensors file. Errors: UserError for a file that cannot be read; FormatError with the place. */
-export async function openSafetensors(file: string): Promise<SafetensorsFile> {
+/**
+ * The header of a safetensors file. Errors: UserError, which ends in `next`, for a file that cannot be read; FormatError
+ * with the place.
+ */
+export async function openSafetensors(file: string, next = 'name a safetensors file'): Promise<SafetensorsFile> {
   let handle: FileHandle;
   try {
     handle = await open(file, 'r');
   } catch (cause) {
-    throw unreadable(file, cause);
+    throw unreadable(file, cause, next);
   }
   try {
     const { size: fileBytes } = await handle.stat();
@@ -108,7 +111,7 @@ export function parseSafetensorsHeader(
     if (name === '__metadata__') continue;
     tensors.set(
       name,
-      parseEntry(entry, dataStart, (message) => fail(message, `header, tensor ${JSON.stringify(name)}`)),
+      parseEntry(entry, dataStart, (message) => fail(message, `header, tensor ${shown(name)}`)),
     );
   }
   checkLayout(tensors, dataStart, fileBytes, fail);
@@ -235,7 +238,7 @@ function parseJsonObject(bytes: Uint8Array, fail: Fail): Record<string, unknown>
   }
   if (!isObject(value)) return fail('not a JSON object');
   const twice = duplicateKey(text);
-  if (twice !== undefined) fail(`${JSON.stringify(twice)} is given twice`);
+  if (twice !== undefined) fail(`${shown(twice)} is given twice`);
   return value;
 }
 
@@ -250,7 +253,7 @@ function parseMetadata(metadata: unknown, fail: Fail): Record<string, string> {
 function parseEntry(entry: unknown, dataStart: number, fail: Fail): StoredTensor {
   if (!isObject(entry)) return fail('must be an object with dtype, shape and data_offsets');
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (!isDType(dtype)) return fail(`dtype ${JSON.stringify(dtype)} is not one of ${Object.keys(bitsOf).join(', ')}`);
+  if (!isDType(dtype)) return fail(`dtype ${shown(dtype)} is not one of ${Object.keys(bitsOf).join(', ')}`);
   if (!Array.isArray(shape) || !shape.every(isCount)) return fail('shape must be a list of whole numbers from 0 on');
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
     return fail('data_offsets must be two whole numbers from 0 on');
@@ -271,7 +274,7 @@ function checkLayout(tensors: Map<string, StoredTensor>, dataStart: number, file
   for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== covered) {
       const what = begin < covered ? 'overlaps the tensor before it' : 'leaves a gap before it';
-      fail(`tensor ${JSON.stringify(name)} at byte ${begin} ${what}, which ends at byte ${covered}`);
+      fail(`tensor ${shown(name)} at byte ${begin} ${what}, which ends at byte ${covered}`);
     }
     covered = end;
   }
@@ -287,24 +290,26 @@ async function openShards(folder: string, indexFile: string): Promise<Map<string
   };
   const found = new Map<string, CheckpointTensor>();
   for (const shard of [...new Set(weightMap.values())].sort()) {
-    if (!/^[^/\\]+\.safetensors$/.test(shard))
-      fail(`shard ${JSON.stringify(shard)} is not the name of a .safetensors file beside it`);
-    const opened = await openSafetensors(join(folder, shard));
+    const opened = await openSafetensors(join(folder, shard), `${indexFile} names it: fetch it too`);
     for (const [name, tensor] of opened.tensors) {
       const listed = weightMap.get(name);
       if (listed !== shard) {
         fail(
-          `${shard} holds ${JSON.stringify(name)}, which the index ${listed === undefined ? 'does not list' : `puts into ${listed}`}`,
+          `${shard} holds ${shown(name)}, which the index ${listed === undefined ? 'does not list' : `puts into ${listed}`}`,
         );
       }
       found.set(name, inFile(tensor, opened));
     }
   }
   for (const [name, shard] of weightMap) {
-    if (!found.has(name)) fail(`${JSON.stringify(name)} should be in ${shard}, but is not`);
+    if (!found.has(name)) fail(`${shown(name)} should be in ${shard}, but is not`);
   }
   return found;
 }
+
+/** Names are the choice of who wrote the index: none may lead out of its folder. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they have no business in a name
+const isShardName = (name: string) => /^[^/\\\x00-\x1f\x7f]+\.safetensors$/.test(name) && name.length <= 255;
 
 /** The files that an index file (model.safetensors.index.json) names. Errors: UserError, FormatError. */
 export async function shardNames(indexFile: string): Promise<string[]> {
@@ -321,8 +326,10 @@ async function readWeightMap(file: string): Promise<Map<string, string>> {
   const { weight_map: map } = parseJsonObject(bytes, fail);
   if (!isObject(map)) return fail('weight_map is missing: it gives the shard of each tensor');
   const wrong = Object.entries(map).find(([, shard]) => typeof shard !== 'string');
-  if (wrong) fail(`weight_map: the shard of ${JSON.stringify(wrong[0])} must be a file name`);
+  if (wrong) fail(`weight_map: the shard of ${shown(wrong[0])} must be a file name`);
   if (Object.keys(map).length === 0) fail('weight_map is empty');
+  const elsewhere = Object.values(map).find((shard) => !isShardName(shard as string));
+  if (elsewhere !== undefined) fail(`shard ${shown(elsewhere)} is not the name of a .safetensors file beside it`);
   return new Map(Object.entries(map) as [string, string][]);
 }
 
@@ -348,7 +355,6 @@ async function readBytes(handle: FileHandle, position: number, length: number): 
 
 function unreadable(file: string, cause: unknown, next = 'name a safetensors file'): UserError {
   const { code, message } = cause as NodeJS.ErrnoException;
-  return new UserError(code === 'ENOENT' ? `${file} does not exist: ${next}` : `${file} cannot be read: ${message}`, {
-    cause,
-  });
+  const what = code === 'ENOENT' ? 'does not exist' : `cannot be read (${message})`;
+  return new UserError(`${file} ${what}: ${next}`, { cause });
 }

@@ -1,5 +1,6 @@
 /** What is asked of the Hub over HTTP: the only file that knows @huggingface/hub. */
-import { UserError } from '../errors.js';
+import { shown, UserError } from '../errors.js';
+import { bytesAtMost } from '../formats/index.js';
 import { isCommit, isSafePath, type RepositoryName, repositoryText } from './names.js';
 import type { HubSettings } from './settings.js';
 
@@ -11,6 +12,12 @@ export interface HubFile {
   /** What its bytes have to hash to: a file of Git LFS by SHA-256, another one as a Git blob by SHA-1. */
   hash: { algorithm: 'sha256' | 'git-sha1'; hex: string };
 }
+
+/** Files and folders of a repository; the largest have a tenth. */
+const mostEntries = 200_000;
+/** Answers that a list may come in, and bytes of each. */
+const mostPages = 2000;
+const mostPageBytes = 1 << 26;
 
 /** A repository as it is at one commit. */
 export interface Listing {
@@ -34,31 +41,37 @@ export async function listRepository(
 ): Promise<Listing> {
   const { datasetInfo, listFiles, modelInfo } = await library();
   const { type, id, revision } = repository;
-  const options = { hubUrl: settings.endpoint, fetch: hubFetch(repository, settings, signal) };
+  const options = { hubUrl: settings.endpoint, fetch: pagesFetch(repository, settings, signal) };
   const info = type === 'model' ? modelInfo<'sha'> : datasetInfo<'sha'>;
+  const isUnread = (error: unknown) => error instanceof TypeError && asUnreachable(error, settings.endpoint) === error;
   return answered(settings, async () => {
     const { sha } = await info({ ...options, name: id, revision, additionalFields: ['sha'] });
-    if (typeof sha !== 'string' || !isCommit(sha)) throw nonsense(repository, `${JSON.stringify(sha)} as a commit`);
+    if (typeof sha !== 'string' || !isCommit(sha)) throw nonsense(repository, `${shown(sha)} as a commit`);
     const files: HubFile[] = [];
+    let entries = 0;
     const repo = { type, name: id };
-    for await (const { type: kind, path, size, oid, lfs } of listFiles({
-      ...options,
-      repo,
-      recursive: true,
-      revision: sha,
-    })) {
+    for await (const entry of listFiles({ ...options, repo, recursive: true, revision: sha })) {
+      if (typeof entry !== 'object' || entry === null) throw nonsense(repository, `${shown(entry)} as a file`);
+      const { type: kind, path, size, oid, lfs } = entry;
+      if (++entries > mostEntries) throw nonsense(repository, `more than ${mostEntries} files`);
       if (kind !== 'file') continue;
-      if (!isSafePath(path)) {
-        throw nonsense(repository, `a file called ${JSON.stringify(path)}, which would lie outside of its folder`);
+      if (typeof path !== 'string' || !isSafePath(path)) {
+        throw nonsense(repository, `a file called ${shown(path)}, which would lie outside of its folder`);
       }
       const hash = lfs
-        ? { algorithm: 'sha256' as const, hex: lfs.oid }
-        : { algorithm: 'git-sha1' as const, hex: oid ?? '' };
+        ? { algorithm: 'sha256' as const, hex: String(lfs.oid) }
+        : { algorithm: 'git-sha1' as const, hex: String(oid) };
       const isHash = hash.algorithm === 'sha256' ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/;
-      if (!isHash.test(hash.hex)) throw nonsense(repository, `${JSON.stringify(hash.hex)} as the hash of ${path}`);
-      files.push({ path, size: lfs?.size ?? size, hash });
+      if (!isHash.test(hash.hex)) throw nonsense(repository, `${shown(hash.hex)} as the hash of ${path}`);
+      const bytes = lfs?.size ?? size;
+      if (!Number.isSafeInteger(bytes) || bytes < 0)
+        throw nonsense(repository, `${shown(bytes)} as the size of ${path}`);
+      files.push({ path, size: bytes, hash });
     }
     return { commit: sha, files };
+  }).catch((error: unknown) => {
+    // The library takes the answer for what it should be.
+    throw isUnread(error) ? nonsense(repository, `what is no list of files (${(error as Error).message})`) : error;
   });
 }
 
@@ -120,6 +133,23 @@ function hubFetch(repository: RepositoryName, settings: HubSettings, signal: Abo
     if (response.ok) return response;
     await response.body?.cancel();
     throw refusal(response, repository, settings);
+  };
+}
+
+/** {@link hubFetch} for the pages of a list: each is asked for once and has an end, and there is an end of them. */
+function pagesFetch(...asked: Parameters<typeof hubFetch>): typeof fetch {
+  const [repository] = asked;
+  const fetchPage = hubFetch(...asked);
+  const seen = new Set<string>();
+  return async (input, init) => {
+    const url = input instanceof Request ? input.url : String(input);
+    if (seen.has(url) || seen.size === mostPages) throw nonsense(repository, 'a list of files without an end');
+    seen.add(url);
+    const response = await fetchPage(input, init);
+    const bytes = await bytesAtMost(response.body, mostPageBytes);
+    if (bytes === undefined)
+      throw nonsense(repository, `a list of files with pages of more than ${mostPageBytes} bytes`);
+    return new Response(new Uint8Array(bytes), { status: response.status, headers: response.headers });
   };
 }
 

@@ -1,5 +1,5 @@
 import { type DType, noGrad, tidy } from '@reanchor/torch';
-import { UserError } from '../errors.js';
+import { shown, UserError } from '../errors.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { GptNeox } from './gpt-neox/model.js';
@@ -23,7 +23,7 @@ export function buildModel(configJson: ConfigJson, source: ParameterSource): Cau
   const Architecture = typeof type === 'string' && Object.hasOwn(architectures, type) ? architectures[type] : undefined;
   if (!Architecture) {
     throw new UserError(
-      `config.json: architecture ${JSON.stringify(type)} (model_type) is not supported; supported: ` +
+      `config.json: architecture ${shown(type)} (model_type) is not supported; supported: ` +
         `${Object.keys(architectures).join(', ')}. docs/adding-a-model.md says how to add one`,
     );
   }

@@ -1,4 +1,4 @@
-import { UserError } from '../errors.js';
+import { shown, UserError } from '../errors.js';
 import type { ConfigJson } from './causal-lm.js';
 
 /** Reads numbers and choices of a config.json; what the network cannot be built with is refused by name. */
@@ -9,9 +9,7 @@ export class ConfigReader {
   integer(key: string, fallback?: number): number {
     const value = this.json[key] ?? fallback;
     if (!Number.isInteger(value) || (value as number) < 1) {
-      throw new UserError(
-        `config.json: ${key} is ${JSON.stringify(this.json[key])}; a whole number of at least 1 is needed`,
-      );
+      throw new UserError(`config.json: ${key} is ${shown(this.json[key])}; a whole number of at least 1 is needed`);
     }
     return value as number;
   }
@@ -19,7 +17,7 @@ export class ConfigReader {
   /** `value`, called `key` in messages, as a number above 0. */
   positive(key: string, value: unknown): number {
     if (typeof value === 'number' && value > 0) return value;
-    throw new UserError(`config.json: ${key} is ${JSON.stringify(value)}; a number above 0 is needed`);
+    throw new UserError(`config.json: ${key} is ${shown(value)}; a number above 0 is needed`);
   }
 
   /** One of the values the network knows; the first when the key is left out. */
@@ -28,7 +26,7 @@ export class ConfigReader {
     const known = values.find((value) => value === given);
     if (known !== undefined) return known;
     throw new UserError(
-      `config.json: ${key} ${JSON.stringify(given)} is not supported; ${values.map((value) => JSON.stringify(value)).join(', ')} ${values.length > 1 ? 'are' : 'is'}`,
+      `config.json: ${key} ${shown(given)} is not supported; ${values.map((value) => JSON.stringify(value)).join(', ')} ${values.length > 1 ? 'are' : 'is'}`,
     );
   }
 }

@@ -352,3 +352,60 @@ it('a flag that means the same as a recipe key has its limits', () => {
     ),
   );
 });
+
+describe('a recipe that somebody else wrote', () => {
+  const soon = (text: string) => {
+    const begin = performance.now();
+    const found = problems(text);
+    expect(performance.now() - begin).toBeLessThan(1000);
+    return found;
+  };
+
+  it.each([
+    ['brackets', `${minimal}x: ${'['.repeat(30_000)}${']'.repeat(30_000)}`],
+    ['braces', `${minimal}x: ${'{a: '.repeat(10_000)}1${'}'.repeat(10_000)}`],
+    ['open braces', '{'.repeat(60_000)],
+    ['keys in braces', `${minimal}x: { ${'in: '.repeat(15_000)}`],
+    ['dashes', `${minimal}x:\n  ${'- '.repeat(20_000)}1`],
+    ['keys', '? '.repeat(30_000)],
+    ['indentation', Array.from({ length: 300 }, (_, i) => `${' '.repeat(i)}a:\n`).join('')],
+  ])('may not go deep: %s', (_name, text) => {
+    expect(soon(text)).toEqual(['sections and lists lie in each other more than 100 deep (r.yaml)']);
+  });
+
+  it('may not be long, nor be made long by its aliases', () => {
+    expect(soon(`${minimal}# ${'x'.repeat(1 << 16)}`)).toEqual([
+      expect.stringMatching(/^\d+ characters: a recipe may have 65536; is it another file\?/),
+    ]);
+    const names = 'abcdefghij'.split('');
+    const lists = names.map((name, i) => `${name}: &${name} [${Array(9).fill(i === 0 ? 'x' : `*${names[i - 1]}`)}]`);
+    expect(soon(`${minimal}${lists.join('\n')}`)).toEqual([expect.stringMatching(/[Ee]xcessive alias count/)]);
+  });
+
+  it('may hold long comments, texts and lists that are wide', () => {
+    const wide = `${minimal.replace('a.jsonl', `[${Array(500).fill('a.jsonl')}]`)}      # ${'-: [{? '.repeat(50)}\n`;
+    expect(parse(wide).data.train).toHaveLength(500);
+  });
+
+  it('makes nothing of tags and merge keys', () => {
+    for (const value of ['!!js/function "x"', '!!python/object:os.system x', '!<tag:yaml.org,2002:js/undefined> ""']) {
+      expect(problems(`${minimal}notes: ${value}`).join()).toMatch(/[Uu]nresolved tag|notes/);
+    }
+    expect(problems(`${minimal}__proto__: { polluted: 1 }`)).toEqual([expect.stringMatching(/__proto__/)]);
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  });
+
+  it('with problems without number tells the first of them, in short', () => {
+    const text = `${minimal}${Array.from({ length: 900 }, (_, i) => `k${i}: ${'x'.repeat(20)}\n`).join('')}`;
+    const { message } = (() => {
+      try {
+        return parse(text);
+      } catch (error) {
+        return error as Error;
+      }
+    })() as Error;
+    expect(message).toMatch(/^r\.yaml has 900 problems:\n/);
+    expect(message).toMatch(/\n {2}and 875 more$/);
+    expect(message.length).toBeLessThan(30_000);
+  });
+});

@@ -1,5 +1,7 @@
 /** What is wrong with a recipe, in words: key path, given value, rule, nearest valid name. */
+
 import type * as z from 'zod';
+import { shown } from '../errors.js';
 import { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 import { nearest } from './nearest.js';
 import { crossRules, recipeSchema } from './recipe.js';
@@ -152,8 +154,7 @@ function keyNames(section: string): string[] {
 
 function describe(value: unknown): string {
   if (typeof value === 'number') return String(value);
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  return shown(value);
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

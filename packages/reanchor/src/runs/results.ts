@@ -1,6 +1,9 @@
 /** Files of results that the dashboard shows: win rates between models, and the toy experiment. */
 import * as z from 'zod';
 
+/** The dashboard shows no larger file of results, in bytes. */
+export const mostResultBytes = 64 << 20;
+
 const share = z.number().min(0).max(1);
 const count = z.int().min(0);
 

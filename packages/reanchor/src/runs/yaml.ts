@@ -1,5 +1,16 @@
 /** YAML 1.2 with positions: the only file that knows the package `yaml`. */
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+} from 'yaml';
 
 /** A place in a text; both numbers count from 1. */
 export interface Position {
@@ -19,10 +30,26 @@ export interface YamlText {
   locate(path: readonly PropertyKey[], what: 'key' | 'value'): Position | undefined;
 }
 
+/** A recipe has a hundredth of this, in UTF-16 units. */
+const maxLength = 1 << 16;
+/** Sections and lists that lie in each other; what reads them goes into itself, and must not run out of stack. */
+const maxDepth = 100;
+
 /** Plain values of a YAML text; it never throws, mistakes are in `problems`. */
 export function parseYaml(text: string): YamlText {
+  const tooMuch = excess(text);
+  if (tooMuch !== undefined) {
+    return { value: undefined, problems: [{ message: tooMuch, position: undefined }], locate: () => undefined };
+  }
   const lines = new LineCounter();
-  const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+  let doc: Document;
+  try {
+    doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+  } catch (error) {
+    // What goes deep in a way that no bound sees.
+    const message = `not YAML that can be read (${(error as Error).message})`;
+    return { value: undefined, problems: [{ message, position: undefined }], locate: () => undefined };
+  }
   const place = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
@@ -51,6 +78,38 @@ export function parseYaml(text: string): YamlText {
       return offset === undefined ? undefined : place(offset);
     },
   };
+}
+
+/** What a text has too much of to be read, if anything. */
+function excess(text: string): string | undefined {
+  if (text.length > maxLength) {
+    return `${text.length} characters: a recipe may have ${maxLength}; is it another file?`;
+  }
+  return depthBound(text) > maxDepth ? `sections and lists lie in each other more than ${maxDepth} deep` : undefined;
+}
+
+/**
+ * Not less than the depth of a text's deepest value: brackets that are open and, outside of them, the indentation of a
+ * line; and the marks `-`, `?` and `:` since the line, or inside of brackets the item, began.
+ */
+function depthBound(text: string): number {
+  let [deepest, brackets, indentation, marks, isStart, isScalar] = [0, 0, 0, 0, true, false];
+  for (const token of new Lexer().lex(text)) {
+    if (isScalar) isScalar = false;
+    else if (token === '\u001f') isScalar = true;
+    else if (/^[{}[\],]$/.test(token)) {
+      marks = 0;
+      if (token === '{' || token === '[') brackets++;
+      else if (token !== ',') brackets = Math.max(0, brackets - 1);
+    } else if (/^\r?\n$/.test(token) && brackets === 0) {
+      [indentation, marks, isStart] = [0, 0, true];
+      continue;
+    } else if (isStart && /^ +$/.test(token)) indentation = token.length;
+    else if (/^[-?:]$/.test(token)) marks++;
+    isStart = false;
+    deepest = Math.max(deepest, brackets + indentation + marks);
+  }
+  return deepest;
 }
 
 function offsetOf(doc: Document, path: readonly PropertyKey[], what: 'key' | 'value'): number | undefined {

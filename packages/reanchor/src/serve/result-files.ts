@@ -1,11 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { FormatError, UserError } from '../errors.js';
-import { evaluationResultSchema, toyResultSchema } from '../runs/index.js';
+import { evaluationResultSchema, mostResultBytes, toyResultSchema } from '../runs/index.js';
 import type { Result, ResultEntry } from './api.js';
 import type { ServedFolder } from './served-folder.js';
-
-/** A larger file is no file of results. */
-const mostBytes = 64 << 20;
 
 /** The JSON files of a folder that hold results. */
 export class ResultFiles {
@@ -32,7 +29,7 @@ export class ResultFiles {
 
   /** Errors: UserError for a file that cannot be read; FormatError for one that holds no results. */
   async read(path: string): Promise<Result> {
-    const text = await this.folder.read(path, mostBytes);
+    const text = await this.folder.read(path, mostResultBytes);
     let value: unknown;
     try {
       value = JSON.parse(text);

@@ -1,8 +1,10 @@
 /** Chat templates: Jinja programs of Hugging Face folders that turn messages into the text a model was taught with. */
 import { readFile } from 'node:fs/promises';
-import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+import { Environment, parse, tokenize } from '@huggingface/jinja';
 import { FormatError, UserError } from '../errors.js';
+import { BoundedInterpreter } from './bounded-interpreter.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
+import { TimeLimitError, withinTime } from './time-limit.js';
 import type { Tokenizer } from './tokenizer.js';
 
 export interface Message {
@@ -27,10 +29,13 @@ const maxSize = 1 << 18;
 /** Numbers that `range` gives at most. */
 const maxRange = 1 << 16;
 
+/** Milliseconds for one chat; usual are less than one. */
+const maxMs = 1000;
 /** A chat template that was read. It cannot reach files, the network or anything else but the values given to it. */
 export class ChatTemplate {
   private constructor(
     private readonly program: Program,
+    private readonly name: string,
     private readonly variables: Readonly<Record<string, unknown>>,
   ) {}
 
@@ -51,7 +56,7 @@ export class ChatTemplate {
         { file: name, cause },
       );
     }
-    return new ChatTemplate(program, {
+    return new ChatTemplate(program, name, {
       bos_token: bosToken ?? '',
       eos_token: eosToken ?? '',
       tools: null,
@@ -65,7 +70,8 @@ export class ChatTemplate {
 
   /**
    * The text of a chat; `addGenerationPrompt` ends it with what comes before the assistant's next answer. Errors: Error
-   * with the words of the template when it refuses the messages (`raise_exception`) or cannot be computed.
+   * with the words of the template when it refuses the messages (`raise_exception`) or cannot be computed; FormatError
+   * for one that takes more than a second.
    */
   render(
     messages: readonly Message[],
@@ -74,7 +80,15 @@ export class ChatTemplate {
     const environment = new Environment();
     const given = { ...this.variables, messages, add_generation_prompt: addGenerationPrompt };
     for (const [name, value] of Object.entries(given)) environment.set(name, value);
-    return String(new Interpreter(environment).run(this.program).value);
+    try {
+      return withinTime(maxMs, () => String(new BoundedInterpreter(environment).run(this.program).value));
+    } catch (cause) {
+      if (!(cause instanceof TimeLimitError)) throw cause;
+      throw new FormatError(`the chat template takes too long (${cause.message}): name another one`, {
+        file: this.name,
+        cause,
+      });
+    }
   }
 }
 

@@ -67,13 +67,16 @@ function stripAround(added: readonly Part[], text: string): string {
   const longestFirst = contents.sort((a, b) => b.length - a.length).map(escapeRegex);
   const token = `(${longestFirst.join('|')})`;
   const strips = (side: 'lstrip' | 'rstrip', content: string) => added.some((t) => t.content === content && t[side]);
-  return text
-    .replace(new RegExp(String.raw`\p{White_Space}*${token}`, 'gu'), (all, content) =>
-      strips('lstrip', content) ? content : all,
-    )
-    .replace(new RegExp(String.raw`${token}\p{White_Space}*`, 'gu'), (all, content) =>
-      strips('rstrip', content) ? content : all,
-    );
+  return (
+    text
+      // From the start of the white space alone: from each of its characters would take the square of its length.
+      .replace(new RegExp(String.raw`(?:(?<!\p{White_Space})\p{White_Space}+)?${token}`, 'gu'), (all, content) =>
+        strips('lstrip', content) ? content : all,
+      )
+      .replace(new RegExp(String.raw`${token}\p{White_Space}*`, 'gu'), (all, content) =>
+        strips('rstrip', content) ? content : all,
+      )
+  );
 }
 
 function checkModel({ type = 'BPE', vocab, merges, dropout, continuing_subword_prefix }: Part): void {
@@ -86,18 +89,28 @@ function checkModel({ type = 'BPE', vocab, merges, dropout, continuing_subword_p
 type Rewrite = (part: Part) => Part | null;
 const same: Rewrite = (part) => part;
 
-function mapPart(part: unknown, kind: string, known: Readonly<Record<string, Rewrite>>): Part | null {
+/** Sequences in each other; published tokenizers have one. */
+const maxDepth = 16;
+
+function mapPart(part: unknown, kind: string, known: Readonly<Record<string, Rewrite>>, depth = 0): Part | null {
   if (part === null) return null;
+  if (depth > maxDepth) throw new Error(`the ${kind}'s parts lie in each other more than ${maxDepth} deep`);
   if (!isPart(part)) throw new Error(`the ${kind} is not an object`);
   const list = lists[kind]!;
   if (part.type === 'Sequence' && Array.isArray(part[list])) {
-    return { type: 'Sequence', [list]: part[list].map((inner) => mapPart(inner, kind, known)) };
+    return { type: 'Sequence', [list]: part[list].map((inner) => mapInner(inner, kind, known, depth + 1)) };
   }
   const rewrite = Object.hasOwn(known, part.type ?? '') ? known[part.type!] : undefined;
   if (!rewrite)
     throw new Error(`${kind} ${part.type} is not supported; supported: ${Object.keys(known).join(', ')}, Sequence`);
   return rewrite(part);
 }
+
+/** A part of a sequence, which may not be left out. */
+const mapInner: typeof mapPart = (part, kind, ...rest) => {
+  if (part === null) throw new Error(`the ${kind} has a part that is null`);
+  return mapPart(part, kind, ...rest);
+};
 
 /** The name under which a sequence of each kind holds its parts. */
 const lists: Readonly<Record<string, string>> = {

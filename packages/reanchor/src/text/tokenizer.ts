@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
 import { FormatError, UserError } from '../errors.js';
 import { type Portable, portable } from './parts.js';
+import { hasForeignPattern } from './patterns.js';
+import { TimeLimitError, withinTime } from './time-limit.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -89,6 +91,9 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   });
 }
 
+/** The time for a text where patterns are limited, and more for long ones; usual is a hundredth. */
+const patternMs = 500;
+
 /** What is known of a tokenizer besides its definition. */
 export interface TokenizerSource {
   /** The value of tokenizer_config.json: eos_token and the like, each a string or an object with `content`. */
@@ -108,10 +113,13 @@ export function parseTokenizer(
   const named = [config, specialTokens].filter(isObject);
   let library: Library;
   let prepare: Portable['prepare'];
+  let isLimited: boolean;
   try {
     const source = portable(tokenizerJson);
     library = new JsTokenizer(source.definition, {});
     prepare = source.prepare;
+    const { normalizer, pre_tokenizer, decoder } = tokenizerJson as Record<string, unknown>;
+    isLimited = hasForeignPattern([normalizer, pre_tokenizer, decoder]);
   } catch (cause) {
     throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
   }
@@ -128,14 +136,30 @@ export function parseTokenizer(
   const eos = special('eos_token');
   const bos = special('bos_token');
   const pad = special('pad_token');
+  /** A pattern of the file's own may take without end on some text; a long text may take longer. */
+  const limited = <T>(length: number, compute: () => T): T => {
+    try {
+      return isLimited ? withinTime(patternMs + Math.floor(length / 100), compute) : compute();
+    } catch (cause) {
+      // The library takes the file for what it should be.
+      if (!(cause instanceof TimeLimitError)) {
+        throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
+      }
+      throw new FormatError(
+        `a regular expression in it takes too long for a text of ${length} characters (${cause.message}): use a tokenizer with another one`,
+        { file, cause },
+      );
+    }
+  };
   const cleanUp = named.some((source) => source.clean_up_tokenization_spaces === true);
   return {
     encode: (text, { addSpecialTokens = true } = {}) =>
-      library.encode(prepare(text), { add_special_tokens: addSpecialTokens }).ids,
+      limited(text.length, () => library.encode(prepare(text), { add_special_tokens: addSpecialTokens }).ids),
     decode: (ids, { skipSpecialTokens = false } = {}) => {
       const known = [...ids].filter((id) => library.id_to_token(id) !== undefined);
       if (known.length === 0) return '';
-      return library.decode(known, { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: cleanUp });
+      const options = { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: cleanUp };
+      return limited(known.length, () => library.decode(known, options));
     },
     eosToken: eos.token,
     eosId: eos.id,

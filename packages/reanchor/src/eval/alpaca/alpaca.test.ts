@@ -202,6 +202,10 @@ describe('on invented numbers', () => {
     await expect(evaluateAlpaca({ lcInputs, difficulty })).rejects.toThrow(/needs --baselines as well/);
     write('gamed-baselines.json', '{"S1": 1, "S2": 2, "lengths": {"a": {"len_1": [1], "len_2": [2]}}}');
     await expect(evaluateAlpaca({ lcInputs, difficulty, baselines })).rejects.toThrow(/one length for each of 40/);
+    for (const value of ['null', '[]', '{"S1": 1, "S2": 2, "lengths": {"a": null}}', '{"lengths": 7}']) {
+      write('gamed-baselines.json', value);
+      await expect(evaluateAlpaca({ lcInputs, difficulty, baselines })).rejects.toThrow(/gamed baselines are/);
+    }
     const wrong = inputs(row(), row({ preference: [3] }));
     await expect(evaluateAlpaca({ lcInputs: wrong })).rejects.toThrow(/inputs\.jsonl:2: a row is .*equally long/);
     const other = write('d.csv', 'index,instruction_difficulty\n1,0\n');

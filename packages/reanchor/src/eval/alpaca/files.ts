@@ -53,14 +53,12 @@ export async function readDifficulty(file: string): Promise<number[]> {
 /** The gamed baselines, from a JSON file {S1, S2, lengths: {name: {len_1, len_2}}}. */
 export async function readGamedBaselines(file: string, instructions: number): Promise<GamedBaselines> {
   const value = ((await readJson(file)) ?? {}) as Record<string, unknown>;
-  const lengths = Object.values((value.lengths ?? {}) as Record<string, Record<string, unknown>>);
+  const lengths = Object.values((value.lengths ?? {}) as Record<string, Record<string, unknown> | null>);
   const isWhole =
     typeof value.S1 === 'number' &&
     typeof value.S2 === 'number' &&
     lengths.length > 0 &&
-    lengths.every(({ len_1, len_2 }) =>
-      [len_1, len_2].every((list) => isNumbers(list) && list.length === instructions),
-    );
+    lengths.every((one) => [one?.len_1, one?.len_2].every((list) => isNumbers(list) && list.length === instructions));
   if (!isWhole) {
     const shape = '{"S1": number, "S2": number, "lengths": {name: {"len_1": lengths, "len_2": lengths}}}';
     throw new FormatError(`gamed baselines are ${shape}, with one length for each of ${instructions} difficulties`, {
@@ -70,7 +68,7 @@ export async function readGamedBaselines(file: string, instructions: number): Pr
   return {
     s1: value.S1 as number,
     s2: value.S2 as number,
-    lengths: lengths.map(({ len_1, len_2 }) => ({ len1: len_1 as number[], len2: len_2 as number[] })),
+    lengths: lengths.map((one) => ({ len1: one!.len_1 as number[], len2: one!.len_2 as number[] })),
   };
 }
 

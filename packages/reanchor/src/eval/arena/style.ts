@@ -18,7 +18,8 @@ export function styleOf(text: string): Style {
   return {
     length: characters(text) / 4,
     headers: count(/^#{1,6}\s/gm),
-    lists: count(/^\s*\d+\.\s/gm) + count(/^\s*[-*+]\s/gm),
+    // White space of the item's own line: with \s each of many empty lines would be looked through to the last.
+    lists: count(/^[^\S\r\n\u2028\u2029]*\d+\.\s/gm) + count(/^[^\S\r\n\u2028\u2029]*[-*+]\s/gm),
     bolds: count(/\*\*[^*\n]+\*\*/g) + count(/__[^_\n]+__/g),
   };
 }

@@ -95,3 +95,89 @@ test('turning a label about turns its score about', () => {
     { score: 0, weight: 3 },
   ]);
 });
+
+// Whole judgments as judges write them: an answer of their own, quotes of both sides, a verdict at the end. The words are ours.
+const ownAnswer = `## My own answer
+
+\`\`\`python
+def rotate(items, k):
+    k %= len(items)          # fails for an empty list: [] has no length to divide by
+    return items[-k:] + items[:-k]
+\`\`\`
+
+The list \`[A]\` stays as it is, and \`matrix[[0, 1]]\` picks two rows.
+`;
+const comparison = `## Comparing both
+
+**Assistant A** mutates its argument, which nobody asked for; \`while (a >> b)\` in its loop reads like C.
+**Assistant B** returns a new list, and says that A > B in speed only where k is small.
+
+| | correct | concise |
+|---|---|---|
+| A | no: [1] | yes |
+| B | yes: [2] | yes |
+`;
+const options = `The labels were: [[A>>B]] far better, [[A>B]] better, [[A=B]] equal, [[B>A]] and [[B>>A]] the other way about.
+`;
+
+describe('whole judgments', () => {
+  const judged = (ending: string) => `${ownAnswer}\n${comparison}\n${ending}`;
+
+  test.each([
+    ['My final verdict is: Assistant B is slightly better: [[B>A]]', 'B>A'],
+    ['### Final verdict\n\n**Assistant B is significantly better: [[B>>A]]**\n\nB is right where A is not.', 'B>>A'],
+    ['__Verdict:__ *[[A=B]]*\n', 'A=B'],
+    ['> [[A>B]]\r\n', 'A>B'],
+    ['1. [[A>B]]\n2. So, once more: [[A>B]]', 'A>B'],
+    ['|verdict|\n|---|\n|[[A>>B]]|', 'A>>B'],
+  ])('end in a label that both versions read: %j', (ending, verdict) => {
+    expect(last(judged(ending))).toEqual({ verdict });
+    expect(only(judged(ending))).toEqual({ verdict });
+  });
+
+  test.each([
+    // A judge that lists the labels, or changes its mind, contradicts itself by the rule of 0.1.
+    [`${options}\nMy final verdict is: [[A=B]]`, 'A=B'],
+    ['For correctness [[B>>A]], for style [[A>B]], taken together: [[B>A]]', 'B>A'],
+    ['First I leaned to [[A>B]]. **Correction**: A fails for empty lists. Final verdict: **[[B>>A]]**', 'B>>A'],
+  ])('of several labels the last is the verdict in 2.0, none in 0.1: %j', (ending, verdict) => {
+    expect(last(judged(ending))).toEqual({ verdict });
+    expect(only(judged(ending))).toEqual({ unparsed: 'contradictory labels' });
+  });
+
+  test.each([
+    ['Final verdict: [B>A]', 'B>A'],
+    ['Final verdict: [[B>A]', 'B>A'],
+    ['Final verdict: [[b>>a]]', 'B>>A'],
+    ['Final verdict: **[a=b]**', 'A=B'],
+  ])('2.0 mends brackets and case, 0.1 does not: %j', (ending, verdict) => {
+    expect(last(judged(ending))).toEqual({ verdict });
+    expect(only(judged(ending))).toEqual({ unparsed: 'no label' });
+  });
+
+  test.each([
+    'Final verdict: B>A',
+    'Final verdict: **B is significantly better (B>>A)**',
+    'Final verdict: [[B > A]]',
+    'Final verdict: [[Assistant B]]',
+    'Final verdict: \\[\\[B>A\\]\\]',
+    // The answer was cut at its longest.
+    'In sum, B is slightly better: [[B>',
+  ])('end without a label, and are counted as unparsed, also where a person would know: %j', (ending) => {
+    expect(last(judged(ending))).toEqual({ unparsed: 'no label' });
+    expect(only(judged(ending))).toEqual({ unparsed: 'no label' });
+  });
+
+  test('thoughts may try every label; what follows them counts', () => {
+    const thoughts = `<think>\n${options}Say [[A>>B]]... no, [[B>A]].\n</think>\n\n`;
+    expect(last(`${thoughts}${judged('Final verdict: [[A>B]]')}`)).toEqual({ verdict: 'A>B' });
+    expect(only(`${thoughts}${judged('Final verdict: [[A>B]]')}`)).toEqual({ verdict: 'A>B' });
+    expect(last(`${thoughts}${judged('They are near.')}`)).toEqual({ unparsed: 'no label' });
+  });
+
+  test('a long text of brackets is read at once', () => {
+    const started = performance.now();
+    for (const unit of ['[', '[[A', '[[A>', '[A>>B', '<think>', ']]']) last(unit.repeat(200_000));
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+});

@@ -2,15 +2,12 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../../errors.js';
+import { bytesAtMost } from '../../formats/index.js';
 import { Budget } from './budget.js';
 import { type ChatReply, type MalformedReply, readChatBody } from './chat-reply.js';
 import { Gate } from './gate.js';
+import { type Asked, askTwice, type ChatRequest, type JudgeClient, type Read } from './judge-client.js';
 import { type CacheEntry, ReplyCache } from './reply-cache.js';
-
-export interface ChatMessage {
-  role: 'system' | 'user' | 'assistant';
-  content: string;
-}
 
 export interface ChatClientOptions {
   /** Such as https://api.example.org/v1; requests go to its /chat/completions. */
@@ -34,17 +31,6 @@ export interface ChatClientOptions {
   extra?: Readonly<Record<string, unknown>> | undefined;
 }
 
-export interface ChatRequest {
-  messages: readonly ChatMessage[];
-  temperature: number;
-  /** The longest answer, in tokens. */
-  maxNewTokens: number;
-  /** How many of the most probable tokens are wanted in each place, with log-probabilities; none when left out. */
-  topLogprobs?: number | undefined;
-  /** Asks the same again: another number is another request. */
-  attempt?: number | undefined;
-}
-
 interface Entry extends CacheEntry {
   reply: ChatReply | MalformedReply;
 }
@@ -56,6 +42,8 @@ interface Passing {
 }
 
 const longestWaitMs = 60_000;
+/** Bytes of a reply at most; one of 16,000 tokens with log-probabilities of twenty has a tenth. */
+const mostBodyBytes = 1 << 26;
 const longestRetryAfterMs = 600_000;
 
 /**
@@ -66,7 +54,7 @@ const longestRetryAfterMs = 600_000;
  * Errors of {@link complete}: BudgetError; UserError for a server that refuses (key, model, request) or goes on failing,
  * and for a cache file that cannot be written. No message holds the key.
  */
-export class ChatClient implements AsyncDisposable {
+export class ChatClient implements JudgeClient {
   /** Calls and tokens of this run. */
   readonly budget: Budget;
   readonly #options: ChatClientOptions;
@@ -137,21 +125,9 @@ export class ChatClient implements AsyncDisposable {
     }
   }
 
-  /**
-   * What `read` makes of the reply. A reply that is malformed, or that `read` cannot read, is asked for once more; then
-   * it stays unparsed.
-   */
-  async ask<T>(
-    request: ChatRequest,
-    read: (reply: ChatReply) => { value: T } | { unparsed: string },
-  ): Promise<({ value: T } | { unparsed: string }) & { reply?: ChatReply | undefined }> {
-    let outcome: ({ value: T } | { unparsed: string }) & { reply?: ChatReply | undefined } = { unparsed: '' };
-    for (const attempt of [0, 1]) {
-      const reply = await this.complete({ ...request, attempt });
-      outcome = 'malformed' in reply ? { unparsed: reply.malformed } : { ...read(reply), reply };
-      if ('value' in outcome) break;
-    }
-    return outcome;
+  /** What `read` makes of the reply; see {@link askTwice}. */
+  ask<T>(request: ChatRequest, read: Read<T>): Promise<Asked<T>> {
+    return askTwice((one) => this.complete(one), request, read);
   }
 
   /** Waits for the requests under way, whose answers are kept too, and closes the cache. */
@@ -193,7 +169,9 @@ export class ChatClient implements AsyncDisposable {
       };
       const signal = AbortSignal.timeout(timeoutMs);
       const response = await fetch(this.#url, { method: 'POST', headers, body, signal, redirect: 'manual' });
-      const text = this.#withoutKey(await response.text());
+      const bytes = await bytesAtMost(response.body, mostBodyBytes);
+      if (bytes === undefined && response.ok) return { malformed: `the body has more than ${mostBodyBytes} bytes` };
+      const text = this.#withoutKey(bytes?.toString('utf8') ?? '');
       if (!response.ok) {
         usedTokens = 0;
         return this.#refusal(response, text);

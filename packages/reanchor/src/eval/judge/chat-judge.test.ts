@@ -5,8 +5,11 @@ import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../../../tests/support/repository.js';
+import { styleOf } from '../arena/style.js';
+import { readRatings } from '../ratings/rater.js';
 import { ChatClient } from './chat-client.js';
 import { chatJudge, readArenaReply, readLetter, readLetterProbabilities, readWinner } from './chat-judge.js';
+import { readChatBody } from './chat-reply.js';
 import { judgeBothOrders, type PairJudge } from './judge.js';
 import { fillTemplate, readTemplate, templateHash } from './template.js';
 import { alpacaTemplate, arenaTemplates, pairTemplates, ratingTemplate } from './templates.js';
@@ -225,4 +228,47 @@ test('a judge behind an endpoint says what it says, keeps the text, and names it
   const { first } = await letters.judge(pair('letters'));
   expect(first).toBeCloseTo(1 / (1 + Math.exp(-2.9)), 12);
   expect(server.requests.at(-1)!.body).toMatchObject({ logprobs: true, top_logprobs: 20, max_tokens: 1 });
+});
+
+test('replies of marks and empty lines without end are read at once, whatever reads them', () => {
+  const begin = performance.now();
+  for (const unit of ['\n', '\r', '*', '_', ',', ' ', '[[', 'Winner: ', 'coherence', '{"', '`', '1. ', '-']) {
+    for (const text of [unit.repeat(100_000), `a${unit.repeat(100_000)}b`, `coherence: 7${unit.repeat(100_000)}x`]) {
+      readWinner({ text });
+      readLetter({ text });
+      readRatings({ text });
+      readArenaReply('last')({ text });
+      styleOf(text);
+    }
+  }
+  expect(performance.now() - begin).toBeLessThan(5000);
+});
+
+test('what is read of any body, and of any text, is a verdict or a reason', () => {
+  const reply = (content: unknown) => ({
+    choices: [{ message: { role: 'assistant', content }, logprobs: { content } }],
+  });
+  const text = fc.string({
+    unit: fc.constantFrom('winner', ':', 'A', '[[', ']]', '>', '\n', ' ', '*', 'coherence', '7', ',', '</think>'),
+  });
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.json(),
+        text.map((one) => JSON.stringify(reply(one))),
+        fc.jsonValue().map((one) => JSON.stringify(reply(one))),
+      ),
+      (body) => {
+        const { reply: read } = readChatBody(body);
+        if (!('text' in read)) {
+          expect(read.malformed).toMatch(/body|message/);
+          return;
+        }
+        for (const reader of [readWinner, readLetter, readArenaReply('last'), readArenaReply('only'), readRatings]) {
+          const outcome: object = reader(read);
+          expect('value' in outcome || 'unparsed' in outcome).toBe(true);
+        }
+      },
+    ),
+  );
 });

@@ -1,16 +1,16 @@
 /** Judges that are models behind a chat endpoint. */
 import { UserError } from '../../errors.js';
 import { readVerdict, verdictScore } from '../arena/verdict.js';
-import type { ChatClient } from './chat-client.js';
 import type { ChatReply } from './chat-reply.js';
 import type { Pair, PairJudge, Verdict } from './judge.js';
+import type { JudgeClient } from './judge-client.js';
 import { fillTemplate, type Template, templateHash } from './template.js';
 
 /** How the judge's reply becomes a verdict. */
 export type ReadReply = (reply: ChatReply) => { value: Verdict } | { unparsed: string };
 
 export interface ChatJudgeOptions {
-  client: ChatClient;
+  client: JudgeClient;
   /** The template of a pair. */
   templateOf: (pair: Pair) => Template;
   /** All templates that may be used, for the result file. */
@@ -49,7 +49,7 @@ export function chatJudge(options: ChatJudgeOptions): PairJudge {
 export function readWinner({ text }: { text: string }): { value: Verdict } | { unparsed: string } {
   const said = text.slice(text.lastIndexOf('</think>') + 1);
   const found = new Set(
-    [...said.matchAll(/^[\s*_#>-]*winner[\s*_]*:[\s*_[("]*(A|B|C|tie)[\s*_\])".]*$/gim)].map(([, label]) =>
+    [...said.matchAll(/^[ \t*_#>-]*winner[\s*_]*:[\s*_[("]*(A|B|C|tie)[\s*_\])".]*$/gim)].map(([, label]) =>
       label!.toUpperCase(),
     ),
   );

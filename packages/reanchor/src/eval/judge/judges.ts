@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { UsageError } from '../../errors.js';
 import { type ArenaVersion, arenaRules } from '../arena/leaderboard.js';
-import type { ChatClient } from './chat-client.js';
 import { chatJudge, readArenaReply, readLetter, readLetterProbabilities, readWinner } from './chat-judge.js';
 import type { PairJudge } from './judge.js';
+import type { JudgeClient } from './judge-client.js';
 import { readTemplate, type Template } from './template.js';
 import { alpacaTemplate, arenaTemplates, type PairTemplateName, pairTemplates, ratingTemplate } from './templates.js';
 
@@ -17,7 +17,7 @@ export interface JudgeSettings {
 }
 
 /** Side by side with `Winner: A | B | C`; `template` is helpful (default), harmless, summary or a file. */
-export async function sideBySideJudge(client: ChatClient, settings: JudgeSettings): Promise<PairJudge> {
+export async function sideBySideJudge(client: JudgeClient, settings: JudgeSettings): Promise<PairJudge> {
   const { template: given = 'helpful', temperature, maxNewTokens = 300 } = settings;
   const template = await pairTemplate(given);
   const templates = [template];
@@ -26,7 +26,7 @@ export async function sideBySideJudge(client: ChatClient, settings: JudgeSetting
 
 /** AlpacaEval 2: the probabilities of the letters m and M, or with `isDiscrete` the letter that is written. */
 export async function alpacaJudge(
-  client: ChatClient,
+  client: JudgeClient,
   { template: file, temperature, maxNewTokens = 1, isDiscrete = false }: JudgeSettings & { isDiscrete?: boolean },
 ): Promise<PairJudge> {
   const template = file === undefined ? alpacaTemplate : await readTemplate(file, 2);
@@ -43,7 +43,7 @@ export async function alpacaJudge(
 
 /** Arena-Hard, with the five labels. A template of one's own serves all categories. */
 export async function arenaJudge(
-  client: ChatClient,
+  client: JudgeClient,
   version: ArenaVersion,
   { template: file, temperature, maxNewTokens }: JudgeSettings,
 ): Promise<PairJudge> {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { UsageError } from '../../errors.js';
 import { readText } from '../../formats/index.js';
-import type { ChatMessage } from './chat-client.js';
+import type { ChatMessage } from './judge-client.js';
 
 /** What fills the places. */
 export interface TemplateValues {
@@ -45,6 +45,9 @@ export function templateHash({ messages }: Template): string {
   return createHash('sha256').update(JSON.stringify(messages)).digest('hex').slice(0, 16);
 }
 
+/** Characters of a template at most. */
+const maxLength = 1 << 16;
+
 /**
  * A template from a file: the text of the user's message, or sections `<|im_start|>role ... <|im_end|>` (as AlpacaEval
  * has them). Places are {prompt} ({instruction}, {question}), {answer_a} ({output_1}, {answer}), {answer_b} ({output_2}),
@@ -52,6 +55,8 @@ export function templateHash({ messages }: Template): string {
  */
 export async function readTemplate(file: string, answers: 1 | 2): Promise<Template> {
   const text = await readText(file);
+  if (text.length > maxLength)
+    throw new UsageError(`${file}: ${text.length} characters; a template may have ${maxLength}: is it another file?`);
   const sections = [...text.matchAll(/<\|im_start\|>(system|user|assistant)\n(.*?)<\|im_end\|>/gs)];
   const messages =
     sections.length > 0

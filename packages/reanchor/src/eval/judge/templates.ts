@@ -1,5 +1,5 @@
 /** The templates that come with the package, in our own words. */
-import type { ChatMessage } from './chat-client.js';
+import type { ChatMessage } from './judge-client.js';
 import type { Template } from './template.js';
 
 const twoAnswers = `<request>

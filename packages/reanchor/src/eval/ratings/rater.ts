@@ -1,5 +1,5 @@
 /** What rates a single answer. */
-import type { ChatClient } from '../judge/chat-client.js';
+import type { JudgeClient } from '../judge/judge-client.js';
 import type { JudgeSettings } from '../judge/judges.js';
 import { fillTemplate, type Template, templateHash } from '../judge/template.js';
 import { type Criterion, criteria } from '../judge/templates.js';
@@ -22,7 +22,7 @@ export interface Rater {
 
 /** A rater that asks a model. A reply that cannot be read is asked for once more, then there is no rating. */
 export function chatRater(
-  client: ChatClient,
+  client: JudgeClient,
   { template, temperature = 0, maxNewTokens = 200 }: { template: Template } & Omit<JudgeSettings, 'template'>,
 ): Rater {
   return {
@@ -53,8 +53,10 @@ export function readRatings({ text }: { text: string }): { value: Ratings } | { 
   const said = text.slice(text.lastIndexOf('</think>') + 1);
   const ratings: Partial<Ratings> = {};
   for (const name of criteria) {
-    const pattern = new RegExp(`(?:^|[,{])[\\W_]*${name}[\\W_]*:[\\s*_"'\`([]*([^\\s,;}]+)`, 'gim');
-    const found = new Set([...said.matchAll(pattern)].map(([, word]) => word!.replace(/(\/10)?[*_"'`)\],.;]*$/, '')));
+    const pattern = new RegExp(`(?:^|[,{])[\\W_]{0,40}${name}[\\W_]{0,40}:[\\s*_"'\`([]*([^\\s,;}]+)`, 'gim');
+    // A number has few characters; in a long run of marks each would be looked at from each.
+    const plain = (word: string) => word.slice(0, 40).replace(/(\/10)?[*_"'`)\],.;]*$/, '');
+    const found = new Set([...said.matchAll(pattern)].map(([, word]) => plain(word!)));
     const [word] = found;
     if (found.size !== 1) return { unparsed: `${found.size === 0 ? 'no' : 'contradictory'} ratings of ${name}` };
     if (!/^([1-9]|10)$/.test(word!)) return { unparsed: `the rating of ${name} is no whole number from 1 to 10` };

@@ -1,4 +1,4 @@
-import { UserError } from '../../errors.js';
+import { shown, UserError } from '../../errors.js';
 import type { RopeScaling } from '../../nn/rotary.js';
 import type { ConfigJson } from '../causal-lm.js';
 import { ConfigReader } from '../config-reader.js';
@@ -87,7 +87,7 @@ function ropeScaling(rope: Rope): RopeScaling {
   const type = rope.rope_type ?? rope.type ?? 'default';
   if (type === 'default') return { type };
   if (type !== 'llama3') {
-    throw new UserError(`config.json: rope type ${JSON.stringify(type)} is not supported; "default" and "llama3" are`);
+    throw new UserError(`config.json: rope type ${shown(type)} is not supported; "default" and "llama3" are`);
   }
   const number = (key: string) => {
     const value = rope[key];

@@ -1,0 +1,122 @@
+/** Log-probabilities of chosen and rejected completions under the models of a run, beside the first of them. */
+
+import { describeSkips, loadPreferenceRows, type RowFormat, type SkipReport, tokenizePairs } from '../../data/index.js';
+import { uniforms } from '../../data/random.js';
+import { UserError } from '../../errors.js';
+import { type HubOptions, modelFolder } from '../../hub/index.js';
+import { loadModel } from '../../models/load.js';
+import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
+import { type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
+import { loadTokenizer } from '../../text/tokenizer.js';
+import { requireSameTokens } from '../same-tokens.js';
+import { modelsOf } from './models.js';
+
+export interface LogpsOptions extends HubOptions {
+  /** Run folders, folders of checkpoints, model folders, names on the Hub; each may be `name=...`. */
+  models: readonly string[];
+  /** Files of preference pairs. */
+  data: string[];
+  /** Prompt and completion are cut at this many tokens. Default: 1024. */
+  maxLength?: number | undefined;
+  format?: RowFormat | undefined;
+  /** Keep pairs whose two completions are identical. */
+  keepIdentical?: boolean | undefined;
+  /** Coverage of the intervals; default 0.95. */
+  level?: number | undefined;
+  /** Default: 10,000. */
+  resamples?: number | undefined;
+  seed?: number | undefined;
+  tokensPerMicroBatch?: number | undefined;
+  onProgress?: ((model: string, done: number, total: number) => void) | undefined;
+}
+
+/** What is measured of a pair: log p(completion | prompt) in nats, sums over tokens. */
+export const measures = ['chosen', 'rejected', 'margin'] as const;
+export type Measure = (typeof measures)[number];
+
+export interface ModelLogps {
+  name: string;
+  model: string;
+  /** Means over pairs, with their standard errors. `margin` is chosen - rejected. */
+  logps: Record<Measure, { mean: number; standardError: number }>;
+  /** Share of the pairs whose chosen completion is the more probable one. */
+  accuracy: number;
+  /** This model less the first, pair by pair; none of the first itself. */
+  change?: Record<Measure, BootstrapResult> | undefined;
+}
+
+export interface LogpsResult {
+  rows: number;
+  /** Rows that every mean is over. */
+  scored: number;
+  skipped: SkipReport;
+  /** Tokens of the chosen and of the rejected completions. */
+  tokens: { chosen: number; rejected: number };
+  models: ModelLogps[];
+}
+
+/**
+ * The mean log-probabilities of the chosen and rejected completions of the same pairs under each model, in fp32, with
+ * paired bootstrap intervals (over pairs, the same draws for every number) of the change against the first model. Models
+ * are loaded one after the other. Errors: UserError, FormatError, UsageError.
+ */
+export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResult> {
+  const { maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;
+  const models = modelsOf(options.models);
+  const folders: string[] = [];
+  for (const { model } of models) folders.push(await modelFolder(model, options));
+  const rows = await loadPreferenceRows(options.data, { format });
+  const tokenize = { maxLength, keepIdentical };
+  const { pairs, report } = tokenizePairs(rows, await loadTokenizer(folders[0]!), tokenize);
+  if (pairs.length === 0)
+    throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
+  const why = `${models[0]!.name}: log-probabilities of other tokens cannot be compared`;
+  for (const folder of folders.slice(1)) await requireSameTokens(folder, rows, pairs, tokenize, why);
+
+  const results: ModelLogps[] = [];
+  let first: Record<Measure, number[]> | undefined;
+  for (const [i, { name, model }] of models.entries()) {
+    using loaded = await loadModel(folders[i]!, { dtype: 'float32' });
+    const onProgress = (done: number) =>
+      options.onProgress?.(name, i * pairs.length + done, models.length * pairs.length);
+    const values = valuesOf(await scorePairs(loaded, pairs, { tokensPerMicroBatch, onProgress }));
+    const one = (measure: Measure) => ({ mean: mean(values[measure]), standardError: standardError(values[measure]) });
+    results.push({
+      name,
+      model,
+      logps: { chosen: one('chosen'), rejected: one('rejected'), margin: one('margin') },
+      accuracy: values.margin.filter((margin) => margin > 0).length / pairs.length,
+      change: first && changes(values, first, options),
+    });
+    first ??= values;
+  }
+  const tokens = (part: 'chosen' | 'rejected') => pairs.reduce((sum, pair) => sum + pair[part].length, 0);
+  return {
+    rows: rows.length,
+    scored: pairs.length,
+    skipped: report,
+    tokens: { chosen: tokens('chosen'), rejected: tokens('rejected') },
+    models: results,
+  };
+}
+
+function valuesOf(scores: readonly ScoredPair[]): Record<Measure, number[]> {
+  return {
+    chosen: scores.map(({ chosen }) => chosen),
+    rejected: scores.map(({ rejected }) => rejected),
+    margin: scores.map(({ chosen, rejected }) => chosen - rejected),
+  };
+}
+
+function changes(
+  values: Record<Measure, number[]>,
+  first: Record<Measure, number[]>,
+  { level, resamples, seed = 0 }: Pick<LogpsOptions, 'level' | 'resamples' | 'seed'>,
+): Record<Measure, BootstrapResult> {
+  const of = (measure: Measure) =>
+    pairedBootstrap(
+      values[measure].map((value, i) => value - first[measure][i]!),
+      { random: uniforms(seed, 4), resamples, level },
+    );
+  return { chosen: of('chosen'), rejected: of('rejected'), margin: of('margin') };
+}

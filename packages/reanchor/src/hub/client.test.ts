@@ -1,0 +1,86 @@
+// Answers of a Hub that is broken, or no friend.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { UserError } from '../errors.js';
+import { listRepository } from './client.js';
+
+const oid = 'a'.repeat(40);
+const file = { type: 'file', oid, size: 3, path: 'config.json' };
+let close: (() => void) | undefined;
+afterEach(() => close?.());
+
+/** Lists a repository whose list of files is what `tree` answers. */
+async function list(
+  tree: (response: ServerResponse, request: IncomingMessage, endpoint: string) => void,
+  sha: unknown = oid,
+) {
+  let endpoint = '';
+  const server = createServer((request, response) => {
+    response.setHeader('content-type', 'application/json');
+    if (request.url!.includes('/tree/')) tree(response, request, endpoint);
+    else response.end(JSON.stringify({ _id: '0', id: 'some/model', sha, tags: [], siblings: [] }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const settings = { endpoint, token: undefined, cache: '', isOffline: false };
+  return listRepository({ type: 'model', id: 'some/model', revision: 'main' }, settings);
+}
+const json = (value: unknown) => (response: ServerResponse) => response.end(JSON.stringify(value));
+
+test.each([
+  [[{ ...file, size: -1 }], /-1 as the size of config\.json/],
+  [[{ ...file, size: '3' }], /"3" as the size/],
+  [[{ ...file, size: 1e300 }], /1e\+300 as the size/],
+  [[{ ...file, path: 7 }], /a file called 7, which would lie outside/],
+  [[{ ...file, path: '../x' }], /a file called "\.\.\/x", which would lie outside/],
+  [[{ ...file, oid: null }], /"null" as the hash/],
+  [[{ ...file, lfs: { oid: ['b'.repeat(64)], size: {} } }], /as the size of config\.json/],
+  [{ error: 'x' }, /the Hub|cannot be reached/],
+  [[null], /the Hub/],
+  ['x', /the Hub/],
+])('a list of files that makes no sense is refused: %j', async (tree, message) => {
+  const error = await list(json(tree)).catch((one: unknown) => one);
+  expect(error).toBeInstanceOf(UserError);
+  expect((error as Error).message).toMatch(message);
+  expect((error as Error).message).toMatch(/some\/model|127\.0\.0\.1/);
+});
+
+test.each([7, null, 'main', {}])('a commit that is none is refused: %j', async (sha) => {
+  await expect(list(json([file]), sha)).rejects.toThrow(
+    /some\/model: the Hub names .* as a commit; nothing of it is used/,
+  );
+});
+
+test('a list that leads back to itself, or on without end, ends', async () => {
+  let pages = 0;
+  const next =
+    (path: (n: number) => string) =>
+    (response: ServerResponse, { url }: IncomingMessage, endpoint: string) => {
+      response.setHeader('link', `<${endpoint}${url!.split('?')[0]}${path(++pages)}>; rel="next"`);
+      response.end('[]');
+    };
+  await expect(list(next(() => '?again'))).rejects.toThrow(/some\/model: the Hub names a list of files without an end/);
+  expect(pages).toBe(2);
+  pages = 0;
+  await expect(list(next((n) => `?cursor=${n}`))).rejects.toThrow(/a list of files without an end/);
+  expect(pages).toBeLessThan(2001);
+});
+
+test('a page without an end is not read to its end', async () => {
+  let sent = 0;
+  const endless = (response: ServerResponse) => {
+    const piece = Buffer.alloc(1 << 20, ' ');
+    const send = () => {
+      while (!response.destroyed && response.write(piece)) sent++;
+      response.once('drain', send);
+    };
+    send();
+  };
+  await expect(list(endless)).rejects.toThrow(/pages of more than 67108864 bytes/);
+  expect(sent).toBeLessThan(200);
+});
