@@ -19,6 +19,7 @@ const update = one.update?.tau === 1 ? 'soft' : 'hard';
 const recipe = parseRecipe(
   JSON.stringify({
     model,
+    device: 'cpu',
     method: one.method,
     ...(one.method !== 'sft' && {
       loss: { beta: 0.1 },

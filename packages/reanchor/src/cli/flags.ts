@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.js';
+import { checkRecipeValue } from '../runs/parse.js';
 
 /** What a flag's number may be. */
 export interface NumberRule {
@@ -33,3 +34,7 @@ export function choiceFlag<const Value extends string>(flag: string, text: strin
   if (value !== undefined) return value;
   throw new UsageError(`${flag}: ${JSON.stringify(text)} is not allowed; ${values.join(', ')} are`);
 }
+
+/** The device that `--device` names, if it was given. Errors: UsageError. */
+export const deviceFlag = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : (checkRecipeValue('device', text, '--device') as string);
