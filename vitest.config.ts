@@ -41,6 +41,7 @@ const project = (name: string, include: string[], exclude: string[], testTimeout
 export default defineConfig({
   oxc: { target: 'node20' },
   test: {
+    globalSetup: [path('tests/support/temporary.ts')],
     projects: [
       project(
         'fast',

@@ -31,6 +31,7 @@ const scripts: Record<string, { file: string; args: string[] }> = {
   logprob: { file: 'linear-logprob.ts', args: ['3', flags.threads] },
   checkpoint: { file: 'checkpoint.ts', args: [flags.rounds] },
   tokenize: { file: 'tokenize.ts', args: ['3'] },
+  ceiling: { file: 'ceiling.ts', args: [flags.threads] },
   updates: { file: 'updates.ts', args: ['8', flags.threads] },
   'long-prompt': { file: 'long-prompt.ts', args: ['3', flags.threads] },
   start: { file: 'start.ts', args: [flags.rounds] },
@@ -76,7 +77,7 @@ function machine(): string {
   return (
     `${cpus().length} x ${cpus()[0]!.model}, ${gigabytes} GB, ${flags.threads} threads, Node ${process.version}, ` +
     `libtorch ${nativeConfig().compiledFor}${python ? ', TRL 1.13.0, transformers 5.18.0, torch 2.13.0' : ''}; ` +
-    `medians of ${flags.rounds} rounds in turns, after one to warm up.`
+    `${flags.rounds} rounds in turns, after one to warm up; training: rows over the time of all rounds, else medians.`
   );
 }
 

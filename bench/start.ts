@@ -1,12 +1,14 @@
-// Time from the command to the first training step: `reanchor train` on the Pythia-70M shape and 32 HH rows, until the run
-// says that it starts. The best and the median of five, after one to warm the caches of the system.
+// Time from the command to the first training step: `reanchor train` on the Pythia-70M shape and 32 HH rows, until the
+// moment at which its first step begins, which the run's own events tell. The best and the median of five, after one to warm
+// the caches of the system.
 //
 //   npx tsx bench/start.ts [rounds = 5]
-import { spawn } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readEvents } from '../packages/reanchor/src/runs/index.js';
 import { trainCases } from './cases.js';
 import { benchModel, benchRows } from './materials.js';
 import { median } from './turns.js';
@@ -24,22 +26,14 @@ try {
     JSON.stringify({ model, method: 'dpo', data: { train: rows, maxLength: 512 }, batch: { size: 4 }, steps: 1 }),
   );
   for (let round = 0; round <= rounds; round++) {
-    const begun = performance.now();
-    const child = spawn(process.execPath, [bin, 'train', recipe, '--out', join(folder, String(round))], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    await new Promise<void>((done, fail) => {
-      let said = '';
-      child.stderr.on('data', (chunk) => {
-        said += chunk;
-        if (said.includes('training on')) done();
-      });
-      child.on('exit', () => fail(new Error(said)));
-    });
-    if (round > 0) seconds.push((performance.now() - begun) / 1000);
-    child.removeAllListeners('exit');
-    child.kill('SIGKILL');
-    await new Promise((done) => child.on('close', done));
+    const out = join(folder, String(round));
+    const begun = Date.now();
+    const { status } = spawnSync(process.execPath, [bin, 'train', recipe, '--out', out], { stdio: 'inherit' });
+    if (status !== 0) throw new Error(`reanchor train ended with ${status}`);
+    const { events } = readEvents(join(out, 'events.jsonl'));
+    const step = events.find((event) => event.type === 'step')!;
+    const stepSeconds = step.metrics.num_tokens! / step.metrics.tokens_per_second!;
+    if (round > 0) seconds.push((Date.parse(step.time) - begun) / 1000 - stepSeconds);
   }
 } finally {
   rmSync(folder, { recursive: true });

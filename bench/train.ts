@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { type TrainCase, trainCases } from './cases.js';
 import { benchModel, benchRows } from './materials.js';
-import { median, Player, type Round } from './turns.js';
+import { Player, type Round } from './turns.js';
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -14,7 +14,7 @@ export interface TrainComparison {
 
 interface Side {
   rowsPerSecond: number;
-  /** Processor time of a round, of all threads: of use where others are at work on the machine. */
+  /** Processor time of all rounds, of all threads: of use where others are at work on the machine. */
   cpuSeconds: number;
   peakMb: number;
   /** The mean loss of the last round. */
@@ -80,11 +80,12 @@ export async function play(
   }
 }
 
+/** Each round has other rows, so that rounds are not alike: what counts is the time of all. */
 function summary(rounds: readonly Round[], rowsPerRound: number): Side {
-  const seconds = median(rounds.map((round) => round.seconds));
+  const total = (key: 'seconds' | 'cpuSeconds') => rounds.reduce((sum, round) => sum + round[key], 0);
   return {
-    rowsPerSecond: rowsPerRound / seconds,
-    cpuSeconds: median(rounds.map((round) => round.cpuSeconds)),
+    rowsPerSecond: (rounds.length * rowsPerRound) / total('seconds'),
+    cpuSeconds: total('cpuSeconds'),
     peakMb: Math.max(...rounds.map(({ peakBytes }) => peakBytes)) / 2 ** 20,
     loss: rounds.at(-1)!.metrics.loss!,
   };

@@ -115,7 +115,7 @@ static Tensor linear(const Tensor& x, const Tensor& weight, const std::optional<
   return y_BO;
 }
 
-// ---- norm and rotation
+// ---- norm
 
 // decode_rms_norm(Tensor x, Tensor weight, float eps) -> Tensor: x / sqrt(mean(x^2) + eps) * weight, last dimension
 static Tensor rmsNorm(const Tensor& x, const Tensor& weight, double eps) {
@@ -135,34 +135,6 @@ static Tensor rmsNorm(const Tensor& x, const Tensor& weight, double eps) {
     for (int64_t d = 0; d < D; d++) to[d] = from[d] * factor * scale[d];
   }
   return y_BD;
-}
-
-// decode_rotate(Tensor x, Tensor cos, Tensor sin) -> Tensor: the first R channels of each head rotated as in
-// nn/rotary.ts, the others as they are. x [B, H, C]; cos, sin [B, 1, R]
-static Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin) {
-  checkFloat(x, "x");
-  checkFloat(cos, "cos");
-  checkFloat(sin, "sin");
-  TORCH_CHECK(x.dim() == 3 && x.stride(2) == 1 && cos.dim() == 3 && cos.sizes() == sin.sizes(),
-              "x [B, H, C], cos and sin [B, 1, R] have shapes ", x.sizes(), ", ", cos.sizes(), ", ", sin.sizes());
-  const int64_t B = x.size(0), H = x.size(1), C = x.size(2), R = cos.size(2), half = R / 2;
-  TORCH_CHECK(cos.size(0) == B && R <= C && R % 2 == 0 && cos.is_contiguous() && sin.is_contiguous());
-  Tensor y = at::empty({B, H, C}, x.options());
-  const float* from = x.const_data_ptr<float>();
-  float* to = y.mutable_data_ptr<float>();
-  for (int64_t b = 0; b < B; b++) {
-    const float* c = cos.const_data_ptr<float>() + b * R;
-    const float* s = sin.const_data_ptr<float>() + b * R;
-    for (int64_t h = 0; h < H; h++, to += C) {
-      const float* head = from + b * x.stride(0) + h * x.stride(1);
-      for (int64_t i = 0; i < half; i++) {
-        to[i] = head[i] * c[i] - head[i + half] * s[i];
-        to[i + half] = head[i + half] * c[i + half] + head[i] * s[i + half];
-      }
-      std::copy(head + R, head + C, to + R);
-    }
-  }
-  return y;
 }
 
 // ---- attention
@@ -272,7 +244,6 @@ static void registerOps(torch::Library& library) {
   };
   add("decode_linear(Tensor x, Tensor weight, Tensor? bias=None) -> Tensor", TORCH_FN(linear));
   add("decode_rms_norm(Tensor x, Tensor weight, float eps) -> Tensor", TORCH_FN(rmsNorm));
-  add("decode_rotate(Tensor x, Tensor cos, Tensor sin) -> Tensor", TORCH_FN(rotate));
   add("decode_attention(Tensor q, Tensor k, Tensor v, Tensor(a!) keys, Tensor(b!) values, Tensor starts, int slot) -> "
       "Tensor",
       TORCH_FN(attention));

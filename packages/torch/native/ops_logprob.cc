@@ -380,6 +380,8 @@ void registerCustomOps() {
   library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(logprob::withGrad)));
   decode::registerOps(*library);
   distance::registerOps(*library);
+  attention::registerOps(*library);
+  rotary::registerOps(*library);
 }
 
 }  // namespace reanchor

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { decodeAttention, decodeLinear, decodeRmsNorm, decodeRotate } from './decode.js';
+import { decodeAttention, decodeLinear, decodeRmsNorm } from './decode.js';
 import { TorchError } from './errors.js';
 import { getNumThreads, setNumThreads } from './memory.js';
 import { cat, linear, randn, scaledDotProductAttention, zeros } from './ops.gen.js';
@@ -59,22 +59,6 @@ test(
       const [x, weight] = [randn(shape), randn([shape.at(-1)!])];
       const exact = wide(x).mul(wide(x).square().mean(-1, true).add(1e-5).rsqrt()).mul(wide(weight));
       expect(error(decodeRmsNorm(x, weight, 1e-5), exact)).toBeLessThan(1e-6);
-    }
-  }),
-);
-
-test(
-  'the rotation of all channels and of the first, of heads that lie between others',
-  inScope(() => {
-    const fused = randn([5, 3, 24]);
-    const x = fused.narrow(2, 8, 8);
-    for (const channels of [8, 4]) {
-      const [cos, sin] = [randn([5, 1, channels]), randn([5, 1, channels])];
-      const part = wide(x).narrow(2, 0, channels);
-      const [first, second] = part.chunk(2, -1) as [Tensor, Tensor];
-      const turned = part.mul(wide(cos)).add(cat([second.neg(), first], -1).mul(wide(sin)));
-      const exact = channels === 8 ? turned : cat([turned, wide(x).narrow(2, channels, 8 - channels)], -1);
-      expect(error(decodeRotate(x, cos, sin), exact)).toBeLessThan(1e-6);
     }
   }),
 );

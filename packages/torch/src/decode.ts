@@ -11,7 +11,6 @@ import type { Tensor } from './tensor.js';
 
 const linear = new LazyOp('reanchor::decode_linear', '');
 const rmsNorm = new LazyOp('reanchor::decode_rms_norm', '');
-const rotate = new LazyOp('reanchor::decode_rotate', '');
 const attention = new LazyOp('reanchor::decode_attention', '');
 
 /** x W^T + bias, [B, I] x [O, I] -> [B, O]. */
@@ -22,14 +21,6 @@ export function decodeLinear(x_BI: Tensor, weight_OI: Tensor, bias_O?: Tensor): 
 /** x / sqrt(mean(x^2) + eps) * weight over the last dimension. */
 export function decodeRmsNorm(x_BD: Tensor, weight_D: Tensor, eps: number): Tensor {
   return make(rmsNorm.call(x_BD.handle, weight_D.handle, eps));
-}
-
-/**
- * The first R channels of each head turned: x cos + (-x2, x1) sin, where x = (x1, x2) are their two halves; the others
- * as they are. [B, H, C] with cosines and sines [B, 1, R] -> [B, H, C].
- */
-export function decodeRotate(x_BHC: Tensor, cos_B1R: Tensor, sin_B1R: Tensor): Tensor {
-  return make(rotate.call(x_BHC.handle, cos_B1R.handle, sin_B1R.handle));
 }
 
 /**

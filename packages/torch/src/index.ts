@@ -1,8 +1,9 @@
 /** @reanchor/torch: libtorch for Node.js. Nothing is loaded before the first tensor is made. */
 import { type NativeOp, native } from './native.js';
 
+export { packedAttention, rotate } from './attention.js';
 export { backward, type GradOptions, grad } from './autograd.js';
-export { decodeAttention, decodeLinear, decodeRmsNorm, decodeRotate } from './decode.js';
+export { decodeAttention, decodeLinear, decodeRmsNorm } from './decode.js';
 export { type Device, deviceCount, isCudaAvailable, setDeterministic, synchronize } from './device.js';
 export { type Moved, moveTowards_, squaredDistance } from './distance.js';
 export { DTYPES, type DType, dtypeBytes, isDType, type Scalar, type TypedArray } from './dtype.js';

@@ -9,9 +9,9 @@ type Terms = Record<string, number>;
 
 const sum = (terms: Terms) => Object.values(terms).reduce((a, b) => a + b, 0);
 
-/** What attention keeps: its inputs, the output of each group, and that of all groups put together. */
+/** What attention keeps: its inputs and its output. */
 function attentionTerms({ heads: H, headChannels: C, keyValueHeads: K }: BlockShape): Terms {
-  return { rotatedQueries: H * C, rotatedKeys: K * C, attended: H * C, joined: H * C, logSumExp: H };
+  return { rotatedQueries: H * C, rotatedKeys: K * C, attended: H * C, logSumExp: H };
 }
 
 /** What the forward pass of a block leaves for its backward pass. */

@@ -1,5 +1,5 @@
 // Shapes: N packed tokens, H query heads, K key-value heads, C channels of a head; Q queries and L keys of one group.
-import { cat, scaledDotProductAttention, type Tensor } from '@reanchor/torch';
+import { cat, packedAttention, scaledDotProductAttention, type Tensor } from '@reanchor/torch';
 import type { SpanGroup } from './spans.js';
 
 /**
@@ -10,6 +10,11 @@ import type { SpanGroup } from './spans.js';
  * fewer key-value heads than query heads (Ainslie et al. 2023) H / K neighbouring query heads share one.
  */
 export function spanAttention(q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor, groups: readonly SpanGroup[]): Tensor {
+  if (q_NHC.device === 'cpu') {
+    const sizes = groups.flatMap(({ start, prefix, completions }) => [start, prefix, completions]);
+    const masks = groups.flatMap(({ mask }) => mask ?? []);
+    return packedAttention(q_NHC, k_NKC, v_NKC, sizes, masks);
+  }
   const enableGqa = q_NHC.shape[1] !== k_NKC.shape[1];
   const heads = (x: Tensor, start: number, length: number) => x.narrow(0, start, length).transpose(0, 1).unsqueeze(0);
   const attend = (start: number, queries: number, from: number, keys: number, mask: Tensor | undefined) =>
@@ -23,7 +28,7 @@ export function spanAttention(q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor, group
 
   const outputs: Tensor[] = [];
   for (const { start, prefix, completions, mask } of groups) {
-    outputs.push(attend(start, prefix, start, prefix, undefined));
+    if (prefix > 0) outputs.push(attend(start, prefix, start, prefix, undefined));
     if (mask) outputs.push(attend(start + prefix, completions, start, prefix + completions, mask));
   }
   return outputs.length === 0 ? q_NHC : cat(outputs, 0);

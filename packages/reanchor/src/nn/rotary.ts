@@ -1,6 +1,6 @@
 // Rotary position embedding (Su et al. 2021), in the half-split layout of Hugging Face checkpoints.
 // Shapes: P positions in the table, N packed tokens, H heads, C channels of a head.
-import { cat, type Device, type DType, keep, type Tensor, tensor, tidy } from '@reanchor/torch';
+import { type Device, type DType, keep, type Tensor, tensor, tidy } from '@reanchor/torch';
 
 /** How the inverse frequencies are made. `llama3` stretches the long wavelengths (Llama 3.1), `default` leaves them. */
 export type RopeScaling =
@@ -69,15 +69,4 @@ export class Rotary implements Disposable {
     this.#table?.sin.dispose();
     this.#table = undefined;
   }
-}
-
-/**
- * x rotated by its positions: x cos + (-x2, x1) sin, where x = (x1, x2) are the two halves of each head. [N, H, C] ->
- * [N, H, C].
- */
-export function rotate(x_NHC: Tensor, { cos, sin }: RotaryAngles): Tensor {
-  return tidy(() => {
-    const [first, second] = x_NHC.chunk(2, -1) as [Tensor, Tensor];
-    return x_NHC.mul(cos).add(cat([second.neg(), first], -1).mul(sin));
-  });
 }

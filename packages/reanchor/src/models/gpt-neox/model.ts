@@ -1,11 +1,10 @@
 // GPT-NeoX (Black et al. 2022, arXiv 2204.06745), the architecture of Pythia: a pre-norm decoder with LayerNorm, partly
 // rotated heads, and attention and feed-forward side by side. Shapes: N packed tokens, M scored rows, D width, V
 // vocabulary, H heads, C channels of a head.
-import { cat, decodeRotate, type Tensor } from '@reanchor/torch';
-import { isDecoding } from '../../nn/decoding.js';
+import { rotate, type Tensor } from '@reanchor/torch';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers.js';
 import { Module, type ParameterSource } from '../../nn/module.js';
-import { inverseFrequencies, Rotary, type RotaryAngles, rotate } from '../../nn/rotary.js';
+import { inverseFrequencies, Rotary, type RotaryAngles } from '../../nn/rotary.js';
 import type { TokenBatch } from '../../nn/spans.js';
 import { runBlocks } from '../blocks.js';
 import { CausalLM, type ConfigJson } from '../causal-lm.js';
@@ -34,17 +33,9 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
       .call(x_ND)
       .view([-1, heads, 3 * headChannels])
       .chunk(3, -1) as [Tensor, Tensor, Tensor];
-    const mixed_NHC = batch.attend(this.layer, this.#rotated(q_NHC, angles), this.#rotated(k_NHC, angles), v_NHC);
+    const turned = (x_NHC: Tensor) => rotate(x_NHC, angles.cos, angles.sin);
+    const mixed_NHC = batch.attend(this.layer, turned(q_NHC), turned(k_NHC), v_NHC);
     return this.#output.call(mixed_NHC.reshape([-1, width]));
-  }
-
-  /** The first channels of each head turned by their positions, the others as they are. */
-  #rotated(x_NHC: Tensor, angles: RotaryAngles): Tensor {
-    if (isDecoding()) return decodeRotate(x_NHC, angles.cos, angles.sin);
-    const { rotaryChannels, headChannels } = this.config;
-    if (rotaryChannels === headChannels) return rotate(x_NHC, angles);
-    const rest_NHC = x_NHC.narrow(-1, rotaryChannels, headChannels - rotaryChannels);
-    return cat([rotate(x_NHC.narrow(-1, 0, rotaryChannels), angles), rest_NHC], -1);
   }
 }
 

@@ -1,12 +1,11 @@
 // Llama (Touvron et al. 2023; Grattafiori et al. 2024): pre-norm decoder with rotary positions, grouped-query attention
 // and SwiGLU; with other biases and norms also Mistral, Qwen2 and Qwen3 (config.ts). Shapes: N packed tokens, M scored rows, D width, V vocabulary, H query heads, K key-value heads, C
 // channels of a head.
-import { decodeRotate, type Tensor } from '@reanchor/torch';
+import { rotate, type Tensor } from '@reanchor/torch';
 import { UserError } from '../../errors.js';
-import { isDecoding } from '../../nn/decoding.js';
 import { Embedding, Linear, RmsNorm } from '../../nn/layers.js';
 import { Module, type ParameterSource } from '../../nn/module.js';
-import { inverseFrequencies, Rotary, type RotaryAngles, rotate } from '../../nn/rotary.js';
+import { inverseFrequencies, Rotary, type RotaryAngles } from '../../nn/rotary.js';
 import type { TokenBatch } from '../../nn/spans.js';
 import { runBlocks } from '../blocks.js';
 import { CausalLM, type ConfigJson } from '../causal-lm.js';
@@ -43,9 +42,8 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
       const x_NHC = layer.call(x_ND).view([-1, count, headChannels]);
       return norm ? norm.call(x_NHC) : x_NHC;
     };
-    const turned = (x: Tensor) => (isDecoding() ? decodeRotate(x, angles.cos, angles.sin) : rotate(x, angles));
-    const q_NHC = turned(perHead(this.#queries, heads, this.#queryNorm));
-    const k_NKC = turned(perHead(this.#keys, keyValueHeads, this.#keyNorm));
+    const q_NHC = rotate(perHead(this.#queries, heads, this.#queryNorm), angles.cos, angles.sin);
+    const k_NKC = rotate(perHead(this.#keys, keyValueHeads, this.#keyNorm), angles.cos, angles.sin);
     const v_NKC = perHead(this.#values, keyValueHeads);
     const mixed_NHC = batch.attend(this.layer, q_NHC, k_NKC, v_NKC);
     return this.#output.call(mixed_NHC.reshape([-1, heads * headChannels]));
