@@ -20,6 +20,10 @@ export const deviceRuns = [
     text: 'method: dpo\nreference: { update: soft, alpha: 0.3, maxDivergence: 1 }\nactivationCheckpointing: true',
   },
   { name: 'AOT, which couples rows', text: 'method: dpo\nloss: { type: [aot, sft], weights: [1, 0.5] }' },
+  {
+    name: 'DPO, a reference of its own',
+    text: `method: dpo\nreference: { update: soft, alpha: 0.3, model: ${tinyModel} }`,
+  },
   { name: 'KTO', text: 'method: kto\nreference: { update: soft, alpha: 0.5 }' },
   { name: 'SFT', text: 'method: sft' },
   { name: 'DPO in float64, GPT-NeoX', text: 'method: dpo\nprecision: fp64', model: 'gpt-neox' },
