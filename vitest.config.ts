@@ -22,10 +22,14 @@ const resolve = {
   ],
 };
 
-const project = (name: string, include: string[], exclude: string[], testTimeout: number) => ({
+// Numbers to the bit are those of the CPU, whatever else a machine has.
+const onCpu: Record<string, string> = { ...shared.env, CUDA_VISIBLE_DEVICES: '' };
+
+const project = (name: string, include: string[], exclude: string[], testTimeout: number, env = onCpu) => ({
   resolve,
   test: {
     ...shared,
+    env,
     name,
     include,
     exclude: ['**/node_modules/**', ...exclude],
@@ -46,7 +50,7 @@ export default defineConfig({
         60_000,
       ),
       project('slow', ['{packages,tests}/**/*.slow.test.ts'], [], 600_000),
-      project('gpu', ['{packages,tests}/**/*.gpu.test.ts'], [], 600_000),
+      project('gpu', ['{packages,tests}/**/*.gpu.test.ts'], [], 600_000, shared.env),
     ],
   },
 });

@@ -138,7 +138,7 @@ function nextAnew(model: CausalLM, texts: number[][]): number[] {
   return tidy(() =>
     noGrad(() => {
       const groups = texts.map((ids) => ({ prompt: Int32Array.from(ids), completions: [Int32Array.of(0)] }));
-      const batch = spanBatch(packGroups(groups), model.dtype);
+      const batch = spanBatch(packGroups(groups), model);
       return model.hidden(batch).matmul(model.head_VD.t()).argmax(-1).toList();
     }),
   );

@@ -11,6 +11,7 @@ export function benchRecipe(
   return parseRecipe(
     JSON.stringify({
       model,
+      device: 'cpu',
       method: one.method,
       ...(one.method !== 'sft' && {
         loss: { beta: 0.1 },

@@ -35,6 +35,7 @@ const scripts: Record<string, { file: string; args: string[] }> = {
   updates: { file: 'updates.ts', args: ['8', flags.threads] },
   'long-prompt': { file: 'long-prompt.ts', args: ['3', flags.threads] },
   start: { file: 'start.ts', args: [flags.rounds] },
+  gpu: { file: 'gpu.ts', args: [flags.rounds] },
 };
 
 const known = [...Object.keys(trainCases), ...Object.keys(scripts)];

@@ -79,7 +79,7 @@ function tokenizers(): Buffer[] {
   const patterns = [
     String.raw`(?i:'s|'t)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
     String.raw`(\w+\s?)*x`,
-    String.raw`(a|a)*$`,
+    '(a|a)*$',
     String.raw`\d+`,
   ];
   const normalizers = [

@@ -15,7 +15,7 @@ using model = await loadModel(folder, { dtype: 'float64' });
 
 /** Every token of `ids` but the first is scored. */
 const batchOf = (ids: number[]) =>
-  spanBatch(packGroups([{ prompt: new Int32Array(0), completions: [Int32Array.from(ids)] }]), 'float64');
+  spanBatch(packGroups([{ prompt: new Int32Array(0), completions: [Int32Array.from(ids)] }]), model);
 
 const rows = texts.map((text) =>
   tidy(() =>

@@ -47,7 +47,7 @@ describe.each(cases)('$name', ({ model: folder, references = folder }) => {
       const rows = reference.lengths.map((length, i) =>
         expected.get('input_ids')!.select(0, i).narrow(0, 0, length).toList(),
       );
-      const batch = spanBatch(scoreAll(rows), dtype);
+      const batch = spanBatch(scoreAll(rows), model);
       const logprobs_M = tokenLogprobs(model, batch);
       const wanted = reference.lengths.flatMap((length, i) =>
         expected
@@ -101,5 +101,5 @@ function scoreAll(rows: number[][]) {
 
 /** Logits at every position: a further token makes the last position a scored one. */
 function allLogits(model: CausalLM, ids: number[]): Tensor {
-  return noGrad(() => model.hidden(spanBatch(scoreAll([[...ids, 0]]), model.dtype)).matmul(model.head_VD.t()));
+  return noGrad(() => model.hidden(spanBatch(scoreAll([[...ids, 0]]), model)).matmul(model.head_VD.t()));
 }

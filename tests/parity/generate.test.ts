@@ -45,7 +45,7 @@ describe.each(cases)('$name', ({ model: folder, references }) => {
 function logprobsOf(model: CausalLM, prompt: Int32Array, tokens: Int32Array): number[] {
   return tidy(() =>
     noGrad(() => {
-      const batch = spanBatch(packGroups([{ prompt, completions: [tokens] }]), model.dtype);
+      const batch = spanBatch(packGroups([{ prompt, completions: [tokens] }]), model);
       const logprobs_MV = model.hidden(batch).matmul(model.head_VD.t()).logSoftmax(-1);
       return [...tokens].map((token, i) => logprobs_MV.select(0, i).select(0, token).item());
     }),

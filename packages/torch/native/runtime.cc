@@ -86,6 +86,16 @@ static napi_value getNumThreads(Call& call) {
   return makeNumber(call.env, at::get_num_threads());
 }
 
+// Operators with the same result every time, or an error where there is none. New memory is not filled with NaN, which
+// libtorch would do besides.
+static napi_value setDeterministic(Call& call) {
+  bool on = false;
+  napi_get_value_bool(call.env, call.argv[0], &on);
+  at::globalContext().setDeterministicAlgorithms(on, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  return nullptr;
+}
+
 static napi_value deviceCount(Call& call) {
   if (!at::globalContext().hasCUDA()) return makeNumber(call.env, 0);
   return makeNumber(call.env, c10::impl::VirtualGuardImpl(c10::DeviceType::CUDA).deviceCount());
@@ -179,6 +189,7 @@ void defineRuntime(Addon& addon, napi_value exports) {
   define(addon, exports, "setRngState", setRngState);
   define(addon, exports, "setNumThreads", setNumThreads);
   define(addon, exports, "getNumThreads", getNumThreads);
+  define(addon, exports, "setDeterministic", setDeterministic);
   define(addon, exports, "deviceCount", deviceCount);
   define(addon, exports, "synchronize", synchronize);
   define(addon, exports, "deviceMemory", deviceMemory);

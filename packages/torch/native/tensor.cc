@@ -2,6 +2,7 @@
 #include "addon.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
 #include <cstring>
@@ -41,7 +42,8 @@ static View readTypedArray(Call& call, napi_value value) {
   return view;
 }
 
-// fromTypedArray(array, shape, dtype, device): a copy.
+// fromTypedArray(array, shape, dtype, device): a copy. One to a CUDA device goes by way of pinned memory and is not waited
+// for; libtorch's allocator of such memory does not give it out again before the device has read it.
 static napi_value fromTypedArray(Call& call) {
   const View view = readTypedArray(call, call.argv[0]);
   const Numbers shape = readNumbers(call.addon, call.argv[1], "shape");
@@ -56,8 +58,12 @@ static napi_value fromTypedArray(Call& call) {
   const c10::Device device = readDevice(call.env, call.argv[3], "device");
   c10::NoGradGuard no_grad;
   at::Tensor source = at::from_blob(view.data, sizes, at::TensorOptions(view.type));
-  at::Tensor tensor = source.to(at::TensorOptions(dtype).device(device), false, /*copy=*/true);
-  return makeHandle(call.addon, std::move(tensor));
+  if (!device.is_cuda()) {
+    return makeHandle(call.addon, source.to(at::TensorOptions(dtype).device(device), false, /*copy=*/true));
+  }
+  at::Tensor pinned = at::empty(sizes, at::TensorOptions(dtype).pinned_memory(true));
+  pinned.copy_(source);
+  return makeHandle(call.addon, pinned.to(device, dtype, /*non_blocking=*/true));
 }
 
 // readInto(handle, array): the elements in row-major order, converted to the array's type.

@@ -39,7 +39,10 @@ const HIDDEN = new Set([
 ]);
 
 /** Operators whose arguments from this position on are easier to read by name. */
-const OPTIONS_FROM: Record<string, number> = { 'aten::scaled_dot_product_attention': 3 };
+const OPTIONS_FROM: Record<string, number> = {
+  'aten::scaled_dot_product_attention': 3,
+  'aten::_flash_attention_forward': 3,
+};
 
 const camel = (name: string): string =>
   name.replace(/^_+/, '').replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

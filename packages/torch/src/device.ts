@@ -32,6 +32,16 @@ export const deviceCount = (): number => native().deviceCount();
 
 export const isCudaAvailable = (): boolean => deviceCount() > 0;
 
+/**
+ * Whether operators must give the same bits every time; for those that cannot on their device libtorch then throws. It
+ * makes a difference on CUDA devices, and is to be chosen before the first of them is used: cuBLAS reads
+ * CUBLAS_WORKSPACE_CONFIG, which is set here unless it is set already, once.
+ */
+export function setDeterministic(on: boolean): void {
+  if (on) process.env.CUBLAS_WORKSPACE_CONFIG ??= ':4096:8';
+  native().setDeterministic(on);
+}
+
 /** Waits until the device has finished its queued work, so that times can be measured. A no-op for the CPU. */
 export function synchronize(device: Device = 'cuda'): void {
   native().synchronize(deviceCode(device));

@@ -4,7 +4,7 @@ import { type NativeOp, native } from './native.js';
 export { packedAttention, rotate } from './attention.js';
 export { backward, type GradOptions, grad } from './autograd.js';
 export { decodeAttention, decodeLinear, decodeRmsNorm } from './decode.js';
-export { type Device, deviceCount, isCudaAvailable, synchronize } from './device.js';
+export { type Device, deviceCount, isCudaAvailable, setDeterministic, synchronize } from './device.js';
 export { type Moved, moveTowards_, squaredDistance } from './distance.js';
 export { DTYPES, type DType, dtypeBytes, isDType, type Scalar, type TypedArray } from './dtype.js';
 export { SetupError, TorchError, UseAfterDisposeError } from './errors.js';

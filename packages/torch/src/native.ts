@@ -49,6 +49,7 @@ export interface Native {
   setRngState(state: Uint8Array, device: number): void;
   setNumThreads(threads: number): void;
   getNumThreads(): number;
+  setDeterministic(on: boolean): void;
   deviceCount(): number;
   synchronize(device: number | undefined): void;
   deviceMemory(device: number): void;

@@ -178,6 +178,7 @@ const aten_softplus = new LazyOp('aten::softplus', '');
 const aten_rms_norm = new LazyOp('aten::rms_norm', '');
 const aten_layer_norm = new LazyOp('aten::layer_norm', '');
 const aten_scaled_dot_product_attention = new LazyOp('aten::scaled_dot_product_attention', '');
+const aten__flash_attention_forward = new LazyOp('aten::_flash_attention_forward', '');
 const aten_topk = new LazyOp('aten::topk', '');
 const aten_sort = new LazyOp('aten::sort', '');
 const aten_searchsorted_Tensor = new LazyOp('aten::searchsorted', 'Tensor');
@@ -941,6 +942,9 @@ export function layerNorm(input: Tensor, normalizedShape: Numbers, weight?: Tens
 
 /** `aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0., bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor` */
 export function scaledDotProductAttention(query: Tensor, key: Tensor, value: Tensor, options?: { attnMask?: Tensor | null | undefined; dropoutP?: number | undefined; isCausal?: boolean | undefined; scale?: number | null | undefined; enableGqa?: boolean | undefined }): Tensor { return make(aten_scaled_dot_product_attention.call(query.handle, key.handle, value.handle, options?.attnMask?.handle, options?.dropoutP, options?.isCausal, options?.scale, options?.enableGqa)); }
+
+/** `aten::_flash_attention_forward(Tensor query, Tensor key, Tensor value, Tensor? cum_seq_q, Tensor? cum_seq_k, SymInt max_q, SymInt max_k, float dropout_p, bool is_causal, bool return_debug_mask, *, float? scale=None, SymInt? window_size_left=None, SymInt? window_size_right=None, Tensor? seqused_k=None, Tensor? alibi_slopes=None) -> (Tensor output, Tensor softmax_logsumexp, Tensor rng_state, Tensor unused, Tensor debug_attn_mask)` */
+export function flashAttentionForward(query: Tensor, key: Tensor, value: Tensor, options: { cumSeqQ?: Tensor | null | undefined; cumSeqK?: Tensor | null | undefined; maxQ: number; maxK: number; dropoutP: number; isCausal: boolean; returnDebugMask: boolean; scale?: number | null | undefined; windowSizeLeft?: number | null | undefined; windowSizeRight?: number | null | undefined; sequsedK?: Tensor | null | undefined; alibiSlopes?: Tensor | null | undefined }): [Tensor, Tensor, Tensor, Tensor, Tensor] { return makeAll(aten__flash_attention_forward.call(query.handle, key.handle, value.handle, options.cumSeqQ?.handle, options.cumSeqK?.handle, options.maxQ, options.maxK, options.dropoutP, options.isCausal, options.returnDebugMask, options.scale, options.windowSizeLeft, options.windowSizeRight, options.sequsedK?.handle, options.alibiSlopes?.handle)) as [Tensor, Tensor, Tensor, Tensor, Tensor]; }
 
 /** `aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor` */
 export function searchsorted(sortedSequence: Tensor, self: Tensor, options?: { outInt32?: boolean | undefined; right?: boolean | undefined; side?: string | null | undefined; sorter?: Tensor | null | undefined }): Tensor { return make(aten_searchsorted_Tensor.call(sortedSequence.handle, self.handle, options?.outInt32, options?.right, options?.side, options?.sorter?.handle)); }

@@ -3,7 +3,7 @@ import type { PerAnswerAndToken } from '../eval/kl/estimate.js';
 import type { KlOptions, KlResult } from '../eval/kl/measure.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
-import { numberFlag } from './flags.js';
+import { deviceFlag, numberFlag } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
@@ -20,12 +20,14 @@ export interface KlFlags {
   batchSize?: string;
   exact?: boolean;
   chatTemplate?: string;
+  device?: string;
   json?: string;
 }
 
 /** `reanchor eval kl`: prints the KL of a model from a reference, per answer and per token; `--json` writes it. */
 export async function klVerb(flags: KlFlags, terminal: Terminal): Promise<void> {
   const of = answersOf(flags);
+  const device = deviceFlag(flags.device);
   if (flags.json !== undefined) await requireWritable(flags.json, 0);
   const { measureKl } = await import('../eval/kl/measure.js');
   const { model, reference, exact = false, chatTemplate } = flags;
@@ -35,6 +37,7 @@ export async function klVerb(flags: KlFlags, terminal: Terminal): Promise<void> 
     of,
     exact,
     chatTemplate,
+    device,
     setting: '--chat-template',
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),

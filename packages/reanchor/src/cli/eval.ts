@@ -107,6 +107,7 @@ function addMeasures(group: Command, terminal: Terminal): void {
     .option('--batch-size <count>', 'the answers written at once (default: 32)')
     .option('--exact', 'compare the whole distributions of every next token, too: less noise, more memory')
     .option('--chat-template <name or file>', 'what makes chats of the prompts, as in generate')
+    .option('--device <device>', 'auto, cpu, cuda or cuda:N (default: auto)')
     .option('--json <file>', 'write the results as JSON')
     .action(async (flags: KlFlags) => {
       const { klVerb } = await import('./eval-kl.js');

@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import { UsageError } from '../errors.js';
 import { recipeKey } from '../runs/keys.js';
+import { checkRecipeValue } from '../runs/parse.js';
 
 /** What a flag's number may be. */
 export interface NumberRule {
@@ -44,3 +45,7 @@ export function recipeOption(flags: string, path: string): Option {
   const { description, type, default: value } = recipeKey(path)!;
   return new Option(flags, `${description}: ${type} (default: ${value})`);
 }
+
+/** The device that `--device` names, if it was given. Errors: UsageError. */
+export const deviceFlag = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : (checkRecipeValue('device', text, '--device') as string);

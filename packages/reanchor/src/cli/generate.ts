@@ -1,6 +1,6 @@
 import { UsageError, UserError } from '../errors.js';
 import type { GenerateProgress } from '../generate/index.js';
-import { numberFlag } from './flags.js';
+import { deviceFlag, numberFlag } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import type { Terminal } from './terminal.js';
 
@@ -19,6 +19,7 @@ export interface GenerateFlags {
   seed: string;
   batchSize: string;
   stop: string[];
+  device?: string;
 }
 
 /**
@@ -69,6 +70,7 @@ function optionsOf(flags: GenerateFlags, isSingle: boolean, terminal: Terminal) 
     seed: numberFlag('--seed', flags.seed, { integer: true, max: Number.MAX_SAFE_INTEGER }),
     batchSize: numberFlag('--batch-size', flags.batchSize, { integer: true, min: 1 }),
     stopStrings: flags.stop,
+    device: deviceFlag(flags.device),
     onDownload: downloadStatus(terminal),
     onNote: (note: string) => terminal.note(note),
   };

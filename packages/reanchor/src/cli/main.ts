@@ -129,6 +129,7 @@ export function commandLine(terminal: Terminal): Command {
     .addOption(recipeOption('--max-length <tokens>', 'data.maxLength'))
     .addOption(recipeOption('--format <form>', 'data.format'))
     .option('--keep-identical', 'score pairs whose two completions are identical too')
+    .addOption(recipeOption('--device <device>', 'device'))
     .action(async (flags: ScoreFlags) => {
       const { scoreVerb } = await import('./score.js');
       await scoreVerb(flags, terminal);
@@ -159,6 +160,7 @@ export function commandLine(terminal: Terminal): Command {
     .option('--seed <number>', 'the seed of all draws', '0')
     .option('--batch-size <count>', 'the completions that are written at once', '32')
     .addOption(repeated('--stop <text>', 'a text that ends a completion; may be repeated'))
+    .addOption(recipeOption('--device <device>', 'device'))
     .action(async (flags: GenerateFlags) => {
       const { generateVerb } = await import('./generate.js');
       process.exitCode = await generateVerb(flags, terminal);

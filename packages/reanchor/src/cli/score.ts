@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.js';
 import { checkRecipeValue } from '../runs/parse.js';
-import { numeric } from './flags.js';
+import { deviceFlag, numeric } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
@@ -17,6 +17,7 @@ export interface ScoreFlags {
   maxLength?: string;
   format?: string;
   keepIdentical?: boolean;
+  device?: string;
 }
 
 /**
@@ -49,6 +50,7 @@ export async function scoreVerb(
     maxLength: maxLength as number | undefined,
     format: format as ScoreOptions['format'],
     keepIdentical: flags.keepIdentical,
+    device: deviceFlag(flags.device),
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),
     onProgress: (done, total) => terminal.status(`scoring ${Math.floor((100 * done) / total)} %`),

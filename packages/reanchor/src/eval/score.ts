@@ -10,6 +10,7 @@ import {
 import { UsageError, UserError } from '../errors.js';
 import { requireWritable, writeJsonl } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
+import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { loadTokenizer } from '../text/tokenizer.js';
@@ -31,6 +32,8 @@ export interface ScoreOptions extends HubOptions {
   format?: RowFormat | undefined;
   /** Score pairs whose two completions are identical too. */
   keepIdentical?: boolean | undefined;
+  /** auto, cpu, cuda or cuda:N. Default: auto. */
+  device?: string | undefined;
   tokensPerMicroBatch?: number | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -57,6 +60,7 @@ export interface ScoreResult {
  */
 export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { beta = 0.1, maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;
+  const device = chooseDevice(options.device);
   await requireWritable(options.out, 0);
   await refuseInput(options.out, options.data);
   const folder = await modelFolder(options.model, options);
@@ -74,7 +78,7 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const passes = referenceFolder === undefined ? 1 : 2;
   let finished = 0;
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
-    using model = await loadModel(folder, { dtype: 'float32' });
+    using model = await loadModel(folder, { dtype: 'float32', device });
     const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);
     const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress });
     finished += pairs.length;

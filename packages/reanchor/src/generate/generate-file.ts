@@ -18,6 +18,7 @@ export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 
   /** As in `TextGeneratorOptions`. */
   chatTemplate?: string | undefined;
   setting?: string | undefined;
+  device?: string | undefined;
   /** Hears, before the work begins, how many completions an earlier run has left, if any. */
   onResume?: ((done: number, of: number) => void) | undefined;
 }
@@ -46,12 +47,13 @@ export async function generateFile({
   out,
   chatTemplate,
   setting,
+  device,
   onResume,
   ...options
 }: GenerateFileOptions): Promise<number> {
   await requireWritable(out, 0);
   const prompts = await readPrompts(file);
-  using generator = await TextGenerator.load(model, { chatTemplate, setting, ...options });
+  using generator = await TextGenerator.load(model, { chatTemplate, setting, device, ...options });
   const head = {
     reanchor: packageVersion(),
     model: await fingerprint(generator.folder),

@@ -100,7 +100,8 @@ export class KeyValueCache implements Disposable {
 
   /** Forgets all texts but these, by their places. */
   select(places: readonly number[]): void {
-    const places_B = tensor(Int32Array.from(places), { dtype: 'int64' });
+    const device = this.#layers[0]?.keys_BKTC.device;
+    const places_B = tensor(Int32Array.from(places), { dtype: 'int64', device });
     this.#replaceAll((old) => old.indexSelect(0, places_B));
     places_B.dispose();
     this.#unused = places.map((place) => this.#unused[place]!);
@@ -123,7 +124,7 @@ export class KeyValueCache implements Disposable {
   }
 
   /** -inf at the slots that a text does not use; undefined where all use all. */
-  #mask({ dtype }: Tensor): Tensor | undefined {
+  #mask({ dtype, device }: Tensor): Tensor | undefined {
     if (this.#unused.every((count) => count === 0)) return undefined;
     if (!this.#mask_B11T || this.#mask_B11T.shape[3]! < this.#length) {
       this.#mask_B11T?.dispose();
@@ -131,7 +132,7 @@ export class KeyValueCache implements Disposable {
       const values = new Float32Array(this.#unused.length * room);
       for (const [b, count] of this.#unused.entries())
         values.fill(Number.NEGATIVE_INFINITY, b * room, b * room + count);
-      this.#mask_B11T = keep(tidy(() => tensor(values, { shape: [this.#unused.length, 1, 1, room], dtype })));
+      this.#mask_B11T = keep(tidy(() => tensor(values, { shape: [this.#unused.length, 1, 1, room], dtype, device })));
     }
     return this.#mask_B11T.narrow(3, 0, this.#length);
   }

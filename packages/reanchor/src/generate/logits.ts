@@ -7,7 +7,8 @@ import { decoding } from '../nn/decoding.js';
 import type { TokenBatch } from '../nn/spans.js';
 import type { KeyValueCache } from './key-value-cache.js';
 
-const idsOf = (values: Iterable<number>) => tensor(Int32Array.from(values), { dtype: 'int64' });
+const idsOf = (values: Iterable<number>, { device }: CausalLM) =>
+  tensor(Int32Array.from(values), { dtype: 'int64', device });
 
 /**
  * The logits after prompts, in the order of texts, [B, V]; the cache takes up their keys and values. `ids` are the
@@ -35,10 +36,13 @@ export function promptLogits(model: CausalLM, prompts: readonly Int32Array[], ca
   }));
   const spans = prompts.map((ids) => ({ start: starts.get(ids)!, length: ids.length }));
   return logitsOf(model, {
-    tokens_N: idsOf(tokens),
-    positions_N: idsOf(positions),
+    tokens_N: idsOf(tokens, model),
+    positions_N: idsOf(positions, model),
     longestPosition: Math.max(...prompts.map(({ length }) => length)) - 1,
-    rows_M: idsOf(spans.map(({ start, length }) => start + length - 1)),
+    rows_M: idsOf(
+      spans.map(({ start, length }) => start + length - 1),
+      model,
+    ),
     attend(layer, q_NHC, k_NKC, v_NKC) {
       cache.storePrompts(layer, spans, k_NKC, v_NKC);
       return spanAttention(q_NHC, k_NKC, v_NKC, groups);
@@ -54,16 +58,16 @@ export function nextLogits(
   cache: KeyValueCache,
 ): Tensor {
   const batch: TokenBatch = {
-    tokens_N: idsOf(tokens),
-    positions_N: idsOf(positions),
+    tokens_N: idsOf(tokens, model),
+    positions_N: idsOf(positions, model),
     longestPosition: Math.max(...positions),
-    rows_M: idsOf(tokens.keys()),
+    rows_M: idsOf(tokens.keys(), model),
     attend: (layer, q_BHC, k_BKC, v_BKC) => cache.attend(layer, q_BHC, k_BKC, v_BKC),
   };
   return hasKernels(model) ? decoding(() => logitsOf(model, batch)) : logitsOf(model, batch);
 }
 
-const hasKernels = ({ head_VD }: CausalLM) => head_VD.dtype === 'float32' && head_VD.device === 'cpu';
+const hasKernels = ({ dtype, device }: CausalLM) => dtype === 'float32' && device === 'cpu';
 
 function logitsOf(model: CausalLM, batch: TokenBatch): Tensor {
   const hidden_BD = model.hidden(batch);

@@ -31,7 +31,11 @@ export function sample(logits_BV: Tensor, options: SamplingOptions, uniforms: re
     if (temperature === 0) tokens = logprobs_BV.argmax(-1).toList();
     else if (topK === undefined && (topP ?? 1) === 1) tokens = drawFromAll(logprobs_BV, temperature, uniforms);
     else tokens = drawFromTop(logprobs_BV, options, uniforms);
-    const tokens_B1 = tensor(Int32Array.from(tokens), { shape: [tokens.length, 1], dtype: 'int64' });
+    const tokens_B1 = tensor(Int32Array.from(tokens), {
+      shape: [tokens.length, 1],
+      dtype: 'int64',
+      device: logits_BV.device,
+    });
     const logprobs = logprobs_BV.gather(1, tokens_B1).toList();
     if (logprobs.some(Number.isNaN)) {
       throw new UserError("the model's logits are not numbers (NaN): its weights are broken, or its training diverged");
@@ -47,7 +51,7 @@ function drawFromAll(logprobs_BV: Tensor, temperature: number, uniforms: readonl
   const sums_BV = probabilities_BV.cumsum(-1, { dtype: 'float64' });
   const uniform_B1 = tensor(
     Float64Array.from(uniforms, (uniform) => uniform()),
-    { shape: [texts, 1] },
+    { shape: [texts, 1], device: logprobs_BV.device },
   );
   const targets_B1 = uniform_B1.mul(sums_BV.narrow(1, vocabulary - 1, 1));
   // The first token whose sum is above the target: it has a probability above 0.

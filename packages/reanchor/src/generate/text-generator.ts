@@ -3,6 +3,7 @@ import { type Content, encodePrompt, encodeRow } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
@@ -31,6 +32,8 @@ export interface TextGeneratorOptions extends HubOptions {
   chatTemplate?: string | undefined;
   /** What messages call that choice. */
   setting?: string | undefined;
+  /** auto, cpu, cuda or cuda:N. Default: auto. */
+  device?: string | undefined;
 }
 
 /**
@@ -54,13 +57,14 @@ export class TextGenerator implements Disposable {
    */
   static async load(
     name: string,
-    { chatTemplate, setting, ...hub }: TextGeneratorOptions = {},
+    { chatTemplate, setting, device: deviceSetting, ...hub }: TextGeneratorOptions = {},
   ): Promise<TextGenerator> {
+    const device = chooseDevice(deviceSetting);
     const folder = await modelFolder(name, hub);
     const tokenizer = await loadTokenizer(folder);
     const template = chatTemplate === undefined ? undefined : await loadChatTemplate(chatTemplate, tokenizer, setting);
     const stopTokens = await modelStopTokens(folder, tokenizer);
-    const model = await loadModel(folder, { dtype: 'float32' });
+    const model = await loadModel(folder, { dtype: 'float32', device });
     return new TextGenerator(folder, model, tokenizer, template, setting, stopTokens);
   }
 

@@ -1,5 +1,5 @@
 // Shapes: N packed tokens, M scored rows, S sequences, D width, V vocabulary.
-import { type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
+import { type Device, type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
 import type { ParameterSource } from '../nn/module.js';
 import type { SpanBatch, TokenBatch } from '../nn/spans.js';
 
@@ -17,6 +17,9 @@ export abstract class CausalLM implements Disposable {
    */
   abstract readonly head_VD: Tensor;
 
+  /** The channels of an attention head. */
+  abstract readonly headChannels: number;
+
   /** The final, normalised hidden states at the scored rows of the batch, [M, D]. */
   abstract hidden(batch: TokenBatch): Tensor;
 
@@ -28,6 +31,11 @@ export abstract class CausalLM implements Disposable {
   /** The dtype of the parameters. */
   get dtype(): DType {
     return this.head_VD.dtype;
+  }
+
+  /** The device that the parameters are on. */
+  get device(): Device {
+    return this.head_VD.device;
   }
 
   /** `source`, remembering what it hands out as this model's parameters. */
@@ -63,7 +71,7 @@ export function tokenLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
  */
 export function sequenceLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
   return tidy(() =>
-    zeros([batch.numSequences], { dtype: 'float64' }).indexAdd(
+    zeros([batch.numSequences], { dtype: 'float64', device: model.device }).indexAdd(
       0,
       batch.sequences_M,
       tokenLogprobs(model, batch).to('float64'),

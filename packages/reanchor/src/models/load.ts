@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DType, fromFile, type Tensor, tidy } from '@reanchor/torch';
+import { type Device, type DType, fromFile, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, UserError } from '../errors.js';
 import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
 import { buildModel } from './architectures.js';
@@ -12,11 +12,14 @@ const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
 
 /**
  * The language model in a Hugging Face folder (config.json and model.safetensors, or its shards with their index), its
- * parameters converted to `dtype`. Weight files are memory-mapped one at a time and copied tensor by tensor. Strict: a
+ * parameters converted to `dtype` and put on `device` (the CPU when left out). Weight files are memory-mapped one at a time and copied tensor by tensor. Strict: a
  * missing, unexpected or misshapen weight is an error; only stored rotary tables and a stored copy of a tied head are
  * passed over. Errors: UserError, FormatError.
  */
-export async function loadModel(folder: string, options: { dtype: DType }): Promise<CausalLM> {
+export async function loadModel(
+  folder: string,
+  { dtype, device = 'cpu' }: { dtype: DType; device?: Device | undefined },
+): Promise<CausalLM> {
   const configJson = await readConfig(folder);
   const checkpoint = await openCheckpoint(folder);
   const files = new MappedFile();
@@ -33,7 +36,7 @@ export async function loadModel(folder: string, options: { dtype: DType }): Prom
         );
       }
       used.add(name);
-      return readTensor(name, entry, options.dtype, files);
+      return readTensor(name, entry, { dtype, device }, files);
     });
     refuseUnexpected(folder, model, checkpoint, used, files);
     return model.keep();
@@ -82,7 +85,12 @@ export async function readConfig(folder: string): Promise<ConfigJson> {
   return config as ConfigJson;
 }
 
-function readTensor(name: string, entry: CheckpointTensor, dtype: DType, files: MappedFile): Tensor {
+function readTensor(
+  name: string,
+  entry: CheckpointTensor,
+  { dtype, device }: { dtype: DType; device: Device },
+  files: MappedFile,
+): Tensor {
   const stored = weightDTypes[entry.dtype];
   if (!stored) {
     throw new FormatError(
@@ -95,7 +103,7 @@ function readTensor(name: string, entry: CheckpointTensor, dtype: DType, files: 
     const slice = bytes.narrow(0, entry.begin, entry.end - entry.begin);
     // A view as a wider type must begin at a multiple of its size; the format does not promise that.
     const aligned = entry.begin % 8 === 0 ? slice : slice.clone();
-    return aligned.view(stored).view(entry.shape).to(dtype, false, true);
+    return aligned.view(stored).view(entry.shape).to({ dtype, device, copy: true });
   });
 }
 
@@ -121,7 +129,7 @@ function refuseUnexpected(
 /** Some checkpoints with a tied head store the head as well; it may be dropped when it is the embedding. */
 function isTiedCopy(model: CausalLM, entry: CheckpointTensor, files: MappedFile): boolean {
   return tidy(() => {
-    const head = readTensor('lm_head.weight', entry, model.dtype, files);
+    const head = readTensor('lm_head.weight', entry, model, files);
     return (
       !model.parameters.has('lm_head.weight') &&
       head.shape.join() === model.head_VD.shape.join() &&

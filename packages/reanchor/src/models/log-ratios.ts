@@ -43,7 +43,7 @@ export async function logRatios(
     const packed = packGroups(some);
     const [ratios, divergences] = tidy(() =>
       noGrad(() => {
-        const batch = spanBatch(packed, policy.dtype);
+        const batch = spanBatch(packed, policy);
         const ratio_S = sequenceLogprobs(policy, batch).sub(sequenceLogprobs(reference, batch));
         return [ratio_S.toList(), exact ? sequenceDivergences(policy, reference, batch).toList() : undefined];
       }),
@@ -87,6 +87,6 @@ function sequenceDivergences(policy: CausalLM, reference: CausalLM, batch: SpanB
       }),
     );
   }
-  const zeros_S = zeros([batch.numSequences], { dtype: 'float64' });
+  const zeros_S = zeros([batch.numSequences], { dtype: 'float64', device: policy.device });
   return parts.length === 0 ? zeros_S : zeros_S.indexAdd(0, batch.sequences_M, cat(parts));
 }

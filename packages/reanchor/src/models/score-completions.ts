@@ -23,7 +23,7 @@ export async function scoreCompletions(
   const scores: number[][] = [];
   for (const some of microBatches(groups, tokensPerMicroBatch)) {
     const batch = packGroups(some);
-    const logprobs = tidy(() => noGrad(() => sequenceLogprobs(model, spanBatch(batch, model.dtype)).toList()));
+    const logprobs = tidy(() => noGrad(() => sequenceLogprobs(model, spanBatch(batch, model)).toList()));
     let first = 0;
     for (const { completions } of some) {
       scores.push(logprobs.slice(first, first + completions.length));

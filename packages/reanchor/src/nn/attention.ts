@@ -28,7 +28,7 @@ export function spanAttention(q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor, group
 
   const outputs: Tensor[] = [];
   for (const { start, prefix, completions, mask } of groups) {
-    outputs.push(attend(start, prefix, start, prefix, undefined));
+    if (prefix > 0) outputs.push(attend(start, prefix, start, prefix, undefined));
     if (mask) outputs.push(attend(start + prefix, completions, start, prefix + completions, mask));
   }
   return outputs.length === 0 ? q_NHC : cat(outputs, 0);

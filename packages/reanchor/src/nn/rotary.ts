@@ -1,6 +1,6 @@
 // Rotary position embedding (Su et al. 2021), in the half-split layout of Hugging Face checkpoints.
 // Shapes: P positions in the table, N packed tokens, H heads, C channels of a head.
-import { type DType, keep, type Tensor, tensor, tidy } from '@reanchor/torch';
+import { type Device, type DType, keep, type Tensor, tensor, tidy } from '@reanchor/torch';
 
 /** How the inverse frequencies are made. `llama3` stretches the long wavelengths (Llama 3.1), `default` leaves them. */
 export type RopeScaling =
@@ -33,33 +33,34 @@ export interface RotaryAngles {
 
 /** A table of cosines and sines that grows with the longest position asked for. Angles are computed in float64. */
 export class Rotary implements Disposable {
-  #table: (RotaryAngles & { positions: number; dtype: DType }) | undefined;
+  #table: (RotaryAngles & { positions: number; dtype: DType; device: Device }) | undefined;
 
   constructor(readonly frequencies: Float64Array) {}
 
   /** The angles of these positions; the two tensors belong to the current scope. */
   angles(positions_N: Tensor, longest: number, dtype: DType): RotaryAngles {
-    const { cos, sin } = this.#upTo(longest + 1, dtype);
+    const { cos, sin } = this.#upTo(longest + 1, dtype, positions_N.device);
     return {
       cos: cos.indexSelect(0, positions_N).unsqueeze(1),
       sin: sin.indexSelect(0, positions_N).unsqueeze(1),
     };
   }
 
-  #upTo(positions: number, dtype: DType): RotaryAngles {
-    if (this.#table && this.#table.positions >= positions && this.#table.dtype === dtype) return this.#table;
+  #upTo(positions: number, dtype: DType, device: Device): RotaryAngles {
+    const table = this.#table;
+    if (table && table.positions >= positions && table.dtype === dtype && table.device === device) return table;
     const size = Math.max(256, 2 ** Math.ceil(Math.log2(positions)));
     const half = this.frequencies.length;
     const angles = new Float64Array(size * 2 * half);
     for (let p = 0; p < size; p++) {
       for (let c = 0; c < 2 * half; c++) angles[p * 2 * half + c] = p * this.frequencies[c % half]!;
     }
-    const table = tidy(() => {
+    const made = tidy(() => {
       const angles_PC = tensor(angles, { shape: [size, 2 * half] });
-      return { cos: angles_PC.cos().to(dtype), sin: angles_PC.sin().to(dtype) };
+      return { cos: angles_PC.cos().to({ dtype, device }), sin: angles_PC.sin().to({ dtype, device }) };
     });
     this[Symbol.dispose]();
-    this.#table = { ...keep(table), positions: size, dtype };
+    this.#table = { ...keep(made), positions: size, dtype, device };
     return this.#table;
   }
 

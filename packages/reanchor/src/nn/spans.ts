@@ -1,9 +1,10 @@
 // A packed batch as tensors, and the groups its attention works on.
 // Shapes: N packed tokens, M scored rows, S sequences (completions), H query heads, K key-value heads, C channels.
-import { type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
+import { type Device, type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
 import type { PackedBatch } from '../data/pack.js';
 import { spanAttention } from './attention.js';
 import type { Checkpoints } from './checkpoint.js';
+import { canUseVarlen, varlenAttention, varlenPlan, varlenTensors } from './varlen.js';
 
 /**
  * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is `start
@@ -36,34 +37,55 @@ export interface TokenBatch {
 
 /** What a model and its log-probabilities need of a batch. Its tensors belong to the scope in which it was made. */
 export interface SpanBatch extends TokenBatch {
-  groups: SpanGroup[];
   targets_M: Tensor;
   sequences_M: Tensor;
   numSequences: number;
 }
 
-/** The tensors of a packed batch. Masks are made once, in the model's dtype, and serve all layers. */
-export function spanBatch(batch: PackedBatch, dtype: DType): SpanBatch {
-  const ids = (values: Int32Array) => tensor(values, { dtype: 'int64' });
+/** What a batch has to know of the model that will read it; a `CausalLM` is one. */
+export interface BatchReader {
+  dtype: DType;
+  device: Device;
+  headChannels: number;
+}
+
+/**
+ * The tensors of a packed batch, on the model's device. What attention needs besides, masks in the model's dtype or the
+ * places of sequences, is made once and serves all layers.
+ */
+export function spanBatch(batch: PackedBatch, reader: BatchReader): SpanBatch {
+  const { device } = reader;
+  const ids = (values: Int32Array) => tensor(values, { dtype: 'int64', device });
   return tidy(() => {
-    const groups = spanGroups(batch.spans).map(({ start, prefix, completions }) => ({
-      start,
-      prefix,
-      completions: sum(completions),
-      mask: completions.length === 0 ? undefined : completionMask(prefix, completions, dtype),
-    }));
+    const attention = attentionOver(spanGroups(batch.spans), reader);
     return {
+      ...attention,
       tokens_N: ids(batch.tokens),
       positions_N: ids(batch.positions),
       longestPosition: batch.positions.reduce((a, b) => Math.max(a, b), 0),
-      groups,
-      attend: (_layer, q_NHC, k_NKC, v_NKC) => spanAttention(q_NHC, k_NKC, v_NKC, groups),
       rows_M: ids(batch.rows),
       targets_M: ids(batch.targets),
       sequences_M: ids(batch.sequences),
       numSequences: batch.numSequences,
     } satisfies SpanBatch;
   });
+}
+
+/** Attention over groups of spans, with the tensors it reads: a scope keeps those alone that it can see. */
+function attentionOver(groups: ReturnType<typeof spanGroups>, reader: BatchReader) {
+  if (canUseVarlen(reader)) {
+    const varlen = varlenTensors(varlenPlan(groups), reader.device);
+    const attend: TokenBatch['attend'] = (_layer, q_NHC, k_NKC, v_NKC) => varlenAttention(q_NHC, k_NKC, v_NKC, varlen);
+    return { varlen, attend };
+  }
+  const masked = groups.map(({ start, prefix, completions }) => ({
+    start,
+    prefix,
+    completions: sum(completions),
+    mask: completions.length === 0 ? undefined : completionMask(prefix, completions, reader),
+  }));
+  const attend: TokenBatch['attend'] = (_layer, q_NHC, k_NKC, v_NKC) => spanAttention(q_NHC, k_NKC, v_NKC, masked);
+  return { masked, attend };
 }
 
 /**
@@ -88,7 +110,7 @@ export function spanGroups(spans: PackedBatch['spans']): { start: number; prefix
   return groups;
 }
 
-function completionMask(prefix: number, completions: number[], dtype: DType): Tensor {
+function completionMask(prefix: number, completions: number[], { dtype, device }: BatchReader): Tensor {
   const rows = sum(completions);
   const columns = prefix + rows;
   const mask = new Float32Array(rows * columns).fill(Number.NEGATIVE_INFINITY);
@@ -100,7 +122,7 @@ function completionMask(prefix: number, completions: number[], dtype: DType): Te
     }
     first += length;
   }
-  return tensor(mask, { shape: [rows, columns], dtype });
+  return tensor(mask, { shape: [rows, columns], dtype, device });
 }
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

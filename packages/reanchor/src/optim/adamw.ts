@@ -68,6 +68,7 @@ function freshState(parameters: Tensor[]): { means: Tensor[]; squares: Tensor[];
   return tidy(() => ({
     means: parameters.map((p) => p.detach().zerosLike()),
     squares: parameters.map((p) => p.detach().zerosLike()),
-    steps: parameters.map(() => zeros([], { dtype: 'float32' })),
+    // The fused step reads them where the parameters are.
+    steps: parameters.map(({ device }) => zeros([], { dtype: 'float32', device })),
   }));
 }

@@ -150,7 +150,7 @@ async function trainOnce(
   if (existsSync(final)) return final;
   await rm(folder, { recursive: true, force: true });
   const { steps: taken } = await train({
-    recipe: parseRecipe(JSON.stringify(recipe), { file: `${name}.yaml`, env: {} }),
+    recipe: parseRecipe(JSON.stringify({ ...recipe, device: 'cpu' }), { file: `${name}.yaml`, env: {} }),
     out: folder,
     command: ['reanchor', 'quickstart'],
     onEvent: (event) => event.type === 'step' && lab.progress(stage, event.step / recipe.steps!),

@@ -69,7 +69,7 @@ export class CachedReference implements ReferencePolicy {
       for (const microBatch of microBatches) {
         if (microBatch.keys.every((key) => this.#logprobs.has(key))) continue;
         const values = tidy(() =>
-          noGrad(() => sequenceLogprobs(model, spanBatch(microBatch.reference, model.dtype)).toList()),
+          noGrad(() => sequenceLogprobs(model, spanBatch(microBatch.reference, model)).toList()),
         );
         for (const [i, key] of microBatch.keys.entries()) this.#logprobs.set(key, values[i]!);
         await setImmediate();
@@ -91,7 +91,7 @@ export class CachedReference implements ReferencePolicy {
         throw new Error(`internal: no reference log-probability of ${key}; prepare() comes first`);
       return value;
     });
-    return tensor(Float64Array.from(values));
+    return tensor(Float64Array.from(values), { device: this.policy.device });
   }
 
   afterStep(step: number): ReferenceUpdate | undefined {

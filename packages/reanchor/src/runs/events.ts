@@ -47,7 +47,8 @@ export const eventSchema = z.discriminatedUnion('type', [
    * `logps/chosen|rejected` (nats, summed over a completion), `num_tokens` (since the start). Ours:
    * `logps/accuracies` (share of pairs), `reference/distance` (L2, policy to reference), `reference/divergence` (of the
    * step's reference from the initial policy, nats per token, where a cap on it is set), `reference/version` (updates
-   * so far), `tokens_per_second`, `memory/peak` (bytes), `memory/live_tensors`. `epoch` counts passes over the data as
+   * so far), `tokens_per_second`, `memory/peak` (bytes: resident memory of the process, on a GPU those
+   * of its tensors), `memory/live_tensors`. `epoch` counts passes over the data as
    * a fraction.
    */
   z.strictObject({ time, type: z.literal('step'), step: count, epoch: z.number(), metrics }),

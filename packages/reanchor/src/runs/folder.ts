@@ -25,6 +25,8 @@ const runSchema = z.strictObject({
     cpu: z.string(),
     cpus: z.int(),
     memory: z.int(),
+    /** The device that was computed on; runs from before it could be chosen, on the CPU, do not say. */
+    device: z.string().optional(),
   }),
 });
 
@@ -57,6 +59,7 @@ interface NewRun {
   recipe: Recipe;
   command: readonly string[];
   torch: string;
+  device: string;
   commits?: Record<string, string>;
 }
 
@@ -68,7 +71,7 @@ interface NewRun {
  */
 export async function createRunFolder(
   path: string,
-  { recipe, command, torch, commits = {} }: NewRun,
+  { recipe, command, torch, device, commits = {} }: NewRun,
 ): Promise<RunFolder> {
   refuseUsedFolder(path);
   let made: string | undefined;
@@ -90,6 +93,7 @@ export async function createRunFolder(
       cpu: cpus()[0]?.model ?? 'unknown',
       cpus: availableParallelism(),
       memory: totalmem(),
+      device,
     },
   };
   try {

@@ -112,6 +112,19 @@ export const recipeSchema = z.strictObject({
     .describe(
       'the floating-point type of the run; fp32 and fp64 hold for weights, optimizer state and arithmetic; bf16 computes in bfloat16 and trains float32 master weights; bf16-params keeps weights and optimizer state in bfloat16 alone, which takes half the memory of bf16 and loses small updates. Log-softmax, sums and losses are in fp32 or better in all of them',
     ),
+  device: z
+    .string()
+    .regex(/^(auto|cpu|cuda|cuda:\d{1,2})$/)
+    .default('auto')
+    .describe(
+      'the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one. No run on a GPU has been tried yet (docs/gpu.md)',
+    ),
+  deterministic: z
+    .boolean()
+    .default(false)
+    .describe(
+      'the choice of operators that give the same bits every time, some of which are slower on a GPU; on the CPU runs are deterministic in any case',
+    ),
   method: methodSchema,
   loss: lossSchema.prefault({}).describe('the options of the loss'),
   reference: referenceSchema.prefault({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),

@@ -1,4 +1,4 @@
-import { memory } from '@reanchor/torch';
+import { cudaMemory, type Device, memory } from '@reanchor/torch';
 import type { Metrics } from './metrics.js';
 
 /** What is a state, of which the last value is logged; all other metrics measure a step and are averaged. */
@@ -11,7 +11,11 @@ export class StepLog {
   #allTokens = 0;
   #milliseconds = 0;
 
-  constructor(readonly every: number) {}
+  /** The memory that is logged is that of the process, or of libtorch's allocator where `device` is a GPU. */
+  constructor(
+    readonly every: number,
+    readonly device: Device,
+  ) {}
 
   /**
    * Takes the metrics of a step, its packed tokens and its duration; returns what is to be logged when a window is
@@ -40,7 +44,7 @@ export class StepLog {
       ...Object.fromEntries(values),
       num_tokens: this.#allTokens,
       tokens_per_second: (1000 * this.#tokens) / this.#milliseconds,
-      'memory/peak': peakRss,
+      'memory/peak': this.device === 'cpu' ? peakRss : cudaMemory(this.device).peakAllocated,
       'memory/live_tensors': liveTensors,
     };
     this.#steps = [];

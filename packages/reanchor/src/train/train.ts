@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { manualSeed, nativeConfig, setNumThreads, span } from '@reanchor/torch';
+import { type Device, manualSeed, nativeConfig, setNumThreads, span } from '@reanchor/torch';
 import {
   type Group,
   groupTokens,
@@ -40,6 +40,7 @@ import { type Metrics, stepMetrics } from './metrics.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 import { firstProfiled, StepProfiler } from './profiler.js';
 import { type DataReport, recipeData } from './recipe-data.js';
+import { recipeDevice } from './recipe-device.js';
 import { hasMasterWeights, recipeSaveOptions, referenceDType, trainingDType } from './recipe-dtypes.js';
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
 import { recipeReference, recipeRule } from './recipe-reference.js';
@@ -94,6 +95,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { recipe, out } = options;
   if (recipe.threads !== undefined) setNumThreads(recipe.threads);
   manualSeed(recipe.seed);
+  const device = recipeDevice(recipe);
   refuseUsedFolder(out);
   const notes: string[] = [];
   const commits: Record<string, string> = {};
@@ -108,7 +110,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const folder = await modelFolder(recipe.model, hub);
   const { model: initialModel } = recipe.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
-  using weights = await loadPolicy(folder, recipe);
+  using weights = await loadPolicy(folder, recipe, device);
   const { policy, masters } = weights;
   await requireWritable(existingParent(out), modelBytes(policy, recipeSaveOptions(recipe).dtype));
   const tokenizer = await loadTokenizer(folder);
@@ -173,13 +175,14 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
   const initial =
     options.initialFolder === undefined
       ? undefined
-      : await loadModel(options.initialFolder, { dtype: referenceDType(recipe) });
+      : await loadModel(options.initialFolder, { dtype: referenceDType(recipe), device: policy.device });
 
   const folder = await createRunFolder(options.out, {
     recipe,
     command: options.command,
     commits: options.commits,
     torch: nativeConfig().compiledFor,
+    device: policy.device,
   });
   using events = new EventWriter(folder.events);
   await using sinks = new MetricSinks(recipe, folder.path, warn);
@@ -263,7 +266,7 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
     activationCheckpointing: recipe.activationCheckpointing,
   });
 
-  const log = new StepLog(recipe.logEvery);
+  const log = new StepLog(recipe.logEvery, policy.device);
   const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile, warn);
   let last = { step: 0, epoch: 0 };
   const maxDivergence = 'maxDivergence' in recipe.reference ? recipe.reference.maxDivergence : undefined;
@@ -322,13 +325,14 @@ async function run<Row extends RowPlace, Score extends LoggedRow>(
 async function loadPolicy(
   folder: string,
   recipe: Recipe,
+  device: Device,
 ): Promise<Disposable & Pick<RunOptions<never, never>, 'policy' | 'masters'>> {
   const dtype = trainingDType(recipe);
   if (!hasMasterWeights(recipe)) {
-    const policy = await loadModel(folder, { dtype });
+    const policy = await loadModel(folder, { dtype, device });
     return { policy, masters: undefined, [Symbol.dispose]: () => policy[Symbol.dispose]() };
   }
-  const wide = await loadModel(folder, { dtype: 'float32' });
+  const wide = await loadModel(folder, { dtype: 'float32', device });
   const policy = copyModel(wide, dtype);
   const both = disposeAll([wide, policy]);
   return { policy, masters: new MasterWeights(wide, policy), [Symbol.dispose]: () => both[Symbol.dispose]() };

@@ -104,7 +104,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     return tidy(() => {
       const checkpoints = activationCheckpointing ? new Checkpoints() : undefined;
       const result = use(
-        span('forward', () => sequenceLogprobs(policy, { ...spanBatch(microBatch.policy, policy.dtype), checkpoints })),
+        span('forward', () => sequenceLogprobs(policy, { ...spanBatch(microBatch.policy, policy), checkpoints })),
       );
       checkpoints?.backward();
       masters?.collectGradients();
@@ -114,7 +114,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
   #know(microBatch: MicroBatch): KnownBatch {
     const { policy, reference } = this.#options;
-    const batch = () => spanBatch(microBatch.reference, policy.dtype);
+    const batch = () => spanBatch(microBatch.reference, policy);
     return {
       microBatch,
       reference_S: reference && span('reference', () => tidy(() => reference.logprobs(microBatch, batch))),
@@ -126,7 +126,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   #logprobs(packed: PackedBatch): Tensor {
     const { policy } = this.#options;
     return span('forward without gradient', () =>
-      tidy(() => noGrad(() => sequenceLogprobs(policy, spanBatch(packed, policy.dtype)))),
+      tidy(() => noGrad(() => sequenceLogprobs(policy, spanBatch(packed, policy)))),
     );
   }
 

@@ -69,6 +69,7 @@ test('run folders and files of results make one front', async () => {
     recipe: recipe('{update: hard, tau: 32}', 0.1),
     command: [],
     torch: '0',
+    device: 'cpu',
   });
   using events = new EventWriter(made.events);
   for (const [step, metrics] of evaluations.entries()) events.write({ type: 'evaluation', step, metrics });

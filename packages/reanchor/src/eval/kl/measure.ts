@@ -33,6 +33,8 @@ export interface KlOptions extends HubOptions {
   chatTemplate?: string | undefined;
   /** What messages call that choice. */
   setting?: string | undefined;
+  /** auto, cpu, cuda or cuda:N. Default: auto. */
+  device?: string | undefined;
   tokensPerMicroBatch?: number | undefined;
   onProgress?: ((stage: 'writing' | 'measuring', done: number, of: number) => void) | undefined;
 }
@@ -59,7 +61,7 @@ export async function measureKl(options: KlOptions): Promise<KlResult> {
   const { groups, ended, texts } =
     'answers' in of ? await givenAnswers(generator, of.answers) : await newAnswers(generator, of, onProgress);
   await requireSameTokens(folder, generator, texts);
-  using reference = await loadModel(folder, { dtype: 'float32' });
+  using reference = await loadModel(folder, generator.model);
   const count = groups.reduce((sum, { completions }) => sum + completions.length, 0);
   if (count === 0) throw new UserError('there is no answer to measure');
   const ratios = await logRatios(generator.model, reference, groups, {

@@ -59,7 +59,7 @@ export class RewardJudge implements PairJudge, Disposable {
         `${folder}: its tokenizer gives other tokens than that of ${model}: rewards need a reference with the same tokenizer`,
       );
     }
-    return new RewardJudge(generator, await loadModel(folder, { dtype: 'float32' }), beta, options);
+    return new RewardJudge(generator, await loadModel(folder, generator.model), beta, options);
   }
 
   async judge({ prompt, first, second }: Pair): Promise<Verdict> {

@@ -126,12 +126,14 @@ class Trunk extends Module<[TokenBatch]> implements Disposable {
 
 export class Llama extends CausalLM {
   readonly head_VD: Tensor;
+  readonly headChannels: number;
   readonly #trunk: Trunk;
 
   /** @param source gives each parameter by its Hugging Face name; see `loadModel`, `copyModel`. */
   constructor(configJson: ConfigJson, source: ParameterSource) {
     super(configJson);
     const config = llamaConfig(configJson);
+    this.headChannels = config.headChannels;
     const parameter = this.own(source);
     this.#trunk = new Trunk(parameter, config);
     this.head_VD = config.tiedHead

@@ -47,7 +47,9 @@ export function exampleObjective(options: ExampleObjectiveOptions): Objective<To
       const batch = {
         policy_R: policy_S,
         reference_R: cat(batches.map(({ reference_S }) => ofPair(reference_S!, 0))),
-        isDesirable_R: tensor(Float64Array.from(batches.flatMap(({ microBatch }) => [...microBatch.isDesirable!]))),
+        isDesirable_R: tensor(Float64Array.from(batches.flatMap(({ microBatch }) => [...microBatch.isDesirable!])), {
+          device: policy_S.device,
+        }),
       };
       const loss_R = kto(batch, kl, options);
       return {

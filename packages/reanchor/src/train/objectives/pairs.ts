@@ -1,5 +1,5 @@
 // Shapes: S sequences (two a pair: chosen, rejected), P pairs.
-import { cat, type Tensor, tensor } from '@reanchor/torch';
+import { cat, type Device, type Tensor, tensor } from '@reanchor/torch';
 import { pairGroup, pairMicroBatch, type TokenizedPair } from '../../data/index.js';
 import type { PairMethod } from '../../losses/methods.js';
 import type { Sides } from '../../losses/pair-batch.js';
@@ -37,7 +37,9 @@ export function pairObjective(
       const batch = {
         policy: sides(policy_S),
         reference: sides(cat(batches.map(({ reference_S }) => reference_S!))),
-        tokens: sides(cat(batches.map(({ microBatch }) => counts(microBatch.policy.completionTokens)))),
+        tokens: sides(
+          cat(batches.map(({ microBatch }) => counts(microBatch.policy.completionTokens, policy_S.device))),
+        ),
       };
       const loss_P = method.loss(batch, { meanChosenTokens: mean(chosenTokens) });
       const rewards = method.rewards(batch);
@@ -84,6 +86,6 @@ function sides(values_S: Tensor): Sides {
   return { chosen_P: values_P2.select(1, 0), rejected_P: values_P2.select(1, 1) };
 }
 
-const counts = (tokens_S: Int32Array) => tensor(Float64Array.from(tokens_S));
+const counts = (tokens_S: Int32Array, device: Device) => tensor(Float64Array.from(tokens_S), { device });
 const chosen = (tokens_S: Int32Array) => [...tokens_S].filter((_, i) => i % 2 === 0);
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

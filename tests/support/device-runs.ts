@@ -1,0 +1,89 @@
+/** Whole runs on a device and on the CPU, for the tests of devices. */
+import { copyFileSync, mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { initModel } from '../../packages/reanchor/src/models/init.js';
+import { saveModel } from '../../packages/reanchor/src/models/save.js';
+import { parseRecipe, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '../../packages/reanchor/src/train/train.js';
+import { fixtures } from './repository.js';
+import { tinyModel } from './training.js';
+
+/** One case for every kind of thing that a run computes with. */
+export const deviceRuns = [
+  { name: 'DPO, soft reference', text: 'method: dpo\nreference: { update: soft, alpha: 0.3 }' },
+  { name: 'DPO, hard reference', text: 'method: dpo\nreference: { update: hard, tau: 2 }' },
+  { name: 'IPO, cached reference', text: 'method: ipo\nreference: { update: hard, tau: 2, storage: cached }' },
+  {
+    name: 'DPO, capped, checkpointed blocks',
+    text: 'method: dpo\nreference: { update: soft, alpha: 0.3, maxDivergence: 1 }\nactivationCheckpointing: true',
+  },
+  { name: 'AOT, which couples rows', text: 'method: dpo\nloss: { type: [aot, sft], weights: [1, 0.5] }' },
+  {
+    name: 'DPO, a reference of its own',
+    text: `method: dpo\nreference: { update: soft, alpha: 0.3, model: ${tinyModel} }`,
+  },
+  { name: 'KTO', text: 'method: kto\nreference: { update: soft, alpha: 0.5 }' },
+  { name: 'SFT', text: 'method: sft' },
+  { name: 'DPO in float64, GPT-NeoX', text: 'method: dpo\nprecision: fp64', model: 'gpt-neox' },
+] as const;
+
+/** A GPT-NeoX with the vocabulary and tokenizer of the tiny Llama. */
+async function tinyGptNeox(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'gpt-neox-'));
+  const config = JSON.parse(readFileSync(join(fixtures, 'models/gpt-neox-parallel/config.json'), 'utf8'));
+  const { vocab_size } = JSON.parse(readFileSync(join(tinyModel, 'config.json'), 'utf8'));
+  using model = initModel({ ...config, vocab_size }, { seed: 1, dtype: 'float32' });
+  await saveModel(model, folder);
+  for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+    copyFileSync(join(tinyModel, name), join(folder, name));
+  return folder;
+}
+
+export interface DeviceRun {
+  folder: string;
+  final: string;
+  events: RunEvent[];
+  losses: number[];
+  /** The metrics of every evaluation. */
+  evaluations: Record<string, number>[];
+}
+
+/** Four steps of a tiny model, evaluated before and after. */
+export async function runOn(
+  device: string,
+  { text, model = 'llama-tiny', generate = true }: { text: string; model?: string; generate?: boolean },
+): Promise<DeviceRun> {
+  const events: RunEvent[] = [];
+  const recipe = parseRecipe(
+    `model: ${model === 'gpt-neox' ? await tinyGptNeox() : tinyModel}\ndevice: ${device}\n${text}\n` +
+      `data: { train: ${join(fixtures, 'text/pairs.jsonl')}, validation: 4, maxLength: 96 }\n` +
+      'batch: { size: 8, rowsPerMicroBatch: 4 }\noptimizer: { lr: 1e-3, weightDecay: 0.1 }\nsteps: 4\n' +
+      (generate ? 'evaluate: { generate: { prompts: 2, maxNewTokens: 4 } }\n' : ''),
+    { file: 'device.yaml' },
+  );
+  const out = join(mkdtempSync(join(tmpdir(), 'device-')), 'run');
+  const { folder, final } = await train({ recipe, out, command: [], onEvent: (event) => events.push(event) });
+  const of = <Type extends RunEvent['type']>(type: Type) =>
+    events.filter((event): event is Extract<RunEvent, { type: Type }> => event.type === type);
+  return {
+    folder,
+    final,
+    events,
+    losses: of('step').map(({ metrics }) => metrics.loss!),
+    evaluations: of('evaluation').map(({ metrics }) => metrics),
+  };
+}
+
+/** Two runs with the same numbers, but for rounding. */
+export function expectSameRun(found: DeviceRun, expected: DeviceRun, tolerance: number): void {
+  expect(found.losses).toHaveLength(4);
+  expect(found.losses).toBeCloseToTensor(expected.losses, tolerance);
+  expect(found.evaluations).toHaveLength(2);
+  for (const [i, metrics] of found.evaluations.entries()) {
+    const wanted = expected.evaluations[i]!;
+    expect(Object.keys(metrics)).toEqual(Object.keys(wanted));
+    expect(Object.values(metrics)).toBeCloseToTensor(Object.values(wanted), 20 * tolerance);
+  }
+}
