@@ -266,6 +266,7 @@ export const wholeInputs: Readonly<Record<string, () => Buffer[]>> = {
       '{ model: m, method: [dpo], reference: { update: hard, tau: 4 }, data: { train: [a, b] }, extends: x.yaml }',
     ),
     Buffer.from(
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder of recipes
       'a: &a [1, 2]\nb: &b [*a, *a, *a]\nmodel: ${HOME}\nc: !!binary aGk=\nd: !<tag:yaml.org,2002:js/function> "x"\n? {e: f}\n: |\n  g\n',
     ),
   ],

@@ -293,6 +293,7 @@ const odds = {
     '__proto__',
     '(a+)+$',
     '{{ 1/0 }}',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder of recipes
     '${HOME}',
     'NaN',
   ],
