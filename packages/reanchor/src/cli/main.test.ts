@@ -77,6 +77,7 @@ describe('the command', () => {
         '--max-length <tokens>',
         '--format <form>',
         '--keep-identical',
+        '--device <device>',
       ],
       generate: [
         '--model <model>',
@@ -92,6 +93,7 @@ describe('the command', () => {
         '--seed <number>',
         '--batch-size <count>',
         '--stop <text>',
+        '--device <device>',
       ],
       toy: [
         '--seeds <count>',
