@@ -5,8 +5,15 @@ import { copyModel } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import type { SpanBatch } from '../nn/spans.js';
 import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
-import { type Observations, ReferenceClock } from './reference-clock.js';
+import { type ClockState, type Observations, ReferenceClock } from './reference-clock.js';
 import type { UpdateRule } from './update-rule.js';
+
+/** What a checkpoint holds of a copied reference besides its parameters. */
+export interface CopiedReferenceState {
+  kind: 'copied';
+  version: number;
+  clock: ClockState;
+}
 
 /**
  * A reference kept as a second model, in the policy's precision. The optimizer's state never sees an update. With
@@ -34,6 +41,16 @@ export class CopiedReference implements ReferencePolicy {
 
   get isHalted(): boolean {
     return this.#clock.isHalted;
+  }
+
+  state(): CopiedReferenceState {
+    return { kind: 'copied', version: this.#version, clock: this.#clock.state() };
+  }
+
+  /** Goes on from a state; the model must be the one of that state. */
+  restore({ version, clock }: CopiedReferenceState): void {
+    this.#version = version;
+    this.#clock.restore(clock);
   }
 
   logprobs(_microBatch: MicroBatch, batch: () => SpanBatch): Tensor {
