@@ -67,6 +67,7 @@ export function recipeHash(recipe: Recipe): string {
 export interface RecipeChange {
   text: string;
   changesRounding: boolean;
+  isDecisive: boolean;
 }
 
 /**
@@ -78,6 +79,7 @@ export function recipeChanges(before: Recipe, recipe: Recipe, folder: string): R
   const text = (value: unknown) => (value === undefined ? 'left out' : JSON.stringify(value));
   const changed = [...new Set([...old.keys(), ...now.keys()])]
     .filter((path) => text(old.get(path)) !== text(now.get(path)))
+    .sort()
     .map((path) => {
       const rule = ruleOf(path, before);
       const line = `${path}: ${text(old.get(path))} -> ${text(now.get(path))}`;
