@@ -1,4 +1,4 @@
-// What a run does when its numbers are no longer numbers. Of one row alone: its prompt holds a token whose embedding is so
+// What a run does when its numbers are no longer numbers. Those of one row alone: its prompt holds a token whose embedding is so
 // large that squares of it overflow.
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ beforeAll(async () => {
   await saveModel(loaded, model);
   const lines = readFileSync(tinyPairs, 'utf8').replaceAll('~', '-').trim().split('\n').slice(0, 40);
   const poisoned = JSON.parse(lines[poisonedLine - 1]!);
-  lines[poisonedLine - 1] = JSON.stringify({ ...poisoned, prompt: `~${poisoned.prompt}` });
+  lines[poisonedLine - 1] = JSON.stringify({ chosen: `~${poisoned.chosen}`, rejected: `~${poisoned.rejected}` });
   writeFileSync(rows, `${lines.join('\n')}\n`);
 });
 

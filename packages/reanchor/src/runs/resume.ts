@@ -43,7 +43,8 @@ export async function completeEvents({
 }: RunFolder): Promise<{ steps: number; evaluations: { step: number; metrics: Record<string, number> }[] }> {
   const evaluations: { step: number; metrics: Record<string, number> }[] = [];
   let steps = 0;
-  let [first, last] = ['', ''];
+  let first = '';
+  let tail: string[] = [];
   for await (const line of createInterface({ input: createReadStream(events) })) {
     const type = /"type":"(\w+)"/.exec(line)?.[1];
     const event = type === 'evaluation' || type === 'start' ? decodeLine(line) : undefined;
@@ -52,17 +53,17 @@ export async function completeEvents({
       evaluations.push({ step: event.step, metrics: event.metrics });
     }
     if (first === '') first = line;
-    last = line;
+    tail = [...tail.slice(-1), line];
   }
-  const end = decodeLine(last);
-  if (typeof end === 'object' && end.type === 'end') return { steps, evaluations };
-  const times = [first, typeof end === 'string' ? first : last].map((line) =>
-    Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? ''),
-  );
-  const seconds = Math.max(0, (times[1]! - times[0]!) / 1000) || 0;
+  // The last line may have been cut off.
+  const last = tail.map(decodeLine).findLast((event) => typeof event === 'object');
+  if (last?.type === 'end') return { steps, evaluations };
+  const began = decodeLine(first);
+  const isKnown = typeof began === 'object' && last !== undefined;
+  const seconds = isKnown ? Math.max(0, Date.parse(last.time) - Date.parse(began.time)) / 1000 : 0;
   using writer = new EventWriter(events);
   writer.dropTornLine();
-  if (typeof end === 'string' || end.type !== 'saved') writer.write({ type: 'saved', folder: final });
+  if (last?.type !== 'saved') writer.write({ type: 'saved', folder: final });
   writer.write({ type: 'end', steps, seconds });
   return { steps, evaluations };
 }

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { getNumThreads, nativeConfig, rngState, setRngState } from '@reanchor/torch';
-import { writeFolderAtomic } from '../formats/index.js';
+import { makeFolder, writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, storedDType } from '../models/load.js';
 import { saveModel } from '../models/save.js';
@@ -55,7 +55,7 @@ export async function writeCheckpoint(
   };
   // Not in the dtype of the final model: training goes on with these weights.
   const form = { ...recipeSaveOptions(trained.recipe), dtype: trained.policy.dtype };
-  await mkdir(dirname(folder), { recursive: true });
+  await makeFolder(dirname(folder));
   await writeFolderAtomic(folder, async (temporary) => {
     const at = (name: string) => join(temporary, name);
     await mkdir(dirname(at(checkpointFiles.state)));

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
-import type { RowPlace } from '../data/index.js';
+import { type RowPlace, stepCount } from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
+import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
@@ -148,7 +149,7 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
   for (;;) {
     try {
       using policy = await loadModel(from?.checkpoint.path ?? start.modelFolder, { dtype: trainingDType(recipe) });
-      await requireWritable(existingParent(out), modelBytes(policy, recipeSaveOptions(recipe).dtype));
+      await requireWritable(existingParent(out), diskBytes(start, policy, place.opened !== undefined));
       requireVocabulary(policy, [...start.rows, ...start.validation]);
       models ??= await modelDigests(start);
       if (from === place.opened?.from)
@@ -169,6 +170,20 @@ async function modelDigests({
     model: await modelDigest(folder),
     ...(initialFolder !== undefined && { 'reference.model': await modelDigest(initialFolder) }),
   };
+}
+
+/** What a run will write besides events: the model, and checkpoints as many as there will be at once. */
+function diskBytes<Row extends RowPlace, Score extends LoggedRow>(
+  { recipe, rows, plan, objective }: Start<Row, Score>,
+  policy: CausalLM,
+  isResumed: boolean,
+): number {
+  const { every, keep, best } = recipe.checkpoint;
+  const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
+  const count = every === undefined ? 0 : Math.min(most, Math.floor(stepCount(rows.length, plan) / every));
+  const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
+  // The policy, two moments of AdamW, the reference.
+  return modelBytes(policy, recipeSaveOptions(recipe).dtype) + count * (hasCopy ? 4 : 3) * modelBytes(policy);
 }
 
 /** `path`, or the nearest folder above it that is there: where a new folder will be made. */
