@@ -64,6 +64,7 @@ const nothing: ReferencePolicy = {
   version: 0,
   isHalted: false,
   startsAtPolicy: false,
+  state: () => ({ kind: 'cached', version: 0, sweptTo: 0, needsInitial: false }),
   logprobs: ({ keys }) => zeros([keys.length], { dtype: 'float64' }),
   afterStep: () => undefined,
   observe: () => {},

@@ -163,7 +163,7 @@ describe('train', () => {
     );
   });
 
-  test('a card says what happened: an interrupted run, a reference that never moved, pairs that are trained on too', async () => {
+  test('a card says what happened: a reference that never moved, pairs that are trained on too', async () => {
     const result = await run('reference={ update: hard, tau: 512 }', `data.validation=${tinyPairs}`, 'steps=2');
     const card = readFileSync(join(result.final, 'README.md'), 'utf8');
     expect(card).toContain('llama-tiny trained with DPO');
@@ -193,7 +193,7 @@ describe('train', () => {
     };
     const run = train({ recipe: recipe(), out: join(folder, 'run'), command: [], signal: abort.signal, onEvent });
     await expect(run).rejects.toThrow('of another kind');
-    expect(existsSync(join(folder, 'run', 'interrupted'))).toBe(false);
+    expect(existsSync(join(folder, 'run', 'checkpoints'))).toBe(false);
   });
 
   test('an abort before the first step trains nothing and gives its reason', async () => {
@@ -202,7 +202,7 @@ describe('train', () => {
     expect(readdirSync(join(folder, 'run')).sort()).toEqual(['events.jsonl', 'run.json']);
   });
 
-  test('an abort ends after the step and saves the model as interrupted', async () => {
+  test('an abort ends after the step and leaves a checkpoint that is a model folder', async () => {
     const abort = new AbortController();
     const result = await train({
       recipe: recipe(),
@@ -212,9 +212,12 @@ describe('train', () => {
       onEvent: (event) => event.type === 'step' && event.step === 3 && abort.abort(),
     });
     expect(result.steps).toBe(3);
-    expect(result.final).toBe(join(folder, 'run', 'interrupted'));
+    expect(result.isFinished).toBe(false);
+    expect(result.final).toBe(join(folder, 'run', 'checkpoints', 'step-000003'));
     expect(existsSync(join(result.final, 'model.safetensors'))).toBe(true);
-    expect(readFileSync(join(result.final, 'README.md'), 'utf8')).toMatch(/Interrupted after 3 of \d+ optimizer steps/);
+    expect(readFileSync(join(result.final, 'README.md'), 'utf8')).toMatch(
+      /A checkpoint after 3 of \d+ optimizer steps/,
+    );
   });
 
   test.each([

@@ -49,11 +49,13 @@ export function duration(seconds: number): string {
 /** The last part of a path. */
 export const baseName = (path: string) => path.split(/[\\/]/).filter(Boolean).at(-1) ?? path;
 
-/** A model's folder in a word or two; `final` says nothing of which run it is. */
+/** A model's folder in a word or two; `final`, or the name of a checkpoint, says nothing of which run it is. */
 export function modelName(path: string): string {
   const parts = path.split(/[\\/]/).filter(Boolean);
   const last = parts.at(-1) ?? path;
-  return /^(final|interrupted)$/.test(last) && parts.length > 1 ? parts.at(-2)! : last;
+  const [, step] = /^step-0*(\d+)$/.exec(last) ?? [];
+  if (step !== undefined && parts.at(-2) === 'checkpoints' && parts.length > 2) return `${parts.at(-3)}, step ${step}`;
+  return last === 'final' && parts.length > 1 ? parts.at(-2)! : last;
 }
 
 /** Names of runs without the folders that they all lie in. */

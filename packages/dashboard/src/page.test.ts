@@ -51,7 +51,8 @@ test('recipes differ where a value is another one, or missing', () => {
 });
 
 test('names leave out what says nothing', () => {
-  expect(['runs/a/final', 'models/m', 'final', ''].map(modelName)).toEqual(['a', 'm', 'final', '']);
+  const paths = ['runs/a/final', 'runs/a/checkpoints/step-000512', 'models/m', 'final', ''];
+  expect(paths.map(modelName)).toEqual(['a', 'a, step 512', 'm', 'final', '']);
   expect(shortNames(['q/a', 'q/b/c'])).toEqual(['a', 'b/c']);
   expect(shortNames(['q/a'])).toEqual(['q/a']);
   expect(shortNames(['a', 'a/b'])).toEqual(['a', 'a/b']);

@@ -178,9 +178,10 @@ function Facts({ state: { info, summary, log, updateCount } }: { state: RunState
 }
 
 function Events({ state: { log, checkpoints, id } }: { state: RunState }) {
-  const { warnings, moreWarnings, skipped, saved, badLines } = log;
+  const { warnings, moreWarnings, skipped, saved, resumed, badLines } = log;
   const skippedRows = skipped.reduce((sum, { count }) => sum + count, 0);
-  if (warnings.length + skipped.length + saved.length + checkpoints.length + badLines === 0) return null;
+  const said = [warnings, skipped, saved, resumed, checkpoints];
+  if (badLines === 0 && said.every(({ length }) => length === 0)) return null;
   return (
     <section class="group" aria-labelledby="events">
       <h2 id="events">What the run said</h2>
@@ -208,6 +209,18 @@ function Events({ state: { log, checkpoints, id } }: { state: RunState }) {
             {skipped.map(({ reason, file, count }) => (
               <li key={`${reason} ${file}`}>
                 {whole(count)} of <code>{baseName(file)}</code>: {reason}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+      {resumed.length > 0 && (
+        <>
+          <h3>Gone on after a break</h3>
+          <ul>
+            {resumed.map(({ step, time }) => (
+              <li key={`${step} ${time}`}>
+                from step {whole(step)} <span class="of">{date(time)}</span>
               </li>
             ))}
           </ul>

@@ -65,7 +65,7 @@ describe('the command', () => {
       setup: [],
       doctor: [],
       quickstart: ['--out <folder>', '--fast', '--seed <number>', '--threads <count>'],
-      'train recipe': ['--set <key=value>', '--out <folder>', '--profile <file>'],
+      'train recipe': ['--set <key=value>', '--out <folder>', '--resume', '--profile <file>'],
       'estimate recipe': ['--set <key=value>', '--devices <count>', '--json'],
       'tokens recipe': ['--set <key=value>', '--rows <count>'],
       score: [

@@ -17,7 +17,7 @@ import type { TrainFlags } from './train.js';
 
 /**
  * Runs the command line `argv` (node, script, arguments) and sets `process.exitCode`: 0 fine, 1 failed or stopped by
- * Ctrl-C, 2 wrong usage, which includes a recipe with a mistake in it.
+ * Ctrl-C, 2 wrong usage, which includes a recipe with a mistake in it, 130 training that was stopped by a signal.
  */
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
   // A reader that has seen enough, such as `head`, is no failure.
@@ -85,6 +85,10 @@ export function commandLine(terminal: Terminal): Command {
       ),
     )
     .option('--out <folder>', 'the run folder to make (default: runs/<recipe>-<date>-<time>)')
+    .option(
+      '--resume',
+      'go on with the run in the folder that --out names, or in the newest runs/<recipe>-<date>-<time>, from its newest checkpoint',
+    )
     .option(
       '--profile <file>',
       'write where the time of steps 2 to 4 goes, as a Chrome trace (https://ui.perfetto.dev opens it)',

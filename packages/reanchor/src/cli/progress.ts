@@ -13,7 +13,11 @@ export class TrainProgress {
   /** The first logged step and its time, from which the time that is left is estimated. */
   #first: { step: number; ms: number } | undefined;
 
-  constructor(terminal: Terminal) {
+  /** `now` gives milliseconds of a clock that nobody sets. */
+  constructor(
+    terminal: Terminal,
+    readonly now: () => number = () => performance.now(),
+  ) {
     this.#terminal = terminal;
   }
 
@@ -28,10 +32,18 @@ export class TrainProgress {
             `${number(event.validationRows)} to evaluate on, ${number(event.parameters)} parameters`,
         );
         break;
+      case 'resumed':
+        this.plannedSteps = event.steps;
+        this.#terminal.note(`going on after step ${number(event.step)} of ${number(event.steps)}`);
+        for (const change of event.changes ?? []) this.#terminal.note(`changed since the run began: ${change}`);
+        break;
+      case 'checkpoint':
+        this.#terminal.note(`saved ${event.folder}`);
+        break;
       case 'step': {
-        const ms = Date.parse(event.time);
+        const ms = this.now();
         this.#first ??= { step: event.step, ms };
-        this.#terminal.status(stepText(event, this.plannedSteps, this.#first));
+        this.#terminal.status(stepText(event, this.plannedSteps, { first: this.#first, ms }));
         if (event.step === this.plannedSteps) this.#terminal.endStatus();
         break;
       }
@@ -73,17 +85,17 @@ export class TrainProgress {
   }
 }
 
-/** The status of a run after a logged step; `first` is where the estimate of the time left begins. */
+/** The status of a run after a logged step at the time `ms`; `first` is where the estimate of the time left begins. */
 export function stepText(
-  { step, metrics, time }: Extract<RunEvent, { type: 'step' }>,
+  { step, metrics }: Extract<RunEvent, { type: 'step' }>,
   plannedSteps: number,
-  first: { step: number; ms: number },
+  { first, ms }: { first: { step: number; ms: number }; ms: number },
 ): string {
   const parts = [`step ${step}/${plannedSteps}`, metricsText(metrics)];
   const rate = metrics.tokens_per_second;
   if (rate !== undefined) parts.push(`${number(Math.round(rate))} tokens/s`);
   if (step > first.step) {
-    const secondsPerStep = (Date.parse(time) - first.ms) / 1000 / (step - first.step);
+    const secondsPerStep = (ms - first.ms) / 1000 / (step - first.step);
     parts.push(`${duration(secondsPerStep * (plannedSteps - step))} left`);
   }
   return parts.join('  ');
@@ -105,7 +117,10 @@ function metricsText(metrics: Record<string, number>): string {
 }
 
 /** Shows on a terminal how far a download is: bytes, rate and time left. */
-export function downloadStatus(terminal: Terminal, now: () => number = Date.now): (progress: DownloadProgress) => void {
+export function downloadStatus(
+  terminal: Terminal,
+  now: () => number = () => performance.now(),
+): (progress: DownloadProgress) => void {
   let first: { ms: number; done: number; total: number } | undefined;
   return ({ repository, file, done, total }) => {
     // Another total is another set of files.

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { runName } from '../runs/folder.js';
 import { readRecipe } from '../runs/parse.js';
+import { newestRun } from '../runs/resume.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { shellWord, type Terminal, table } from './terminal.js';
 
@@ -11,58 +12,76 @@ export interface TrainFlags {
   set: string[];
   out?: string;
   profile?: string;
+  resume?: boolean;
 }
+
+/** The exit code of a run that was stopped by a signal and can be gone on with. */
+const interruptedCode = 130;
+
+const signals = ['SIGINT', 'SIGTERM'] as const;
 
 /**
  * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is.
- * Returns the exit code: 1 when the run was stopped by Ctrl-C. `load` gives the library's function.
+ * With `resume` it goes on with the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run
+ * was stopped by Ctrl-C (SIGINT) or SIGTERM. `load` gives the library's function.
  */
 export async function trainVerb(
   recipeFile: string,
-  { set, out, profile }: TrainFlags,
+  { set, out: given, resume = false, profile }: TrainFlags,
   terminal: Terminal,
   load: () => Promise<{ train: Train }> = () => import('../train/index.js'),
 ): Promise<number> {
   const recipe = readRecipe(recipeFile, { set });
+  const out = given ?? (resume ? await newestRun(recipeFile, 'runs') : join('runs', runName(recipeFile, new Date())));
   const { train } = await load();
   const command = [
     'reanchor',
     'train',
     recipeFile,
     ...set.flatMap((item) => ['--set', item]),
-    ...(out ? ['--out', out] : []),
+    ...(given ? ['--out', given] : []),
+    ...(resume ? ['--resume'] : []),
     ...(profile ? ['--profile', profile] : []),
   ];
   const progress = new TrainProgress(terminal);
   const stop = new AbortController();
-  const onInterrupt = () => {
-    terminal.note('stopping after this step; Ctrl-C again stops at once');
+  const onSignal = () => {
+    terminal.note('stopping after this step, with a checkpoint; Ctrl-C again stops at once');
     stop.abort();
+    for (const signal of signals) process.off(signal, onSignal);
   };
-  process.once('SIGINT', onInterrupt);
+  for (const signal of signals) process.on(signal, onSignal);
   try {
     const result = await train({
       recipe,
-      out: out ?? join('runs', runName(recipeFile, new Date())),
+      out,
       command,
+      resume,
       onEvent: (event) => progress.onEvent(event),
       onDownload: downloadStatus(terminal),
       signal: stop.signal,
       profile,
     });
     terminal.endStatus();
+    if (resume && progress.plannedSteps === 0) terminal.note(`the run in ${out} is finished already`);
     for (const line of summary(result, recipe.model)) terminal.result(line);
-    if (result.steps >= progress.plannedSteps) return 0;
-    terminal.note(`stopped by Ctrl-C after ${result.steps} of ${progress.plannedSteps} steps`);
-    return 1;
+    if (result.isFinished) return 0;
+    const sets = set.map((item) => ` --set ${shellWord(item)}`).join('');
+    terminal.note(`stopped after ${result.steps} of ${progress.plannedSteps} steps; to go on:`);
+    terminal.note(`  npx reanchor train ${shellWord(recipeFile)}${sets} --out ${shellWord(out)} --resume`);
+    return interruptedCode;
   } catch (error) {
     if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
     terminal.endStatus();
-    terminal.note('stopped by Ctrl-C before the first step: nothing was trained');
-    return 1;
+    terminal.note(
+      resume
+        ? `stopped before the first step: ${out} is as it was`
+        : 'stopped before the first step: nothing was trained',
+    );
+    return interruptedCode;
   } finally {
     terminal.endStatus();
-    process.off('SIGINT', onInterrupt);
+    for (const signal of signals) process.off(signal, onSignal);
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -37,7 +37,7 @@ function recorder() {
 
 /** A stand-in for the library's train, which reports ten steps or stops when it is told to. */
 const fakeTrain =
-  (given: unknown[] = [], stopAt = 0): Train =>
+  (given: unknown[] = [], stopAt = 0, signalName: 'SIGINT' | 'SIGTERM' = 'SIGINT'): Train =>
   async (options) => {
     given.push(options);
     const { out, onEvent, signal } = options;
@@ -48,13 +48,13 @@ const fakeTrain =
     let steps = 0;
     while (steps < 10 && !signal?.aborted) {
       onEvent?.(step(++steps));
-      if (steps === stopAt) process.emit('SIGINT');
+      if (steps === stopAt) process.emit(signalName);
     }
-    const final = join(out, steps < 10 ? 'interrupted' : 'final');
+    const final = join(out, steps < 10 ? 'checkpoints/step-000003' : 'final');
     onEvent?.({ time: at(100), type: 'saved', folder: final });
     onEvent?.({ time: at(100), type: 'end', steps, seconds: 100 });
     const evaluations = [evaluation(0, 0), ...(steps < 10 ? [] : [evaluation(steps, 0.75)])];
-    return { folder: out, final, steps, evaluations };
+    return { folder: out, final, isFinished: steps === 10, steps, evaluations };
   };
 
 describe('train', () => {
@@ -96,19 +96,50 @@ describe('train', () => {
     ]);
   });
 
-  it('stops after the step when Ctrl-C is pressed, with exit code 1, and listens no longer', async () => {
-    const { terminal, written } = recorder();
-    const listeners = process.listenerCount('SIGINT');
-    const code = await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train: fakeTrain([], 3) }));
-    expect(code).toBe(1);
-    expect(written.stderr).toContain('stopping after this step; Ctrl-C again stops at once\n');
-    expect(written.stderr).toMatch(/stopped by Ctrl-C after 3 of 10 steps\n$/);
-    expect(written.stdout).toContain('model  x/interrupted\n');
-    expect(process.listenerCount('SIGINT')).toBe(listeners);
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'stops after the step at %s, with exit code 130, and listens no longer',
+    async (name) => {
+      const { terminal, written } = recorder();
+      const listeners = process.listenerCount(name);
+      const flags = { set: ['loss.beta=0.2'], out: 'x y' };
+      const code = await trainVerb(recipe, flags, terminal, async () => ({ train: fakeTrain([], 3, name) }));
+      expect(code).toBe(130);
+      expect(written.stderr).toContain('stopping after this step, with a checkpoint; Ctrl-C again stops at once\n');
+      expect(written.stderr).toContain('stopped after 3 of 10 steps; to go on:\n');
+      expect(written.stderr).toContain(`npx reanchor train ${recipe} --set loss.beta=0.2 --out 'x y' --resume\n`);
+      expect(written.stdout).toContain('model  x y/checkpoints/step-000003\n');
+      expect(process.listenerCount(name)).toBe(listeners);
+    },
+  );
+
+  it('goes on with the newest run of the recipe, and says where there is none', async () => {
+    const here = process.cwd();
+    process.chdir(folder);
+    try {
+      const { terminal } = recorder();
+      const resume = (given: unknown[]) =>
+        trainVerb('r.yaml', { set: [], resume: true }, terminal, async () => ({ train: fakeTrain(given) }));
+      await expect(resume([])).rejects.toThrow(/runs holds no run of r\.yaml .*there are no runs.*--out/);
+      for (const name of ['r-20260101-000000', 'r-20260102-000000', 'r-x-20260103-000000', 'other']) {
+        mkdirSync(join('runs', name), { recursive: true });
+        writeFileSync(join('runs', name, 'run.json'), '{}');
+      }
+      const given: unknown[] = [];
+      await resume(given);
+      expect(given).toEqual([expect.objectContaining({ out: 'runs/r-20260102-000000', resume: true })]);
+      rmSync('runs', { recursive: true });
+      mkdirSync('runs/other', { recursive: true });
+      writeFileSync('runs/other/run.json', '{}');
+      await expect(resume([])).rejects.toThrow('the runs there are other');
+    } finally {
+      process.chdir(here);
+    }
   });
 
   it('says what is left from the time of the steps so far', () => {
-    expect(stepText(step(4), 10, { step: 1, ms: Date.parse(at(10)) })).toMatch(/^step 4\/10 .* 1m 00s left$/);
+    expect(stepText(step(4), 10, { first: { step: 1, ms: 10_000 }, ms: 40_000 })).toMatch(
+      /^step 4\/10 .* 1m 00s left$/,
+    );
   });
 });
 

@@ -86,6 +86,16 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
   }
 }
 
+/** Makes a folder whose parent is there, so that its name is on the disk; it may exist. Errors: UserError. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+    await syncFolder(dirname(path));
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
 /**
  * Makes sure, before long work begins, that `path` can be written and that its disk has room for `bytes`. It is a look
  * ahead, no promise. Errors: UserError.

@@ -1,4 +1,4 @@
-export { requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
+export { makeFolder, requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
 export { bytesAtMost } from './bounded.js';
 export { type CsvRow, readCsv } from './csv.js';
 export { Journal, type JournalHead } from './journal.js';

@@ -73,7 +73,7 @@ test('an independent reader finds what was written', () => {
     { time: 1.7e9 + 2, step: 128, scalars: Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`m${i}`, i])) },
   ];
   {
-    using writer = new EventFileWriter(path, new Date(1.7e12));
+    using writer = new EventFileWriter(path, { time: new Date(1.7e12) });
     for (const event of events) writer.write(event);
   }
   const [head, ...rest] = records(readFileSync(path));

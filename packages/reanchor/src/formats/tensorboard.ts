@@ -33,13 +33,23 @@ export function scalarRecord({ time, step, scalars }: ScalarEvent): Buffer {
   return record(Buffer.concat([double(1, time), varintField(2, step), bytes(5, Buffer.concat(values))]));
 }
 
+/**
+ * The record that says that a run has started again before a step: TensorBoard drops what it has of that step and later
+ * ones. Layout: SessionLog in tensorflow/core/util/event.proto, status START.
+ */
+export function restartRecord(time: number, step: number): Buffer {
+  return record(Buffer.concat([double(1, time), varintField(2, step), bytes(7, varintField(1, 1))]));
+}
+
 /** Appends records to a new event file. Errors: the system's. */
 export class EventFileWriter implements Disposable {
   readonly #file: number;
 
-  constructor(path: string, time: Date = new Date()) {
+  constructor(path: string, { time = new Date(), restartsAt }: { time?: Date; restartsAt?: number | undefined } = {}) {
+    const seconds = time.getTime() / 1000;
     this.#file = openSync(path, 'wx');
-    this.#append(fileVersionRecord(time.getTime() / 1000));
+    this.#append(fileVersionRecord(seconds));
+    if (restartsAt !== undefined) this.#append(restartRecord(seconds, restartsAt));
   }
 
   write(event: ScalarEvent): void {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Device, type DType, fromFile, type Tensor, tidy } from '@reanchor/torch';
+import { type Device, type DType, fromFile, isDType, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, UserError } from '../errors.js';
 import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
 import { buildModel } from './architectures.js';
@@ -83,6 +83,14 @@ export async function readConfig(folder: string): Promise<ConfigJson> {
     throw new FormatError('not a JSON object', { file });
   }
   return config as ConfigJson;
+}
+
+/** The dtype that the config.json of a model folder gives; of those that training saves it is that of every weight. */
+export async function storedDType(folder: string): Promise<DType> {
+  const { dtype, torch_dtype: old } = await readConfig(folder);
+  const name = dtype ?? old;
+  if (typeof name === 'string' && isDType(name)) return name;
+  throw new FormatError('it names no dtype of weights', { file: join(folder, 'config.json') });
 }
 
 function readTensor(

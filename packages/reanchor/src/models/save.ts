@@ -3,7 +3,7 @@ import { type DType, dtypeBytes, type Tensor, tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { writeCheckpoint, writeFileAtomic } from '../formats/index.js';
 import type { CausalLM } from './causal-lm.js';
-import { weightDTypes } from './weight-dtypes.js';
+import { storedName } from './weight-dtypes.js';
 
 export interface SaveOptions {
   /** The dtype that the weights are stored in; their own when left out. */
@@ -11,8 +11,6 @@ export interface SaveOptions {
   /** The most bytes of one weight file, as far as single weights allow; 5 GB when left out. */
   maxShardBytes?: number | undefined;
 }
-
-const storedName = (dtype: DType) => Object.keys(weightDTypes).find((name) => weightDTypes[name] === dtype)!;
 
 /**
  * Writes the model into `folder` in Hugging Face's layout: model.safetensors, or its shards with their index, with the

@@ -7,3 +7,6 @@ export const weightDTypes: Readonly<Record<string, DType>> = {
   F16: 'float16',
   BF16: 'bfloat16',
 };
+
+/** The name of a dtype in safetensors files. */
+export const storedName = (dtype: DType) => Object.keys(weightDTypes).find((name) => weightDTypes[name] === dtype)!;

@@ -50,6 +50,21 @@ export class AdamW implements Disposable {
     }
   }
 
+  /**
+   * Its tensors, by kind and parameter as in `exp_avg.layers.0.weight`; `parameters` gives the names. Values that are
+   * copied into them are a restored state.
+   */
+  state(parameters: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+    const found = new Map<string, Tensor>();
+    for (const [name, parameter] of parameters) {
+      const group = this.#groups.find((some) => some.parameters.includes(parameter))!;
+      const i = group.parameters.indexOf(parameter);
+      const kinds = { exp_avg: group.means, exp_avg_sq: group.squares, step: group.steps };
+      for (const [kind, tensors] of Object.entries(kinds)) found.set(`${kind}.${name}`, tensors[i]!);
+    }
+    return found;
+  }
+
   /** Forgets all that earlier steps have left, as if the next one were the first. */
   reset(): void {
     for (const { means, squares, steps } of this.#groups) {

@@ -17,6 +17,16 @@ export interface CachedReferenceOptions {
   initial?: CausalLM | undefined;
 }
 
+/** What a checkpoint holds of a cached reference besides its log-probabilities. */
+export interface CachedReferenceState {
+  kind: 'cached';
+  version: number;
+  /** The last step whose rows are known. */
+  sweptTo: number;
+  /** Whether the first sweep, which takes another model than the policy, is still to be finished. */
+  needsInitial: boolean;
+}
+
 /**
  * A reference without a model: its log-probabilities, computed in one sweep by the policy at the moment when the two
  * are equal, for all rows up to the next update. That is the hard update exactly, at the memory of training without a
@@ -49,6 +59,23 @@ export class CachedReference implements ReferencePolicy {
 
   get version(): number {
     return this.#version;
+  }
+
+  /** The log-probabilities that are known, by the names of their sequences. */
+  get known(): ReadonlyMap<string, number> {
+    return this.#logprobs;
+  }
+
+  state(): CachedReferenceState {
+    const needsInitial = this.#initial !== undefined;
+    return { kind: 'cached', version: this.#version, sweptTo: this.#sweptTo, needsInitial };
+  }
+
+  /** Goes on from a state; a sweep that was cut off goes on behind the log-probabilities that are known. */
+  restore({ version, sweptTo }: CachedReferenceState, known: ReadonlyMap<string, number>): void {
+    this.#version = version;
+    this.#sweptTo = sweptTo;
+    this.#logprobs = new Map(known);
   }
 
   /**

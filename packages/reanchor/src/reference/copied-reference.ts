@@ -5,7 +5,7 @@ import { copyModel, copyParameters } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import type { SpanBatch } from '../nn/spans.js';
 import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
-import { type Observations, ReferenceClock } from './reference-clock.js';
+import { type ClockState, type Observations, ReferenceClock } from './reference-clock.js';
 import type { UpdateRule } from './update-rule.js';
 
 export interface CopiedReferenceOptions {
@@ -17,6 +17,13 @@ export interface CopiedReferenceOptions {
   dtype?: DType | undefined;
 }
 
+/** What a checkpoint holds of a copied reference besides its parameters. */
+export interface CopiedReferenceState {
+  kind: 'copied';
+  version: number;
+  clock: ClockState;
+}
+
 /**
  * A reference kept as a second model. The optimizer's state never sees an update. It computes in the policy's dtype; in a
  * wider `dtype` it keeps weights besides, which are moved and then rounded: a small share of a difference would vanish in
@@ -26,7 +33,6 @@ export class CopiedReference implements ReferencePolicy {
   /** What the reference computes with. */
   readonly model: CausalLM;
   readonly startsAtPolicy: boolean;
-  /** The weights that are moved: those of `model`, or wider ones. */
   readonly #moved: CausalLM;
   /** The weights that they move towards. */
   readonly #target: CausalLM;
@@ -52,6 +58,21 @@ export class CopiedReference implements ReferencePolicy {
 
   get isHalted(): boolean {
     return this.#clock.isHalted;
+  }
+
+  /** The weights that are moved, which a checkpoint keeps: those of `model`, or wider ones. */
+  get weights(): CausalLM {
+    return this.#moved;
+  }
+
+  state(): CopiedReferenceState {
+    return { kind: 'copied', version: this.#version, clock: this.#clock.state() };
+  }
+
+  /** Goes on from a state; the model must be the one of that state. */
+  restore({ version, clock }: CopiedReferenceState): void {
+    this.#version = version;
+    this.#clock.restore(clock);
   }
 
   logprobs(_microBatch: MicroBatch, batch: () => SpanBatch): Tensor {

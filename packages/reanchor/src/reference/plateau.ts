@@ -19,6 +19,15 @@ export class Plateau {
     return mean(this.#values.slice(patience)) - mean(this.#values.slice(0, patience)) < minGain;
   }
 
+  /** The values that are remembered, oldest first. */
+  get values(): readonly number[] {
+    return this.#values;
+  }
+
+  restore(values: readonly number[]): void {
+    this.#values = [...values];
+  }
+
   /** Forgets what was seen: the metric is measured against another reference from now on. */
   restart(): void {
     this.#values = [];

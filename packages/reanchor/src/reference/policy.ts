@@ -2,6 +2,8 @@
 import type { Tensor } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import type { SpanBatch } from '../nn/spans.js';
+import type { CachedReferenceState } from './cached-reference.js';
+import type { CopiedReferenceState } from './copied-reference.js';
 import type { Observations } from './reference-clock.js';
 
 /** An update of the reference. */
@@ -32,6 +34,8 @@ export interface ReferencePolicy extends Disposable {
   readonly isHalted: boolean;
   /** Whether it starts as the policy itself, so that all rewards are 0 at first. */
   readonly startsAtPolicy: boolean;
+  /** What a checkpoint holds of it besides parameters or log-probabilities. */
+  state(): CopiedReferenceState | CachedReferenceState;
   /**
    * log p(completion | prompt) under the reference of every sequence of the micro-batch's `reference` pack, [S],
    * without gradient. `batch` makes that pack's tensors, for a reference that has to compute.

@@ -16,6 +16,14 @@ export interface ClockOptions {
   maxDivergence?: number | undefined;
 }
 
+/** What a clock has seen and decided so far. */
+export interface ClockState {
+  isStalled: boolean;
+  isHalted: boolean;
+  /** The values that a plateau remembers. */
+  plateau: number[];
+}
+
 /** Decides, after each optimizer step, how far the reference moves: an update rule, its trigger and its cap. */
 export class ReferenceClock {
   readonly #plateau: Plateau | undefined;
@@ -32,6 +40,16 @@ export class ReferenceClock {
   /** Whether the reference has reached its cap and moves no more. */
   get isHalted(): boolean {
     return this.#isHalted;
+  }
+
+  state(): ClockState {
+    return { isStalled: this.#isStalled, isHalted: this.#isHalted, plateau: [...(this.#plateau?.values ?? [])] };
+  }
+
+  restore({ isStalled, isHalted, plateau }: ClockState): void {
+    this.#isStalled = isStalled;
+    this.#isHalted = isHalted;
+    this.#plateau?.restore(plateau);
   }
 
   observe<Name extends keyof Observations>(name: Name, value: Observations[Name]): void {

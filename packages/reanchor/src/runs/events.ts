@@ -11,7 +11,8 @@ import * as z from 'zod';
 import { FormatError, UserError } from '../errors.js';
 import { writeError } from '../formats/atomic.js';
 
-const measured = z.codec(
+/** A number that was measured. */
+export const measured = z.codec(
   z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]),
   z.custom<number>((value) => typeof value === 'number'),
   {
@@ -82,6 +83,19 @@ export const eventSchema = z.discriminatedUnion('type', [
   /** A row that is not trained or evaluated on; `line` counts from 1, `index` from 0. */
   z.strictObject({ time, type: z.literal('skipped'), reason: z.string(), file: z.string(), line: count, index: count }),
   z.strictObject({ time, type: z.literal('warning'), message: z.string() }),
+  /** A checkpoint after a step is whole and on disk. */
+  z.strictObject({ time, type: z.literal('checkpoint'), step: count, folder: z.string() }),
+  /**
+   * The run goes on from the checkpoint of a step; `steps` are those that are planned. What had been written after that
+   * checkpoint is in `superseded.jsonl`. `changes` names recipe keys that were changed since, with old and new value.
+   */
+  z.strictObject({
+    time,
+    type: z.literal('resumed'),
+    step: count,
+    steps: count,
+    changes: z.array(z.string()).optional(),
+  }),
   /** A folder is whole and on disk. */
   z.strictObject({ time, type: z.literal('saved'), folder: z.string() }),
   /** The run ended: the optimizer steps taken (fewer than planned when it was stopped) and its duration. */
@@ -134,6 +148,23 @@ export class EventWriter implements Disposable {
     if ('step' in timed) this.#step = timed.step;
     if (timed.type === 'saved') this.#saved.push(timed.folder);
     return timed;
+  }
+
+  /** Cuts off the last line, if it is not whole: an earlier writer was cut off in the middle of it. Errors: the system's. */
+  dropTornLine(): void {
+    const text = readFileSync(this.path);
+    const whole = text.lastIndexOf(10) + 1;
+    if (whole < text.length) ftruncateSync(this.#file, whole);
+  }
+
+  /** Makes sure that all events are on the disk; returns the bytes of the file. Errors: UserError. */
+  sync(): number {
+    try {
+      fsyncSync(this.#file);
+      return fstatSync(this.#file).size;
+    } catch (error) {
+      throw writeError(this.path, error);
+    }
   }
 
   /** Makes sure that all events are on the disk, unless a write has failed already, and closes the file. */
@@ -190,7 +221,7 @@ export function readEvents(path: string): ReadEvents {
 }
 
 /** The event in a line, or what is wrong with it. */
-function decodeLine(line: string): RunEvent | string {
+export function decodeLine(line: string): RunEvent | string {
   let value: unknown;
   try {
     value = JSON.parse(line);

@@ -14,8 +14,16 @@ const newFolder = () => mkdtempSync(join(tmpdir(), 'run-'));
 describe('a run folder', () => {
   it('says what is needed to do the run again', async () => {
     const path = join(newFolder(), 'run');
-    const folder = await createRunFolder(path, options);
-    expect(folder).toEqual({ path, events: join(path, 'events.jsonl'), final: join(path, 'final') });
+    const { lock, ...folder } = await createRunFolder(path, options);
+    expect(folder).toEqual({
+      path,
+      events: join(path, 'events.jsonl'),
+      superseded: join(path, 'superseded.jsonl'),
+      checkpoints: join(path, 'checkpoints'),
+      final: join(path, 'final'),
+    });
+    expect(readdirSync(path)).toEqual(['run.json', 'run.lock']);
+    lock[Symbol.dispose]();
     expect(readdirSync(path)).toEqual(['run.json']);
     const read = readRun(path);
     expect(read.folder).toEqual(folder);

@@ -1,10 +1,11 @@
-/** The run folder: `run.json`, `events.jsonl`, `final/`. */
+/** The run folder: `run.json`, `events.jsonl`, `checkpoints/`, `final/`. */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { basename, extname, join } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError } from '../errors.js';
 import { writeError, writeFileAtomic } from '../formats/atomic.js';
+import { lockName, lockRun } from './lock.js';
 import { type Recipe, recipeSchema } from './recipe.js';
 import { packageVersion } from './version.js';
 
@@ -38,6 +39,10 @@ export interface RunFolder {
   path: string;
   /** `events.jsonl`, for {@link EventWriter} and {@link readEvents}. */
   events: string;
+  /** `superseded.jsonl`: events of steps that were made again, after a resume from an earlier checkpoint. */
+  superseded: string;
+  /** `checkpoints`, the folder of checkpoints. */
+  checkpoints: string;
   /** `final`, the folder of the trained model. */
   final: string;
 }
@@ -45,6 +50,8 @@ export interface RunFolder {
 const runFolder = (path: string): RunFolder => ({
   path,
   events: join(path, 'events.jsonl'),
+  superseded: join(path, 'superseded.jsonl'),
+  checkpoints: join(path, 'checkpoints'),
   final: join(path, 'final'),
 });
 
@@ -64,7 +71,8 @@ interface NewRun {
 }
 
 /**
- * A new run folder that holds `run.json`. The folder may exist if it is empty; folders above it are made.
+ * A new run folder that holds `run.json`, locked for this process. The folder may exist if it is empty; folders above it
+ * are made.
  *
  * Errors: UserError for a folder with something in it, a read-only parent, a path that is a file, a full disk; nothing
  * is left behind.
@@ -72,7 +80,7 @@ interface NewRun {
 export async function createRunFolder(
   path: string,
   { recipe, command, torch, device, commits = {} }: NewRun,
-): Promise<RunFolder> {
+): Promise<RunFolder & { lock: Disposable }> {
   refuseUsedFolder(path);
   let made: string | undefined;
   try {
@@ -96,14 +104,19 @@ export async function createRunFolder(
       device,
     },
   };
+  let lock: Disposable | undefined;
   try {
+    lock = lockRun(path);
+    // Somebody may have been faster.
+    refuseUsedFolder(path);
     await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
+    return { ...runFolder(path), lock };
   } catch (error) {
+    lock?.[Symbol.dispose]();
     // `made` is the uppermost folder that was not there before.
-    if (made !== undefined) rmSync(made, { recursive: true });
+    if (made !== undefined && lock !== undefined) rmSync(made, { recursive: true });
     throw error;
   }
-  return runFolder(path);
 }
 
 /** What a run folder says of its run, and its places. Errors: UserError for a folder that is none; FormatError. */
@@ -136,7 +149,7 @@ export function parseRun(text: string, file: string): RunInfo {
 export function refuseUsedFolder(path: string): void {
   let names: string[];
   try {
-    names = readdirSync(path);
+    names = readdirSync(path).filter((name) => name !== lockName);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw new UserError(`${path} cannot be a run folder: ${(error as Error).message}; name a new folder`);

@@ -1,10 +1,22 @@
 /** What a run is made of and leaves behind: recipe, run folder, events. Loads no torch. */
-export * from './events.js';
+export type { CheckpointOptions } from './checkpoint-section.js';
+export * from './checkpoints.js';
+export {
+  EventWriter,
+  encodeEvent,
+  eventSchema,
+  type NewRunEvent,
+  type ReadEvents,
+  type RunEvent,
+  readEvents,
+} from './events.js';
 export * from './folder.js';
 export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
+export { lockRun } from './lock.js';
 export type { LogOptions } from './log-section.js';
 export { type ParseOptions, parseRecipe, readRecipe } from './parse.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
+export { changeableKeys, type RecipeChange, recipeChanges, recipeHash } from './recipe-changes.js';
 export {
   type EvaluationResult,
   evaluationResultSchema,
@@ -12,4 +24,6 @@ export {
   type ToyResult,
   toyResultSchema,
 } from './results.js';
+export { completeEvents, isFinished, newestRun, supersedeEvents } from './resume.js';
+export type { CachedState, CopiedState, TrainingState } from './training-state.js';
 export { packageVersion } from './version.js';

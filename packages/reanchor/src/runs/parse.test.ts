@@ -49,6 +49,8 @@ describe('a recipe', () => {
       epochs: 1,
       evaluate: {},
       logEvery: 1,
+      onDivergence: 'stop',
+      checkpoint: { keep: 2 },
       save: { maxShardSize: '5GB' },
       log: { tensorboard: false },
       seed: 42,

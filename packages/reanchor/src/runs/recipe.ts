@@ -8,6 +8,7 @@
  * them) and `precision` (fp32, not bf16).
  */
 import * as z from 'zod';
+import { checkpointSchema } from './checkpoint-section.js';
 import { dataSchema } from './data-section.js';
 import { logSchema } from './log-section.js';
 import { divergenceTypes, lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
@@ -151,6 +152,13 @@ export const recipeSchema = z.strictObject({
     ),
   evaluate: evaluateSchema.prefault({}).describe('when the policy is evaluated'),
   logEvery: count.default(1).describe('the number of steps that one logged step stands for'),
+  onDivergence: z
+    .enum(['stop', 'skip', 'rollback'])
+    .default('stop')
+    .describe(
+      'the answer to a loss or gradient that is NaN or infinite; stop ends the run, skip leaves out the update of that step, rollback goes back to the last checkpoint and leaves that step out from then on',
+    ),
+  checkpoint: checkpointSchema.prefault({}).describe('the states from which a run can go on'),
   save: saveSchema.prefault({}).describe('the form in which the trained model is stored'),
   log: logSchema.prefault({}).describe('the places of metrics besides events.jsonl'),
   seed: z
@@ -285,6 +293,20 @@ export const crossRules: readonly CrossRule[] = [
     isBroken: (given) =>
       sectionOf(given, 'evaluate').generate !== undefined && sectionOf(given, 'data').validation === undefined,
     rule: 'its prompts are those of data.validation: set data.validation, or remove this section',
+  },
+  {
+    path: ['checkpoint', 'best'],
+    isBroken: (given) => {
+      const { every, best } = sectionOf(given, 'checkpoint');
+      const evaluated = sectionOf(given, 'evaluate').every;
+      return best !== undefined && !(Number(every) % Number(evaluated) === 0);
+    },
+    rule: 'checkpoints are compared by the evaluation of their step: set evaluate.every, and checkpoint.every to a multiple of it, or remove this key',
+  },
+  {
+    path: ['onDivergence'],
+    isBroken: (given) => given.onDivergence === 'rollback' && sectionOf(given, 'checkpoint').every === undefined,
+    rule: 'rollback needs checkpoints to go back to: set checkpoint.every, or use stop or skip',
   },
   {
     path: ['log', 'experiment'],

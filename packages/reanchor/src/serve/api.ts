@@ -68,6 +68,8 @@ export interface RunLog {
   moreWarnings: number;
   skipped: { reason: string; file: string; count: number }[];
   saved: { time: string; folder: string }[];
+  /** The steps after which the run went on, having been cut off. */
+  resumed: { time: string; step: number }[];
   /** Lines that are no events. */
   badLines: number;
   samples: { step: number; samples: Event<'samples'>['samples'] }[];

@@ -153,7 +153,10 @@ async function fileKey(path: string): Promise<string> {
 }
 
 async function checkpoints(folder: ServedFolder, runPath: string): Promise<{ name: string; time: string }[]> {
-  const found = (await folder.folders(join(runPath, 'checkpoints'))).filter((path) => !path.includes('.tmp-'));
+  // Those that are being written, and damaged ones, have longer names.
+  const found = (await folder.folders(join(runPath, 'checkpoints'))).filter((path) =>
+    /^step-\d+$/.test(basename(path)),
+  );
   const timed = found.map(async (path) => ({ name: basename(path), time: (await stat(path)).mtime.toISOString() }));
   return (await Promise.all(timed)).sort((a, b) => a.name.localeCompare(b.name));
 }

@@ -14,7 +14,15 @@ export class RunSeries implements ScanSink {
   readonly evaluations: BucketSeries;
   /** Reference updates by step; their lines are in the buckets, their numbers in `marks`. */
   readonly updates: BucketSeries;
-  readonly log: RunLog = { warnings: [], moreWarnings: 0, skipped: [], saved: [], badLines: 0, samples: [] };
+  readonly log: RunLog = {
+    warnings: [],
+    moreWarnings: 0,
+    skipped: [],
+    saved: [],
+    resumed: [],
+    badLines: 0,
+    samples: [],
+  };
   #marks: ReferenceMark[] | undefined = [];
   #series: BucketSeries;
   #bucket = -1;
@@ -89,6 +97,9 @@ export class RunSeries implements ScanSink {
         break;
       case 'saved':
         if (log.saved.length < mostMessages) log.saved.push({ time: event.time, folder: event.folder });
+        break;
+      case 'resumed':
+        if (log.resumed.length < mostMessages) log.resumed.push({ time: event.time, step: event.step });
         break;
       case 'skipped': {
         const known = log.skipped.find(({ reason, file }) => reason === event.reason && file === event.file);

@@ -12,14 +12,17 @@ export class MetricSinks implements AsyncDisposable {
   readonly #sinks: MetricSink[];
   #isClosed = false;
 
-  /** The sinks that a recipe's `log` names, for the run in `folder`; `warn` hears what fails. */
-  constructor(recipe: Recipe, folder: string, warn: (message: string) => void) {
+  /**
+   * The sinks that a recipe's `log` names, for the run in `folder`; `warn` hears what fails. `resumedAt` is the step from
+   * which a resumed run goes on.
+   */
+  constructor(recipe: Recipe, folder: string, warn: (message: string) => void, resumedAt?: number) {
     const { tensorboard, mlflow, experiment = 'reanchor' } = recipe.log;
     this.#sinks = [];
-    if (tensorboard) this.#sinks.push(new TensorBoardSink(folder, warn));
+    if (tensorboard) this.#sinks.push(new TensorBoardSink(folder, warn, resumedAt));
     if (mlflow !== undefined) {
       const runName = basename(resolve(folder));
-      this.#sinks.push(new MlflowSink({ address: mlflow, experiment, runName, recipe, warn }));
+      this.#sinks.push(new MlflowSink({ address: mlflow, experiment, runName, recipe, warn, folder }));
     }
   }
 

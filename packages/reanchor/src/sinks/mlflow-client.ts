@@ -73,6 +73,11 @@ export class MlflowClient {
     await this.#request('POST', 'runs/log-batch', { run_id, ...batch });
   }
 
+  /** Makes a run that has ended run again. */
+  async reopenRun(run_id: string): Promise<void> {
+    await this.#request('POST', 'runs/update', { run_id, status: 'RUNNING' });
+  }
+
   async endRun(run_id: string, status: 'FINISHED' | 'FAILED' | 'KILLED', end_time: number): Promise<void> {
     await this.#request('POST', 'runs/update', { run_id, status, end_time });
   }

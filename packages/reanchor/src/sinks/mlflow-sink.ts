@@ -1,4 +1,8 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { writeFileAtomic } from '../formats/index.js';
 import type { RunEvent } from '../runs/index.js';
 import { batchLimits, type KeyValue, MlflowClient, MlflowError, type MlflowMetric } from './mlflow-client.js';
 import { type MetricSink, metricPoint, type RunEnd } from './sink.js';
@@ -9,6 +13,8 @@ export interface MlflowSinkOptions {
   runName: string;
   /** The recipe; its keys become parameters. */
   recipe: object;
+  /** The run folder, where it is remembered which run of MLflow it is, so that a resumed run goes on with that. */
+  folder?: string | undefined;
   warn: (message: string) => void;
   env?: Readonly<Record<string, string | undefined>>;
   /** Milliseconds: the first and the longest wait before a request is tried again; how long `close` tries. */
@@ -17,6 +23,8 @@ export interface MlflowSinkOptions {
 
 /** Numbers kept while the server cannot be reached; about a day of steps a second. */
 const mostWaiting = 1_000_000;
+/** Says in a run folder which run of MLflow it is. */
+const fileName = 'mlflow.json';
 /** Tries after which a server that does not answer is told. */
 const toldAfter = 4;
 
@@ -75,26 +83,7 @@ export class MlflowSink implements MetricSink {
   /** Does all the sending, in order; ends when the run is closed and everything is sent, or nothing more can be. */
   async #run(): Promise<void> {
     try {
-      const { experiment, runName, recipe } = this.#options;
-      const id =
-        (await this.#patiently(() => this.#client.findExperiment(experiment))) ??
-        (await this.#patiently(() => this.#client.createExperiment(experiment)));
-      const run = await this.#patiently(() =>
-        this.#client.createRun({
-          experiment_id: id,
-          run_name: runName,
-          start_time: Date.now(),
-          tags: [
-            { key: 'mlflow.runName', value: runName },
-            { key: 'mlflow.source.name', value: 'reanchor' },
-          ],
-        }),
-      );
-      const params = parameters(recipe);
-      for (let i = 0; i < params.length; i += batchLimits.params) {
-        const batch = params.slice(i, i + batchLimits.params);
-        await this.#patiently(() => this.#client.logBatch(run, { params: batch }));
-      }
+      const run = (await this.#knownRun()) ?? (await this.#newRun());
       while (this.#end === undefined || this.#queue.length > 0) {
         if (this.#queue.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
         const metrics = this.#queue.slice(0, batchLimits.metrics);
@@ -108,6 +97,41 @@ export class MlflowSink implements MetricSink {
       this.#hasGivenUp = true;
       this.#tell(error as Error, 'nothing more is sent');
     }
+  }
+
+  /** The run of MLflow that an earlier process has begun for this run folder, running again. */
+  async #knownRun(): Promise<string | undefined> {
+    const { address, folder } = this.#options;
+    if (folder === undefined || !existsSync(join(folder, fileName))) return undefined;
+    const known = JSON.parse(await readFile(join(folder, fileName), 'utf8')) as { address: string; run: string };
+    if (known.address !== address) return undefined;
+    await this.#patiently(() => this.#client.reopenRun(known.run));
+    return known.run;
+  }
+
+  async #newRun(): Promise<string> {
+    const { address, experiment, runName, recipe, folder } = this.#options;
+    const id =
+      (await this.#patiently(() => this.#client.findExperiment(experiment))) ??
+      (await this.#patiently(() => this.#client.createExperiment(experiment)));
+    const run = await this.#patiently(() =>
+      this.#client.createRun({
+        experiment_id: id,
+        run_name: runName,
+        start_time: Date.now(),
+        tags: [
+          { key: 'mlflow.runName', value: runName },
+          { key: 'mlflow.source.name', value: 'reanchor' },
+        ],
+      }),
+    );
+    if (folder !== undefined) await writeFileAtomic(join(folder, fileName), `${JSON.stringify({ address, run })}\n`);
+    const params = parameters(recipe);
+    for (let i = 0; i < params.length; i += batchLimits.params) {
+      const batch = params.slice(i, i + batchLimits.params);
+      await this.#patiently(() => this.#client.logBatch(run, { params: batch }));
+    }
+    return run;
   }
 
   /** Tries until it succeeds. Errors: what will not pass, and what has not passed when the time to close is over. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventFileWriter, eventFileName } from '../formats/index.js';
 import type { RunEvent } from '../runs/index.js';
@@ -9,12 +10,14 @@ export class TensorBoardSink implements MetricSink {
   readonly #path: string;
   readonly #warn: (message: string) => void;
 
-  constructor(folder: string, warn: (message: string) => void) {
+  /** After a resume, TensorBoard forgets what other files of the run have after step `resumedAt`. */
+  constructor(folder: string, warn: (message: string) => void, resumedAt?: number) {
     this.#warn = warn;
     const now = new Date();
-    this.#path = join(folder, eventFileName(now));
+    this.#path = freePath(join(folder, eventFileName(now)));
     this.#attempt(() => {
-      this.#writer = new EventFileWriter(this.#path, now);
+      const restartsAt = resumedAt === undefined ? undefined : resumedAt + 1;
+      this.#writer = new EventFileWriter(this.#path, { time: now, restartsAt });
     });
   }
 
@@ -38,4 +41,11 @@ export class TensorBoardSink implements MetricSink {
       );
     }
   }
+}
+
+/** A run that is resumed within the second begins a file of the same name. */
+function freePath(path: string): string {
+  let free = path;
+  for (let i = 1; existsSync(free); i++) free = `${path}.${i}`;
+  return free;
 }

@@ -4,13 +4,34 @@ import { UserError } from '../errors.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import type { KnownBatch } from './objectives/objective.js';
 
-/** Stops a run whose numbers are no longer numbers. Errors: UserError for a value that is not finite. */
-export function refuseDivergence(step: number, what: string, value: number): void {
+/** Numbers of a run that are no longer numbers. */
+export class DivergenceError extends UserError {
+  override name = 'DivergenceError';
+
+  constructor(
+    readonly step: number,
+    /** What is not finite, and its value. */
+    readonly finding: string,
+    /** Whether the weights have already been changed by the step. */
+    readonly isUpdateMade: boolean,
+    /** Places in the step of the rows whose loss is not finite, where that is known. */
+    readonly culprits: readonly number[],
+    consequence = 'the run has diverged and is stopped; events.jsonl has the steps before. Lower optimizer.lr or maxGradNorm, or lengthen schedule.warmupSteps',
+  ) {
+    super(`${finding}: ${consequence}`);
+  }
+}
+
+/** Stops a run whose numbers are no longer numbers. Errors: DivergenceError for a value that is not finite. */
+export function refuseDivergence(
+  step: number,
+  what: string,
+  value: number,
+  { isUpdateMade = false, scores = [] }: { isUpdateMade?: boolean; scores?: readonly { loss: number }[] } = {},
+): void {
   if (Number.isFinite(value)) return;
-  throw new UserError(
-    `${what} in step ${step} is ${value}: the run has diverged and is stopped; events.jsonl has the steps before. ` +
-      'Lower optimizer.lr or maxGradNorm, or lengthen schedule.warmupSteps',
-  );
+  const culprits = scores.flatMap(({ loss }, i) => (Number.isFinite(loss) ? [] : [i]));
+  throw new DivergenceError(step, `${what} in step ${step} is ${value}`, isUpdateMade, culprits);
 }
 
 /**

@@ -11,11 +11,12 @@ type Evaluated<Row> = Pick<Objective<Row, LoggedRow>, 'group' | 'evaluation'>;
  * learned before its last update.
  */
 export class Evaluation<Row> {
-  private constructor(
+  /** `initial` are the log-probabilities of the rows under the initial policy. */
+  constructor(
     readonly objective: Evaluated<Row>,
     readonly rows: readonly Row[],
     readonly options: ScoreCompletionsOptions,
-    readonly initial: readonly number[][],
+    readonly initial: number[][],
   ) {}
 
   static async of<Row>(

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
-import { saveModel } from '../models/save.js';
+import { type SaveOptions, saveModel } from '../models/save.js';
 import type { Recipe } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Metrics } from './metrics.js';
@@ -20,7 +20,7 @@ export interface Trained {
   /** The commits that names on the Hub stood for. */
   commits: Readonly<Record<string, string>>;
   steps: number;
-  /** The steps that were planned; more than `steps` when the run was interrupted. */
+  /** The steps that were planned; more than `steps` in a checkpoint. */
   totalSteps: number;
   /** How often the reference moved. */
   updates: number;
@@ -48,13 +48,18 @@ export async function saveOrRescue(folder: string, trained: Trained): Promise<vo
 
 /** Writes a Hugging Face folder: weights, config, tokenizer files and a model card. It appears whole or not at all. */
 export async function saveTrained(folder: string, trained: Trained): Promise<void> {
-  await writeFolderAtomic(folder, async (temporary) => {
-    await saveModel(trained.policy, temporary, recipeSaveOptions(trained.recipe));
-    for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(temporary, name), bytes);
-    const generation = join(trained.modelFolder, 'generation_config.json');
-    if (existsSync(generation)) await copyFile(generation, join(temporary, 'generation_config.json'));
-    await writeFile(join(temporary, 'README.md'), modelCard(trained));
-  });
+  await writeFolderAtomic(folder, (temporary) =>
+    writeModelFiles(temporary, trained, recipeSaveOptions(trained.recipe)),
+  );
+}
+
+/** Writes the files of a Hugging Face folder into one that is there. */
+export async function writeModelFiles(folder: string, trained: Trained, options: SaveOptions): Promise<void> {
+  await saveModel(trained.policy, folder, options);
+  for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(folder, name), bytes);
+  const generation = join(trained.modelFolder, 'generation_config.json');
+  if (existsSync(generation)) await copyFile(generation, join(folder, 'generation_config.json'));
+  await writeFile(join(folder, 'README.md'), modelCard(trained));
 }
 
 /** The model card: what it was made from, how, and what was measured. */
@@ -64,7 +69,7 @@ export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluat
   const base = shown(recipe.model);
   const commit = commits[recipe.model];
   const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
-  const length = steps === totalSteps ? `${steps}` : `Interrupted after ${steps} of ${totalSteps}`;
+  const length = steps === totalSteps ? `${steps}` : `A checkpoint after ${steps} of ${totalSteps}`;
   const names = Object.keys(evaluations[0]?.metrics ?? {});
   const table =
     evaluations.length === 0

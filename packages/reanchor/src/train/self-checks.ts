@@ -25,19 +25,20 @@ const logprobTolerance = 1e-6;
  */
 export class SelfChecks {
   #checksums: string[];
-  #equalModels: boolean;
+  /** Whether policy and reference are the same model before the next step; a restored run sets it. */
+  areModelsEqual: boolean;
 
   constructor(readonly reference: ReferencePolicy) {
     if (reference.sharesPolicy()) {
       throw new SelfCheckError(0, 'a policy and a reference with parameters of their own', 'that they share some');
     }
     this.#checksums = reference.checksums();
-    this.#equalModels = reference.startsAtPolicy;
+    this.areModelsEqual = reference.startsAtPolicy;
   }
 
   /** Looks at the rows of a step before the optimizer moved the policy. */
   scores<Score extends LoggedRow>(step: number, objective: Comparable<Score>, scores: readonly Score[]): void {
-    if (!this.#equalModels) return;
+    if (!this.areModelsEqual) return;
     for (const score of scores) {
       for (const [policy, reference] of objective.comparable(score)) {
         if (!(Math.abs(policy - reference) <= logprobTolerance * Math.max(1, Math.abs(policy)))) {
@@ -57,7 +58,7 @@ export class SelfChecks {
 
   /** Looks at the reference after a step, with the update that was reported for it. */
   afterStep(step: number, update: ReferenceUpdate | undefined): void {
-    this.#equalModels = update?.share === 1;
+    this.areModelsEqual = update?.share === 1;
     const checksums = this.reference.checksums();
     const moved = checksums.some((value, i) => value !== this.#checksums[i]);
     this.#checksums = checksums;

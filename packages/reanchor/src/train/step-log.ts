@@ -2,7 +2,22 @@ import { cudaMemory, type Device, memory } from '@reanchor/torch';
 import type { Metrics } from './metrics.js';
 
 /** What is a state, of which the last value is logged; all other metrics measure a step and are averaged. */
-const states = ['grad_norm', 'learning_rate', 'reference/distance', 'reference/divergence', 'reference/version'];
+const states = [
+  'grad_norm',
+  'learning_rate',
+  'reference/distance',
+  'reference/divergence',
+  'reference/version',
+  'skipped_steps',
+];
+
+/** The steps that are not logged yet. */
+export interface StepLogState {
+  steps: Metrics[];
+  tokens: number;
+  allTokens: number;
+  milliseconds: number;
+}
 
 /** Gathers the metrics of `every` steps into one logged step. */
 export class StepLog {
@@ -16,6 +31,22 @@ export class StepLog {
     readonly every: number,
     readonly device: Device,
   ) {}
+
+  state(): StepLogState {
+    return {
+      steps: this.#steps,
+      tokens: this.#tokens,
+      allTokens: this.#allTokens,
+      milliseconds: this.#milliseconds,
+    };
+  }
+
+  restore({ steps, tokens, allTokens, milliseconds }: StepLogState): void {
+    this.#steps = [...steps];
+    this.#tokens = tokens;
+    this.#allTokens = allTokens;
+    this.#milliseconds = milliseconds;
+  }
 
   /**
    * Takes the metrics of a step, its packed tokens and its duration; returns what is to be logged when a window is
@@ -31,14 +62,14 @@ export class StepLog {
 
   /** What is to be logged of the steps since the last time, if there are any. */
   flush(): Metrics | undefined {
-    const last = this.#steps.at(-1);
-    if (!last) return undefined;
+    if (this.#steps.length === 0) return undefined;
+    const last = (name: string) => this.#steps.findLast((step) => step[name] !== undefined)![name];
     const mean = (name: string) => {
       const values = this.#steps.flatMap((step) => step[name] ?? []);
       return values.reduce((sum, value) => sum + value, 0) / values.length;
     };
     const names = new Set(this.#steps.flatMap(Object.keys));
-    const values = [...names].map((name) => [name, states.includes(name) ? last[name] : mean(name)]);
+    const values = [...names].map((name) => [name, states.includes(name) ? last(name) : mean(name)]);
     const { peakRss, liveTensors } = memory();
     const logged: Metrics = {
       ...Object.fromEntries(values),

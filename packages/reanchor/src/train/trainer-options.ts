@@ -25,6 +25,14 @@ export interface TrainerOptions<Row, Score extends LoggedRow> {
   initial?: ReferencePolicy | undefined;
 }
 
+/** What a checkpoint holds of a trainer besides tensors. */
+export interface TrainerState {
+  /** Optimizer steps taken. */
+  step: number;
+  /** Whether policy and reference are equal. */
+  areModelsEqual: boolean;
+}
+
 export interface StepResult<Score extends LoggedRow> {
   step: number;
   scores: Score[];

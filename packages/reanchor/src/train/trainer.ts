@@ -1,6 +1,6 @@
 // Shapes: S sequences that the policy is trained on, R rows of data.
-import { cat, noGrad, span, type Tensor, tidy } from '@reanchor/torch';
-import type { MicroBatch, PackedBatch } from '../data/index.js';
+import { cat, span, type Tensor, tidy } from '@reanchor/torch';
+import type { MicroBatch } from '../data/index.js';
 import { sequenceLogprobs } from '../models/causal-lm.js';
 import { Checkpoints } from '../nn/checkpoint.js';
 import { spanBatch } from '../nn/spans.js';
@@ -8,10 +8,11 @@ import { AdamW } from '../optim/adamw.js';
 import { clipGradNorm_ } from '../optim/clip.js';
 import { learningRateFactor } from '../optim/schedule.js';
 import { referenceDivergence, refuseDivergence } from './divergence.js';
-import type { KnownBatch, LoggedRow } from './objectives/objective.js';
+import { know, logprobsWithoutGradient } from './known-batch.js';
+import type { LoggedRow } from './objectives/objective.js';
 import { scoresOf } from './objectives/scores.js';
 import { SelfChecks } from './self-checks.js';
-import type { StepResult, TrainerOptions } from './trainer-options.js';
+import type { StepResult, TrainerOptions, TrainerState } from './trainer-options.js';
 
 /**
  * Training, one optimizer step at a time, in the order of TRL: micro-batches forward and backward, clip, optimizer,
@@ -49,30 +50,51 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const coupled = objective.over === 'step' ? [microBatches] : microBatches.map((batch) => [batch]);
     const scores = coupled.flatMap((batches) => tidy(() => this.#accumulate(batches, weight)));
     const metrics = objective.metrics(scores);
-    refuseDivergence(step, 'the loss', metrics.loss!);
+    refuseDivergence(step, 'the loss', metrics.loss!, { scores });
     this.#checks?.scores(step, objective, scores);
 
     const gradNorm = span('clip', () => this.#clip());
     refuseDivergence(step, "the gradient's norm", gradNorm);
     const learningRate = optimizer.lr * learningRateFactor(schedule, this.#steps, totalSteps);
     span('optimizer', () => this.#optimizer.step(learningRate));
-    for (const parameter of this.#parameters) parameter.grad = null;
     span('publish weights', () => this.#options.masters?.publish());
-
-    this.#steps = step;
     if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
+    return { ...this.endStep(), scores, gradNorm, learningRate, divergence: this.#divergence };
+  }
+
+  /** Ends a step: counts it and moves the reference if that is due. Alone it is a step that leaves the policy as it is. */
+  endStep(): Pick<StepResult<Score>, 'step' | 'update' | 'distance'> {
+    const { reference, resetOptimizer } = this.#options;
+    for (const parameter of this.#parameters) parameter.grad = null;
+    this.#steps += 1;
+    const step = this.#steps;
     const update = span('reference update', () => reference?.afterStep(step));
-    if (update?.share === 1 && this.#options.resetOptimizer) this.#optimizer.reset();
+    if (update?.share === 1 && resetOptimizer) this.#optimizer.reset();
     const distance = update?.distances?.after ?? span('reference distance', () => reference?.distance());
-    refuseDivergence(step, 'the distance of policy and reference', distance ?? 0);
+    refuseDivergence(step, 'the distance of policy and reference', distance ?? 0, { isUpdateMade: true });
     span('self-checks', () => this.#checks?.afterStep(step, update));
-    return { step, scores, gradNorm, learningRate, update, divergence: this.#divergence, distance };
+    return { step, update, distance };
+  }
+
+  /** The optimizer's tensors by name, into which a checkpoint's are copied. */
+  get optimizerState(): Map<string, Tensor> {
+    const { policy, masters } = this.#options;
+    return this.#optimizer.state((masters?.model ?? policy).parameters);
+  }
+
+  state(): TrainerState {
+    return { step: this.#steps, areModelsEqual: this.#checks?.areModelsEqual ?? false };
+  }
+
+  restore({ step, areModelsEqual }: TrainerState): void {
+    this.#steps = step;
+    if (this.#checks) this.#checks.areModelsEqual = areModelsEqual;
   }
 
   /** Adds the gradient of (sum of the losses of these micro-batches' rows) / weight. */
   #accumulate(microBatches: readonly MicroBatch[], weight: number): Score[] {
     const { objective, reference, initial } = this.#options;
-    const known = microBatches.map((batch) => this.#know(batch));
+    const known = microBatches.map((batch) => know(batch, this.#options));
     if (initial) {
       const divergence = referenceDivergence(known, initial);
       reference?.observe('divergence', divergence);
@@ -88,7 +110,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
       );
     }
     // The losses of all rows first, from log-probabilities alone; then the gradient of each goes through the network.
-    const leaves = known.map(({ microBatch }) => this.#logprobs(microBatch.policy));
+    const leaves = known.map(({ microBatch }) => logprobsWithoutGradient(this.#options.policy, microBatch.policy));
     for (const leaf of leaves) leaf.requiresGrad = true;
     const { loss_R, columns } = objective.losses(cat(leaves), known, known);
     loss_R.sum().div(weight).backward();
@@ -110,24 +132,6 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
       masters?.collectGradients();
       return result;
     });
-  }
-
-  #know(microBatch: MicroBatch): KnownBatch {
-    const { policy, reference } = this.#options;
-    const batch = () => spanBatch(microBatch.reference, policy);
-    return {
-      microBatch,
-      reference_S: reference && span('reference', () => tidy(() => reference.logprobs(microBatch, batch))),
-      partners_R: microBatch.partners && this.#logprobs(microBatch.partners),
-    };
-  }
-
-  /** The policy's log-probabilities without gradient. */
-  #logprobs(packed: PackedBatch): Tensor {
-    const { policy } = this.#options;
-    return span('forward without gradient', () =>
-      tidy(() => noGrad(() => sequenceLogprobs(policy, spanBatch(packed, policy)))),
-    );
   }
 
   #clip(): number {

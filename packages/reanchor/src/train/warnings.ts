@@ -6,7 +6,7 @@ import type { DataReport } from './recipe-data.js';
 import { recipeSaveOptions } from './recipe-dtypes.js';
 
 /** What a run is made of, as far as it can give reason for a warning. */
-interface Planned<Row> {
+export interface Planned<Row> {
   recipe: Recipe;
   policy: Pick<CausalLM, 'configJson' | 'dtype'>;
   report: DataReport;

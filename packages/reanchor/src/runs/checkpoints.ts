@@ -1,0 +1,213 @@
+/**
+ * The checkpoints of a run folder: `checkpoints/step-000512/` is a Hugging Face folder of the policy, with what else
+ * training needs in `training/` and a manifest of all files. A checkpoint is whole or absent.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream, readdirSync, statSync } from 'node:fs';
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { FormatError, UserError } from '../errors.js';
+import { writeError, writeFileAtomic } from '../formats/atomic.js';
+import { type TrainingState, trainingStateSchema } from './training-state.js';
+
+/** The places in a checkpoint folder, relative to it. */
+export const checkpointFiles = {
+  manifest: 'manifest.json',
+  state: join('training', 'state.json'),
+  optimizer: join('training', 'optimizer.safetensors'),
+  /** A Hugging Face folder, of a reference that is a model. */
+  reference: join('training', 'reference'),
+  /** Log-probabilities, of a reference that is cached. */
+  referenceLogprobs: join('training', 'reference.safetensors'),
+  initialLogprobs: join('training', 'initial-policy.safetensors'),
+} as const;
+
+const format = 1;
+const manifestSchema = z.strictObject({
+  format: z.literal(format),
+  step: z.int().min(0),
+  files: z.array(z.strictObject({ name: z.string(), bytes: z.int().min(0), sha256: z.string() })),
+});
+
+/** A checkpoint folder that is there; whether its files are is not known yet. */
+export interface FoundCheckpoint {
+  step: number;
+  path: string;
+}
+
+/** A checkpoint whose files are what they were when it was written. */
+export interface Checkpoint extends FoundCheckpoint {
+  state: TrainingState;
+}
+
+/** The name of the checkpoint after a step. */
+export const checkpointName = (step: number) => `step-${String(step).padStart(6, '0')}`;
+
+/** The checkpoints in a folder of checkpoints, oldest first; a folder that is not there has none. */
+export function listCheckpoints(folder: string): FoundCheckpoint[] {
+  let names: string[] = [];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return names
+    .flatMap((name) => {
+      const [, digits] = /^step-(\d{6,})$/.exec(name) ?? [];
+      return digits === undefined ? [] : [{ step: Number(digits), path: join(folder, name) }];
+    })
+    .sort((a, b) => a.step - b.step);
+}
+
+/** Writes the state and, last, the manifest into a checkpoint folder whose other files are there. */
+export async function sealCheckpoint(folder: string, state: TrainingState): Promise<void> {
+  const text = JSON.stringify(z.encode(trainingStateSchema, state));
+  await writeFileAtomic(join(folder, checkpointFiles.state), `${text}\n`);
+  const files: z.output<typeof manifestSchema>['files'] = [];
+  for (const name of await filesIn(folder)) {
+    const path = join(folder, name);
+    files.push({ name, bytes: (await stat(path)).size, sha256: await sha256(path) });
+  }
+  const manifest = { format, step: state.step, files };
+  await writeFileAtomic(join(folder, checkpointFiles.manifest), `${JSON.stringify(manifest, null, 1)}\n`);
+}
+
+/**
+ * The state of a checkpoint, after its files were compared with its manifest, sizes first. Errors: FormatError that says
+ * which file is not what it was.
+ */
+export async function verifyCheckpoint(folder: string): Promise<TrainingState> {
+  const manifest = await readParsed(join(folder, checkpointFiles.manifest), manifestSchema);
+  const fail = (name: string, message: string): never => {
+    throw new FormatError(message, { file: join(folder, name) });
+  };
+  for (const { name, bytes } of manifest.files) {
+    const found = await stat(join(folder, name)).catch(() => undefined);
+    if (found === undefined) fail(name, 'the file is missing');
+    if (found!.size !== bytes) fail(name, `the file has ${found!.size} bytes, and had ${bytes} when it was written`);
+  }
+  for (const { name, sha256: expected } of manifest.files) {
+    if ((await sha256(join(folder, name))) !== expected) fail(name, 'its content has changed (SHA-256)');
+  }
+  if (!manifest.files.some(({ name }) => join(name) === checkpointFiles.state))
+    fail(checkpointFiles.manifest, `it does not name ${checkpointFiles.state}`);
+  return readParsed(join(folder, checkpointFiles.state), trainingStateSchema);
+}
+
+/** A checkpoint that cannot be used, and why. */
+export interface DamagedCheckpoint extends FoundCheckpoint {
+  why: string;
+}
+
+/** The newest checkpoint that is whole, and the damaged ones that are newer. */
+export async function newestCheckpoint(
+  folder: string,
+): Promise<{ checkpoint: Checkpoint | undefined; damaged: DamagedCheckpoint[] }> {
+  const damaged: DamagedCheckpoint[] = [];
+  for (const found of listCheckpoints(folder).reverse()) {
+    try {
+      return { checkpoint: { ...found, state: await verifyCheckpoint(found.path) }, damaged };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      damaged.push({ ...found, why: error.message });
+    }
+  }
+  return { checkpoint: undefined, damaged };
+}
+
+/** Takes a damaged checkpoint out of the way, under another name; returns its new path. */
+export async function setAside({ path }: FoundCheckpoint): Promise<string> {
+  for (let i = 1; ; i++) {
+    const aside = `${path}.damaged-${i}`;
+    if ((await stat(aside).catch(() => undefined)) !== undefined) continue;
+    await rename(path, aside).catch((error) => {
+      throw writeError(path, error);
+    });
+    return aside;
+  }
+}
+
+/**
+ * Deletes checkpoints but the `keep` newest ones and those of the steps in `best`. Each is renamed before it is deleted, so
+ * that a part of one is never taken for one. Errors: UserError.
+ */
+export async function keepCheckpoints(folder: string, keep: number, best: readonly number[]): Promise<void> {
+  for (const { step, path } of listCheckpoints(folder).slice(0, -keep)) {
+    if (best.includes(step)) continue;
+    const leaving = `${path}.tmp-${randomBytes(6).toString('hex')}`;
+    try {
+      await rename(path, leaving);
+      await rm(leaving, { recursive: true, force: true });
+    } catch (error) {
+      throw writeError(path, error);
+    }
+  }
+}
+
+/** Deletes what was being written, or deleted, when a run was cut off. Only for who holds the run's lock. */
+export async function removeTemporary(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names.filter((name) => /\.tmp-[0-9a-f]{12}$/.test(name)))
+    await rm(join(folder, name), { recursive: true, force: true });
+}
+
+/** The bytes of each checkpoint in a folder, oldest first. */
+export function checkpointSizes(folder: string): { name: string; bytes: number }[] {
+  const bytesOf = (path: string): number =>
+    readdirSync(path, { withFileTypes: true }).reduce((sum, entry) => {
+      const inner = join(path, entry.name);
+      return sum + (entry.isDirectory() ? bytesOf(inner) : statSync(inner).size);
+    }, 0);
+  return listCheckpoints(folder).map(({ step, path }) => ({ name: checkpointName(step), bytes: bytesOf(path) }));
+}
+
+/** The step whose evaluation has the best value of a metric, among some; undefined where none has one. */
+export function bestStep(
+  evaluations: readonly { step: number; metrics: Readonly<Record<string, number>> }[],
+  metric: string,
+  among: readonly number[],
+): number | undefined {
+  const sign = /loss$/.test(metric) ? -1 : 1;
+  let best: { step: number; value: number } | undefined;
+  for (const { step, metrics } of evaluations) {
+    const value = metrics[metric];
+    if (value === undefined || Number.isNaN(value) || !among.includes(step)) continue;
+    if (best === undefined || sign * value > sign * best.value) best = { step, value };
+  }
+  return best?.step;
+}
+
+async function filesIn(folder: string, prefix = ''): Promise<string[]> {
+  const entries = await readdir(join(folder, prefix), { withFileTypes: true });
+  const names: string[] = [];
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const name = `${prefix}${entry.name}`;
+    if (entry.isDirectory()) names.push(...(await filesIn(folder, `${name}/`)));
+    else names.push(name);
+  }
+  return names;
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: 1 << 22 })) hash.update(piece as Buffer);
+  } catch (cause) {
+    throw new FormatError(`it cannot be read: ${(cause as Error).message}`, { file: path, cause });
+  }
+  return hash.digest('hex');
+}
+
+async function readParsed<Schema extends z.ZodType>(file: string, schema: Schema): Promise<z.output<Schema>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new FormatError(code === 'ENOENT' ? 'the file is missing' : `not JSON: ${message}`, { file, cause });
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new FormatError(`not of this version: ${z.prettifyError(result.error).replaceAll('\n', ' ')}`, { file });
+}

@@ -1,0 +1,126 @@
+/** Going on with a run that is there: which one, whether it is done, and what its events said after a checkpoint. */
+import { closeSync, createReadStream, existsSync, fsyncSync, openSync, readSync, statSync } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { UsageError } from '../errors.js';
+import { writeError, writeFileAtomic, writeFully } from '../formats/atomic.js';
+import { decodeLine, EventWriter } from './events.js';
+import type { RunFolder } from './folder.js';
+
+/**
+ * The newest run folder under `folder` that `reanchor train` has named after a recipe file. Errors: UsageError that says
+ * what is there.
+ */
+export async function newestRun(recipeFile: string, folder: string): Promise<string> {
+  const names = await readdir(folder).catch(() => [] as string[]);
+  const recipe = basename(recipeFile, extname(recipeFile));
+  const ofRecipe = names.filter(
+    (name) =>
+      name.startsWith(`${recipe}-`) && /^\d{8}-\d{6}$/.test(name.slice(-15)) && name.length === recipe.length + 16,
+  );
+  const [newest] = ofRecipe.sort().reverse();
+  if (newest !== undefined) return join(folder, newest);
+  const others = names.filter((name) => existsSync(join(folder, name, 'run.json'))).sort();
+  const there = others.length === 0 ? 'there are no runs' : `the runs there are ${others.join(', ')}`;
+  throw new UsageError(
+    `${folder} holds no run of ${recipeFile} to go on with (${there}): name its folder with --out, or leave out --resume`,
+  );
+}
+
+/** Whether a run has made all its steps and saved its model, which is whole or absent. */
+export function isFinished({ final }: RunFolder): boolean {
+  return existsSync(final);
+}
+
+/**
+ * What a finished run has come to, by its events. Those that say so are added when it was cut off just before; the time
+ * since its last event before is then not counted.
+ */
+export async function completeEvents({
+  events,
+  final,
+}: RunFolder): Promise<{ steps: number; evaluations: { step: number; metrics: Record<string, number> }[] }> {
+  const evaluations: { step: number; metrics: Record<string, number> }[] = [];
+  let steps = 0;
+  let first = '';
+  let tail: string[] = [];
+  for await (const line of createInterface({ input: createReadStream(events) })) {
+    const type = /"type":"(\w+)"/.exec(line)?.[1];
+    const event = type === 'evaluation' || type === 'start' ? decodeLine(line) : undefined;
+    if (typeof event === 'object' && event.type === 'start') steps = event.steps;
+    if (typeof event === 'object' && event.type === 'evaluation') {
+      evaluations.push({ step: event.step, metrics: event.metrics });
+    }
+    if (first === '') first = line;
+    tail = [...tail.slice(-1), line];
+  }
+  // The last line may have been cut off.
+  const last = tail.map(decodeLine).findLast((event) => typeof event === 'object');
+  if (last?.type === 'end') return { steps, evaluations };
+  const began = decodeLine(first);
+  const isKnown = typeof began === 'object' && last !== undefined;
+  const seconds = isKnown ? Math.max(0, Date.parse(last.time) - Date.parse(began.time)) / 1000 : 0;
+  using writer = new EventWriter(events);
+  writer.dropTornLine();
+  if (last?.type !== 'saved') writer.write({ type: 'saved', folder: final });
+  writer.write({ type: 'end', steps, seconds });
+  return { steps, evaluations };
+}
+
+/**
+ * Cuts events.jsonl at `bytes`, the size that a checkpoint remembers; what follows is appended to superseded.jsonl first.
+ * Returns the bytes that the file lacks, 0 as long as nobody has cut it. Errors: UserError.
+ */
+export async function supersedeEvents({ events, superseded }: RunFolder, bytes: number): Promise<number> {
+  const size = statSync(events, { throwIfNoEntry: false })?.size ?? 0;
+  if (size <= bytes) return bytes - size;
+  const source = await open(events, 'r');
+  try {
+    await appendTail(source.fd, bytes, size, superseded);
+    // A new file, so that who follows the old one sees that it was replaced.
+    await writeFileAtomic(events, async (handle) => {
+      for (const piece of pieces(source.fd, 0, bytes)) await writeFully(handle, piece);
+    });
+    return 0;
+  } catch (error) {
+    throw writeError(events, error);
+  } finally {
+    await source.close();
+  }
+}
+
+async function appendTail(source: number, begin: number, end: number, path: string): Promise<void> {
+  const handle = await open(path, 'a');
+  try {
+    let last = 10;
+    for (const piece of pieces(source, begin, end)) {
+      await writeFully(handle, piece);
+      last = piece.at(-1)!;
+    }
+    // A line that was cut off is not to be taken for the beginning of the next one.
+    if (last !== 10) await writeFully(handle, Buffer.from('\n'));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  // The new file's name has to be on the disk before what it holds is cut from the other one.
+  const folder = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(folder);
+  } catch {
+    // Some file systems refuse to fsync a folder.
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function* pieces(file: number, begin: number, end: number): Generator<Uint8Array> {
+  const buffer = Buffer.allocUnsafe(1 << 20);
+  for (let at = begin; at < end; ) {
+    const read = readSync(file, buffer, 0, Math.min(buffer.length, end - at), at);
+    if (read === 0) return;
+    yield buffer.subarray(0, read);
+    at += read;
+  }
+}

@@ -1,0 +1,69 @@
+/** What a checkpoint holds of a run besides tensors: `training/state.json`. */
+import * as z from 'zod';
+import { measured } from './events.js';
+
+const count = z.int().min(0);
+const metrics = z.record(z.string(), measured);
+
+/** Of a reference whose log-probabilities are kept; these are in a file beside. */
+const cachedStateSchema = z.strictObject({
+  kind: z.literal('cached'),
+  version: count,
+  /** The last step whose rows are known. */
+  sweptTo: count,
+  /** Whether the model that it began as is still needed, since the first sweep is not done. */
+  needsInitial: z.boolean(),
+});
+
+const copiedStateSchema = z.strictObject({
+  kind: z.literal('copied'),
+  version: count,
+  clock: z.strictObject({ isStalled: z.boolean(), isHalted: z.boolean(), plateau: z.array(measured) }),
+});
+
+export const trainingStateSchema = z.strictObject({
+  /** The optimizer steps taken. */
+  step: count,
+  /** Whether the evaluation that is due after this step was still to be made. */
+  isEvaluationDue: z.boolean(),
+  /** The size of events.jsonl at this moment. */
+  eventBytes: count,
+  /** The hash of the recipe without the keys that may be changed. */
+  recipe: z.string(),
+  /** Whether going on can give the same bits. */
+  torch: z.string(),
+  threads: count,
+  /** Digests of what the run reads, by what they are of. */
+  sources: z.record(z.string(), z.string()),
+  /** The state of libtorch's generator, base64. */
+  rng: z.string(),
+  /** Seconds of training so far. */
+  seconds: z.number(),
+  /** Whether policy and reference are equal. */
+  areModelsEqual: z.boolean(),
+  /** The steps since the last one that was logged. */
+  log: z.strictObject({
+    steps: z.array(metrics),
+    tokens: count,
+    allTokens: count,
+    milliseconds: z.number(),
+  }),
+  evaluations: z.array(z.strictObject({ step: count, metrics })),
+  /** Log-probabilities of the validation rows under the initial policy. */
+  initialLogprobs: z.array(z.array(measured)).optional(),
+  reference: z.discriminatedUnion('kind', [copiedStateSchema, cachedStateSchema]).optional(),
+  /** The initial policy, where the reference's divergence from it is capped. */
+  initialPolicy: cachedStateSchema.optional(),
+  /** What was done about losses and gradients that are not finite. */
+  divergences: z.strictObject({
+    skipped: count,
+    consecutive: count,
+    rollbacks: count,
+    /** Steps whose rows are left out. */
+    leftOut: z.array(count),
+  }),
+});
+
+export type TrainingState = z.output<typeof trainingStateSchema>;
+export type CachedState = z.output<typeof cachedStateSchema>;
+export type CopiedState = z.output<typeof copiedStateSchema>;

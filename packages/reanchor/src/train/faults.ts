@@ -1,0 +1,48 @@
+import { UserError } from '../errors.js';
+import { checkpointSizes, type Recipe, type RunFolder } from '../runs/index.js';
+
+/** An error of a run with what to do about it, where it is a full disk or too little memory; others as they are. */
+export function explainFault(error: unknown, recipe: Recipe, folder: RunFolder | undefined): unknown {
+  if (!(error instanceof Error)) return error;
+  const saved = folder === undefined ? [] : checkpointSizes(folder.checkpoints);
+  if (isDiskFull(error)) {
+    if (saved.length === 0) return error;
+    const list = saved.map(({ name, bytes }) => `${name} ${(bytes / 1e6).toFixed(1)} MB`).join(', ');
+    return new UserError(
+      `${error.message}. The checkpoints in ${folder!.checkpoints} take: ${list}; all of them are whole, and the newest is enough to go on: free some space and repeat the command with --resume`,
+      { cause: error },
+    );
+  }
+  if (isOutOfMemory(error)) {
+    const resume = saved.length > 0 ? ', and go on from the last checkpoint with --resume' : '';
+    return new UserError(
+      `there is not enough memory for this run: ${memoryAdvice(recipe).join('; ')}${resume}. reanchor estimate says what a recipe takes. (${error.message.split('\\n')[0]})`,
+      { cause: error },
+    );
+  }
+  return error;
+}
+
+/** What a recipe can do to take less memory, the least harmful first. */
+function memoryAdvice({ batch, activationCheckpointing, reference, method }: Recipe): string[] {
+  const isCachable = reference.update === 'fixed' || reference.update === 'hard';
+  return [
+    `lower batch.tokensPerMicroBatch (${batch.tokensPerMicroBatch})`,
+    ...(activationCheckpointing ? [] : ['set activationCheckpointing to true']),
+    ...(method !== 'sft' && reference.storage !== 'cached' && isCachable
+      ? ['set reference.storage to cached, which needs a run of its own']
+      : []),
+  ];
+}
+
+/** Whether it is, or was caused by, a write that found no room. */
+function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT' || isDiskFull(error.cause);
+}
+
+/** libtorch's allocator marks its errors; arrays of Node.js that cannot be made are RangeErrors. */
+function isOutOfMemory(error: Error): boolean {
+  return ('outOfMemory' in error && error.outOfMemory === true) || /Array buffer allocation failed/.test(error.message);
+}

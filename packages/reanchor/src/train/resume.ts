@@ -1,0 +1,129 @@
+/** From a run folder to the point from which its run goes on. */
+import { getNumThreads, nativeConfig } from '@reanchor/torch';
+import { UserError } from '../errors.js';
+import {
+  checkpointName,
+  completeEvents,
+  isFinished,
+  listCheckpoints,
+  lockRun,
+  newestCheckpoint,
+  type Recipe,
+  type RunFolder,
+  readRun,
+  recipeChanges,
+  recipeHash,
+  removeTemporary,
+  setAside,
+  supersedeEvents,
+  type TrainingState,
+} from '../runs/index.js';
+import { type ResumePoint, sourceDigests } from './run.js';
+import type { RollbackRequest } from './run-divergences.js';
+import { requireSameSources } from './source-digests.js';
+import type { TrainResult } from './train.js';
+
+/** A run folder that this process alone writes into. */
+export interface OpenRun {
+  folder: RunFolder;
+  lock: Disposable;
+  from: ResumePoint | undefined;
+}
+
+/**
+ * The run in a folder, locked, and the point from which it goes on; or what it has come to, when it is finished. Errors:
+ * UserError for a folder without a run or a checkpoint, a changed recipe, a run that another process is busy with.
+ */
+export async function reopenRun(path: string, recipe: Recipe): Promise<OpenRun | { finished: TrainResult }> {
+  const { run, folder } = readRun(path);
+  const changes = recipeChanges(run.recipe, recipe, path);
+  const lock = lockRun(path);
+  try {
+    if (isFinished(folder)) {
+      const { steps, evaluations } = await completeEvents(folder);
+      lock[Symbol.dispose]();
+      return { finished: { folder: path, final: folder.final, isFinished: true, steps, evaluations } };
+    }
+    const from = await pointOf(folder, { hash: recipeHash(run.recipe) });
+    from.changes.push(...changes.map(({ text }) => text));
+    if (changes.some(({ changesRounding }) => changesRounding)) {
+      from.warnings.push(
+        'a changed key rounds sums otherwise: the last digits will not be those of an uninterrupted run',
+      );
+    }
+    return { folder, lock, from };
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/**
+ * The newest checkpoint that is whole; damaged ones are set aside, and events after it superseded. `hash` is that of the
+ * recipe of the run. Errors: UserError where there is none.
+ */
+export async function pointOf(
+  folder: RunFolder,
+  { hash, rollback }: { hash?: string; rollback?: RollbackRequest },
+): Promise<ResumePoint> {
+  await removeTemporary(folder.path);
+  await removeTemporary(folder.checkpoints);
+  const { checkpoint, damaged } = await newestCheckpoint(folder.checkpoints);
+  if (checkpoint === undefined) throw noCheckpoint(folder, damaged, rollback);
+  const { state } = checkpoint;
+  if (hash !== undefined && state.recipe !== hash) {
+    throw new UserError(`${checkpoint.path} belongs to a run with another recipe than that of ${folder.path}/run.json`);
+  }
+  const warnings: string[] = [];
+  for (const one of damaged) {
+    const aside = await setAside(one);
+    warnings.push(
+      `the checkpoint ${checkpointName(one.step)} is damaged (${one.why}); it is now ${aside}, and the run goes on from ${checkpointName(state.step)}`,
+    );
+  }
+  const missing = await supersedeEvents(folder, state.eventBytes);
+  if (missing > 0)
+    warnings.push(`events.jsonl lacks ${missing} bytes that were there at ${checkpointName(state.step)}`);
+  if (rollback) {
+    state.divergences = { ...state.divergences, ...rollback.remembered };
+    warnings.push(
+      `${rollback.message}. The run is back at step ${state.step} (onDivergence: rollback, time ${rollback.remembered.rollbacks}) and will leave out step ${rollback.step}`,
+    );
+  }
+  return { checkpoint, changes: [], warnings };
+}
+
+function noCheckpoint(
+  folder: RunFolder,
+  damaged: readonly { path: string; why: string }[],
+  rollback: RollbackRequest | undefined,
+): UserError {
+  const before = rollback ? `${rollback.message}. ` : '';
+  if (damaged.length > 0) {
+    const list = damaged.map(({ path, why }) => `  ${path}: ${why}`);
+    return new UserError([`${before}no checkpoint of ${folder.path} is whole:`, ...list].join('\n'));
+  }
+  const next = rollback
+    ? 'lower checkpoint.every, so that there is one in time'
+    : 'start the run anew, without --resume and in another folder; checkpoint.every in the recipe writes checkpoints on the way';
+  return new UserError(
+    `${before}${folder.path} holds a run that was cut off before its first checkpoint (${listCheckpoints(folder.checkpoints).length} in ${folder.checkpoints}): ${next}`,
+  );
+}
+
+/**
+ * Makes sure that a run goes on with the models and rows it began with. Returns what is to be said when its bits may be
+ * others than those of an uninterrupted one. Errors: UserError that names what has changed.
+ */
+export function requireSameRun(
+  { sources, torch, threads }: TrainingState,
+  start: Parameters<typeof sourceDigests>[0] & { out: string },
+): string[] {
+  requireSameSources(sources, sourceDigests(start), start.out);
+  const found: string[] = [];
+  const now = { torch: nativeConfig().compiledFor, threads: getNumThreads() };
+  if (now.torch !== torch) found.push(`libtorch is ${now.torch} and was ${torch}`);
+  if (now.threads !== threads) found.push(`operators use ${now.threads} threads and used ${threads}`);
+  if (found.length === 0) return [];
+  return [`${found.join(', and ')}: the last digits may not be those of an uninterrupted run`];
+}

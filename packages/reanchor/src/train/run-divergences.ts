@@ -1,0 +1,110 @@
+import type { RowPlace, StepPlan } from '../data/index.js';
+import type { Recipe, TrainingState } from '../runs/index.js';
+import { DivergenceError } from './divergence.js';
+
+/** Steps in a row that are skipped at most: what does not pass is no bad batch. */
+const mostInARow = 5;
+/** How often a run goes back to a checkpoint at most. */
+const mostRollbacks = 3;
+
+/** The run is to go on from its last checkpoint, leaving out the rows of a step. */
+export class RollbackRequest extends Error {
+  override name = 'RollbackRequest';
+
+  constructor(
+    message: string,
+    readonly step: number,
+    /** What the run has to remember although it goes back. */
+    readonly remembered: Pick<DivergenceState, 'rollbacks' | 'leftOut'>,
+  ) {
+    super(message);
+  }
+}
+
+type DivergenceState = TrainingState['divergences'];
+
+/** What a run does about a loss or gradient that is not finite: `onDivergence` of its recipe. */
+export class RunDivergences {
+  readonly #state: DivergenceState;
+
+  constructor(
+    readonly mode: Recipe['onDivergence'],
+    readonly rows: readonly RowPlace[],
+    state: DivergenceState = { skipped: 0, consecutive: 0, rollbacks: 0, leftOut: [] },
+  ) {
+    this.#state = { ...state, leftOut: [...state.leftOut] };
+  }
+
+  state(): DivergenceState {
+    return structuredClone(this.#state);
+  }
+
+  /** Steps that did not move the policy so far; of interest where there can be some. */
+  get metrics(): Record<string, number> {
+    return this.mode === 'stop' ? {} : { skipped_steps: this.#state.skipped };
+  }
+
+  /** Whether a step is not to be computed, since the run has come back from it. */
+  leavesOut(step: number): boolean {
+    if (!this.#state.leftOut.includes(step)) return false;
+    this.#state.skipped += 1;
+    return true;
+  }
+
+  /** To be told of every step that moved the policy. */
+  onStep(): void {
+    this.#state.consecutive = 0;
+  }
+
+  /**
+   * What to say when the step is skipped. Errors: RollbackRequest when the run has to go back; DivergenceError when it has
+   * to stop. Both name the rows of the step.
+   */
+  onDivergence(error: DivergenceError, planned: StepPlan): string {
+    const where = this.#rowsOf(planned, error.culprits);
+    const stopped = (reason: string) =>
+      new DivergenceError(error.step, error.finding, error.isUpdateMade, error.culprits, `${reason}. ${where}`);
+    const advice = 'Lower optimizer.lr or maxGradNorm, or lengthen schedule.warmupSteps';
+    switch (this.mode) {
+      case 'stop':
+        throw stopped(`the run has diverged and is stopped; events.jsonl has the steps before. ${advice}`);
+      case 'skip':
+        // Weights that are not finite cannot be skipped.
+        if (error.isUpdateMade || this.#state.consecutive >= mostInARow) {
+          throw stopped(
+            `the run has diverged and is stopped, after ${this.#state.consecutive} skipped steps in a row. ${advice}, or set onDivergence to rollback`,
+          );
+        }
+        this.#state.consecutive += 1;
+        this.#state.skipped += 1;
+        return `${error.finding}: the step leaves the policy as it is (onDivergence: skip). ${where}`;
+      case 'rollback':
+        if (this.#state.rollbacks >= mostRollbacks) {
+          throw stopped(
+            `the run has diverged and is stopped, since it has gone back ${mostRollbacks} times already. ${advice}`,
+          );
+        }
+        throw new RollbackRequest(`${error.finding}. ${where}`, error.step, {
+          rollbacks: this.#state.rollbacks + 1,
+          leftOut: [...this.#state.leftOut, error.step],
+        });
+    }
+  }
+
+  /** The rows of a step by file and line; those whose loss is not finite apart. */
+  #rowsOf({ microBatches }: StepPlan, culprits: readonly number[]): string {
+    const positions = microBatches.flat();
+    // Culprits are scores, of which a row has one; where it has more, it cannot be told which row they are.
+    const known = culprits.length > 0 && culprits.every((i) => i < positions.length);
+    const all = `The rows of the step: ${placesText(positions.map((row) => this.rows[row]!))}`;
+    if (!known || culprits.length === positions.length) return all;
+    return `Rows with such a loss: ${placesText(culprits.map((i) => this.rows[positions[i]!]!))}. ${all}`;
+  }
+}
+
+/** `a.jsonl:3, 9, 12; b.jsonl:1`. */
+export function placesText(places: readonly RowPlace[]): string {
+  const files = [...new Set(places.map(({ file }) => file))];
+  const linesOf = (name: string) => places.filter(({ file }) => file === name).map(({ line }) => line);
+  return files.map((file) => `${file}:${linesOf(file).join(', ')}`).join('; ');
+}

@@ -1,0 +1,144 @@
+import type { Group, RowPlace } from '../data/index.js';
+import { UserError } from '../errors.js';
+import { stopTokens } from '../generate/index.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import { CopiedReference } from '../reference/copied-reference.js';
+import type { ReferencePolicy } from '../reference/policy.js';
+import type { NewRunEvent, Recipe } from '../runs/index.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import { Evaluation } from './evaluation.js';
+import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
+import type { Metrics } from './metrics.js';
+import type { LoggedRow, Objective } from './objectives/objective.js';
+
+/** What a probe found: numbers, and texts that the policy wrote. */
+export interface Probed {
+  metrics: Metrics;
+  samples?: { prompt: string; completion: string }[];
+}
+
+/** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
+export interface Probe {
+  every: number;
+  measure(policy: CausalLM, step: number): Promise<Probed>;
+}
+
+export interface RunEvaluationsOptions<Row> {
+  recipe: Recipe;
+  objective: Objective<Row, LoggedRow>;
+  validation: readonly Row[];
+  policy: CausalLM;
+  tokenizer: Tokenizer;
+  /** The folder of the model that is trained. */
+  modelFolder: string;
+  totalSteps: number;
+  probe: Probe | undefined;
+  signal: AbortSignal | undefined;
+  emit(event: NewRunEvent): void;
+  /** What a checkpoint remembers. */
+  earlier?: { evaluations: readonly EvaluationResult[]; initialLogprobs?: number[][] | undefined } | undefined;
+  /** A copy of the initial policy; only called where answers are compared with it. */
+  initialPolicy: () => Promise<CausalLM>;
+}
+
+export interface EvaluationResult {
+  step: number;
+  metrics: Metrics;
+}
+
+/** All measurements of a run: when they are due, and what they found. */
+export class RunEvaluations<Row extends RowPlace> implements Disposable {
+  readonly results: EvaluationResult[];
+
+  private constructor(
+    private readonly options: RunEvaluationsOptions<Row>,
+    private readonly evaluation: Evaluation<Row> | undefined,
+    private readonly generated: GeneratedEvaluation | undefined,
+    private readonly initial: CausalLM | undefined,
+  ) {
+    this.results = [...(options.earlier?.evaluations ?? [])];
+  }
+
+  /** Errors: the signal's reason once it is aborted; libtorch's. */
+  static async of<Row extends RowPlace>(options: RunEvaluationsOptions<Row>): Promise<RunEvaluations<Row>> {
+    const { objective, validation, policy, recipe, signal, earlier } = options;
+    const scoring = { tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch, signal };
+    const evaluation =
+      validation.length === 0
+        ? undefined
+        : earlier?.initialLogprobs
+          ? new Evaluation(objective, validation, scoring, earlier.initialLogprobs)
+          : await Evaluation.of(objective, validation, policy, scoring);
+    const generated = await generatedEvaluation(options);
+    const initial = generated?.needsAnchors ? await options.initialPolicy() : undefined;
+    return new RunEvaluations(options, evaluation, generated, initial);
+  }
+
+  /** Log-probabilities of the validation rows under the initial policy. */
+  get initialLogprobs(): number[][] | undefined {
+    return this.evaluation?.initial;
+  }
+
+  /**
+   * Measures what is due after a step (0: before the first) and writes it down; returns the reward accuracy, if it was
+   * measured. Errors: the signal's reason once it is aborted, and then nothing is written; UserError when
+   * `checkpoint.best` names no metric.
+   */
+  async after(step: number, reference?: ReferencePolicy): Promise<number | undefined> {
+    const { recipe, totalSteps, probe, policy, emit } = this.options;
+    const isLast = step === 0 || step === totalSteps;
+    const isEvaluated = this.evaluation && (isLast || step % (recipe.evaluate.every ?? totalSteps) === 0);
+    const isProbed = probe && (isLast || step % probe.every === 0);
+    if (!isEvaluated && !isProbed) return undefined;
+    const probed = isProbed ? await probe.measure(policy, step) : undefined;
+    const metrics = {
+      ...(isEvaluated && (step === 0 ? this.evaluation!.initialMetrics() : await this.evaluation!.metrics(policy))),
+      ...(isEvaluated && (await this.generated?.metrics(policy, this.#anchors(reference)))),
+      ...probed?.metrics,
+    };
+    this.results.push({ step, metrics });
+    emit({ type: 'evaluation', step, metrics });
+    if (probed?.samples) emit({ type: 'samples', step, samples: probed.samples });
+    const { best } = recipe.checkpoint;
+    if (isEvaluated && best !== undefined && !(best in metrics)) {
+      throw new UserError(
+        `checkpoint.best: evaluations of this run have no metric ${best}; they have ${Object.keys(metrics).join(', ')}`,
+      );
+    }
+    return metrics['rewards/accuracies'];
+  }
+
+  #anchors(reference: ReferencePolicy | undefined): Anchors {
+    if (reference === undefined) return { initial: this.initial };
+    // One that is cached has no model.
+    return { initial: this.initial, reference: reference instanceof CopiedReference ? reference.model : undefined };
+  }
+
+  [Symbol.dispose](): void {
+    this.initial?.[Symbol.dispose]();
+  }
+}
+
+/** The answers that a recipe has the policy write at its evaluations, if any. */
+async function generatedEvaluation<Row extends RowPlace>({
+  recipe,
+  objective,
+  validation,
+  tokenizer,
+  modelFolder,
+  signal,
+}: Pick<RunEvaluationsOptions<Row>, 'recipe' | 'validation' | 'tokenizer' | 'modelFolder' | 'signal'> & {
+  objective: { group(row: Row): Group };
+}): Promise<GeneratedEvaluation | undefined> {
+  const { generate: section } = recipe.evaluate;
+  if (section === undefined) return undefined;
+  return new GeneratedEvaluation({
+    ...section,
+    from: validation.map((row) => objective.group(row).prompt),
+    tokenizer,
+    stopTokens: await stopTokens(modelFolder, tokenizer, recipe.data.chatTemplate),
+    seed: recipe.seed,
+    tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch,
+    signal,
+  });
+}

@@ -1,0 +1,52 @@
+import { EventWriter, type NewRunEvent, type Recipe, type RunEvent, type RunFolder } from '../runs/index.js';
+import { MetricSinks, type RunEnd } from '../sinks/index.js';
+
+/** Where a run's events go: events.jsonl, the sinks of its recipe, whoever listens. */
+export class RunRecord implements AsyncDisposable {
+  readonly #events: EventWriter;
+  readonly #sinks: MetricSinks;
+  readonly #onEvent: ((event: RunEvent) => void) | undefined;
+
+  /** `resumedAt` is the step that a resumed run goes on from. */
+  constructor(
+    folder: RunFolder,
+    recipe: Recipe,
+    { onEvent, resumedAt }: { onEvent?: ((event: RunEvent) => void) | undefined; resumedAt?: number | undefined },
+  ) {
+    this.#onEvent = onEvent;
+    this.#events = new EventWriter(folder.events);
+    const warnings: string[] = [];
+    const warn = (message: string) => this.emit({ type: 'warning', message });
+    // What fails at once is told when there is somebody to be told.
+    let tell = (message: string) => {
+      warnings.push(message);
+    };
+    this.#sinks = new MetricSinks(recipe, folder.path, (message) => tell(message), resumedAt);
+    tell = warn;
+    warnings.forEach(warn);
+  }
+
+  emit(event: NewRunEvent): void {
+    const written = this.#events.write(event);
+    this.#sinks.write(written);
+    this.#onEvent?.(written);
+  }
+
+  /** Makes sure that all events are on the disk; returns the bytes of events.jsonl. Errors: UserError. */
+  sync(): number {
+    return this.#events.sync();
+  }
+
+  /** Tells the sinks how the run ended; events can still be written. */
+  close(end: RunEnd): Promise<void> {
+    return this.#sinks.close(end);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.#sinks[Symbol.asyncDispose]();
+    } finally {
+      this.#events[Symbol.dispose]();
+    }
+  }
+}

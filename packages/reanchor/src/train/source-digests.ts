@@ -1,0 +1,71 @@
+/** Digests of what a run reads, by which a resumed run knows that it is still the same. */
+import { createHash, type Hash } from 'node:crypto';
+import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '../errors.js';
+
+/** A weight file is looked at in so many places, of so many bytes each; a smaller one as a whole. */
+const [samples, sampleBytes] = [64, 1 << 16];
+
+/**
+ * A digest of a model folder: of config.json, and of every weight file its size, its first and last bytes and 62 pieces in
+ * between. Training or converting a model changes all of its bytes; that a few were altered by hand may not be seen.
+ */
+export async function modelDigest(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  hash.update(await readFile(join(folder, 'config.json')));
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
+  for (const name of files) {
+    hash.update(name);
+    const handle = await open(join(folder, name), 'r');
+    try {
+      await hashSamples(hash, handle);
+    } finally {
+      await handle.close();
+    }
+  }
+  return hash.digest('hex');
+}
+
+async function hashSamples(hash: Hash, handle: FileHandle): Promise<void> {
+  const { size } = await handle.stat();
+  hash.update(String(size));
+  const buffer = Buffer.alloc(sampleBytes);
+  const isSmall = size <= samples * sampleBytes;
+  const count = isSmall ? Math.ceil(size / sampleBytes) : samples;
+  const stride = isSmall ? sampleBytes : (size - sampleBytes) / (samples - 1);
+  for (let i = 0; i < count; i++) {
+    const { bytesRead } = await handle.read(buffer, 0, sampleBytes, Math.floor(i * stride));
+    hash.update(buffer.subarray(0, bytesRead));
+  }
+}
+
+/** A digest of rows as they are trained on: all token ids, labels and lines, in their order; file names do not count. */
+export function rowsDigest(rows: readonly object[]): string {
+  const hash = createHash('sha256');
+  for (const row of rows) {
+    for (const [key, value] of Object.entries(row)) {
+      if (key === 'file' || value === undefined) continue;
+      if (!ArrayBuffer.isView(value)) hash.update(`${key} ${JSON.stringify(value)} `);
+      else {
+        hash.update(`${key} ${value.byteLength} `);
+        hash.update(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+      }
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** Makes sure that a run goes on with what it began with. Errors: UserError that names what has changed. */
+export function requireSameSources(
+  before: Readonly<Record<string, string>>,
+  now: Readonly<Record<string, string>>,
+  folder: string,
+): void {
+  const changed = Object.keys({ ...before, ...now }).filter((name) => before[name] !== now[name]);
+  if (changed.length === 0) return;
+  throw new UserError(
+    `the run in ${folder} cannot go on: what ${changed.join(' and ')} name${changed.length === 1 ? 's' : ''} has other content than when the run began; ` +
+      'put the old files back, or start a run of its own without --resume',
+  );
+}

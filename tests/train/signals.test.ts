@@ -1,0 +1,80 @@
+// The command, stopped by signals of the system in a process of its own, and gone on with.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { train } from '../../packages/reanchor/src/train/index.js';
+import { repositoryRoot } from '../support/repository.js';
+import { outcome, resumableRecipe } from '../support/resuming.js';
+import { tinyModel, tinyPairs } from '../support/training.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'reanchor-signals-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Runs the command; `onErrors` hears what it has written to stderr so far. */
+async function reanchor(
+  args: string[],
+  onErrors: (text: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
+) {
+  const main = join(repositoryRoot, 'packages/reanchor/src/cli/main.ts');
+  const launch = `import { main } from ${JSON.stringify(main)}; await main(['node', 'reanchor', ...process.argv.slice(1)]);`;
+  const child = spawn(
+    process.execPath,
+    ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', launch, '--', ...args],
+    { cwd: repositoryRoot, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const written = { stdout: '', stderr: '' };
+  child.stdout.on('data', (text) => (written.stdout += String(text)));
+  child.stderr.on('data', (text) => {
+    written.stderr += String(text);
+    onErrors(written.stderr, (signal) => child.kill(signal));
+  });
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
+    child.once('close', (...ended) => resolve(ended)),
+  );
+  return { code, signal, ...written };
+}
+
+test('SIGTERM ends after the step with a checkpoint and code 130, a second signal at once; --resume finishes the run', async () => {
+  const set = ['steps=400', 'evaluate.every=400', 'logEvery=10', 'reference={ update: hard, tau: 7, storage: cached }'];
+  const recipe = resumableRecipe(tinyModel, ...set);
+  const file = join(folder, 'recipe.yaml');
+  const { epochs: _, ...written } = recipe;
+  writeFileSync(file, JSON.stringify(written));
+  const out = join(folder, 'run');
+  const start = (...more: string[]) => ['train', file, '--out', out, ...more];
+  const whole = train({ recipe, out: join(folder, 'whole'), command: [] });
+
+  let isSent = false;
+  const once = (when: RegExp, ...signals: NodeJS.Signals[]) => {
+    isSent = false;
+    return (text: string, kill: (signal: NodeJS.Signals) => void) => {
+      if (isSent || !when.test(text)) return;
+      isSent = true;
+      for (const signal of signals) kill(signal);
+    };
+  };
+  const first = await reanchor(start(), once(/^step \d+/m, 'SIGTERM'));
+  expect(first).toMatchObject({ code: 130, signal: null });
+  expect(first.stderr).toMatch(
+    /stopping after this step, with a checkpoint.*stopped after \d+ of 400 steps; to go on:\n.*--resume/s,
+  );
+  const [name] = readdirSync(join(out, 'checkpoints'));
+  expect(first.stdout).toContain(`model  ${join(out, 'checkpoints', name!)}`);
+
+  const second = await reanchor(start('--resume'), once(/going on after step \d+ of 400/, 'SIGINT', 'SIGTERM'));
+  expect([second.code, second.signal]).not.toEqual([0, null]);
+
+  const third = await reanchor(start('--resume', '--set', 'steps=401'));
+  expect(third).toMatchObject({ code: 1 });
+  expect(third.stderr).toContain('steps: 400 -> 401');
+  expect((await reanchor(start('--resume'))).code).toBe(0);
+  await whole;
+  expect(outcome(out)).toEqual(outcome(join(folder, 'whole')));
+  const again = await reanchor(start('--resume'));
+  expect(again.code).toBe(0);
+  expect(again.stderr).toContain('is finished already');
+  expect(existsSync(join(out, 'run.lock'))).toBe(false);
+  expect(recipe.data.train).toBe(tinyPairs);
+});
