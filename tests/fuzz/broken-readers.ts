@@ -10,8 +10,6 @@ const held: Buffer[] = [];
 
 export const readers: Readonly<Record<string, Reader>> = {
   hangs: bad(2, () => /^(a+)+$/.test(`${'a'.repeat(100)}b`)),
-  waits: bad(1, () => new Promise(() => setInterval(() => {}, 1000))),
-  crashes: bad(1, () => process.abort()),
   ends: bad(1, () => process.exit(0)),
   grows: bad(3, () => {
     for (;;) held.push(Buffer.alloc(1 << 24, 1));

@@ -1,5 +1,5 @@
 // A campaign that is small enough for every run of the tests; fuzz.slow.test.ts is fifty times as long.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -20,10 +20,12 @@ describe('2,000 broken inputs are read, or refused with a message that says wher
   test.each(parts.filter(({ reader }) => !apart.includes(reader)))('$inputs of $reader', async ({ reader, inputs }) => {
     const { prepare } = readers[reader]!;
     await prepare?.();
+    const own = join(folder, reader);
+    mkdirSync(own);
     let refused = 0;
     for (let index = 0; index < inputs; index++) {
       const begin = performance.now();
-      const why = await readOne(readers[reader]!, inputOf(reader, 2, index), folder).catch((cause: Error) => {
+      const why = await readOne(readers[reader]!, inputOf(reader, 2, index), own).catch((cause: Error) => {
         throw new Error(`npx tsx scripts/fuzz.ts --reader ${reader} --seed 2 --show ${index}: ${cause.stack}`);
       });
       if (why !== undefined) refused++;

@@ -58,7 +58,7 @@ export class RecipeError extends UsageError {
     readonly problems: readonly string[],
   ) {
     const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
-    const told = problems.slice(0, mostProblems).map((problem) => `  ${shortened(problem, 1000)}`);
+    const told = problems.slice(0, mostProblems).map((problem) => `  ${shortened(problem, 300)}`);
     const others = problems.length - told.length;
     super([`${file} has ${count}:`, ...told, ...(others > 0 ? [`  and ${others} more`] : [])].join('\n'));
   }

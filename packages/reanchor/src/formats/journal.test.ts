@@ -39,6 +39,9 @@ test('other work is refused by what differs, and nothing is changed; so is a fil
   const before = readFileSync(path);
   await expect(Journal.open(path, { ...head, seed: 2, topK: 5 })).rejects.toThrow(/different: seed, topK\)/);
   expect(readFileSync(path)).toEqual(before);
+  const names = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`${i}${'x'.repeat(5000)}`, i]));
+  const long = await Journal.open(path, { ...head, ...names }).catch((error: Error) => error);
+  expect((long as Error).message.length).toBeLessThan(2000);
   const other = file();
   writeFileSync(other, 'notes\n');
   await expect(Journal.open(other, head)).rejects.toThrow(/:1: not JSON/);

@@ -74,7 +74,11 @@ function requireSame(found: unknown, given: JournalHead, path: string): void {
   const names = [...new Set([...Object.keys(before), ...Object.keys(given)])];
   const different = names.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(given[name]));
   if (different.length === 0) return;
+  const told = different
+    .slice(0, 10)
+    .map((name) => name.slice(0, 60))
+    .join(', ');
   throw new UserError(
-    `${path} holds what other work has done so far (different: ${different.join(', ')}): repeat that to finish it, or move the file away`,
+    `${path} holds what other work has done so far (different: ${told}): repeat that to finish it, or move the file away`,
   );
 }

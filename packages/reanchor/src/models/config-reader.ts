@@ -1,15 +1,19 @@
 import { shown, UserError } from '../errors.js';
 import type { ConfigJson } from './causal-lm.js';
 
+const maxInteger = 2 ** 31 - 1;
+
 /** Reads numbers and choices of a config.json; what the network cannot be built with is refused by name. */
 export class ConfigReader {
   constructor(readonly json: ConfigJson) {}
 
-  /** A whole number of at least 1. */
+  /** A whole number of at least 1, and no more than any array of the network could have. */
   integer(key: string, fallback?: number): number {
     const value = this.json[key] ?? fallback;
-    if (!Number.isInteger(value) || (value as number) < 1) {
-      throw new UserError(`config.json: ${key} is ${shown(this.json[key])}; a whole number of at least 1 is needed`);
+    if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > maxInteger) {
+      throw new UserError(
+        `config.json: ${key} is ${shown(this.json[key])}; a whole number from 1 to ${maxInteger} is needed`,
+      );
     }
     return value as number;
   }

@@ -29,7 +29,7 @@ const maxSize = 1 << 18;
 /** Numbers that `range` gives at most. */
 const maxRange = 1 << 16;
 
-/** Milliseconds for one chat; usual are less than one. */
+/** Milliseconds to read a template, and for one chat; usual are less than one. */
 const maxMs = 1000;
 /** A chat template that was read. It cannot reach files, the network or anything else but the values given to it. */
 export class ChatTemplate {
@@ -49,7 +49,7 @@ export class ChatTemplate {
     }
     let program: Program;
     try {
-      program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
+      program = withinTime(maxMs, () => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })));
     } catch (cause) {
       throw new FormatError(
         `not a chat template that can be read (${(cause as Error).message}): name another one with data.chatTemplate`,

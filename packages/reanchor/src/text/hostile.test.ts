@@ -141,6 +141,12 @@ describe('a chat template', () => {
     { role: 'assistant', content: 'Hello' },
   ];
 
+  test('of white space is not looked through from each of its characters', () => {
+    const error = refusal(() => ChatTemplate.of(`{% set x = ${' '.repeat(250_000)}`, { name: 'wide.jinja' }));
+    expect(error).toBeInstanceOf(FormatError);
+    expect(error.message).toMatch(/wide\.jinja: not a chat template that can be read/);
+  });
+
   test.each([
     ['{% for a in range(60000) %}{% for b in range(60000) %}{% endfor %}{% endfor %}', encodePrompt],
     [
