@@ -29,6 +29,8 @@ describe('a recipe', () => {
     expect(parse(minimal)).toEqual({
       model: 'm',
       precision: 'fp32',
+      device: 'auto',
+      deterministic: false,
       method: 'dpo',
       loss: { beta: 0.1, labelSmoothing: 0 },
       reference: { update: 'fixed' },
