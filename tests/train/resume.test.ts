@@ -73,6 +73,8 @@ describe('an interrupted run goes on to the same bits', () => {
       ['evaluate.generate={ prompts: 2, maxNewTokens: 4 }', 'reference={ update: soft, alpha: 0.5 }'],
     ],
     ['texts to be imitated', ['method=sft', 'activationCheckpointing=true', 'schedule.warmupSteps=6']],
+    ['float32 weights beside bfloat16', ['precision=bf16', 'reference={ update: soft, alpha: 0.05 }']],
+    ['bfloat16 alone', ['precision=bf16-params', 'reference={ update: soft, alpha: 0.05 }']],
     ['epochs and small micro-batches', ['steps=null', 'epochs=2', 'data.limit=20', 'batch.tokensPerMicroBatch=150']],
   ])('with %s', async (_, set) => {
     const other = await otherLlama(folder);
