@@ -124,14 +124,22 @@ describe('resume', () => {
 
   test('takes keys that do not matter, and says which', async () => {
     const out = copyOfCut();
-    await resume(out, recipe('evaluate.every=1', 'save.dtype=bf16', 'batch.tokensPerMicroBatch=100'));
+    await resume(out, recipe('evaluate.every=1', 'save.dtype=bf16', 'batch.tokensPerMicroBatch=100', 'threads=2'));
     const resumed = readEvents(join(out, 'events.jsonl')).events.find(({ type }) => type === 'resumed');
     expect(resumed).toMatchObject({
       step: 6,
       steps: 8,
-      changes: ['batch.tokensPerMicroBatch: 16384 -> 100', 'evaluate.every: 4 -> 1', 'save.dtype: left out -> "bf16"'],
+      changes: [
+        'batch.tokensPerMicroBatch: 16384 -> 100',
+        'evaluate.every: 4 -> 1',
+        'save.dtype: left out -> "bf16"',
+        'threads: 1 -> 2',
+      ],
     });
-    expect(warningsOf(out)).toEqual([expect.stringMatching(/rounds sums otherwise/)]);
+    expect(warningsOf(out)).toEqual([
+      expect.stringMatching(/rounds sums otherwise/),
+      expect.stringMatching(/operators use 2 threads and used 1: the last digits may not be/),
+    ]);
   });
 
   test('leaves a finished run as it is, but for the end of its events', async () => {

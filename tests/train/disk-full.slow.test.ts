@@ -86,6 +86,28 @@ test.skipIf(!canMount)('a disk without room for model and checkpoints is seen be
   expect(existsSync(out)).toBe(false);
 });
 
+test.skipIf(!canMount)('a run on a disk that has become read-only says so', async () => {
+  resize(8000);
+  const out = join(disk, 'fixed');
+  const stop = ({ type }: RunEvent) => {
+    if (type === 'checkpoint') throw new Error('stopped');
+  };
+  await expect(train({ recipe, out, command: [], onEvent: stop })).rejects.toThrow('stopped');
+  execFileSync('mount', ['-o', 'remount,ro', disk]);
+  try {
+    for (const resume of [true, false]) {
+      const run = train({ recipe, out: resume ? out : join(disk, 'new'), command: [], resume });
+      await expect(run).rejects.toThrow(/the file system is read-only \(EROFS\): write to another folder/);
+      await expect(run).rejects.toBeInstanceOf(UserError);
+    }
+  } finally {
+    execFileSync('mount', ['-o', 'remount,rw', disk]);
+  }
+  await train({ recipe, out, command: [], resume: true });
+  expect(outcome(out)).toEqual(outcome(whole));
+  rmSync(out, { recursive: true });
+});
+
 test.skipIf(!canMount)('a disk that is full at any write loses nothing that was saved', async () => {
   const stages = new Map<string, number>();
   for (let kilobytes = 32; kilobytes < 3000; kilobytes += 36) {

@@ -94,6 +94,15 @@ test('an independent reader finds what was written', () => {
   expect(read).toEqual(events.map((event) => ({ ...event, scalars: float32(event.scalars) })));
 });
 
+test('a run that was resumed says from which step on', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'tensorboard-')), 'events');
+  new EventFileWriter(path, { restartsAt: 300 })[Symbol.dispose]();
+  const [, restart] = records(readFileSync(path));
+  expect(field(restart!, 2)).toBe(300);
+  // SessionLog.SessionStatus.START
+  expect(fields(field(restart!, 7) as Buffer)).toEqual([{ number: 1, value: 1 }]);
+});
+
 test('checksums are those of RFC 3720, B.4', () => {
   expect(crc32c(Buffer.alloc(32))).toBe(0x8a9136aa);
   expect(crc32c(Buffer.alloc(32, 0xff))).toBe(0x62a8ab43);

@@ -145,11 +145,13 @@ export async function keepCheckpoints(folder: string, keep: number, best: readon
   }
 }
 
+/** Whether a name is one under which something is being written, or deleted. */
+export const isTemporary = (name: string) => /\.tmp-[0-9a-f]{12}$/.test(name);
+
 /** Deletes what was being written, or deleted, when a run was cut off. Only for who holds the run's lock. */
 export async function removeTemporary(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
-  for (const name of names.filter((name) => /\.tmp-[0-9a-f]{12}$/.test(name)))
-    await rm(join(folder, name), { recursive: true, force: true });
+  for (const name of names.filter(isTemporary)) await rm(join(folder, name), { recursive: true, force: true });
 }
 
 /** The bytes of each checkpoint in a folder, oldest first. */

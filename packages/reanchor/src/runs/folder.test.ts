@@ -41,6 +41,10 @@ describe('a run folder', () => {
     const path = newFolder();
     await createRunFolder(path, options);
     expect(existsSync(join(path, 'run.json'))).toBe(true);
+    const begun = newFolder();
+    writeFileSync(join(begun, 'run.json.tmp-0123456789ab'), '{');
+    (await createRunFolder(begun, options)).lock[Symbol.dispose]();
+    expect(readdirSync(begun)).toEqual(['run.json']);
   });
 
   it('is never written over another run or other files', async () => {

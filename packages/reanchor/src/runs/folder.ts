@@ -5,6 +5,7 @@ import { basename, extname, join } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError } from '../errors.js';
 import { writeError, writeFileAtomic } from '../formats/atomic.js';
+import { isTemporary, removeTemporary } from './checkpoints.js';
 import { lockName, lockRun } from './lock.js';
 import { type Recipe, recipeSchema } from './recipe.js';
 import { packageVersion } from './version.js';
@@ -109,6 +110,7 @@ export async function createRunFolder(
     lock = lockRun(path);
     // Somebody may have been faster.
     refuseUsedFolder(path);
+    await removeTemporary(path);
     await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
     return { ...runFolder(path), lock };
   } catch (error) {
@@ -149,7 +151,8 @@ export function parseRun(text: string, file: string): RunInfo {
 export function refuseUsedFolder(path: string): void {
   let names: string[];
   try {
-    names = readdirSync(path).filter((name) => name !== lockName);
+    // What a process that was cut off before it began the run may have left.
+    names = readdirSync(path).filter((name) => name !== lockName && !isTemporary(name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw new UserError(`${path} cannot be a run folder: ${(error as Error).message}; name a new folder`);

@@ -1,5 +1,8 @@
+import { mkdtempSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import type { RunEvent } from '../runs/index.js';
@@ -32,8 +35,8 @@ const bodies: Record<string, z.ZodType> = {
   }),
   'runs/update': z.strictObject({
     run_id: z.literal('run-1'),
-    status: z.enum(['FINISHED', 'FAILED', 'KILLED']),
-    end_time: z.int(),
+    status: z.enum(['RUNNING', 'FINISHED', 'FAILED', 'KILLED']),
+    end_time: z.int().optional(),
   }),
 };
 
@@ -101,7 +104,7 @@ const step = (step: number, metrics: Record<string, number>): RunEvent => ({
   metrics,
 });
 const waits = { first: 5, longest: 20, close: 4000 };
-function sink(address: string, more: { env?: Record<string, string>; recipe?: object } = {}) {
+function sink(address: string, more: { env?: Record<string, string>; recipe?: object; folder?: string } = {}) {
   const warnings: string[] = [];
   const warn = (message: string) => warnings.push(message);
   const options = { address, experiment: 'exp', runName: 'run', recipe: { method: 'dpo' }, waits, env: {}, warn };
@@ -161,6 +164,22 @@ describe('MLflow', () => {
     const env = { MLFLOW_TRACKING_USERNAME: 'u', MLFLOW_TRACKING_PASSWORD: 'p' };
     await sink(address, { env }).sink.close('finished');
     expect(calls.at(-1)!.authorization).toBe(`Basic ${Buffer.from('u:p').toString('base64')}`);
+  });
+
+  it('goes on with the same run when the run folder is gone on with, unless it is another server', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mlflow-'));
+    const { calls, address } = await tracking();
+    await sink(address, { folder }).sink.close('interrupted');
+    const again = sink(address, { folder }).sink;
+    again.write(step(4, { loss: 1 }));
+    await again.close('finished');
+    expect(calls.filter(({ path }) => path === 'runs/create').length).toBe(1);
+    const statuses = calls.flatMap(({ path, body }) => (path === 'runs/update' ? [body.status] : []));
+    expect(statuses).toEqual(['KILLED', 'RUNNING', 'FINISHED']);
+    expect(metricsOf(calls).map(({ step }) => step)).toEqual([4, 4]);
+    const other = await tracking();
+    await sink(other.address, { folder }).sink.close('finished');
+    expect(other.calls.map(({ path }) => path)).toContain('runs/create');
   });
 
   it('tries again what failed, and loses and repeats nothing', async () => {

@@ -16,7 +16,7 @@ export function explainFault(error: unknown, recipe: Recipe, folder: RunFolder |
   if (isOutOfMemory(error)) {
     const resume = saved.length > 0 ? ', and go on from the last checkpoint with --resume' : '';
     return new UserError(
-      `there is not enough memory for this run: ${memoryAdvice(recipe).join('; ')}${resume}. reanchor estimate says what a recipe takes. (${error.message.split('\\n')[0]})`,
+      `there is not enough memory for this run: ${memoryAdvice(recipe).join('; ')}${resume}. reanchor estimate says what a recipe takes. (${error.message.split('\n')[0]})`,
       { cause: error },
     );
   }

@@ -1,7 +1,8 @@
 /** Tensors by name in a safetensors file, in and out. */
-import { fromFile, type Tensor, tidy } from '@reanchor/torch';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { tensor as fromBytes, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError } from '../errors.js';
-import { openSafetensors, type TensorToWrite, writeSafetensors } from '../formats/index.js';
+import { openSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from '../formats/index.js';
 import { storedName, weightDTypes } from '../models/weight-dtypes.js';
 
 /** Writes tensors, one in memory at a time. Errors: UserError when the file cannot be written. */
@@ -18,29 +19,40 @@ export async function writeTensors(file: string, tensors: ReadonlyMap<string, Te
 }
 
 /**
- * Copies the values of a file into tensors of the same names, shapes and dtypes; the file is mapped, so that no second copy
- * is made. Errors: FormatError where the file does not hold just these.
+ * Copies the values of a file into tensors of the same names, shapes and dtypes, one in memory at a time. Errors:
+ * FormatError where the file does not hold just these.
  */
 export async function readTensorsInto(file: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
-  const opened = await openSafetensors(file);
+  const stored = (await openSafetensors(file)).tensors;
   const fail = (message: string): never => {
     throw new FormatError(message, { file });
   };
-  for (const name of opened.tensors.keys()) if (!tensors.has(name)) fail(`tensor ${name} is not expected`);
-  tidy(() => {
-    const bytes = fromFile(file, false, opened.fileBytes, { dtype: 'uint8' });
+  for (const name of stored.keys()) if (!tensors.has(name)) fail(`tensor ${name} is not expected`);
+  const handle = openSync(file, 'r');
+  try {
     for (const [name, tensor] of tensors) {
-      const stored = opened.tensors.get(name) ?? fail(`tensor ${name} is missing`);
-      if (weightDTypes[stored.dtype] !== tensor.dtype || stored.shape.join() !== tensor.shape.join())
-        fail(`tensor ${name} is ${stored.dtype} [${stored.shape}], and should be ${tensor}`);
+      const found = stored.get(name) ?? fail(`tensor ${name} is missing`);
+      if (weightDTypes[found.dtype] !== tensor.dtype || found.shape.join() !== tensor.shape.join())
+        fail(`tensor ${name} is ${found.dtype} [${found.shape}], and should be ${tensor}`);
+      const bytes = readBytes(handle, found);
       tidy(() => {
-        const slice = bytes.narrow(0, stored.begin, stored.end - stored.begin);
-        // A view as a wider type must begin at a multiple of its size.
-        const aligned = stored.begin % 8 === 0 ? slice : slice.clone();
-        tensor.detach().copy_(aligned.view(tensor.dtype).view(stored.shape));
+        tensor.detach().copy_(fromBytes(bytes).view(tensor.dtype).view(found.shape));
       });
     }
-  });
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function readBytes(handle: number, { begin, end }: StoredTensor): Uint8Array {
+  const bytes = new Uint8Array(end - begin);
+  const most = 1 << 30;
+  for (let done = 0; done < bytes.length; ) {
+    const read = readSync(handle, bytes, done, Math.min(most, bytes.length - done), begin + done);
+    if (read === 0) throw new Error('the file became shorter while it was read');
+    done += read;
+  }
+  return bytes;
 }
 
 /** Writes numbers by name, in float64. Errors: UserError when the file cannot be written. */
@@ -55,18 +67,16 @@ export async function writeNumbers(file: string, numbers: ReadonlyMap<string, nu
 
 /** The numbers that {@link writeNumbers} wrote, in their order. Errors: FormatError. */
 export async function readNumbers(file: string): Promise<Map<string, number>> {
-  const { fileBytes, tensors } = await openSafetensors(file);
+  const { tensors } = await openSafetensors(file);
   const [values, names] = [tensors.get('values'), tensors.get('names')];
   if (!values || !names) throw new FormatError('it holds no named numbers', { file });
   if (values.begin === values.end) return new Map();
-  return tidy(() => {
-    const bytes = fromFile(file, false, fileBytes, { dtype: 'uint8' });
-    const list = bytes
-      .narrow(0, values.begin, values.end - values.begin)
-      .clone()
-      .view('float64')
-      .toList();
-    const text = Buffer.from(bytes.narrow(0, names.begin, names.end - names.begin).data() as Uint8Array).toString();
-    return new Map(text.split('\n').map((name, i) => [name, list[i]!]));
-  });
+  const handle = openSync(file, 'r');
+  try {
+    const numbers = new Float64Array(readBytes(handle, values).buffer);
+    const text = Buffer.from(readBytes(handle, names)).toString();
+    return new Map(text.split('\n').map((name, i) => [name, numbers[i]!]));
+  } finally {
+    closeSync(handle);
+  }
 }
