@@ -1,6 +1,6 @@
 // How much of what the machine can multiply a training step reaches: FLOPs of a run, as `reanchor estimate` counts them, over
 // the seconds of its steps, beside the fastest of several matrix products of 2048 x 2048 (fp32, the same threads), measured
-// before and after.
+// before and after. The first step does not count.
 //
 //   npx tsx bench/ceiling.ts [threads = 2] [case ...]
 //
@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { noGrad, randn, setNumThreads, tidy } from '@reanchor/torch';
-import { estimateRun, train } from 'reanchor';
+import { estimateRun, type Recipe, train } from 'reanchor';
 import { trainCases } from './cases.js';
 import { benchModel, benchRows } from './materials.js';
 import { benchRecipe } from './recipe.js';
@@ -46,8 +46,8 @@ async function measure(name: string): Promise<string> {
     threads: Number(threads),
     steps,
   });
-  const { flops } = await estimateRun({ recipe });
-  const work = Object.values(flops).reduce((a, b) => a + b, 0);
+  // The first step takes memory that the others find.
+  const work = (await flopsOf(recipe)) - (await flopsOf({ ...recipe, steps: 1 }));
   const out = mkdtempSync(join(tmpdir(), 'reanchor-ceiling-'));
   const before = ceiling();
   let seconds = 0;
@@ -61,7 +61,7 @@ async function measure(name: string): Promise<string> {
         // Tokens are counted from the start of the run, their rate since the last event.
         if (event.type !== 'step') return;
         const { num_tokens: tokens, tokens_per_second: rate } = event.metrics;
-        seconds += (tokens! - counted) / rate!;
+        if (counted > 0) seconds += (tokens! - counted) / rate!;
         counted = tokens!;
       },
     });
@@ -71,6 +71,11 @@ async function measure(name: string): Promise<string> {
   const most = Math.max(before, ceiling());
   const reached = work / seconds / 1e9;
   return `| ${one.title}, ${one.model} | ${most.toFixed(0)} | ${reached.toFixed(0)} | ${((100 * reached) / most).toFixed(0)} % |`;
+}
+
+async function flopsOf(recipe: Recipe): Promise<number> {
+  const { flops } = await estimateRun({ recipe });
+  return Object.values(flops).reduce((a, b) => a + b, 0);
 }
 
 /** The fastest of 20 products, GFLOP/s. */

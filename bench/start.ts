@@ -28,7 +28,9 @@ try {
   for (let round = 0; round <= rounds; round++) {
     const out = join(folder, String(round));
     const begun = Date.now();
-    const { status } = spawnSync(process.execPath, [bin, 'train', recipe, '--out', out], { stdio: 'inherit' });
+    const { status } = spawnSync(process.execPath, [bin, 'train', recipe, '--out', out], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     if (status !== 0) throw new Error(`reanchor train ended with ${status}`);
     const { events } = readEvents(join(out, 'events.jsonl'));
     const step = events.find((event) => event.type === 'step')!;
