@@ -20,8 +20,6 @@ const longestLine = 1 << 26;
 const mostRatio = 500;
 const freeBytes = 1 << 23;
 
-const emptyLine = Buffer.alloc(0);
-
 /**
  * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n"
  * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped.
@@ -44,8 +42,11 @@ export async function* readJsonl(
   try {
     for await (const lines of splitLines(isGzip ? gunzipped(file) : createReadStream(file))) {
       for (const bytes of lines) {
+        if (typeof bytes === 'number') {
+          line += bytes;
+          continue;
+        }
         line++;
-        if (bytes.length === 0) continue;
         let value: unknown;
         try {
           const text = decodeUtf8(bytes, line === 1, { file, line });
@@ -130,21 +131,25 @@ async function* gunzipped(file: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** The bytes between line feeds, as many as there are together; nothing after a line feed at the end. */
-async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer[]> {
+/**
+ * The bytes between line feeds, as many as there are together, or how many empty lines there are in a row, which can be
+ * millions; nothing after a line feed at the end.
+ */
+async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<(Buffer | number)[]> {
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   for await (const chunk of chunks) {
-    const lines: Buffer[] = [];
+    const lines: (Buffer | number)[] = [];
     let start = 0;
     for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
       if (pendingBytes > 0) {
         lines.push(Buffer.concat([...pending, chunk.subarray(start, end)]));
         [pending, pendingBytes] = [[], 0];
-      } else lines.push(start === end ? emptyLine : chunk.subarray(start, end));
-      start = end + 1;
-      // A run of empty lines, which can be millions.
-      for (; chunk[start] === 10; start++) lines.push(emptyLine);
+      } else if (end > start) lines.push(chunk.subarray(start, end));
+      else end = start - 1;
+      const next = end + 1;
+      for (start = next; chunk[start] === 10; ) start++;
+      if (start > next) lines.push(start - next);
     }
     if (lines.length > 0) yield lines;
     if (start === chunk.length) continue;
