@@ -25,8 +25,10 @@ import { initModel } from '../../packages/reanchor/src/models/init.js';
 import { loadModel } from '../../packages/reanchor/src/models/load.js';
 import { spanBatch } from '../../packages/reanchor/src/nn/spans.js';
 import { readRun } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '../../packages/reanchor/src/train/train.js';
 import { deviceRuns, expectSameRun, runOn } from '../support/device-runs.js';
 import { gradients, pack } from '../support/packed.js';
+import { interruptedRun, outcome, references, resumableRecipe } from '../support/resuming.js';
 import { simulateCuda } from '../support/simulated-cuda/load.js';
 import { tinyModel, tinyPairs, weights } from '../support/training.js';
 
@@ -153,6 +155,20 @@ describe.skipIf(hindrance !== undefined)('on a simulated CUDA device', () => {
     expect(cuda.kl).toBeCloseTo(cpu.kl, 6);
     using judge = await RewardJudge.load({ model: tinyModel, reference: tinyModel });
     expect((await judge.judge({ prompt: 'A question', first: 'one', second: 'two' } as never)).first).toBe(0.5);
+  });
+
+  test.each([
+    ['bf16', references.soft],
+    ['fp32', references.cached],
+  ])('a run in %s goes on from its checkpoint to the same bits', async (precision, reference) => {
+    const recipe = resumableRecipe(tinyModel, 'device=cuda', `precision=${precision}`, `reference=${reference}`);
+    const place = () => join(mkdtempSync(join(tmpdir(), 'device-')), 'run');
+    const [whole, parts] = [place(), place()];
+    await train({ recipe, out: whole, command: [] });
+    const stopAt = new Set([3, 6]);
+    await interruptedRun(recipe, (event) => event.type === 'step' && stopAt.delete(event.step), parts);
+    expect(stopAt.size).toBe(0);
+    expect(outcome(parts)).toEqual(outcome(whole));
   });
 
   test('deterministic runs, and what does not go with them', async () => {
