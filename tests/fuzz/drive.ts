@@ -38,7 +38,7 @@ export interface FuzzResult {
   accepted: number;
   refused: number;
   findings: Finding[];
-  /** What ended a process, and did not do so alone. */
+  /** What looked like a hang, and did not do so alone. */
   passing: Finding[];
   slowestMs: number;
   slowest: number;
@@ -76,6 +76,10 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     at = finding === undefined ? part.end : finding.index + 1;
     if (finding === undefined) continue;
     stopped += 1;
+    if (finding.kind !== 'hang') {
+      result.findings.push(finding);
+      continue;
+    }
     // A busy machine can look like a hang: what is one is so alone, too.
     const again = await runPart({ ...part, first: finding.index, end: finding.index + 1 }, options, {
       ...result,

@@ -120,11 +120,12 @@ async function startHub(): Promise<void> {
     response.statusCode = status >= 200 && status < 600 ? Math.floor(status) : 200;
     response.setHeader('content-type', 'application/json');
     const part = isTree ? parts?.tree : parts?.sha;
-    response.end(
-      part === undefined
-        ? answer
-        : JSON.stringify(isTree ? part : { _id: '0', id: 'owner/name', sha: part, tags: [], siblings: [] }),
-    );
+    try {
+      const body = isTree ? part : { _id: '0', id: 'owner/name', sha: part, tags: [], siblings: [] };
+      response.end(part === undefined ? answer : JSON.stringify(body));
+    } catch {
+      response.end(answer); // Lists in lists, deeper than JSON.stringify goes.
+    }
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   server.unref();
