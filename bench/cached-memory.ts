@@ -4,16 +4,8 @@
 //
 // A random Llama of 31M parameters, 8 random pairs of 256 tokens a step, hard update every 2 steps. Prints one JSON line.
 import { memory, setNumThreads, zeros } from '@reanchor/torch';
-import {
-  CachedReference,
-  CopiedReference,
-  initModel,
-  pairMethod,
-  pairObjective,
-  planSteps,
-  type ReferencePolicy,
-  Trainer,
-} from 'reanchor';
+import { CachedReference, CopiedReference, initModel, planSteps, type ReferencePolicy } from 'reanchor';
+import { dpo, dpoTrainer, madeUpPairs } from './dpo.js';
 
 const [mode = 'cached', steps = '6', threads = '2'] = process.argv.slice(2);
 setNumThreads(Number(threads));
@@ -31,31 +23,10 @@ using policy = initModel(
   },
   { seed: 1, dtype: 'float32' },
 );
-const ids = (length: number, key: number) => Int32Array.from({ length }, (_, i) => (i * 31 + key * 17) % vocabulary);
-const pairs = Array.from({ length: 8 * Number(steps) }, (_, i) => ({
-  index: i,
-  line: i + 1,
-  file: 'random',
-  prompt: ids(128, i),
-  chosen: ids(64, 2 * i + 1),
-  rejected: ids(64, 2 * i + 2),
-  boundaryMismatch: false,
-}));
-const objective = pairObjective(
-  pairMethod({
-    types: [{ name: 'sigmoid', weight: 1 }],
-    beta: 0.1,
-    labelSmoothing: 0,
-    lengthNormalize: true,
-    discopopTau: 0.05,
-    clipReferenceMargin: false,
-    nllWeight: 0,
-  }),
-);
+const pairs = madeUpPairs(Array(8 * Number(steps)).fill([128, 64, 64]), vocabulary);
 const plan = { batchSize: 8, tokensPerMicroBatch: 4096, epochs: 1, seed: 1, shuffle: false };
 const upcoming = function* (step: number) {
-  for (const planned of planSteps(new Array(pairs.length).fill(256), plan, step))
-    yield objective.layOut(planned, pairs);
+  for (const planned of planSteps(new Array(pairs.length).fill(256), plan, step)) yield dpo.layOut(planned, pairs);
 };
 const rule = { update: 'hard', tau: 2 } as const;
 
@@ -79,15 +50,7 @@ const reference =
     : mode === 'cached'
       ? new CachedReference(policy, { rule, totalSteps: Number(steps), upcoming })
       : nothing;
-using trainer = new Trainer({
-  policy,
-  reference,
-  objective,
-  optimizer: { lr: 1e-5, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
-  schedule: { type: 'constant', warmupSteps: 0 },
-  maxGradNorm: 2,
-  totalSteps: Number(steps),
-});
+using trainer = dpoTrainer(policy, reference, { totalSteps: Number(steps) });
 let step = 0;
 for (const batches of upcoming(1)) {
   if (reference instanceof CachedReference) await reference.prepare(++step);

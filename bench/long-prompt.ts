@@ -7,7 +7,8 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { memory, setNumThreads, zeros } from '@reanchor/torch';
-import { CachedReference, initModel, pairMethod, pairObjective, Trainer } from 'reanchor';
+import { CachedReference, initModel } from 'reanchor';
+import { dpo, dpoTrainer, madeUpPairs } from './dpo.js';
 
 const vocabulary = 128_256;
 const [prompt, answer] = [8192, 512];
@@ -59,28 +60,8 @@ async function measure(activationCheckpointing: boolean): Promise<void> {
     },
     { seed: 1, dtype: 'float32' },
   );
-  const ids = (length: number, key: number) => Int32Array.from({ length }, (_, i) => (i * 31 + key * 17) % vocabulary);
-  const pairs = Array.from({ length: Number(steps) }, (_, i) => ({
-    index: i,
-    line: i + 1,
-    file: 'random',
-    prompt: ids(prompt, i),
-    chosen: ids(answer, 2 * i + 1),
-    rejected: ids(answer, 3 * i + 2),
-    boundaryMismatch: false,
-  }));
-  const objective = pairObjective(
-    pairMethod({
-      types: [{ name: 'sigmoid', weight: 1 }],
-      beta: 0.1,
-      labelSmoothing: 0,
-      lengthNormalize: true,
-      discopopTau: 0.05,
-      clipReferenceMargin: false,
-      nllWeight: 0,
-    }),
-  );
-  const laidOut = (step: number) => objective.layOut({ step, epoch: 0, microBatches: [[step - 1]] }, pairs);
+  const pairs = madeUpPairs(Array(Number(steps)).fill([prompt, answer, answer]), vocabulary);
+  const laidOut = (step: number) => dpo.layOut({ step, epoch: 0, microBatches: [[step - 1]] }, pairs);
   using reference = new CachedReference(policy, {
     rule: { update: 'hard', tau: 1 },
     totalSteps: Number(steps),
@@ -88,16 +69,7 @@ async function measure(activationCheckpointing: boolean): Promise<void> {
       for (let s = step; s <= Number(steps); s++) yield laidOut(s);
     },
   });
-  using trainer = new Trainer({
-    policy,
-    reference,
-    objective,
-    optimizer: { lr: 1e-5, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
-    schedule: { type: 'constant', warmupSteps: 0 },
-    maxGradNorm: 1,
-    totalSteps: Number(steps),
-    activationCheckpointing,
-  });
+  using trainer = dpoTrainer(policy, reference, { totalSteps: Number(steps), activationCheckpointing });
   const seconds: number[] = [];
   for (let step = 1; step <= Number(steps); step++) {
     await reference.prepare(step);

@@ -6,17 +6,8 @@
 // Prints one JSON line: peak resident memory, resident memory once libtorch is loaded, seconds a step, packed tokens a
 // step.
 import { memory, setNumThreads, zeros } from '@reanchor/torch';
-import {
-  CopiedReference,
-  loadModel,
-  loadPreferenceRows,
-  loadTokenizer,
-  pairMethod,
-  pairObjective,
-  stepMetrics,
-  Trainer,
-  tokenizePairs,
-} from 'reanchor';
+import { CopiedReference, loadModel, loadPreferenceRows, loadTokenizer, stepMetrics, tokenizePairs } from 'reanchor';
+import { dpo, dpoTrainer } from './dpo.js';
 
 const [folder, file, size = '4', maxLength = '512', steps = '5', threads = '2'] = process.argv.slice(2);
 setNumThreads(Number(threads));
@@ -30,36 +21,17 @@ const { pairs } = tokenizePairs(rows, await loadTokenizer(folder!), {
 });
 using policy = await loadModel(folder!, { dtype: 'float32' });
 using reference = new CopiedReference(policy, { update: 'fixed' });
-const objective = pairObjective(
-  pairMethod({
-    types: [{ name: 'sigmoid', weight: 1 }],
-    beta: 0.1,
-    labelSmoothing: 0,
-    lengthNormalize: true,
-    discopopTau: 0.05,
-    clipReferenceMargin: false,
-    nllWeight: 0,
-  }),
-);
-using trainer = new Trainer({
-  policy,
-  reference,
-  objective,
-  optimizer: { lr: 1e-5, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
-  schedule: { type: 'constant', warmupSteps: 0 },
-  maxGradNorm: 2,
-  totalSteps: Number(steps),
-});
+using trainer = dpoTrainer(policy, reference, { totalSteps: Number(steps) });
 if (pairs.length < Number(size)) throw new Error(`${file} has ${pairs.length} pairs that fit, ${size} are needed`);
 const positions = Array.from({ length: Number(size) }, (_, i) => i);
-const batches = objective.layOut({ step: 1, epoch: 0, microBatches: [positions] }, pairs);
+const batches = dpo.layOut({ step: 1, epoch: 0, microBatches: [positions] }, pairs);
 const seconds: number[] = [];
 const losses: number[] = [];
 for (let step = 0; step < Number(steps); step++) {
   const start = performance.now();
   const result = trainer.step(batches);
   seconds.push((performance.now() - start) / 1000);
-  losses.push(stepMetrics(result, objective).loss!);
+  losses.push(stepMetrics(result, dpo).loss!);
 }
 const megabytes = (bytes: number) => Math.round(bytes / 2 ** 20);
 console.log(

@@ -14,6 +14,7 @@
 #include "kernels.h"
 
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
 #include <torch/library.h>
 
 namespace reanchor::distance {
@@ -53,9 +54,24 @@ static void checkPair(const Tensor& a, const Tensor& b, size_t index) {
   TORCH_CHECK(a.sizes() == b.sizes(), "tensor ", index, " has shape ", a.sizes(), " in a and ", b.sizes(), " in b");
 }
 
-static double squaredNorm(const Tensor& x) {
-  const double norm = at::linalg_vector_norm(x.to(at::kDouble), 2).item<double>();
-  return norm * norm;
+// Sum of x^2 as a scalar on x's device, so that nothing waits for it. A GPU adds in a tree, for which float32 is enough;
+// anything else adds float64.
+static Tensor squaredNorm(const Tensor& x) {
+  const auto type = x.is_cuda() && x.scalar_type() != at::kDouble ? at::kFloat : at::kDouble;
+  return at::linalg_vector_norm(x, 2, std::nullopt, false, type).to(at::kDouble).square_();
+}
+
+// The parts of a tensor of n elements, on all threads: `run(first, length)` for each.
+template <typename Sum, typename Run>
+static Sum overParts(int64_t n, const Run& run) {
+  const int64_t parts = (n + kPart - 1) / kPart;
+  std::vector<Sum> sums(static_cast<size_t>(parts));
+  parallel(parts, n, [&](int64_t first, int64_t end) {
+    for (int64_t p = first; p < end; p++) sums[p] = run(p * kPart, std::min(kPart, n - p * kPart));
+  });
+  Sum total{};
+  for (const Sum& part : sums) total += part;
+  return total;
 }
 
 static double squaredDistance(at::TensorList a, at::TensorList b) {
@@ -63,33 +79,30 @@ static double squaredDistance(at::TensorList a, at::TensorList b) {
               a.size(), " and ", b.size());
   const auto run = isWide() ? blockWide : blockAny;
   double total = 0;
+  std::vector<Tensor> composed;
   for (size_t t = 0; t < a.size(); t++) {
     if (!b.empty()) checkPair(a[t], b[t], t);
     if (!hasKernel(a[t]) || (!b.empty() && !hasKernel(b[t]))) {
-      total += squaredNorm(b.empty() ? a[t] : a[t].sub(b[t]));
+      composed.push_back(squaredNorm(b.empty() ? a[t] : a[t].sub(b[t])));
       continue;
     }
-    const int64_t n = a[t].numel(), parts = (n + kPart - 1) / kPart;
     const float* from = a[t].const_data_ptr<float>();
     const float* other = b.empty() ? nullptr : b[t].const_data_ptr<float>();
-    std::vector<double> sums(static_cast<size_t>(parts));
-    parallel(parts, n, [&](int64_t first, int64_t end) {
-      for (int64_t p = first; p < end; p++) {
-        const int64_t start = p * kPart;
-        sums[p] = run(from + start, other ? other + start : nullptr, std::min(kPart, n - start));
-      }
+    total += overParts<double>(a[t].numel(), [&](int64_t first, int64_t length) {
+      return run(from + first, other ? other + first : nullptr, length);
     });
-    for (const double part : sums) total += part;
   }
+  if (!composed.empty()) total += at::stack(composed).sum().item<double>();
   return total;
 }
 
 struct Sums {
   double before = 0, after = 0, norm = 0;
-  void add(const Sums& other) {
+  Sums& operator+=(const Sums& other) {
     before += other.before;
     after += other.after;
     norm += other.norm;
+    return *this;
   }
 };
 
@@ -114,12 +127,12 @@ REANCHOR_INLINE Sums move(float* a, const float* b, int64_t n, float share) {
       after += (moved - to) * (moved - to);
       norm += moved * moved;
     }
-    total.add({sum(before), sum(after), sum(norm)});
+    total += {sum(before), sum(after), sum(norm)};
     for (; i < end; i++) {
       const float from = a[i], to = b[i];
       a[i] = lerp(from, to, share);
       const double was = from - to, is = a[i] - to, value = a[i];
-      total.add({was * was, is * is, value * value});
+      total += {was * was, is * is, value * value};
     }
   }
   return total;
@@ -127,34 +140,35 @@ REANCHOR_INLINE Sums move(float* a, const float* b, int64_t n, float share) {
 REANCHOR_WIDE static Sums moveWide(float* a, const float* b, int64_t n, float share) { return move(a, b, n, share); }
 static Sums moveAny(float* a, const float* b, int64_t n, float share) { return move(a, b, n, share); }
 
-static Sums moveComposed(const Tensor& a, const Tensor& given, double share) {
+// [3] The sums on a's device.
+static Tensor moveComposed(const Tensor& a, const Tensor& given, double share) {
   const Tensor b = given.to(a.scalar_type());
-  const double before = squaredNorm(a.sub(b));
+  const Tensor before = squaredNorm(a.sub(b));
   a.lerp_(b, share);
-  return {before, squaredNorm(a.sub(b)), squaredNorm(a)};
+  return at::stack({before, squaredNorm(a.sub(b)), squaredNorm(a)});
 }
 
 static std::vector<double> moveTowards(at::TensorList a, at::TensorList b, double share) {
   TORCH_CHECK(a.size() == b.size(), "move_towards_ takes as many tensors in b as in a; got ", a.size(), " and ", b.size());
   const auto run = isWide() ? moveWide : moveAny;
   Sums total;
+  std::vector<Tensor> composed;
   for (size_t t = 0; t < a.size(); t++) {
     checkPair(a[t], b[t], t);
     if (!hasKernel(a[t]) || !hasKernel(b[t])) {
-      total.add(moveComposed(a[t], b[t], share));
+      composed.push_back(moveComposed(a[t], b[t], share));
       continue;
     }
-    const int64_t n = a[t].numel(), parts = (n + kPart - 1) / kPart;
     float* to = a[t].mutable_data_ptr<float>();
     const float* from = b[t].const_data_ptr<float>();
-    std::vector<Sums> sums(static_cast<size_t>(parts));
-    parallel(parts, n, [&](int64_t first, int64_t end) {
-      for (int64_t p = first; p < end; p++) {
-        const int64_t start = p * kPart;
-        sums[p] = run(to + start, from + start, std::min(kPart, n - start), static_cast<float>(share));
-      }
+    total += overParts<Sums>(a[t].numel(), [&](int64_t first, int64_t length) {
+      return run(to + first, from + first, length, static_cast<float>(share));
     });
-    for (const Sums& part : sums) total.add(part);
+  }
+  if (!composed.empty()) {
+    const Tensor sums = at::stack(composed).sum(0).cpu();
+    const double* values = sums.const_data_ptr<double>();
+    total += {values[0], values[1], values[2]};
   }
   return {total.before, total.after, total.norm};
 }

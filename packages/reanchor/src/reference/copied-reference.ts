@@ -1,5 +1,5 @@
 // Shapes: S sequences.
-import { type DType, dtypeBytes, moveTowards_, noGrad, squaredDistance, type Tensor, tidy } from '@reanchor/torch';
+import { type DType, dtypeBytes, moveTowards_, noGrad, squaredDistance, stack, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { copyModel, copyParameters } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
@@ -33,7 +33,8 @@ export class CopiedReference implements ReferencePolicy {
   /** What the reference computes with. */
   readonly model: CausalLM;
   readonly startsAtPolicy: boolean;
-  readonly #moved: CausalLM;
+  /** The weights that are moved, which a checkpoint keeps: those of `model`, or wider ones. */
+  readonly weights: CausalLM;
   /** The weights that they move towards. */
   readonly #target: CausalLM;
   readonly #clock: ReferenceClock;
@@ -46,8 +47,8 @@ export class CopiedReference implements ReferencePolicy {
   ) {
     const isWider = dtype !== policy.dtype;
     this.#target = (isWider ? masters : undefined) ?? policy;
-    this.#moved = initial ?? copyModel(this.#target, dtype);
-    this.model = isWider ? copyModel(this.#moved, policy.dtype) : this.#moved;
+    this.weights = initial ?? copyModel(this.#target, dtype);
+    this.model = isWider ? copyModel(this.weights, policy.dtype) : this.weights;
     this.startsAtPolicy = initial === undefined;
     this.#clock = rule instanceof ReferenceClock ? rule : new ReferenceClock(rule);
   }
@@ -58,11 +59,6 @@ export class CopiedReference implements ReferencePolicy {
 
   get isHalted(): boolean {
     return this.#clock.isHalted;
-  }
-
-  /** The weights that are moved, which a checkpoint keeps: those of `model`, or wider ones. */
-  get weights(): CausalLM {
-    return this.#moved;
   }
 
   state(): CopiedReferenceState {
@@ -83,7 +79,7 @@ export class CopiedReference implements ReferencePolicy {
     const share = this.#clock.share(step);
     if (share === 0) return undefined;
     const { before, after, norm } = moveTowards_(...this.#parameters(), share);
-    if (this.#moved !== this.model) copyParameters(this.#moved, this.model);
+    if (this.weights !== this.model) copyParameters(this.weights, this.model);
     this.#version += 1;
     const distances = { before: Math.sqrt(before), after: Math.sqrt(after), norm: Math.sqrt(norm) };
     return { step, version: this.#version, share, distances };
@@ -99,14 +95,13 @@ export class CopiedReference implements ReferencePolicy {
 
   /** The parameters of the reference, and those of the policy in the same order. */
   #parameters(): [reference: Tensor[], policy: Tensor[]] {
-    const { parameters } = this.#moved;
+    const { parameters } = this.weights;
     return [[...parameters.values()], [...parameters.keys()].map((name) => this.#target.parameters.get(name)!)];
   }
 
   checksums(): string[] {
-    return [...this.#moved.parameters.values()].map((parameter) =>
-      tidy(() => String(words(parameter).sum().data()[0])),
-    );
+    const parameters = [...this.weights.parameters.values()];
+    return tidy(() => Array.from(stack(parameters.map((parameter) => words(parameter).sum())).data(), String));
   }
 
   sharesPolicy(): boolean {
@@ -115,7 +110,7 @@ export class CopiedReference implements ReferencePolicy {
 
   [Symbol.dispose](): void {
     this.model[Symbol.dispose]();
-    if (this.#moved !== this.model) this.#moved[Symbol.dispose]();
+    if (this.weights !== this.model) this.weights[Symbol.dispose]();
   }
 }
 
