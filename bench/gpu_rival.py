@@ -73,6 +73,7 @@ def peak_bytes():
 
 def run(size):
     if is_cuda:
+        torch.cuda.init()
         torch.cuda.reset_peak_memory_stats(device)
     policy, reference = make_model(), make_model()
     reference.load_state_dict(policy.state_dict())

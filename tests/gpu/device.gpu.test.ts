@@ -13,7 +13,7 @@ test.skipIf(!isCudaAvailable())(
         { dtype: 'int64' },
       );
       const results = (['cpu', 'cuda'] as const).map((device) => {
-        const [h, w] = [hidden, weight].map((t) => t.to({ device }).requiresGrad_());
+        const [h, w] = [hidden, weight].map((t) => t.to({ device, copy: true }).requiresGrad_());
         const logprobs = linearLogprob(h!, w!, targets.to({ device }));
         logprobs.sum().backward();
         return [logprobs, h!.grad!, w!.grad!].map((t) => t.to({ device: 'cpu' }));

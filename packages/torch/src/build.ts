@@ -15,6 +15,11 @@ const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
 
 const FLAGS = ['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9'];
 
+// libtorch registers its CUDA operators when it is loaded, though the addon names none of its symbols. A compiler that links
+// its C++ library statically must not offer it to libtorch, which has its own.
+const LINK_FLAGS =
+  process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : ['-Wl,--no-as-needed', '-Wl,--exclude-libs,ALL'];
+
 const sourceFiles = (): string[] =>
   readdirSync(SOURCES)
     .filter((name) => /\.(cc|h)$/.test(name))
@@ -23,7 +28,7 @@ const sourceFiles = (): string[] =>
 /** Where the compiled addon for this libtorch is or will be. */
 export function addonFile(located: Located): string {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([located.folder, located.version, process.platform, process.arch, FLAGS]));
+  hash.update(JSON.stringify([located.folder, located.version, process.platform, process.arch, FLAGS, LINK_FLAGS]));
   for (const name of sourceFiles()) hash.update(name).update(readFileSync(join(SOURCES, name)));
   const key = `torch-${located.version}-${hash.digest('hex').slice(0, 16)}`;
   return join(cacheFolder(), 'addon', key, 'reanchor_torch.node');
@@ -100,7 +105,6 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
   const temporary = `${folder}.tmp-${process.pid}-${randomUUID().slice(0, 8)}`;
   const include = join(located.folder, 'include');
   const lib = join(located.folder, 'lib');
-  const platform = process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : ['-Wl,--no-as-needed'];
   log(`compiling the addon for libtorch ${located.version} with ${compiler} (about 20 seconds)`);
   try {
     mkdirSync(temporary, { recursive: true });
@@ -116,7 +120,7 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
         '-o',
         join(temporary, 'reanchor_torch.node'),
         `-L${lib}`,
-        ...platform,
+        ...LINK_FLAGS,
         '-ltorch',
         '-ltorch_cpu',
         '-lc10',
