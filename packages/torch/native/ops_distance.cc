@@ -54,11 +54,16 @@ static void checkPair(const Tensor& a, const Tensor& b, size_t index) {
   TORCH_CHECK(a.sizes() == b.sizes(), "tensor ", index, " has shape ", a.sizes(), " in a and ", b.sizes(), " in b");
 }
 
-// Sum of x^2 as a scalar on x's device, so that nothing waits for it. A GPU adds in a tree, for which float32 is enough;
-// anything else adds float64.
-static Tensor squaredNorm(const Tensor& x) {
+// sqrt(sum of x^2) as a scalar on x's device, so that nothing waits for it. A GPU adds in a tree, for which float32 is
+// enough; anything else adds float64.
+static Tensor lengthOf(const Tensor& x) {
   const auto type = x.is_cuda() && x.scalar_type() != at::kDouble ? at::kFloat : at::kDouble;
-  return at::linalg_vector_norm(x, 2, std::nullopt, false, type).to(at::kDouble).square_();
+  return at::linalg_vector_norm(x, 2, std::nullopt, false, type);
+}
+
+// The sums of squares of norms that come in turns of `columns`, [columns] on the CPU.
+static Tensor sumOfSquares(const std::vector<Tensor>& norms, int64_t columns) {
+  return at::stack(norms).view({-1, columns}).to(at::kDouble).square_().sum(0).cpu();
 }
 
 // The parts of a tensor of n elements, on all threads: `run(first, length)` for each.
@@ -79,11 +84,11 @@ static double squaredDistance(at::TensorList a, at::TensorList b) {
               a.size(), " and ", b.size());
   const auto run = isWide() ? blockWide : blockAny;
   double total = 0;
-  std::vector<Tensor> composed;
+  std::vector<Tensor> norms;
   for (size_t t = 0; t < a.size(); t++) {
     if (!b.empty()) checkPair(a[t], b[t], t);
     if (!hasKernel(a[t]) || (!b.empty() && !hasKernel(b[t]))) {
-      composed.push_back(squaredNorm(b.empty() ? a[t] : a[t].sub(b[t])));
+      norms.push_back(lengthOf(b.empty() ? a[t] : a[t].sub(b[t])));
       continue;
     }
     const float* from = a[t].const_data_ptr<float>();
@@ -92,7 +97,7 @@ static double squaredDistance(at::TensorList a, at::TensorList b) {
       return run(from + first, other ? other + first : nullptr, length);
     });
   }
-  if (!composed.empty()) total += at::stack(composed).sum().item<double>();
+  if (!norms.empty()) total += sumOfSquares(norms, 1).item<double>();
   return total;
 }
 
@@ -140,23 +145,23 @@ REANCHOR_INLINE Sums move(float* a, const float* b, int64_t n, float share) {
 REANCHOR_WIDE static Sums moveWide(float* a, const float* b, int64_t n, float share) { return move(a, b, n, share); }
 static Sums moveAny(float* a, const float* b, int64_t n, float share) { return move(a, b, n, share); }
 
-// [3] The sums on a's device.
-static Tensor moveComposed(const Tensor& a, const Tensor& given, double share) {
+static void moveComposed(const Tensor& a, const Tensor& given, double share, std::vector<Tensor>& norms) {
   const Tensor b = given.to(a.scalar_type());
-  const Tensor before = squaredNorm(a.sub(b));
+  norms.push_back(lengthOf(a.sub(b)));
   a.lerp_(b, share);
-  return at::stack({before, squaredNorm(a.sub(b)), squaredNorm(a)});
+  norms.push_back(lengthOf(a.sub(b)));
+  norms.push_back(lengthOf(a));
 }
 
 static std::vector<double> moveTowards(at::TensorList a, at::TensorList b, double share) {
   TORCH_CHECK(a.size() == b.size(), "move_towards_ takes as many tensors in b as in a; got ", a.size(), " and ", b.size());
   const auto run = isWide() ? moveWide : moveAny;
   Sums total;
-  std::vector<Tensor> composed;
+  std::vector<Tensor> norms;
   for (size_t t = 0; t < a.size(); t++) {
     checkPair(a[t], b[t], t);
     if (!hasKernel(a[t]) || !hasKernel(b[t])) {
-      composed.push_back(moveComposed(a[t], b[t], share));
+      moveComposed(a[t], b[t], share, norms);
       continue;
     }
     float* to = a[t].mutable_data_ptr<float>();
@@ -165,8 +170,8 @@ static std::vector<double> moveTowards(at::TensorList a, at::TensorList b, doubl
       return run(to + first, from + first, length, static_cast<float>(share));
     });
   }
-  if (!composed.empty()) {
-    const Tensor sums = at::stack(composed).sum(0).cpu();
+  if (!norms.empty()) {
+    const Tensor sums = sumOfSquares(norms, 3);
     const double* values = sums.const_data_ptr<double>();
     total += {values[0], values[1], values[2]};
   }

@@ -6,7 +6,8 @@
 #include "addon.h"
 #include "kernels.h"
 
-#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mul.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -52,12 +53,17 @@ REANCHOR_INLINE void tokens(const Rotation& r, int64_t first, int64_t end) {
 REANCHOR_WIDE static void tokensWide(const Rotation& r, int64_t first, int64_t end) { tokens(r, first, end); }
 static void tokensAny(const Rotation& r, int64_t first, int64_t end) { tokens(r, first, end); }
 
+// The same by libtorch's operators, written half by half into the result.
 static Tensor composed(const Tensor& x_NHC, const Tensor& cos, const Tensor& sin, float direction) {
-  const int64_t C = x_NHC.size(2), R = cos.size(2);
-  const Tensor first = x_NHC.narrow(2, 0, R / 2), second = x_NHC.narrow(2, R / 2, R / 2);
-  const Tensor across = at::cat({second.neg(), first}, -1).mul(sin);
-  const Tensor turned = x_NHC.narrow(2, 0, R).mul(cos).add(across, direction);
-  return R == C ? turned : at::cat({turned, x_NHC.narrow(2, R, C - R)}, -1);
+  const int64_t C = x_NHC.size(2), R = cos.size(2), half = R / 2;
+  Tensor y_NHC = at::empty(x_NHC.sizes(), x_NHC.options());
+  const Tensor c = cos.narrow(2, 0, half), s = sin.narrow(2, 0, half);
+  const Tensor a = x_NHC.narrow(2, 0, half), b = x_NHC.narrow(2, half, half);
+  Tensor first = y_NHC.narrow(2, 0, half), second = y_NHC.narrow(2, half, half);
+  at::mul_out(first, a, c).addcmul_(b, s, -direction);
+  at::mul_out(second, b, c).addcmul_(a, s, direction);
+  if (R < C) y_NHC.narrow(2, R, C - R).copy_(x_NHC.narrow(2, R, C - R));
+  return y_NHC;
 }
 
 static Tensor turn(const Tensor& given, const Tensor& given_cos, const Tensor& given_sin, float direction) {
