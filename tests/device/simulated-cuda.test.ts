@@ -1,7 +1,6 @@
 // Everything that runs on a GPU, on a simulated one (tests/support/simulated-cuda/device.cc): what is shown is that no tensor
 // stays on the wrong device and that numbers are those of the CPU, not that a GPU computes them so.
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   cudaMemory,
@@ -14,10 +13,7 @@ import {
   tidy,
 } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
-import { measureKl } from '../../packages/reanchor/src/eval/kl/measure.js';
 import { RewardJudge } from '../../packages/reanchor/src/eval/rewards/reward-judge.js';
-import { score } from '../../packages/reanchor/src/eval/score.js';
-import { generateFile } from '../../packages/reanchor/src/generate/index.js';
 import { copyModel } from '../../packages/reanchor/src/models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../../packages/reanchor/src/models/causal-lm.js';
 import { chooseDevice } from '../../packages/reanchor/src/models/device.js';
@@ -25,12 +21,18 @@ import { initModel } from '../../packages/reanchor/src/models/init.js';
 import { loadModel } from '../../packages/reanchor/src/models/load.js';
 import { spanBatch } from '../../packages/reanchor/src/nn/spans.js';
 import { readRun } from '../../packages/reanchor/src/runs/index.js';
-import { train } from '../../packages/reanchor/src/train/train.js';
-import { deviceRuns, expectSameRun, runOn } from '../support/device-runs.js';
+import {
+  deviceRuns,
+  expectSameBitsAfterResuming,
+  expectSameMeasures,
+  expectSameRun,
+  measuresOn,
+  runOn,
+} from '../support/device-runs.js';
 import { gradients, pack } from '../support/packed.js';
-import { interruptedRun, outcome, references, resumableRecipe } from '../support/resuming.js';
+import { references } from '../support/resuming.js';
 import { simulateCuda } from '../support/simulated-cuda/load.js';
-import { tinyModel, tinyPairs, weights } from '../support/training.js';
+import { tinyModel, weights } from '../support/training.js';
 
 const hindrance = await simulateCuda();
 
@@ -125,34 +127,8 @@ describe.skipIf(hindrance !== undefined)('on a simulated CUDA device', () => {
   });
 
   test('score, generate, the KL and rewards as a judge', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'device-'));
-    const prompts = join(folder, 'prompts.jsonl');
-    writeFileSync(
-      prompts,
-      ['One day', 'The sun and the moon', 'A'].map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''),
-    );
-    const results = async (device: string) => {
-      const [scores, answers] = ['scores', 'answers'].map((name) => join(folder, `${name}-${device}.jsonl`)) as [
-        string,
-        string,
-      ];
-      await score({ model: tinyModel, reference: tinyModel, data: [tinyPairs], out: scores, device });
-      const sampling = { prompts, maxNewTokens: 4, samples: 2, seed: 1, device };
-      await generateFile({ model: tinyModel, out: answers, temperature: 0.7, topP: 0.9, ...sampling });
-      const kl = await measureKl({ model: tinyModel, reference: tinyModel, of: sampling, exact: true, device });
-      const numbers = readFileSync(scores, 'utf8')
-        .match(/-?\d+\.\d+/g)!
-        .map(Number);
-      return {
-        numbers,
-        answers: readFileSync(answers, 'utf8').match(/"completion":"[^"]*"/g),
-        kl: kl.exact!.sequence.estimate,
-      };
-    };
-    const [cpu, cuda] = [await results('cpu'), await results('cuda')];
-    expect(cuda.numbers).toBeCloseToTensor(cpu.numbers, 1e-4);
-    expect(cuda.answers).toEqual(cpu.answers);
-    expect(cuda.kl).toBeCloseTo(cpu.kl, 6);
+    const [cpu, cuda] = [await measuresOn('cpu'), await measuresOn('cuda')];
+    expectSameMeasures(cuda, cpu);
     using judge = await RewardJudge.load({ model: tinyModel, reference: tinyModel });
     expect((await judge.judge({ prompt: 'A question', first: 'one', second: 'two' } as never)).first).toBe(0.5);
   });
@@ -161,14 +137,7 @@ describe.skipIf(hindrance !== undefined)('on a simulated CUDA device', () => {
     ['bf16', references.soft],
     ['fp32', references.cached],
   ])('a run in %s goes on from its checkpoint to the same bits', async (precision, reference) => {
-    const recipe = resumableRecipe(tinyModel, 'device=cuda', `precision=${precision}`, `reference=${reference}`);
-    const place = () => join(mkdtempSync(join(tmpdir(), 'device-')), 'run');
-    const [whole, parts] = [place(), place()];
-    await train({ recipe, out: whole, command: [] });
-    const stopAt = new Set([3, 6]);
-    await interruptedRun(recipe, (event) => event.type === 'step' && stopAt.delete(event.step), parts);
-    expect(stopAt.size).toBe(0);
-    expect(outcome(parts)).toEqual(outcome(whole));
+    await expectSameBitsAfterResuming('cuda', precision, reference);
   });
 
   test('deterministic runs, and what does not go with them', async () => {

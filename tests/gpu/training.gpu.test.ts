@@ -1,7 +1,15 @@
 // Needs a CUDA device and a CUDA build of libtorch; skipped elsewhere.
 import { isCudaAvailable } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
-import { deviceRuns, expectSameRun, runOn } from '../support/device-runs.js';
+import {
+  deviceRuns,
+  expectSameBitsAfterResuming,
+  expectSameMeasures,
+  expectSameRun,
+  measuresOn,
+  runOn,
+} from '../support/device-runs.js';
+import { references } from '../support/resuming.js';
 
 describe.skipIf(!isCudaAvailable())('a run on a GPU has the numbers of one on the CPU', () => {
   test.each(deviceRuns)('$name', async (one) => {
@@ -22,5 +30,16 @@ describe.skipIf(!isCudaAvailable())('a run on a GPU has the numbers of one on th
       generate: false,
     };
     expect((await runOn('cuda', one)).losses).toEqual((await runOn('cuda', one)).losses);
+  });
+
+  test('score, generate and the KL', async () => {
+    expectSameMeasures(await measuresOn('cuda'), await measuresOn('cpu'));
+  });
+
+  test.each([
+    ['bf16', references.soft],
+    ['fp32', references.cached],
+  ])('a run in %s goes on from its checkpoint to the same bits', async (precision, reference) => {
+    await expectSameBitsAfterResuming('cuda', precision, reference);
   });
 });

@@ -1,14 +1,18 @@
 /** Whole runs on a device and on the CPU, for the tests of devices. */
-import { copyFileSync, mkdtempSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { measureKl } from '../../packages/reanchor/src/eval/kl/measure.js';
+import { score } from '../../packages/reanchor/src/eval/score.js';
+import { generateFile } from '../../packages/reanchor/src/generate/index.js';
 import { initModel } from '../../packages/reanchor/src/models/init.js';
 import { saveModel } from '../../packages/reanchor/src/models/save.js';
 import { parseRecipe, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
 import { train } from '../../packages/reanchor/src/train/train.js';
 import { fixtures } from './repository.js';
-import { tinyModel } from './training.js';
+import { interruptedRun, outcome, resumableRecipe } from './resuming.js';
+import { tinyModel, tinyPairs } from './training.js';
 
 /** One case for every kind of thing that a run computes with. */
 export const deviceRuns = [
@@ -86,4 +90,53 @@ export function expectSameRun(found: DeviceRun, expected: DeviceRun, tolerance: 
     expect(Object.keys(metrics)).toEqual(Object.keys(wanted));
     expect(Object.values(metrics)).toBeCloseToTensor(Object.values(wanted), 20 * tolerance);
   }
+}
+
+/** What `score`, `generate` and `eval kl` make on a device. */
+export async function measuresOn(device: string) {
+  const folder = mkdtempSync(join(tmpdir(), 'device-'));
+  const [prompts, scores, answers] = ['prompts', 'scores', 'answers'].map((name) => join(folder, `${name}.jsonl`)) as [
+    string,
+    string,
+    string,
+  ];
+  const texts = ['One day', 'The sun and the moon', 'A'];
+  writeFileSync(prompts, texts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''));
+  await score({ model: tinyModel, reference: tinyModel, data: [tinyPairs], out: scores, device });
+  const sampling = { prompts, maxNewTokens: 4, samples: 2, seed: 1, device };
+  await generateFile({ model: tinyModel, out: answers, temperature: 0.7, topP: 0.9, ...sampling });
+  const kl = await measureKl({ model: tinyModel, reference: tinyModel, of: sampling, exact: true, device });
+  return {
+    numbers: readFileSync(scores, 'utf8')
+      .match(/-?\d+\.\d+/g)!
+      .map(Number),
+    answers: readFileSync(answers, 'utf8').match(/"completion":"[^"]*"/g),
+    kl: kl.exact!.sequence.estimate,
+  };
+}
+
+type Measures = Awaited<ReturnType<typeof measuresOn>>;
+
+export function expectSameMeasures(found: Measures, expected: Measures): void {
+  expect(found.numbers).toBeCloseToTensor(expected.numbers, 1e-4);
+  expect(found.answers).toEqual(expected.answers);
+  expect(found.kl).toBeCloseTo(expected.kl, 6);
+}
+
+/** A run that was interrupted twice ends like one that was not. */
+export async function expectSameBitsAfterResuming(device: string, precision: string, reference: string): Promise<void> {
+  const recipe = resumableRecipe(
+    tinyModel,
+    `device=${device}`,
+    'deterministic=true',
+    `precision=${precision}`,
+    `reference=${reference}`,
+  );
+  const place = () => join(mkdtempSync(join(tmpdir(), 'device-')), 'run');
+  const [whole, parts] = [place(), place()];
+  await train({ recipe, out: whole, command: [] });
+  const stopAt = new Set([3, 6]);
+  await interruptedRun(recipe, (event) => event.type === 'step' && stopAt.delete(event.step), parts);
+  expect(stopAt.size).toBe(0);
+  expect(outcome(parts)).toEqual(outcome(whole));
 }
