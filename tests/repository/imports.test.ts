@@ -10,11 +10,12 @@ const source = join(repositoryRoot, 'packages/reanchor/src');
 /** What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch. */
 const allowed: Record<string, string[]> = {
   errors: [],
+  processes: [],
   formats: ['errors'],
   stats: ['errors'],
   text: ['errors', 'formats'],
-  hub: ['errors', 'formats'],
-  runs: ['errors', 'formats', 'stats'],
+  hub: ['errors', 'processes', 'formats'],
+  runs: ['errors', 'processes', 'formats', 'stats'],
   data: ['errors', 'formats', 'text', 'runs', 'hub'],
   sinks: ['errors', 'formats', 'runs'],
   serve: ['errors', 'formats', 'stats', 'runs'],

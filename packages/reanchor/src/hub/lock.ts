@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { writeError } from '../formats/atomic.js';
+import { isAlive } from '../processes.js';
 
 /** A lock whose holder has not touched it for so long is left over. */
 const staleMs = 60_000;
@@ -53,18 +54,9 @@ async function isLeftOver(file: string): Promise<boolean> {
     const { mtimeMs } = await stat(file);
     if (Date.now() - mtimeMs > staleMs) return true;
     const { host, pid } = JSON.parse(await readFile(file, 'utf8')) as { host: string; pid: number };
-    return host === hostname() && !isRunning(pid);
+    return host === hostname() && !isAlive(pid);
   } catch {
     // Gone, or just being written.
     return false;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }

@@ -1,4 +1,4 @@
-// Attention over packed spans by libtorch's flash attention for sequences of different lengths. Not run on a GPU so far.
+// Attention over packed spans by libtorch's flash attention for sequences of different lengths.
 // Shapes: N packed tokens, G gathered keys, S sequences, H query heads, K key-value heads, C channels of a head.
 import { type Device, type DType, flashAttentionForward, type Tensor, tensor, tidy } from '@reanchor/torch';
 

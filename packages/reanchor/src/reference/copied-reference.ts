@@ -1,5 +1,14 @@
 // Shapes: S sequences.
-import { type DType, dtypeBytes, moveTowards_, noGrad, squaredDistance, stack, type Tensor, tidy } from '@reanchor/torch';
+import {
+  type DType,
+  dtypeBytes,
+  moveTowards_,
+  noGrad,
+  squaredDistance,
+  stack,
+  type Tensor,
+  tidy,
+} from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { copyModel, copyParameters } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';

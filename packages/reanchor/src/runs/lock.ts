@@ -6,6 +6,7 @@ import { hostname, platform } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { writeError } from '../formats/atomic.js';
+import { isAlive } from '../processes.js';
 
 /** The name of the lock in a run folder. */
 export const lockName = 'run.lock';
@@ -134,15 +135,6 @@ function attempt<T>(ask: () => T): T | undefined {
     return ask();
   } catch {
     return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

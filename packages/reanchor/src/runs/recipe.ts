@@ -118,7 +118,7 @@ export const recipeSchema = z.strictObject({
     .regex(/^(auto|cpu|cuda|cuda:\d{1,2})$/)
     .default('auto')
     .describe(
-      'the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one. No run on a GPU has been tried yet (docs/gpu.md)',
+      'the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one; docs/gpu.md says what was tried',
     ),
   deterministic: z
     .boolean()

@@ -1,4 +1,4 @@
-import { foreachAdd_, noGrad, tidy } from '@reanchor/torch';
+import { noGrad, tidy } from '@reanchor/torch';
 import { copyParameters } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 
@@ -19,11 +19,11 @@ export class MasterWeights {
     for (const [name, master] of this.model.parameters) {
       const parameter = this.policy.parameters.get(name)!;
       tidy(() => {
-        const gradient = parameter.grad!.to(master.dtype);
-        parameter.grad = null;
+        const gradient = parameter.grad!;
         const sum = master.grad;
-        if (sum) noGrad(() => foreachAdd_([sum], [gradient]));
-        else master.grad = gradient;
+        if (sum) noGrad(() => sum.add_(gradient));
+        else master.grad = gradient.to(master.dtype);
+        parameter.grad = null;
       });
     }
   }

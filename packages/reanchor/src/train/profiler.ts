@@ -6,8 +6,8 @@ export const firstProfiled = 2;
 const lastProfiled = 4;
 
 /**
- * Records a few steps of a run and writes them as a Chrome trace, which https://ui.perfetto.dev opens. `say` hears where
- * it is, or why it is not: a run does not end for the sake of its profile.
+ * Records a few steps of a run and writes them as a Chrome trace, which https://ui.perfetto.dev opens. `say` hears
+ * why there is none, where its file cannot be written: a run does not end for the sake of its profile.
  */
 export class StepProfiler {
   #isRecording = false;

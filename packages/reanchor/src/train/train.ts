@@ -17,7 +17,7 @@ import type { LoggedRow } from './objectives/objective.js';
 import { planOf } from './plan.js';
 import { recipeData } from './recipe-data.js';
 import { recipeDevice } from './recipe-device.js';
-import { hasMasterWeights, recipeSaveOptions, trainingDType } from './recipe-dtypes.js';
+import { hasMasterWeights, recipeSaveOptions, referenceDType, trainingDType } from './recipe-dtypes.js';
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
 import { type OpenRun, pointOf, reopenRun, requireSameRun } from './resume.js';
 import { type RunOptions, run } from './run.js';
@@ -158,9 +158,12 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
   let models: Record<string, string> | undefined;
   for (;;) {
     try {
-      using weights = await loadPolicy(from?.checkpoint.path ?? start.modelFolder, recipe, start.device);
-      const { policy, masters } = weights;
-      await requireWritable(existingParent(out), diskBytes(start, policy, place.opened !== undefined));
+      const source = from?.checkpoint.path ?? start.modelFolder;
+      const [dtype, device] = [trainingDType(recipe), start.device];
+      using wide = hasMasterWeights(recipe) ? await loadModel(source, { dtype: 'float32', device }) : undefined;
+      using policy = wide ? copyModel(wide, dtype) : await loadModel(source, { dtype, device });
+      const masters = wide && new MasterWeights(wide, policy);
+      await requireWritable(existingParent(out), diskBytes(start, wide ?? policy, place.opened !== undefined));
       requireVocabulary(policy, [...start.rows, ...start.validation]);
       models ??= await modelDigests(start);
       if (from === place.opened?.from)
@@ -171,28 +174,6 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
       from = await pointOf(place.opened!.folder, { rollback: error });
     }
   }
-}
-
-/** The model to be trained and, where it computes in half precision, its float32 weights. */
-async function loadPolicy(
-  folder: string,
-  recipe: Recipe,
-  device: Device,
-): Promise<Disposable & Pick<RunOptions<never, never>, 'policy' | 'masters'>> {
-  const dtype = trainingDType(recipe);
-  if (!hasMasterWeights(recipe)) {
-    const policy = await loadModel(folder, { dtype, device });
-    return { policy, masters: undefined, [Symbol.dispose]: () => policy[Symbol.dispose]() };
-  }
-  const wide = await loadModel(folder, { dtype: 'float32', device });
-  const policy = copyModel(wide, dtype);
-  return {
-    policy,
-    masters: new MasterWeights(wide, policy),
-    [Symbol.dispose]: () => {
-      for (const model of [wide, policy]) model[Symbol.dispose]();
-    },
-  };
 }
 
 async function modelDigests({
@@ -208,15 +189,16 @@ async function modelDigests({
 /** What a run will write besides events: the model, and checkpoints as many as there will be at once. */
 function diskBytes<Row extends RowPlace, Score extends LoggedRow>(
   { recipe, rows, plan, objective }: Start<Row, Score>,
-  policy: CausalLM,
+  trained: CausalLM,
   isResumed: boolean,
 ): number {
   const { every, keep, best } = recipe.checkpoint;
   const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
   const count = every === undefined ? 0 : Math.min(most, Math.floor(stepCount(rows.length, plan) / every));
   const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
-  // The policy, two moments of AdamW, the reference.
-  return modelBytes(policy, recipeSaveOptions(recipe).dtype) + count * (hasCopy ? 4 : 3) * modelBytes(policy);
+  // What is trained, two moments of AdamW, the reference.
+  const checkpoint = 3 * modelBytes(trained) + (hasCopy ? modelBytes(trained, referenceDType(recipe)) : 0);
+  return modelBytes(trained, recipeSaveOptions(recipe).dtype) + count * checkpoint;
 }
 
 /** `path`, or the nearest folder above it that is there: where a new folder will be made. */

@@ -1,7 +1,7 @@
 // Shapes: S sequences that the policy is trained on, R rows of data.
 import { cat, span, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
-import { sequenceLogprobs } from '../models/causal-lm.js';
+import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import { Checkpoints } from '../nn/checkpoint.js';
 import { spanBatch } from '../nn/spans.js';
 import { AdamW } from '../optim/adamw.js';
@@ -21,6 +21,8 @@ import type { StepResult, TrainerOptions, TrainerState } from './trainer-options
  */
 export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   readonly #options: TrainerOptions<Row, Score>;
+  /** What the optimizer moves: the policy, or its float32 weights. */
+  readonly #trained: CausalLM;
   readonly #parameters: Tensor[];
   readonly #optimizer: AdamW;
   readonly #checks: SelfChecks | undefined;
@@ -30,7 +32,8 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   constructor(options: TrainerOptions<Row, Score>) {
     this.#options = options;
     const { policy, masters } = options;
-    this.#parameters = [...(masters?.model ?? policy).parameters.values()];
+    this.#trained = masters?.model ?? policy;
+    this.#parameters = [...this.#trained.parameters.values()];
     for (const parameter of policy.parameters.values()) parameter.requiresGrad = true;
     this.#optimizer = new AdamW(this.#parameters, options.optimizer);
     this.#checks = options.reference && new SelfChecks(options.reference);
@@ -78,8 +81,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
   /** The optimizer's tensors by name, into which a checkpoint's are copied. */
   get optimizerState(): Map<string, Tensor> {
-    const { policy, masters } = this.#options;
-    return this.#optimizer.state((masters?.model ?? policy).parameters);
+    return this.#optimizer.state(this.#trained.parameters);
   }
 
   state(): TrainerState {
@@ -135,13 +137,10 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   }
 
   #clip(): number {
-    const { maxGradNorm } = this.#options;
-    return tidy(() =>
-      clipGradNorm_(
-        this.#parameters.map((parameter) => parameter.grad!),
-        maxGradNorm,
-      ),
-    );
+    return tidy(() => {
+      const gradients = this.#parameters.map((parameter) => parameter.grad!);
+      return clipGradNorm_(gradients, this.#options.maxGradNorm);
+    });
   }
 
   [Symbol.dispose](): void {
