@@ -6,8 +6,7 @@
 //
 // Rows are made-up tokens, with the lengths of real ones (gpu-lengths.json: 64 pairs of HH and of UltraFeedback). Weights
 // are random. Precision is bf16-params on both sides: weights, gradients and optimizer in bfloat16. FLOPs are those of the
-// packed rows on both sides, since that is the work that has to be done. TRL is run with several sizes of micro-batch, and
-// its best counts. Set REANCHOR_PYTHON to a Python with torch, transformers and trl.
+// packed rows on both sides, since that is the work that has to be done. TRL is run with several sizes of micro-batch. Set REANCHOR_PYTHON to a Python with torch, transformers and trl.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -105,7 +104,7 @@ function gpuCases(deviceBytes: number): Record<string, Case> {
       config: pythia,
       rows: 'hh',
       tokensPerMicroBatch: 8192,
-      trlBatches: [4, 8, 16],
+      trlBatches: [1, 2, 4, 8, 16],
       ...common,
     },
     llama: {
@@ -113,13 +112,13 @@ function gpuCases(deviceBytes: number): Record<string, Case> {
       config: llama,
       rows: 'ultrafeedback',
       tokensPerMicroBatch: 4096,
-      trlBatches: [2, 4],
+      trlBatches: [1, 2, 4],
       ...common,
     },
   };
 }
 
-/** Prints a row for every side as soon as it is measured: a GPU may be lent for a while only. */
+/** Prints a row for every side as soon as it is measured, so that one that fails takes no other with it. */
 function compareAll(name: string | undefined): void {
   const ceiling = matmulFlops();
   const { total } = cudaMemory('cuda:0');
@@ -259,7 +258,7 @@ async function startingModel({ config, dtype, device, model }: Case) {
   );
 }
 
-/** FLOPs a second of a bfloat16 matrix product, the best of five. */
+/** FLOPs a second of a bfloat16 matrix product, the best of six. */
 function matmulFlops(): number {
   const [size, products] = [8192, 10];
   return tidy(() =>

@@ -83,9 +83,13 @@ describe.skipIf(hindrance !== undefined)('on a simulated CUDA device', () => {
     expect(weights(ours)).toBeCloseToTensor(weights(theirs), 1e-4);
   });
 
-  test.each(['bf16', 'bf16-params'])('a run in %s, by flash attention', async (precision) => {
+  test.each([
+    ['bf16', 'dpo'],
+    ['bf16-params', 'dpo'],
+    ['bf16', 'kto'],
+  ])('a run in %s, %s, by flash attention', async (precision, method) => {
     const one = {
-      text: `method: dpo\nreference: { update: soft, alpha: 0.3 }\nprecision: ${precision}`,
+      text: `method: ${method}\nreference: { update: soft, alpha: 0.3 }\nprecision: ${precision}`,
       generate: false,
     };
     const cpu = await runOn('cpu', one);

@@ -61,6 +61,21 @@ describe('a row with which the loss is NaN', () => {
     expect(stepsOf(eventsOf(out)).at(-1)!.step).toBe(3);
   });
 
+  test('is skipped where the reference is about to reach its cap, too', async () => {
+    const out = place();
+    const reference = 'reference={ update: hard, tau: 3, maxDivergence: 1e-9 }';
+    const { steps } = await train({
+      recipe: recipe('onDivergence=skip', 'batch.rowsPerMicroBatch=1', 'loss.over=microBatch', reference),
+      out,
+      command: [],
+    });
+    expect(steps).toBe(8);
+    expect(warningsOf(eventsOf(out))).toEqual([
+      expect.stringMatching(finding),
+      expect.stringMatching(/^in step 5 the reference is .* more than reference.maxDivergence/),
+    ]);
+  });
+
   test('is skipped: the step counts, the policy stays as it was', async () => {
     const out = place();
     const { steps } = await train({

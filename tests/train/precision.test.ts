@@ -179,6 +179,29 @@ describe('a whole run', () => {
     expect(model.configJson.dtype ?? model.configJson.torch_dtype).toBe('bfloat16');
   });
 
+  // The reference scores other batches than the policy: each completion together with a partner's.
+  test.each([
+    ['bf16', 'update: hard, tau: 2'],
+    ['bf16', 'update: hard, tau: 2, storage: cached'],
+    ['bf16-params', 'update: soft, alpha: 0.6'],
+  ])('KTO in %s, %s: as float32', async (precision, reference) => {
+    const lossesOf = async (precision: string) => {
+      const losses: number[] = [];
+      const recipe = parseRecipe(
+        `model: ${tinyModel}\nprecision: ${precision}\nmethod: kto\nreference: { ${reference} }\n` +
+          `data: { train: ${tinyPairs}, maxLength: 96 }\nbatch: { size: 8, rowsPerMicroBatch: 4 }\noptimizer: { lr: 1e-3 }\nsteps: 5\n`,
+        { file: 'r.yaml' },
+      );
+      const out = mkdtempSync(join(folder, 'kto-'));
+      const onEvent = (event: RunEvent) => event.type === 'step' && losses.push(event.metrics.loss!);
+      await train({ recipe, out, command: [], onEvent });
+      return losses;
+    };
+    const [half, single] = [await lossesOf(precision), await lossesOf('fp32')];
+    expect(half).toHaveLength(5);
+    for (const [i, loss] of half.entries()) expect(Math.abs(loss - single[i]!)).toBeLessThan(0.05);
+  });
+
   test('float32 weights are saved as they are when the recipe asks for it', async () => {
     const recipe = parseRecipe(
       `model: ${tinyModel}\nprecision: bf16\nmethod: dpo\ndata: { train: ${tinyPairs}, maxLength: 96 }\nbatch: { size: 8 }\n` +

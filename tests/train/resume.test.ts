@@ -1,12 +1,12 @@
 // Runs that are interrupted and go on, in this process: to the bits of the run that was not interrupted. Kills are in
 // kills.slow.test.ts.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memory } from '@reanchor/torch';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Recipe, RunEvent } from '../../packages/reanchor/src/runs/index.js';
-import { readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { checkpointFiles, readEvents } from '../../packages/reanchor/src/runs/index.js';
 import { train } from '../../packages/reanchor/src/train/index.js';
 import { interruptedRun, otherLlama, outcome, references, resumableRecipe, tinyModelOf } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';
@@ -100,6 +100,44 @@ describe('an interrupted run goes on to the same bits', () => {
     expect(resumed.map(({ step }) => step)).toEqual([0, 4]);
     const state = readFileSync(join(out, 'checkpoints/step-000000/training/state.json'), 'utf8');
     expect(JSON.parse(state).reference).toEqual({ kind: 'cached', version: 0, sweptTo: 0, needsInitial: true });
+  });
+
+  test('stopped in the same sweep again and again, getting on each time', async () => {
+    const reference = 'reference={ update: hard, tau: 8, storage: cached }';
+    const recipe = resumableRecipe(tinyModel, reference, 'batch.rowsPerMicroBatch=1');
+    const out = newPlace();
+    const known: number[] = [];
+    /** Aborts when it is asked for the n-th time, as it is after every micro-batch of a sweep. */
+    const untilAsked = (times: number) => {
+      const abort = new AbortController();
+      const { signal } = abort;
+      let asked = 0;
+      signal.throwIfAborted = () => {
+        asked += 1;
+        if (asked === times) abort.abort();
+        if (signal.aborted) throw signal.reason;
+      };
+      return signal;
+    };
+    for (const [i, times] of [10, 6, 6].entries()) {
+      const { steps } = await train({ recipe, out, command: [], resume: i > 0, signal: untilAsked(times) });
+      expect(steps).toBe(0);
+      known.push(statSync(join(out, 'checkpoints/step-000000', checkpointFiles.referenceLogprobs)).size);
+    }
+    await train({ recipe, out, command: [], resume: true });
+    expect(outcome(out)).toEqual(outcome((await run(recipe)).folder));
+    expect(known[1]! - known[0]!).toBeGreaterThan(0);
+    expect(known[2]! - known[1]!).toBeGreaterThan(0);
+  });
+
+  test('with a profile of the steps that are left', async () => {
+    const recipe = resumableRecipe(tinyModel);
+    const [out, profile] = [newPlace(), join(folder, 'profile.json')];
+    const abort = new AbortController();
+    const onEvent = (event: RunEvent) => event.type === 'step' && abort.abort();
+    await train({ recipe, out, command: [], signal: abort.signal, onEvent });
+    await train({ recipe, out, command: [], resume: true, profile });
+    expect(readFileSync(profile, 'utf8')).toContain('step 5');
   });
 
   test('stopped in the middle of an evaluation, which is then made', async () => {

@@ -41,11 +41,13 @@ test('a patch without points changes what it says and nothing else', () => {
     ],
     updateCount: 3,
     summary: 'new',
+    checkpoints: [{ name: 'step-000002', time: '' }],
   };
   expect(merge(state as unknown as RunState, patch as unknown as RunPatch)).toEqual({
     ...state,
     updates: patch.updates,
     updateCount: 3,
     summary: 'new',
+    checkpoints: patch.checkpoints,
   });
 });

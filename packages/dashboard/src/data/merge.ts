@@ -8,6 +8,7 @@ export function merge(state: RunState, patch: RunPatch): RunState {
     ...state,
     summary: patch.summary,
     log: patch.log ?? state.log,
+    checkpoints: patch.checkpoints ?? state.checkpoints,
     steps: Number.isFinite(firstNew) ? append(state.steps, patch.steps) : state.steps,
     evaluations: patch.evaluations.steps.length > 0 ? append(state.evaluations, patch.evaluations) : state.evaluations,
     updates: [...kept, ...patch.updates],

@@ -31,7 +31,8 @@ export interface CachedReferenceState {
  * A reference without a model: its log-probabilities, computed in one sweep by the policy at the moment when the two
  * are equal, for all rows up to the next update. That is the hard update exactly, at the memory of training without a
  * reference. The sweep computes the micro-batches that training will, so that the numbers are a copied reference's to
- * the bit, and each row once, however often it comes before the next update.
+ * the bit, and each row once, however often it comes before the next update: of a row that comes again in another
+ * micro-batch, which may round it otherwise, the first value stands.
  */
 export class CachedReference implements ReferencePolicy {
   readonly isHalted = false;
@@ -42,6 +43,7 @@ export class CachedReference implements ReferencePolicy {
   /** The last step whose rows are known. */
   #sweptTo = 0;
   #initial: CausalLM | undefined;
+  #isSweeping = false;
 
   /** Errors: RangeError for a rule that does not hold the reference between copies of the policy. */
   constructor(
@@ -66,6 +68,11 @@ export class CachedReference implements ReferencePolicy {
     return this.#logprobs;
   }
 
+  /** Whether a sweep has begun that is not done: it knows more than the reference did before. */
+  get isSweeping(): boolean {
+    return this.#isSweeping;
+  }
+
   state(): CachedReferenceState {
     const needsInitial = this.#initial !== undefined;
     return { kind: 'cached', version: this.#version, sweptTo: this.#sweptTo, needsInitial };
@@ -87,6 +94,7 @@ export class CachedReference implements ReferencePolicy {
     { onProgress, signal }: { onProgress?: (done: number, of: number) => void; signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     if (step <= this.#sweptTo) return;
+    this.#isSweeping = true;
     const { totalSteps, upcoming } = this.options;
     const model = this.#initial ?? this.policy;
     const last = this.#updates.find((update) => update >= step) ?? totalSteps;
@@ -98,7 +106,8 @@ export class CachedReference implements ReferencePolicy {
         const values = tidy(() =>
           noGrad(() => sequenceLogprobs(model, spanBatch(microBatch.reference, model)).toList()),
         );
-        for (const [i, key] of microBatch.keys.entries()) this.#logprobs.set(key, values[i]!);
+        for (const [i, key] of microBatch.keys.entries())
+          if (!this.#logprobs.has(key)) this.#logprobs.set(key, values[i]!);
         await setImmediate();
         signal?.throwIfAborted();
       }
@@ -106,6 +115,7 @@ export class CachedReference implements ReferencePolicy {
       onProgress?.(swept - step + 1, last - step + 1);
     }
     this.#sweptTo = last;
+    this.#isSweeping = false;
     this.#dropInitial();
     // Blocks that the sweep leaves behind would lie between those of training.
     trimMemory();

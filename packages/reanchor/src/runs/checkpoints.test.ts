@@ -19,8 +19,10 @@ import {
   listCheckpoints,
   newestCheckpoint,
   removeTemporary,
+  replaceCheckpoint,
   sealCheckpoint,
   setAside,
+  settleReplacements,
   verifyCheckpoint,
 } from './checkpoints.js';
 import type { TrainingState } from './training-state.js';
@@ -98,6 +100,32 @@ describe('a checkpoint', () => {
     expect(damaged).toEqual([{ step: 3, path, why: expect.stringMatching(why) }]);
     expect(await setAside(damaged[0]!)).toBe(`${path}.damaged-1`);
     expect(listCheckpoints(folder).map(({ step }) => step)).toEqual([2]);
+  });
+});
+
+describe('a checkpoint in the place of another', () => {
+  const stepOf = async () => (await newestCheckpoint(folder)).checkpoint?.state.isEvaluationDue;
+  const write = (due: boolean) => async (path: string) => {
+    mkdirSync(join(path, 'training'), { recursive: true });
+    await sealCheckpoint(path, { ...state(3), isEvaluationDue: due });
+  };
+
+  it('is there alone when it is done', async () => {
+    await write(false)(join(folder, checkpointName(3)));
+    await replaceCheckpoint(join(folder, checkpointName(3)), write(true));
+    expect(await stepOf()).toBe(true);
+    expect(readdirSync(folder)).toEqual([checkpointName(3)]);
+  });
+
+  it('is taken, where that was cut off, if the other is gone already', async () => {
+    const path = join(folder, checkpointName(3));
+    await write(true)(`${path}.new`);
+    await settleReplacements(folder);
+    expect(await stepOf()).toBe(true);
+    await write(false)(`${path}.new`);
+    await settleReplacements(folder);
+    expect(await stepOf()).toBe(true);
+    expect(readdirSync(folder)).toEqual([checkpointName(3)]);
   });
 });
 

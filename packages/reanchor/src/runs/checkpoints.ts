@@ -145,6 +145,34 @@ export async function keepCheckpoints(folder: string, keep: number, best: readon
   }
 }
 
+/** The name of a checkpoint that is whole and about to take the place of another one of the same step. */
+const isReplacement = (name: string) => /^step-\d+\.new$/.test(name);
+
+/**
+ * Puts what `write` writes, whole, in the place of a checkpoint. Where that is cut off, `settleReplacements` finds one of
+ * the two. Errors: UserError.
+ */
+export async function replaceCheckpoint(path: string, write: (path: string) => Promise<void>): Promise<void> {
+  const [fresh, leaving] = [`${path}.new`, `${path}.tmp-${randomBytes(6).toString('hex')}`];
+  await write(fresh);
+  try {
+    await rename(path, leaving);
+    await rename(fresh, path);
+    await rm(leaving, { recursive: true, force: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+/** Ends replacements that were cut off. Only for who holds the run's lock. */
+export async function settleReplacements(folder: string): Promise<void> {
+  for (const name of (await readdir(folder).catch(() => [])).filter(isReplacement)) {
+    const [fresh, path] = [join(folder, name), join(folder, name.replace(/\.new$/, ''))];
+    if ((await stat(path).catch(() => undefined)) === undefined) await rename(fresh, path);
+    else await rm(fresh, { recursive: true, force: true });
+  }
+}
+
 /** Whether a name is one under which something is being written, or deleted. */
 export const isTemporary = (name: string) => /\.tmp-[0-9a-f]{12}$/.test(name);
 

@@ -57,6 +57,17 @@ describe('a run folder', () => {
     expect(readdirSync(other)).toEqual(['thesis.txt']);
   });
 
+  it('that cannot be begun takes nothing with it that others have made meanwhile', async () => {
+    const runs = join(newFolder(), 'new', 'runs');
+    const unwritable = { ...options, recipe: { ...recipe, seed: 7n } as never };
+    const starting = createRunFolder(join(runs, 'a'), unwritable);
+    mkdirSync(join(runs, 'b'));
+    await expect(starting).rejects.toThrow(/BigInt/);
+    expect(readdirSync(runs)).toEqual(['b']);
+    await expect(createRunFolder(join(runs, 'c/d'), unwritable)).rejects.toThrow(/BigInt/);
+    expect(readdirSync(runs)).toEqual(['b']);
+  });
+
   it('makes the folders above it, unless one is a file', async () => {
     const parent = newFolder();
     expect((await createRunFolder(join(parent, 'no', 'run'), options)).path).toBe(join(parent, 'no', 'run'));

@@ -1,7 +1,7 @@
 /** The run folder: `run.json`, `events.jsonl`, `checkpoints/`, `final/`. */
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
-import { basename, extname, join } from 'node:path';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError } from '../errors.js';
 import { writeError, writeFileAtomic } from '../formats/atomic.js';
@@ -115,9 +115,20 @@ export async function createRunFolder(
     return { ...runFolder(path), lock };
   } catch (error) {
     lock?.[Symbol.dispose]();
-    // `made` is the uppermost folder that was not there before.
-    if (made !== undefined && lock !== undefined) rmSync(made, { recursive: true });
+    if (made !== undefined && lock !== undefined) removeEmpty(resolve(path), resolve(made));
     throw error;
+  }
+}
+
+/** Removes a folder and those above it, up to `last`, that are empty: others may have put something there since. */
+function removeEmpty(path: string, last: string): void {
+  try {
+    for (let folder = path; ; folder = dirname(folder)) {
+      rmdirSync(folder);
+      if (folder === last) return;
+    }
+  } catch {
+    // Not empty.
   }
 }
 

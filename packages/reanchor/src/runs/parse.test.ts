@@ -216,6 +216,13 @@ describe('a mistake in a recipe', () => {
     ]);
   });
 
+  it('such as an accuracy that method kto does not have', () => {
+    const found = problems(
+      'model: m\nmethod: kto\ndata: { train: a, validation: 9 }\nevaluate: { every: 5 }\nreference: { update: plateau, metric: accuracy, patience: 2, minGain: 0 }\n',
+    );
+    expect(found).toEqual([expect.stringMatching(/^reference.metric: .*accuracy is of pairs/)]);
+  });
+
   it('is reported together with all others, in the order of the file', () => {
     const found = problems(
       `${minimal}batch: 3\nloss:\nepochs: 1.5\nschedule: { type: cosine, warmupSteps: 2.5 }\nprecision: fp16\nnonsense: [1]\n`,

@@ -273,6 +273,11 @@ export const crossRules: readonly CrossRule[] = [
     rule: 'accuracy is measured by evaluations: set evaluate.every and data.validation, or use margin',
   },
   {
+    path: ['reference', 'metric'],
+    isBroken: (given) => section('reference', 'metric')(given) === 'accuracy' && methodOf(given) === 'kto',
+    rule: 'accuracy is of pairs, which method kto has none of: use margin',
+  },
+  {
     path: ['data', 'loss'],
     isBroken: (given) => section('data', 'loss')(given) !== undefined && !['sft', undefined].includes(methodOf(given)),
     rule: 'it is an option of method sft and has no effect here: remove this key',

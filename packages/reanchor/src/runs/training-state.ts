@@ -33,6 +33,8 @@ export const trainingStateSchema = z.strictObject({
   /** Whether going on can give the same bits. */
   torch: z.string(),
   threads: count,
+  /** Of the policy; the CPU where it is not said. */
+  device: z.string().optional(),
   /** Digests of what the run reads, by what they are of. */
   sources: z.record(z.string(), z.string()),
   /** The state of libtorch's generator, base64. */

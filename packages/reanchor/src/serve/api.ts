@@ -107,8 +107,9 @@ export interface RunPatch {
   updates: ReferenceMark[];
   updateCount: number;
   summary: RunSummary;
-  /** Left out when nothing was said since. */
+  /** These two are left out when nothing was said since. */
   log?: RunLog;
+  checkpoints?: RunState['checkpoints'];
 }
 
 /** A file of results. */

@@ -79,9 +79,23 @@ export class Library {
       summary: summarize(id, described, series, this.now()),
       ...seriesData(series),
       log: series.log,
-      checkpoints: await checkpoints(this.folder, file.runPath),
+      checkpoints: await this.checkpoints(file),
       read: series === file.series ? 1 : file.read,
     };
+  }
+
+  /** Those of a run that are whole, oldest first. */
+  async checkpoints({ runPath }: RunFile): Promise<RunState['checkpoints']> {
+    // Those that are being written, and damaged ones, have longer names.
+    const found = (await this.folder.folders(join(runPath, 'checkpoints'))).filter((path) =>
+      /^step-\d+$/.test(basename(path)),
+    );
+    const timed = found.map(async (path) => {
+      // One that is no longer kept may be gone by now.
+      const state = await stat(path).catch(() => undefined);
+      return state ? [{ name: basename(path), time: state.mtime.toISOString() }] : [];
+    });
+    return (await Promise.all(timed)).flat().sort((a, b) => a.name.localeCompare(b.name));
   }
 
   /** The summary of a run whose state is known, by its newest events. */
@@ -150,13 +164,4 @@ async function fileKey(path: string): Promise<string> {
     ['events.jsonl', 'run.json'].map((name) => stat(join(path, name)).catch(() => undefined)),
   );
   return states.map((state) => `${state?.ino} ${state?.size} ${state?.mtimeMs}`).join();
-}
-
-async function checkpoints(folder: ServedFolder, runPath: string): Promise<{ name: string; time: string }[]> {
-  // Those that are being written, and damaged ones, have longer names.
-  const found = (await folder.folders(join(runPath, 'checkpoints'))).filter((path) =>
-    /^step-\d+$/.test(basename(path)),
-  );
-  const timed = found.map(async (path) => ({ name: basename(path), time: (await stat(path)).mtime.toISOString() }));
-  return (await Promise.all(timed)).sort((a, b) => a.name.localeCompare(b.name));
 }

@@ -105,7 +105,7 @@ class Follow {
       generation: file.generation,
       ...data,
       summary,
-      ...(now.changes === sent.changes ? {} : { log: series.log }),
+      ...(now.changes !== sent.changes && { log: series.log, checkpoints: await this.library.checkpoints(file) }),
     });
     this.#sent = { ...now, series, state: { ...sent.state, ...data, summary } };
   }

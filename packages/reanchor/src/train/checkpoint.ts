@@ -30,7 +30,7 @@ export interface Stateful<Score extends LoggedRow = LoggedRow> {
 /** What is known of a run besides its stateful objects. */
 export type RunState = Omit<
   TrainingState,
-  'step' | 'areModelsEqual' | 'torch' | 'threads' | 'rng' | 'log' | 'reference' | 'initialPolicy'
+  'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'rng' | 'log' | 'reference' | 'initialPolicy'
 >;
 
 /**
@@ -48,6 +48,7 @@ export async function writeCheckpoint(
     ...trainer.state(),
     torch: nativeConfig().compiledFor,
     threads: getNumThreads(),
+    device: trained.policy.device,
     rng: Buffer.from(rngState()).toString('base64'),
     log: log.state(),
     reference: reference?.state(),

@@ -1,6 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { bestStep, checkpointName, keepCheckpoints, listCheckpoints, type Recipe } from '../runs/index.js';
+import {
+  bestStep,
+  checkpointName,
+  keepCheckpoints,
+  listCheckpoints,
+  type Recipe,
+  replaceCheckpoint,
+} from '../runs/index.js';
 import type { EvaluationResult } from './run-evaluations.js';
 
 /** When checkpoints are written and which are kept, as a recipe says. */
@@ -18,13 +25,16 @@ export class Checkpointer {
   }
 
   /**
-   * Writes the checkpoint of a step, unless it is there, and when it is whole deletes those that are not kept.
-   * `evaluations` say which is the best. Returns its folder. Errors: UserError when it cannot be written.
+   * Writes the checkpoint of a step, and when it is whole deletes those that are not kept. One that is there stays, or with
+   * `replaces` makes room for it. `evaluations` say which is the best. Returns its folder. Errors: UserError when it cannot
+   * be written.
    */
-  async save(step: number, evaluations: readonly EvaluationResult[]): Promise<string> {
+  async save(step: number, evaluations: readonly EvaluationResult[], { replaces = false } = {}): Promise<string> {
     const path = join(this.folder, checkpointName(step));
-    if (existsSync(path)) return path;
-    await this.write(path);
+    const isThere = existsSync(path);
+    if (isThere && !replaces) return path;
+    if (isThere) await replaceCheckpoint(path, this.write);
+    else await this.write(path);
     const { keep, best } = this.options;
     const there = listCheckpoints(this.folder).map((found) => found.step);
     const winner = best === undefined ? undefined : bestStep(evaluations, best, there);

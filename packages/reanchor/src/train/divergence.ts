@@ -35,14 +35,14 @@ export function refuseDivergence(
 }
 
 /**
- * How far the reference has moved from the initial policy, on the completions of a step: the mean over them of
+ * How far the reference has moved from the initial policy, on each completion of some micro-batches:
  *
  *     |log pi_ref(y|x) - log pi_initial(y|x)| / tokens(y)
  *
  * in nats per token. 0 before the first update. `initial` answers for the initial policy.
  */
-export function referenceDivergence(known: readonly KnownBatch[], initial: ReferencePolicy): number {
-  const terms = known.flatMap(({ microBatch, reference_S }) =>
+export function referenceDivergences(known: readonly KnownBatch[], initial: ReferencePolicy): number[] {
+  return known.flatMap(({ microBatch, reference_S }) =>
     tidy(() => {
       const initial_S = initial.logprobs(microBatch, () => {
         throw new Error('internal: the initial log-probabilities are cached');
@@ -51,5 +51,4 @@ export function referenceDivergence(known: readonly KnownBatch[], initial: Refer
       return ratios.map((ratio, i) => ratio / Math.max(1, microBatch.reference.completionTokens[i]!));
     }),
   );
-  return terms.reduce((sum, term) => sum + term, 0) / terms.length;
 }

@@ -25,7 +25,8 @@ export function explainFault(error: unknown, recipe: Recipe, folder: RunFolder |
 
 /** What a recipe can do to take less memory, the least harmful first. */
 function memoryAdvice({ batch, activationCheckpointing, reference, method }: Recipe): string[] {
-  const isCachable = reference.update === 'fixed' || reference.update === 'hard';
+  const isCachable =
+    reference.update === 'fixed' || (reference.update === 'hard' && reference.maxDivergence === undefined);
   return [
     `lower batch.tokensPerMicroBatch (${batch.tokensPerMicroBatch})`,
     ...(activationCheckpointing ? [] : ['set activationCheckpointing to true']),

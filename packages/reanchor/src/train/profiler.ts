@@ -1,15 +1,15 @@
 import { startProfile, stopProfile } from '@reanchor/torch';
 import { writeFileAtomic } from '../formats/index.js';
 
-/** The first steps allocate what later ones use again, so that the profile begins with the second. */
-export const firstProfiled = 2;
-const lastProfiled = 4;
+/** The first step allocates what later ones use again, so that a profile begins with the second that is made. */
+const [firstProfiled, lastProfiled] = [2, 4];
 
 /**
- * Records a few steps of a run and writes them as a Chrome trace, which https://ui.perfetto.dev opens. `say` hears
- * why there is none, where its file cannot be written: a run does not end for the sake of its profile.
+ * Records a few steps of a run, or of what is left of it, and writes them as a Chrome trace, which https://ui.perfetto.dev
+ * opens. `say` hears why there is none: a run does not end for the sake of its profile.
  */
 export class StepProfiler {
+  #steps = 0;
   #isRecording = false;
 
   constructor(
@@ -17,18 +17,26 @@ export class StepProfiler {
     readonly say: (message: string) => void,
   ) {}
 
-  beforeStep(step: number): void {
-    if (step !== firstProfiled) return;
+  beforeStep(): void {
+    this.#steps += 1;
+    if (this.#steps !== firstProfiled) return;
     startProfile();
     this.#isRecording = true;
   }
 
-  async afterStep(step: number): Promise<void> {
-    if (step === lastProfiled) await this.end();
+  async afterStep(): Promise<void> {
+    if (this.#steps === lastProfiled) await this.#write();
   }
 
-  /** Ends the recording, also that of a run with fewer steps, and writes its file. */
+  /** To be called after the last step: what was recorded of fewer steps is written, too. */
   async end(): Promise<void> {
+    if (this.#steps < firstProfiled) {
+      this.say(`no profile: it begins with the second step that is made, and there were ${this.#steps}`);
+    }
+    await this.#write();
+  }
+
+  async #write(): Promise<void> {
     if (!this.#isRecording) return;
     this.#isRecording = false;
     const traceEvents = stopProfile();

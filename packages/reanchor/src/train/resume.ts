@@ -1,5 +1,5 @@
 /** From a run folder to the point from which its run goes on. */
-import { getNumThreads, nativeConfig } from '@reanchor/torch';
+import { type Device, getNumThreads, nativeConfig } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import {
   checkpointName,
@@ -15,6 +15,7 @@ import {
   recipeHash,
   removeTemporary,
   setAside,
+  settleReplacements,
   supersedeEvents,
   type TrainingState,
 } from '../runs/index.js';
@@ -68,6 +69,7 @@ export async function pointOf(
 ): Promise<ResumePoint> {
   await removeTemporary(folder.path);
   await removeTemporary(folder.checkpoints);
+  await settleReplacements(folder.checkpoints);
   const { checkpoint, damaged } = await newestCheckpoint(folder.checkpoints);
   if (checkpoint === undefined) throw noCheckpoint(folder, damaged, rollback);
   const { state } = checkpoint;
@@ -116,13 +118,14 @@ function noCheckpoint(
  * others than those of an uninterrupted one. Errors: UserError that names what has changed.
  */
 export function requireSameRun(
-  { sources, torch, threads }: TrainingState,
-  start: Parameters<typeof sourceDigests>[0] & { out: string },
+  { sources, torch, threads, device = 'cpu' }: TrainingState,
+  start: Parameters<typeof sourceDigests>[0] & { out: string; device: Device },
 ): string[] {
   requireSameSources(sources, sourceDigests(start), start.out);
   const found: string[] = [];
   const now = { torch: nativeConfig().compiledFor, threads: getNumThreads() };
   if (now.torch !== torch) found.push(`libtorch is ${now.torch} and was ${torch}`);
+  if (start.device !== device) found.push(`the device is ${start.device} and was ${device}`);
   if (now.threads !== threads) found.push(`operators use ${now.threads} threads and used ${threads}`);
   if (found.length === 0) return [];
   return [`${found.join(', and ')}: the last digits may not be those of an uninterrupted run`];

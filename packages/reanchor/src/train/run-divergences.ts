@@ -69,8 +69,12 @@ export class RunDivergences {
       case 'stop':
         throw stopped(`the run has diverged and is stopped; events.jsonl has the steps before. ${advice}`);
       case 'skip':
-        // Weights that are not finite cannot be skipped.
-        if (error.isUpdateMade || this.#state.consecutive >= mostInARow) {
+        if (error.isUpdateMade) {
+          throw stopped(
+            `the run has diverged and is stopped: the weights themselves are not finite, which cannot be skipped. ${advice}, or set onDivergence to rollback`,
+          );
+        }
+        if (this.#state.consecutive >= mostInARow) {
           throw stopped(
             `the run has diverged and is stopped, after ${this.#state.consecutive} skipped steps in a row. ${advice}, or set onDivergence to rollback`,
           );

@@ -66,7 +66,8 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
       return undefined;
     } catch (error) {
       if (!signal?.aborted || error !== signal.reason) throw error;
-      return await checkpoints.save(trainer.steps, evaluations.results);
+      // What an interrupted sweep has come to is more than the checkpoint of the same step knows.
+      return await checkpoints.save(trainer.steps, evaluations.results, { replaces: this.#isSweeping() });
     } finally {
       await profiler?.end();
       this.#flush();
@@ -74,10 +75,14 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
   }
 
   async #prepare(step: number): Promise<void> {
-    const { reference, initialPolicy, signal } = this.options;
-    for (const anchor of [reference, initialPolicy]) {
-      if (anchor instanceof CachedReference) await anchor.prepare(step, { signal });
-    }
+    for (const anchor of this.#cachedAnchors()) await anchor.prepare(step, { signal: this.options.signal });
+  }
+
+  #isSweeping = () => this.#cachedAnchors().some(({ isSweeping }) => isSweeping);
+
+  #cachedAnchors(): CachedReference[] {
+    const { reference, initialPolicy } = this.options;
+    return [reference, initialPolicy].filter((anchor) => anchor instanceof CachedReference);
   }
 
   /** Makes a step and writes it down. */
@@ -99,7 +104,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
     }
     const metrics = { ...taken.metrics, ...divergences.metrics };
     if (reference) metrics['reference/version'] = reference.version;
-    await profiler?.afterStep(step);
+    await profiler?.afterStep();
     const logged = log.add(metrics, tokens, performance.now() - begun);
     if (logged) emit({ type: 'step', step, epoch, metrics: logged });
   }
@@ -107,7 +112,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
   #take(planned: StepPlan): StepTaken {
     const { trainer, objective, rows, divergences, profiler, emit } = this.options;
     if (divergences.leavesOut(planned.step)) return this.#takeNone(0);
-    profiler?.beforeStep(planned.step);
+    profiler?.beforeStep();
     const laidOut = span('lay out', () => objective.layOut(planned, rows));
     const tokens = laidOut.reduce((n, { policy: packed }) => n + packed.tokens.length, 0);
     try {

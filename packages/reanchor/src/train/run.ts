@@ -1,16 +1,17 @@
+import { join } from 'node:path';
 import { groupTokens, type PlanOptions, planSteps, type RowPlace, stepCount } from '../data/index.js';
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import type { UpdateRule } from '../reference/update-rule.js';
-import { type Checkpoint, type NewRunEvent, type RunFolder, recipeHash } from '../runs/index.js';
+import { type Checkpoint, checkpointName, type NewRunEvent, type RunFolder, recipeHash } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { announce } from './announce.js';
 import { checkpointReference, restoreCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { Checkpointer } from './checkpointer.js';
 import type { MasterWeights } from './master-weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
-import { firstProfiled, StepProfiler } from './profiler.js';
+import { StepProfiler } from './profiler.js';
 import type { DataReport } from './recipe-data.js';
 import { referenceDType } from './recipe-dtypes.js';
 import { recipeReference, recipeRule } from './recipe-reference.js';
@@ -110,9 +111,6 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
 
   const divergences = new RunDivergences(recipe.onDivergence, rows, state?.divergences);
   const warn = (message: string) => emit({ type: 'warning', message });
-  if (options.profile !== undefined && totalSteps < firstProfiled) {
-    warn(`no profile: it begins with step ${firstProfiled}, and the run has ${totalSteps}`);
-  }
   const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile, warn);
   const material = { recipe, objective, rows, lengths, plan, evaluations, divergences, profiler, signal, emit };
   const loop = new RunLoop({ ...stateful, ...material }, state?.isEvaluationDue ?? false);
@@ -142,7 +140,7 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
       initialLogprobs: evaluations.initialLogprobs,
       divergences: divergences.state(),
     });
-    emit({ type: 'checkpoint', step: trainer.steps, folder: path });
+    emit({ type: 'checkpoint', step: trainer.steps, folder: join(folder.checkpoints, checkpointName(trainer.steps)) });
   });
 
   const interrupted = await loop.go(checkpoints);

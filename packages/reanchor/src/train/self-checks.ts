@@ -1,3 +1,4 @@
+import { type DType, dtypeBytes } from '@reanchor/torch';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
 import type { Comparable, LoggedRow } from './objectives/objective.js';
 
@@ -14,8 +15,17 @@ export class SelfCheckError extends Error {
   }
 }
 
-/** Relative agreement asked of two log-probabilities that the same code computes from equal parameters. */
-const logprobTolerance = 1e-6;
+/** How far equal models may be apart: log-probabilities relatively, losses absolutely. */
+interface Tolerance {
+  logprob: number;
+  loss: number;
+}
+
+/** The same packed batch gives the same bits; other sequences beside one round it otherwise, the more in half precision. */
+function toleranceOf(scoresSameBatch: boolean, dtype: DType): Tolerance {
+  if (scoresSameBatch) return { logprob: 1e-6, loss: 1e-5 };
+  return dtypeBytes(dtype) < 4 ? { logprob: 2e-3, loss: 0.05 } : { logprob: 1e-5, loss: 1e-3 };
+}
 
 /**
  * What is true of every trust-region run, checked while it runs: policy and reference give equal log-probabilities, and
@@ -24,11 +34,17 @@ const logprobTolerance = 1e-6;
  * updates and never between.
  */
 export class SelfChecks {
+  readonly #tolerance: Tolerance;
   #checksums: string[];
   /** Whether policy and reference are the same model before the next step; a restored run sets it. */
   areModelsEqual: boolean;
 
-  constructor(readonly reference: ReferencePolicy) {
+  /** `scoresSameBatch` and `dtype` say how closely equal models agree; see `Objective` and `CausalLM`. */
+  constructor(
+    readonly reference: ReferencePolicy,
+    { scoresSameBatch, dtype }: { scoresSameBatch: boolean; dtype: DType },
+  ) {
+    this.#tolerance = toleranceOf(scoresSameBatch, dtype);
     if (reference.sharesPolicy()) {
       throw new SelfCheckError(0, 'a policy and a reference with parameters of their own', 'that they share some');
     }
@@ -41,7 +57,7 @@ export class SelfChecks {
     if (!this.areModelsEqual) return;
     for (const score of scores) {
       for (const [policy, reference] of objective.comparable(score)) {
-        if (!(Math.abs(policy - reference) <= logprobTolerance * Math.max(1, Math.abs(policy)))) {
+        if (!(Math.abs(policy - reference) <= this.#tolerance.logprob * Math.max(1, Math.abs(policy)))) {
           throw new SelfCheckError(
             step,
             'equal log-probabilities of policy and reference, which are the same model here',
@@ -50,7 +66,10 @@ export class SelfChecks {
         }
       }
       const expected = objective.atReference(score);
-      if (expected !== undefined && !(Math.abs(score.loss - expected) <= 1e-5 * Math.max(1, expected))) {
+      if (
+        expected !== undefined &&
+        !(Math.abs(score.loss - expected) <= this.#tolerance.loss * Math.max(1, expected))
+      ) {
         throw new SelfCheckError(step, `a loss of ${expected} while policy and reference are equal`, `${score.loss}`);
       }
     }

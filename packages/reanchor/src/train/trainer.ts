@@ -7,8 +7,9 @@ import { spanBatch } from '../nn/spans.js';
 import { AdamW } from '../optim/adamw.js';
 import { clipGradNorm_ } from '../optim/clip.js';
 import { learningRateFactor } from '../optim/schedule.js';
-import { referenceDivergence, refuseDivergence } from './divergence.js';
+import { referenceDivergences, refuseDivergence } from './divergence.js';
 import { know, logprobsWithoutGradient } from './known-batch.js';
+import { mean } from './metrics.js';
 import type { LoggedRow } from './objectives/objective.js';
 import { scoresOf } from './objectives/scores.js';
 import { SelfChecks } from './self-checks.js';
@@ -27,7 +28,8 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   readonly #optimizer: AdamW;
   readonly #checks: SelfChecks | undefined;
   #steps = 0;
-  #divergence: number | undefined;
+  /** Of each completion of the step at hand, where a cap on them is set. */
+  #divergences: number[] = [];
 
   constructor(options: TrainerOptions<Row, Score>) {
     this.#options = options;
@@ -36,7 +38,8 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     this.#parameters = [...this.#trained.parameters.values()];
     for (const parameter of policy.parameters.values()) parameter.requiresGrad = true;
     this.#optimizer = new AdamW(this.#parameters, options.optimizer);
-    this.#checks = options.reference && new SelfChecks(options.reference);
+    const { scoresSameBatch } = options.objective;
+    this.#checks = options.reference && new SelfChecks(options.reference, { scoresSameBatch, dtype: policy.dtype });
   }
 
   /** Optimizer steps taken. */
@@ -49,7 +52,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const { reference, objective, optimizer, schedule, totalSteps } = this.#options;
     const step = this.#steps + 1;
     const weight = microBatches.reduce((sum, batch) => sum + objective.weight(batch), 0);
-    this.#divergence = undefined;
+    this.#divergences = [];
     const coupled = objective.over === 'step' ? [microBatches] : microBatches.map((batch) => [batch]);
     const scores = coupled.flatMap((batches) => tidy(() => this.#accumulate(batches, weight)));
     const metrics = objective.metrics(scores);
@@ -58,11 +61,13 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
     const gradNorm = span('clip', () => this.#clip());
     refuseDivergence(step, "the gradient's norm", gradNorm);
+    const divergence = this.#divergences.length > 0 ? mean(this.#divergences, (one) => one) : undefined;
+    if (divergence !== undefined) reference?.observe('divergence', divergence);
     const learningRate = optimizer.lr * learningRateFactor(schedule, this.#steps, totalSteps);
     span('optimizer', () => this.#optimizer.step(learningRate));
     span('publish weights', () => this.#options.masters?.publish());
     if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
-    return { ...this.endStep(), scores, gradNorm, learningRate, divergence: this.#divergence };
+    return { ...this.endStep(), scores, gradNorm, learningRate, divergence };
   }
 
   /** Ends a step: counts it and moves the reference if that is due. Alone it is a step that leaves the policy as it is. */
@@ -95,13 +100,9 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
   /** Adds the gradient of (sum of the losses of these micro-batches' rows) / weight. */
   #accumulate(microBatches: readonly MicroBatch[], weight: number): Score[] {
-    const { objective, reference, initial } = this.#options;
+    const { objective, initial } = this.#options;
     const known = microBatches.map((batch) => know(batch, this.#options));
-    if (initial) {
-      const divergence = referenceDivergence(known, initial);
-      reference?.observe('divergence', divergence);
-      this.#divergence = Math.max(divergence, this.#divergence ?? 0);
-    }
+    if (initial) this.#divergences.push(...referenceDivergences(known, initial));
     if (!objective.couplesRows || known.length === 1) {
       return known.flatMap((batch) =>
         this.#forward(batch.microBatch, (policy_S) => {

@@ -33,6 +33,7 @@ export function exampleObjective(options: ExampleObjectiveOptions): Objective<To
   const { maxLength = Number.POSITIVE_INFINITY } = options;
   return {
     needsReference: true,
+    scoresSameBatch: false,
     couplesRows: false,
     over,
     group: ({ prompt, completion }) => ({ prompt, completions: [completion] }),

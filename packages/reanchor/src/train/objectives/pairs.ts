@@ -26,6 +26,7 @@ export function pairObjective(
 ): Objective<TokenizedPair, PairScores> {
   return {
     needsReference: true,
+    scoresSameBatch: true,
     couplesRows: method.couplesPairs,
     over,
     group: pairGroup,

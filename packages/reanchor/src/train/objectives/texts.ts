@@ -16,6 +16,7 @@ export interface TextScores {
 export function textObjective(): Objective<TokenizedText, TextScores> {
   return {
     needsReference: false,
+    scoresSameBatch: true,
     couplesRows: false,
     over: 'step',
     group,
