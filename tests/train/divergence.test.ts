@@ -59,6 +59,7 @@ describe('a row with which the loss is NaN', () => {
     await expect(stopped).rejects.toThrow(/diverged and is stopped/);
     await expect(stopped).rejects.toBeInstanceOf(UserError);
     expect(stepsOf(eventsOf(out)).at(-1)!.step).toBe(3);
+    expect(eventsOf(out).at(-1)).toMatchObject({ type: 'failed', step: 3, message: expect.stringMatching(finding) });
   });
 
   test('is skipped where the reference is about to reach its cap, too', async () => {

@@ -178,13 +178,18 @@ function Facts({ state: { info, summary, log, updateCount } }: { state: RunState
 }
 
 function Events({ state: { log, checkpoints, id } }: { state: RunState }) {
-  const { warnings, moreWarnings, skipped, saved, resumed, badLines } = log;
+  const { failed, warnings, moreWarnings, skipped, saved, resumed, badLines } = log;
   const skippedRows = skipped.reduce((sum, { count }) => sum + count, 0);
   const said = [warnings, skipped, saved, resumed, checkpoints];
-  if (badLines === 0 && said.every(({ length }) => length === 0)) return null;
+  if (!failed && badLines === 0 && said.every(({ length }) => length === 0)) return null;
   return (
     <section class="group" aria-labelledby="events">
       <h2 id="events">What the run said</h2>
+      {failed && (
+        <p class="note warn">
+          It ended with an error after step {whole(failed.step)}: {failed.message}
+        </p>
+      )}
       {badLines > 0 && (
         <p class="note warn">
           {whole(badLines)} {badLines === 1 ? 'line' : 'lines'} of events.jsonl cannot be understood and{' '}

@@ -12,20 +12,36 @@ interface Column {
   /** What rows are sorted by. */
   value(run: RunSummary): string | number | null;
   isNumber?: boolean;
+  /** What its numbers are of. */
+  of?: string;
 }
 
 /** An evaluation measures against the initial model: where there is one, it says more than the last step. */
 const newest = (run: RunSummary, name: string) => run.evaluation[name] ?? run.metrics[name] ?? null;
+
+const evaluated = 'of the last evaluation; of the last training step where there is none';
 
 const columns: Column[] = [
   { key: 'id', title: 'Run', value: (run) => run.id },
   { key: 'status', title: 'Status', value: (run) => run.status },
   { key: 'method', title: 'Method', value: (run) => `${run.method} ${run.reference}` },
   { key: 'step', title: 'Step', value: (run) => run.step, isNumber: true },
-  { key: 'loss', title: 'Loss', value: (run) => run.metrics.loss ?? null, isNumber: true },
-  { key: 'margin', title: 'Margin', value: (run) => newest(run, 'rewards/margins'), isNumber: true },
-  { key: 'accuracy', title: 'Accuracy', value: (run) => newest(run, 'rewards/accuracies'), isNumber: true },
-  { key: 'kl', title: 'KL', value: (run) => newest(run, 'kl/initial'), isNumber: true },
+  {
+    key: 'loss',
+    title: 'Loss',
+    of: 'of the last training step',
+    value: (run) => run.metrics.loss ?? null,
+    isNumber: true,
+  },
+  { key: 'margin', title: 'Margin', of: evaluated, value: (run) => newest(run, 'rewards/margins'), isNumber: true },
+  {
+    key: 'accuracy',
+    title: 'Accuracy',
+    of: evaluated,
+    value: (run) => newest(run, 'rewards/accuracies'),
+    isNumber: true,
+  },
+  { key: 'kl', title: 'KL', of: evaluated, value: (run) => newest(run, 'kl/initial'), isNumber: true },
   { key: 'started', title: 'Started', value: (run) => run.started ?? '' },
 ];
 
@@ -139,6 +155,7 @@ function Heading({ column, sort, onSort }: { column: Column; sort: Sort; onSort:
       <button
         type="button"
         class="sort"
+        title={column.of}
         onClick={() => onSort({ key: column.key, isDown: isSorted ? !sort.isDown : column.isNumber === true })}
       >
         {column.title}

@@ -7,12 +7,14 @@ const statusWords: Record<RunStatus, string> = {
   running: 'Running',
   finished: 'Finished',
   interrupted: 'Interrupted',
+  failed: 'Failed',
   stopped: 'Stopped',
 };
 const statusHelp: Record<RunStatus, string> = {
   running: 'events still come',
   finished: 'all planned steps were made',
   interrupted: 'it was ended before its last step',
+  failed: 'it ended with an error, which its page shows',
   stopped: 'no event has come for long, and the run did not say that it ended',
 };
 

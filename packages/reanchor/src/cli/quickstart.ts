@@ -57,6 +57,8 @@ export async function quickstartVerb(flags: QuickstartFlags, terminal: Terminal)
       for (const { prompt, completion } of measured.at(-1)!.samples)
         terminal.result(`  ${prompt} |${completion.replaceAll('\n', ' ')}`);
     }
+    if (flags.fast)
+      terminal.note('at this size no model learns enough for its numbers to mean something: leave out --fast');
     terminal.note(
       `${duration((performance.now() - started) / 1000)}; everything is in ${out}, the picture in ${join(out, 'gold-against-kl.svg')}`,
     );

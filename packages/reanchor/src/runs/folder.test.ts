@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -50,7 +50,11 @@ describe('a run folder', () => {
   it('is never written over another run or other files', async () => {
     const path = newFolder();
     await createRunFolder(path, options);
+    await expect(createRunFolder(path, options)).rejects.toThrow(/is used by process/);
+    rmSync(join(path, 'run.lock'));
     await expect(createRunFolder(path, options)).rejects.toThrow(/already holds a run: .* name a new folder/);
+    mkdirSync(join(path, 'checkpoints', 'step-000004'), { recursive: true });
+    await expect(createRunFolder(path, options)).rejects.toThrow(/not finished: go on with it by --resume/);
     const other = newFolder();
     writeFileSync(join(other, 'thesis.txt'), '');
     await expect(createRunFolder(other, options)).rejects.toThrow(/is not empty \(thesis.txt\)/);

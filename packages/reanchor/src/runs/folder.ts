@@ -5,8 +5,8 @@ import { basename, dirname, extname, join, resolve } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError } from '../errors.js';
 import { writeError, writeFileAtomic } from '../formats/atomic.js';
-import { isTemporary, removeTemporary } from './checkpoints.js';
-import { lockName, lockRun } from './lock.js';
+import { isTemporary, listCheckpoints, removeTemporary } from './checkpoints.js';
+import { lockName, lockRun, refuseLockedRun } from './lock.js';
 import { type Recipe, recipeSchema } from './recipe.js';
 import { packageVersion } from './version.js';
 
@@ -169,6 +169,16 @@ export function refuseUsedFolder(path: string): void {
     throw new UserError(`${path} cannot be a run folder: ${(error as Error).message}; name a new folder`);
   }
   if (names.length > 0) {
+    refuseLockedRun(path);
+    if (
+      names.includes('run.json') &&
+      !names.includes('final') &&
+      listCheckpoints(join(path, 'checkpoints')).length > 0
+    ) {
+      throw new UserError(
+        `${path} already holds a run, which is not finished: go on with it by --resume, or name a new folder`,
+      );
+    }
     const what = names.includes('run.json') ? 'already holds a run' : `is not empty (${names.slice(0, 3).join(', ')})`;
     throw new UserError(
       `${path} ${what}: a run is never written over another: name a new folder, or move this one away`,

@@ -92,6 +92,8 @@ const directNames = (inner: RecipeKey[], section: string) =>
 function typeText(schema: JsonSchema): string {
   if (schema.const !== undefined) return String(schema.const);
   if (schema.enum) return schema.enum.join(' | ');
+  // A pattern of texts, by examples.
+  if (schema.pattern && schema.examples) return schema.examples.join(' | ');
   if (schema.anyOf) return (schema.anyOf as JsonSchema[]).map(typeText).join(' | ');
   if (schema.prefixItems) return `[${(schema.prefixItems as JsonSchema[]).map(typeText).join(', ')}]`;
   if (schema.type === 'array') {

@@ -47,6 +47,13 @@ export function lockRun(folder: string): Disposable {
   };
 }
 
+/** Makes sure that no process has locked a run folder. Errors: UserError when one has, or might. */
+export function refuseLockedRun(folder: string): void {
+  const path = join(folder, lockName);
+  const found = read(path);
+  if (found !== undefined) refuseIfHeld(folder, path, found);
+}
+
 /** Puts a whole lock in place, unless one is there. */
 function place(path: string, text: string): boolean {
   const temporary = `${path}.tmp-${randomBytes(6).toString('hex')}`;

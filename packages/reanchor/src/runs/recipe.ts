@@ -117,9 +117,11 @@ export const recipeSchema = z.strictObject({
     .string()
     .regex(/^(auto|cpu|cuda|cuda:\d{1,2})$/)
     .default('auto')
-    .describe(
-      'the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one; docs/gpu.md says what was tried',
-    ),
+    .meta({
+      description:
+        'the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one; docs/gpu.md says what was tried',
+      examples: ['auto', 'cpu', 'cuda', 'cuda:0', 'cuda:1, ...'],
+    }),
   deterministic: z
     .boolean()
     .default(false)

@@ -8,8 +8,8 @@ export type { MetricPoints, SeriesPoints } from './bucket-series.js';
 
 type Event<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;
 
-/** running: events still come; stopped: none have come for long, and there is no end. */
-export type RunStatus = 'running' | 'finished' | 'interrupted' | 'stopped';
+/** running: events still come; failed: it ended with an error; stopped: none have come for long, and there is no end. */
+export type RunStatus = 'running' | 'finished' | 'interrupted' | 'failed' | 'stopped';
 
 /** A run in the list. */
 export interface RunSummary {
@@ -63,6 +63,7 @@ export interface ReferenceMark {
 export interface RunLog {
   start?: Event<'start'> | undefined;
   end?: Event<'end'> | undefined;
+  failed?: Event<'failed'> | undefined;
   warnings: { time: string; message: string }[];
   /** Warnings beyond those that are kept. */
   moreWarnings: number;

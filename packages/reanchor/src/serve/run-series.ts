@@ -87,6 +87,10 @@ export class RunSeries implements ScanSink {
       case 'start':
         log.start = event;
         log.end = undefined;
+        log.failed = undefined;
+        break;
+      case 'failed':
+        log.failed = event;
         break;
       case 'end':
         log.end = event;

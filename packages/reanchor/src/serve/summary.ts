@@ -49,6 +49,7 @@ export function summarize(id: string, { info, problem }: Described, series: RunS
 
 function statusOf({ log, scanner, steps }: RunSeries, info: RunInfo | undefined, now: number): RunStatus {
   if (log.end) return log.start && log.end.steps < log.start.steps ? 'interrupted' : 'finished';
+  if (log.failed) return 'failed';
   const last = Date.parse(scanner.time || (info?.time ?? ''));
   const between = steps.lastStep > 0 && info ? (last - Date.parse(info.time)) / steps.lastStep : 0;
   return now - last <= Math.max(silenceMs, 20 * between) ? 'running' : 'stopped';

@@ -102,8 +102,9 @@ function noCheckpoint(
 ): UserError {
   const before = rollback ? `${rollback.message}. ` : '';
   if (damaged.length > 0) {
-    const list = damaged.map(({ path, why }) => `  ${path}: ${why}`);
-    return new UserError([`${before}no checkpoint of ${folder.path} is whole:`, ...list].join('\n'));
+    const list = damaged.map(({ why }) => `  ${why}`);
+    const anew = 'bring the files back, or start the run anew, without --resume and in another folder';
+    return new UserError([`${before}no checkpoint of ${folder.path} is whole:`, ...list, anew].join('\n'));
   }
   const next = rollback
     ? 'lower checkpoint.every, so that there is one in time'

@@ -15,7 +15,7 @@ import { StepProfiler } from './profiler.js';
 import type { DataReport } from './recipe-data.js';
 import { referenceDType } from './recipe-dtypes.js';
 import { recipeReference, recipeRule } from './recipe-reference.js';
-import { RunDivergences } from './run-divergences.js';
+import { RollbackRequest, RunDivergences } from './run-divergences.js';
 import { RunEvaluations } from './run-evaluations.js';
 import { RunLoop } from './run-loop.js';
 import { RunRecord } from './run-record.js';
@@ -143,7 +143,10 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
     emit({ type: 'checkpoint', step: trainer.steps, folder: join(folder.checkpoints, checkpointName(trainer.steps)) });
   });
 
-  const interrupted = await loop.go(checkpoints);
+  const interrupted = await loop.go(checkpoints).catch((error: unknown) => {
+    if (!(error instanceof RollbackRequest)) tellFailure(error, trainer.steps, emit);
+    throw error;
+  });
   if (interrupted === undefined) {
     await saveOrRescue(folder.final, trained());
     emit({ type: 'saved', folder: folder.final });
@@ -178,6 +181,14 @@ function tellResumed(
   emit({ type: 'checkpoint', step, folder: path });
   emit({ type: 'resumed', step, steps, ...(changes.length > 0 && { changes }) });
   for (const message of warnings) emit({ type: 'warning', message });
+}
+
+function tellFailure(error: unknown, step: number, emit: (event: NewRunEvent) => void): void {
+  try {
+    emit({ type: 'failed', step, message: error instanceof Error ? error.message : String(error) });
+  } catch {
+    // Of a full disk, say: the error itself matters more.
+  }
 }
 
 function once<T>(make: () => T): () => T {
