@@ -172,16 +172,16 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     const tooltip = page.getByRole('tooltip');
     expect(await tooltip.innerText()).toMatch(/It often falls below 0 while the margin grows.*rewards\/chosen/s);
     await page.keyboard.press('Escape');
-    expect(await tooltip.count()).toBe(0);
+    await tooltip.waitFor({ state: 'detached' });
 
     await page.getByRole('spinbutton', { name: 'First step' }).fill('3');
     await page.keyboard.press('Tab');
     await page.getByRole('button', { name: 'Whole run' }).click();
-    expect(await page.getByRole('spinbutton', { name: 'First step' }).inputValue()).toBe('0');
+    await expect.poll(() => page.getByRole('spinbutton', { name: 'First step' }).inputValue()).toBe('0');
     await page.getByRole('combobox', { name: 'Smoothing' }).selectOption('some');
 
     await page.getByRole('combobox', { name: 'Colours' }).selectOption('dark');
-    expect(await page.locator('html').getAttribute('data-theme')).toBe('dark');
+    await expect.poll(() => page.locator('html').getAttribute('data-theme')).toBe('dark');
     await page.reload();
     expect(await page.locator('html').getAttribute('data-theme')).toBe('dark');
     await close(page);

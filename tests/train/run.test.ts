@@ -257,6 +257,17 @@ describe('score', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
 
+  test('rows longer than the model was made for are told of', async () => {
+    const model = join(folder, 'short');
+    cpSync(tinyModel, model, { recursive: true });
+    const config = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8'));
+    writeFileSync(join(model, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 40 }));
+    const notes: string[] = [];
+    const onNote = (note: string) => notes.push(note);
+    await score({ model, data: [tinyPairs], out: join(folder, 'short.jsonl'), maxLength: 96, onNote });
+    expect(notes).toEqual([expect.stringMatching(/the longest row has \d+ tokens and the model was made for 40/)]);
+  });
+
   test('one line a row in input order; skipped rows say why', async () => {
     const result = await score({
       model: tinyModel,

@@ -12,6 +12,7 @@ import { requireWritable, writeJsonl } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
+import { positionsNote } from '../models/positions.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { requireSameTokens } from './same-tokens.js';
@@ -76,9 +77,19 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   }
 
   const passes = referenceFolder === undefined ? 1 : 2;
+  const longest = pairs.reduce(
+    (n, { prompt, chosen, rejected }) => Math.max(n, prompt.length + Math.max(chosen.length, rejected.length)),
+    0,
+  );
   let finished = 0;
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32', device });
+    const tooLong = positionsNote(
+      model,
+      longest,
+      (positions) => `its scores mean little; cut rows at ${positions} tokens`,
+    );
+    if (tooLong !== undefined) options.onNote?.(tooLong);
     const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);
     const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress });
     finished += pairs.length;

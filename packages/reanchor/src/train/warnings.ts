@@ -1,5 +1,6 @@
 import { describeBoundaryMismatches, type Group, type RowPlace } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { positionsNote } from '../models/positions.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import type { Recipe } from '../runs/index.js';
 import type { DataReport } from './recipe-data.js';
@@ -57,16 +58,12 @@ export function runWarnings<Row extends RowPlace>(
   const unprompted = groups.filter(({ prompt }) => prompt.length <= report.emptyPromptTokens).length;
   if (unprompted > 0 && objective.needsReference)
     found.push(`${unprompted} of ${rows.length} rows have an empty prompt`);
-  const positions = policy.configJson.max_position_embeddings;
   const longest = groups.reduce(
     (n, { prompt, completions }) => Math.max(n, prompt.length + Math.max(...completions.map((ids) => ids.length))),
     0,
   );
-  if (typeof positions === 'number' && longest > positions) {
-    found.push(
-      `the longest row has ${longest} tokens and the model was made for ${positions} (max_position_embeddings): set data.maxLength to ${positions} or less`,
-    );
-  }
+  const tooLong = positionsNote(policy, longest, (positions) => `set data.maxLength to ${positions} or less`);
+  if (tooLong !== undefined) found.push(tooLong);
   const smallest = recipe.optimizer.lr * 2 ** 9;
   if (recipe.precision === 'bf16-params' && smallest < 0.05) {
     found.push(
