@@ -64,8 +64,14 @@ export async function openPairJudge(
     }
     const { sideBySideJudge } = await import('../eval/judge/judges.js');
     const session = await openJudge(flags, process.env, terminal);
-    const judge = await sideBySideJudge(session.client, { ...session, template: flags.template });
-    return { ...session, judge, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() };
+    try {
+      const judge = await sideBySideJudge(session.client, { ...session, template: flags.template });
+      return { ...session, judge, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() };
+    } catch (error) {
+      // A template that is none: nobody else will close the session.
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
   }
   if (judgeModel === undefined) {
     throw new UsageError('--judge-reference needs --judge-model: the model whose rewards against it judge');
