@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import {
   describeSkips,
   loadPreferenceRows,
+  pairGroup,
   type RowFormat,
   type SkipReport,
   type TokenizedPair,
@@ -77,16 +78,13 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   }
 
   const passes = referenceFolder === undefined ? 1 : 2;
-  const longest = pairs.reduce(
-    (n, { prompt, chosen, rejected }) => Math.max(n, prompt.length + Math.max(chosen.length, rejected.length)),
-    0,
-  );
+  const groups = pairs.map(pairGroup);
   let finished = 0;
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32', device });
     const tooLong = positionsNote(
       model,
-      longest,
+      groups,
       (positions) => `its scores mean little; cut rows at ${positions} tokens`,
     );
     if (tooLong !== undefined) options.onNote?.(tooLong);

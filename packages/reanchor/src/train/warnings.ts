@@ -58,11 +58,7 @@ export function runWarnings<Row extends RowPlace>(
   const unprompted = groups.filter(({ prompt }) => prompt.length <= report.emptyPromptTokens).length;
   if (unprompted > 0 && objective.needsReference)
     found.push(`${unprompted} of ${rows.length} rows have an empty prompt`);
-  const longest = groups.reduce(
-    (n, { prompt, completions }) => Math.max(n, prompt.length + Math.max(...completions.map((ids) => ids.length))),
-    0,
-  );
-  const tooLong = positionsNote(policy, longest, (positions) => `set data.maxLength to ${positions} or less`);
+  const tooLong = positionsNote(policy, groups, (positions) => `set data.maxLength to ${positions} or less`);
   if (tooLong !== undefined) found.push(tooLong);
   const smallest = recipe.optimizer.lr * 2 ** 9;
   if (recipe.precision === 'bf16-params' && smallest < 0.05) {
