@@ -1,5 +1,5 @@
 /** Where the page is: the part of its address after `#`. */
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 
 export type Route =
   | { page: 'runs' }
@@ -33,7 +33,8 @@ export const compareHref = (ids: readonly string[]) =>
 
 export function useRoute(): Route {
   const [route, setRoute] = useState(() => parseRoute(location.hash));
-  useEffect(() => {
+  // Before the page is painted, so that no change is missed.
+  useLayoutEffect(() => {
     const onChange = () => {
       setRoute(parseRoute(location.hash));
       window.scrollTo(0, 0);

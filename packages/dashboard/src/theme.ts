@@ -1,5 +1,5 @@
 /** Light or dark: as the system says, or as the person says. */
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 
 export type ThemeChoice = 'system' | 'light' | 'dark';
 
@@ -33,7 +33,7 @@ const effective = () => {
 /** The theme that is shown now. */
 export function useTheme(): 'light' | 'dark' {
   const [theme, set] = useState(effective);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onChange = () => set(effective());
     listeners.add(onChange);
     dark.addEventListener('change', onChange);

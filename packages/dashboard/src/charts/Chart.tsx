@@ -35,25 +35,25 @@ export function Chart(props: ChartProps) {
   // uPlot has a fixed number of series, so another set of lines is another plot.
   const structure = lines.map(({ name, color, min }) => `${name} ${color} ${min !== undefined}`).join('\n');
 
+  const draw = () => {
+    plot.current ??= new Plot(place.current!, {
+      chart: () => latest.current,
+      width: place.current!.clientWidth,
+      height,
+      range: () => latest.current.range,
+      onCursor: setStep,
+      onRange: (from, to) => latest.current.onRange?.([Math.max(0, Math.floor(from)), Math.ceil(to)]),
+    });
+  };
+
   // Colours change with the theme.
   useEffect(() => {
     const element = place.current!;
-    const make = () => {
-      const made = new Plot(element, {
-        chart: () => latest.current,
-        width: element.clientWidth,
-        height,
-        range: () => latest.current.range,
-        onCursor: setStep,
-        onRange: (from, to) => latest.current.onRange?.([Math.max(0, Math.floor(from)), Math.ceil(to)]),
-      });
-      plot.current = made;
-    };
     // Drawing is most of the work of a page: a chart that is far from being seen waits.
     const seen = new IntersectionObserver(
       (entries) => {
-        if (plot.current || !entries.some((entry) => entry.isIntersecting)) return;
-        make();
+        if (!entries.some((entry) => entry.isIntersecting)) return;
+        draw();
         seen.disconnect();
       },
       { rootMargin: '200px' },
@@ -127,6 +127,7 @@ export function Chart(props: ChartProps) {
         aria-valuenow={shown}
         aria-valuetext={`${xLabel} ${shown}: ${values}`}
         aria-describedby={`${id}-words`}
+        onFocus={draw}
         onKeyDown={onKey}
       />
       <p id={`${id}-words`} class="hidden">

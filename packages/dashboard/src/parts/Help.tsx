@@ -1,12 +1,12 @@
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useState } from 'preact/hooks';
 import { metricText } from '../metrics.js';
 
 /** What metrics mean, on hover and focus; Escape closes it. */
 export function Help({ title, metrics }: { title: string; metrics: readonly string[] }) {
   const [isOpen, setOpen] = useState(false);
   const id = useId();
-  const place = useRef<HTMLSpanElement>(null);
-  useEffect(() => {
+  // With the text, not after it is painted: an Escape in between must not be lost.
+  useLayoutEffect(() => {
     if (!isOpen) return;
     const onKey = (event: KeyboardEvent) => event.key === 'Escape' && setOpen(false);
     document.addEventListener('keydown', onKey);
@@ -15,7 +15,7 @@ export function Help({ title, metrics }: { title: string; metrics: readonly stri
   const texts = metrics.map((name) => ({ name, ...metricText(name) }));
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: it only keeps the text open while the pointer is over it
-    <span class="help" ref={place} onMouseEnter={() => setOpen(true)} onMouseLeave={() => setOpen(false)}>
+    <span class="help" onMouseEnter={() => setOpen(true)} onMouseLeave={() => setOpen(false)}>
       <button
         type="button"
         class="quiet"
