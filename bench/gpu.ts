@@ -37,7 +37,7 @@ import {
   saveModel,
   type UpdateRule,
 } from 'reanchor';
-import { groupTokens, pairGroup } from '../packages/reanchor/src/data/index.js';
+import { pairTokens } from '../packages/reanchor/src/data/index.js';
 import { packLayout } from '../packages/reanchor/src/estimate/layout.js';
 import { modelShape } from '../packages/reanchor/src/models/shape.js';
 import { models } from './cases.js';
@@ -121,13 +121,16 @@ function gpuCases(deviceBytes: number): Record<string, Case> {
 
 /** Prints a row for every side as soon as it is measured, so that one that fails takes no other with it. */
 function compareAll(name: string | undefined): void {
-  const ceiling = matmulFlops();
   const { total } = cudaMemory('cuda:0');
+  const all = gpuCases(total);
+  if (name !== undefined && !all[name]) {
+    throw new Error(`no case is named ${name}: name one of ${Object.keys(all).join(', ')}`);
+  }
+  const ceiling = matmulFlops();
   console.log(
     `One GPU of ${gigabytes(total)}, ${(ceiling / 1e12).toFixed(0)} TFLOP/s in a bfloat16 matrix product of 8192.\n\n` +
       '| DPO step, 32 pairs | side | pairs/s | MFU | peak memory |\n|---|---|---|---|---|',
   );
-  const all = gpuCases(total);
   for (const one of name === undefined ? Object.values(all) : [all[name]!]) {
     const flops = stepFlops(one);
     const report = ({ name, seconds, peakBytes }: Side) => {
@@ -212,8 +215,8 @@ function rowsOf({ rows, config, pairs }: Case) {
 /** The same rows in every step. */
 function stepPlans(one: Case) {
   const { pairs: batchSize, tokensPerMicroBatch, steps } = one;
-  const groups = rowsOf(one).map((pair) => groupTokens(pairGroup(pair)));
-  return [...planSteps(groups, { batchSize, tokensPerMicroBatch, epochs: steps + 1, seed: 1, shuffle: false })];
+  const lengths = rowsOf(one).map(pairTokens);
+  return [...planSteps(lengths, { batchSize, tokensPerMicroBatch, epochs: steps + 1, seed: 1, shuffle: false })];
 }
 
 function stepFlops(one: Case): number {

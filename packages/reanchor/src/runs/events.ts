@@ -83,7 +83,7 @@ export const eventSchema = z.discriminatedUnion('type', [
   /** A row that is not trained or evaluated on; `line` counts from 1, `index` from 0. */
   z.strictObject({ time, type: z.literal('skipped'), reason: z.string(), file: z.string(), line: count, index: count }),
   z.strictObject({ time, type: z.literal('warning'), message: z.string() }),
-  /** The run has ended with an error after so many steps, and was not the one to save anything. */
+  /** The run has ended with an error, after so many steps. */
   z.strictObject({ time, type: z.literal('failed'), step: count, message: z.string() }),
   /** A checkpoint after a step is whole and on disk. */
   z.strictObject({ time, type: z.literal('checkpoint'), step: count, folder: z.string() }),

@@ -74,11 +74,11 @@ export async function completeEvents({
  */
 export async function supersedeEvents({ events, superseded }: RunFolder, bytes: number): Promise<number> {
   const size = statSync(events, { throwIfNoEntry: false })?.size ?? 0;
-  if (size <= bytes) {
+  if (size < bytes) {
     using writer = new EventWriter(events);
-    if (size < bytes) writer.dropTornLine();
-    return bytes - size;
+    writer.dropTornLine();
   }
+  if (size <= bytes) return bytes - size;
   const source = await open(events, 'r');
   try {
     await appendTail(source.fd, bytes, size, superseded);
