@@ -33,6 +33,18 @@ export class FormatError extends UserError {
   }
 }
 
+/** That a path cannot be read, and why: `x does not exist`. */
+export function unreadable(path: string, cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  const known: Record<string, string> = {
+    ENOENT: 'does not exist',
+    EISDIR: 'is a folder',
+    ENOTDIR: 'is a file, or below one',
+    EACCES: 'may not be read by this user',
+  };
+  return `${path} ${known[code ?? ''] ?? `cannot be read (${message})`}`;
+}
+
 /** Problems that a message tells. */
 const mostProblems = 25;
 

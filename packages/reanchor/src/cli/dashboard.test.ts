@@ -56,7 +56,7 @@ test.each([
   [{ port: '70000' }, folder, /--port: "70000" is not allowed; a whole number from 0 to 65535 is/],
   [{ port: 'x' }, folder, /--port/],
   [{ host: 'a b' }, folder, /--host: "a b" is no name or address/],
-  [{}, join(folder, 'nowhere'), /nowhere cannot be read .*: name a folder with run folders in it/],
+  [{}, join(folder, 'nowhere'), /nowhere does not exist: name a folder with run folders in it/],
   [{}, join(folder, 'file'), /file is a file: name a folder/],
 ])('%j on %s is an error', async (flags, runs, message) => {
   writeFileSync(join(folder, 'file'), '');

@@ -46,5 +46,5 @@ test('mistakes are named with their line', async () => {
   await expect(read('a,b\n1\n')).rejects.toThrow(/a\.csv:2: 1 cells, the header has 2/);
   await expect(read('a,b\n1,2\n"x,2\n')).rejects.toThrow(/a\.csv:3: a quote/);
   await expect(read('a,b\n', ['a', 'c', 'd'])).rejects.toThrow(/no column c, d; its columns are a, b/);
-  await expect(readCsv(join(folder, 'none.csv'))).rejects.toThrow(/none\.csv cannot be read/);
+  await expect(readCsv(join(folder, 'none.csv'))).rejects.toThrow(/none\.csv does not exist/);
 });

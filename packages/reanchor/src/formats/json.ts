@@ -1,7 +1,7 @@
 /** Whole files of text and JSON, gzipped or not. */
 import { readFile, stat } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, UserError, unreadable } from '../errors.js';
 
 /** A file that is read as a whole may have so many bytes; a larger one has to become JSONL, which is read row by row. */
 const maxBytes = 256 * 2 ** 20;
@@ -25,7 +25,7 @@ export async function readText(file: string): Promise<string> {
       const message = `unpacks to more than ${maxBytes} bytes: make it JSONL, one row a line`;
       throw new FormatError(message, { file, cause });
     }
-    throw new UserError(`${file} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new UserError(unreadable(file, cause), { cause });
   }
 }
 

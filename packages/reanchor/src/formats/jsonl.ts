@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
 import { jsonErrorIndex } from './json-text.js';
 
@@ -63,7 +63,7 @@ export async function* readJsonl(
     if (cause instanceof ExcessError) throw new FormatError(cause.message, { file, where: String(line + 1), cause });
     const { code, message } = cause as NodeJS.ErrnoException;
     if (cause instanceof UserError || code === undefined) throw cause;
-    if (!isGzip || !code.startsWith('Z_')) throw unreadable(file, cause);
+    if (!isGzip || !code.startsWith('Z_')) throw notRead(file, cause);
     const what = code === 'Z_BUF_ERROR' ? 'the gzip stream is cut short' : `the gzip stream is broken (${message})`;
     throw new FormatError(`${what}: fetch or make the file again`, { file, where: String(line + 1), cause });
   }
@@ -106,7 +106,7 @@ async function firstBytes(file: string): Promise<Buffer> {
       await handle.close();
     }
   } catch (cause) {
-    throw unreadable(file, cause);
+    throw notRead(file, cause);
   }
 }
 
@@ -189,10 +189,5 @@ function parseLine(text: string, { file, line }: Place): unknown {
   }
 }
 
-function unreadable(file: string, cause: unknown): UserError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const allowed = 'name a JSONL file (.jsonl or .jsonl.gz)';
-  if (code === 'ENOENT') return new UserError(`${file} does not exist: ${allowed}`, { cause });
-  if (code === 'EISDIR') return new UserError(`${file} is a folder: ${allowed}`, { cause });
-  return new UserError(`${file} cannot be read: ${message}`, { cause });
-}
+const notRead = (file: string, cause: unknown) =>
+  new UserError(`${unreadable(file, cause)}: name a JSONL file (.jsonl or .jsonl.gz)`, { cause });

@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FormatError, shown, UserError } from '../errors.js';
+import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
 import { duplicateKey } from './json-text.js';
 import { isPickle, pickleRefusal } from './pickle.js';
@@ -58,7 +58,7 @@ export async function openSafetensors(file: string, next = 'name a safetensors f
   try {
     handle = await open(file, 'r');
   } catch (cause) {
-    throw unreadable(file, cause, next);
+    throw notRead(file, cause, next);
   }
   try {
     const { size: fileBytes } = await handle.stat();
@@ -66,7 +66,7 @@ export async function openSafetensors(file: string, next = 'name a safetensors f
     const length = headerLength(start, { file, fileBytes });
     return parseSafetensorsHeader(await readBytes(handle, 8, length), { file, fileBytes });
   } catch (cause) {
-    throw cause instanceof UserError ? cause : unreadable(file, cause);
+    throw cause instanceof UserError ? cause : notRead(file, cause);
   } finally {
     await handle.close();
   }
@@ -82,7 +82,7 @@ export async function openCheckpoint(folder: string): Promise<Map<string, Checkp
   try {
     names = await readdir(folder);
   } catch (cause) {
-    throw unreadable(folder, cause, 'name a Hugging Face model folder');
+    throw notRead(folder, cause, 'name a Hugging Face model folder');
   }
   if (names.includes('model.safetensors')) {
     const opened = await openSafetensors(join(folder, 'model.safetensors'));
@@ -321,7 +321,7 @@ async function readWeightMap(file: string): Promise<Map<string, string>> {
     throw new FormatError(message, { file });
   };
   const bytes = await readFile(file).catch((cause) => {
-    throw unreadable(file, cause);
+    throw notRead(file, cause);
   });
   const { weight_map: map } = parseJsonObject(bytes, fail);
   if (!isObject(map)) return fail('weight_map is missing: it gives the shard of each tensor');
@@ -353,8 +353,5 @@ async function readBytes(handle: FileHandle, position: number, length: number): 
   return bytes;
 }
 
-function unreadable(file: string, cause: unknown, next = 'name a safetensors file'): UserError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const what = code === 'ENOENT' ? 'does not exist' : `cannot be read (${message})`;
-  return new UserError(`${file} ${what}: ${next}`, { cause });
-}
+const notRead = (file: string, cause: unknown, next = 'name a safetensors file') =>
+  new UserError(`${unreadable(file, cause)}: ${next}`, { cause });

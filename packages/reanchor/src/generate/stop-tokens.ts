@@ -1,7 +1,7 @@
 /** The tokens that end what a model writes. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, UserError, unreadable } from '../errors.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 
 /**
@@ -40,7 +40,7 @@ export async function modelStopTokens(folder: string, { eosId }: Tokenizer): Pro
   const file = join(folder, 'generation_config.json');
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '{}';
-    throw new UserError(`${file} cannot be read: ${error.message}`, { cause: error });
+    throw new UserError(unreadable(file, error), { cause: error });
   });
   let given: unknown;
   try {

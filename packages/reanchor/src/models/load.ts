@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Device, type DType, fromFile, isDType, type Tensor, tidy } from '@reanchor/torch';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, UserError, unreadable } from '../errors.js';
 import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
@@ -68,7 +68,7 @@ export async function readConfig(folder: string): Promise<ConfigJson> {
     text = await readFile(file, 'utf8');
   } catch (cause) {
     throw new UserError(
-      `${file} cannot be read (${(cause as NodeJS.ErrnoException).code}): a model is a Hugging Face folder with config.json, ` +
+      `${unreadable(file, cause)}: a model is a Hugging Face folder with config.json, ` +
         'model.safetensors and tokenizer.json; of a run it is the folder final/',
       { cause },
     );

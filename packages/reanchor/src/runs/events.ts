@@ -8,7 +8,7 @@
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as z from 'zod';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeError } from '../formats/atomic.js';
 
 /** A number that was measured. */
@@ -207,7 +207,7 @@ export function readEvents(path: string): ReadEvents {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new UserError(`${path} cannot be read (${(error as Error).message}): name the events.jsonl of a run folder`);
+    throw new UserError(`${unreadable(path, error)}: name the events.jsonl of a run folder`);
   }
   const lines = text.split('\n');
   const last = lines.pop()!;

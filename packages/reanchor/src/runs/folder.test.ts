@@ -78,7 +78,7 @@ describe('a run folder', () => {
     writeFileSync(join(parent, 'file'), '');
     await expect(createRunFolder(join(parent, 'file', 'run'), options)).rejects.toThrow(UserError);
     await expect(createRunFolder(join(parent, 'file'), options)).rejects.toThrow(
-      /cannot be a run folder: .* name a new folder/,
+      /is a file, or below one: name a new folder/,
     );
     expect(readdirSync(parent)).toEqual(['file', 'no']);
   });

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import * as z from 'zod';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeError, writeFileAtomic } from '../formats/atomic.js';
 import { isTemporary, listCheckpoints, removeTemporary } from './checkpoints.js';
 import { lockName, lockRun, refuseLockedRun } from './lock.js';
@@ -166,7 +166,7 @@ export function refuseUsedFolder(path: string): void {
     names = readdirSync(path).filter((name) => name !== lockName && !isTemporary(name));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw new UserError(`${path} cannot be a run folder: ${(error as Error).message}; name a new folder`);
+    throw new UserError(`${unreadable(path, error)}: name a new folder`);
   }
   if (names.length > 0) {
     refuseLockedRun(path);

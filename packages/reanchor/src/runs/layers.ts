@@ -1,7 +1,7 @@
 /** A recipe and the ones it extends: YAML texts laid over each other. */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { RecipeError } from '../errors.js';
+import { RecipeError, unreadable } from '../errors.js';
 import { isRecord } from './problems.js';
 import { parseYaml, type YamlText } from './yaml.js';
 
@@ -44,9 +44,7 @@ export function recipeLayers(text: string, file: string, above: readonly string[
     try {
       lowerText = readFileSync(path, 'utf8');
     } catch (error) {
-      return fail(
-        `${path} cannot be read (${(error as NodeJS.ErrnoException).code}): names are relative to ${dirname(file)}`,
-      );
+      return fail(`${unreadable(path, error)}: names are relative to ${dirname(file)}`);
     }
     return recipeLayers(lowerText, path, chain);
   });

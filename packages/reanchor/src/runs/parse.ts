@@ -1,7 +1,7 @@
 /** From the text of a recipe to a checked one: YAML, `--set` overrides, environment, schema. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { RecipeError, UsageError } from '../errors.js';
+import { RecipeError, UsageError, unreadable } from '../errors.js';
 import { recipeKey, recipeKeySchema } from './keys.js';
 import { type Layer, mergedLayers, recipeLayers } from './layers.js';
 import { nearest } from './nearest.js';
@@ -43,7 +43,7 @@ export function readRecipe(file: string, options: ParseOptions = {}): Recipe {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw unreadable(file, error as NodeJS.ErrnoException);
+    throw notRead(file, error as NodeJS.ErrnoException);
   }
   return parseRecipe(text, { file, ...options });
 }
@@ -159,9 +159,8 @@ function has(value: unknown, [key, ...rest]: readonly PropertyKey[]): boolean {
   return has((value as Record<PropertyKey, unknown>)[key], rest);
 }
 
-function unreadable(file: string, error: NodeJS.ErrnoException): UsageError {
-  if (error.code === 'EISDIR') return new UsageError(`${file} is a folder: name a recipe, a YAML file`);
-  if (error.code !== 'ENOENT') return new UsageError(`${file} cannot be read: ${error.message}`);
+function notRead(file: string, error: NodeJS.ErrnoException): UsageError {
+  if (error.code !== 'ENOENT') return new UsageError(`${unreadable(file, error)}: name a recipe, a YAML file`);
   let names: string[] = [];
   try {
     names = readdirSync(dirname(file)).filter((name) => /\.ya?ml$/.test(name));

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { UserError } from '../errors.js';
+import { UserError, unreadable } from '../errors.js';
 
 /** Folders below RUNS that are searched for runs. */
 const depth = 5;
@@ -31,7 +31,7 @@ export class ServedFolder {
     try {
       root = await realpath(name);
     } catch (error) {
-      throw new UserError(`${name} cannot be read (${(error as Error).message}): name a folder with run folders in it`);
+      throw new UserError(`${unreadable(name, error)}: name a folder with run folders in it`);
     }
     if (!(await stat(root)).isDirectory())
       throw new UserError(`${name} is a file: name a folder with run folders in it`);

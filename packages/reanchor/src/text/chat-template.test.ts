@@ -103,7 +103,7 @@ describe('the template of a recipe', () => {
       withTemplate,
       /^chatmll is not a chat template: name one with data.chatTemplate: model, chatml, llama-3, zephyr, alpaca, hh, a .jinja file/,
     ],
-    ['a missing file', 'none.jinja', withTemplate, /^none.jinja cannot be read/],
+    ['a missing file', 'none.jinja', withTemplate, /^none.jinja does not exist/],
     [
       'a model without one',
       'model',

@@ -1,7 +1,7 @@
 /** Chat templates: Jinja programs of Hugging Face folders that turn messages into the text a model was taught with. */
 import { readFile } from 'node:fs/promises';
 import { Environment, parse, tokenize } from '@huggingface/jinja';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, UserError, unreadable } from '../errors.js';
 import { BoundedInterpreter } from './bounded-interpreter.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
@@ -118,7 +118,7 @@ export async function loadChatTemplate(
   }
   if (choice.endsWith('.jinja')) {
     const source = await readFile(choice, 'utf8').catch((cause: Error) => {
-      throw new UserError(`${choice} cannot be read (${cause.message}): ${allowedChoices(setting)}`, { cause });
+      throw new UserError(`${unreadable(choice, cause)}: ${allowedChoices(setting)}`, { cause });
     });
     return ChatTemplate.of(source, options);
   }

@@ -5,7 +5,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, UserError, unreadable } from '../errors.js';
 import { type Portable, portable } from './parts.js';
 import { hasForeignPattern } from './patterns.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
@@ -62,10 +62,7 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   try {
     names = await readdir(folder);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const what =
-      code === 'ENOENT' ? 'does not exist' : code === 'ENOTDIR' ? 'is a file' : `cannot be read (${message})`;
-    throw new UserError(`${folder} ${what}: name a Hugging Face folder with ${definition}`, { cause });
+    throw new UserError(`${unreadable(folder, cause)}: name a Hugging Face folder with ${definition}`, { cause });
   }
   if (!names.includes(definition)) {
     const slow = ['tokenizer.model', 'vocab.json', 'vocab.txt'].filter((name) => names.includes(name));

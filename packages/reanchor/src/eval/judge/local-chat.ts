@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import type { LlamaContextSequence, LlamaModel } from 'node-llama-cpp';
-import { UserError } from '../../errors.js';
+import { UserError, unreadable } from '../../errors.js';
 import { Budget } from './budget.js';
 import type { ChatReply, MalformedReply } from './chat-reply.js';
 import { Gate } from './gate.js';
@@ -153,7 +153,7 @@ async function hashOf(file: string): Promise<string> {
     }
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    throw new UserError(`${file} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new UserError(`${unreadable(file, cause)}: name a GGUF file`, { cause });
   }
   if (isFirst) throw new UserError(`${file} is empty: name a GGUF file`);
   return hash.digest('hex');
