@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { initModel, loadPreferenceRows, saveModel } from 'reanchor';
+import { initModel, loadPreferenceRows, loadTokenizer, saveModel } from 'reanchor';
+import { tokenizePair } from '../packages/reanchor/src/data/index.js';
 import { models, type TrainCase } from './cases.js';
 
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'reanchor', 'bench');
@@ -34,9 +35,12 @@ export async function benchModel(name: keyof typeof models): Promise<string> {
   return folder;
 }
 
-/** A JSONL file with `count` rows of a case's data in its method's form, for both sides in this order. */
+/**
+ * A JSONL file with `count` rows of a case's data in its method's form, for both sides in this order: those that both
+ * train on. TRL also keeps completions of white space alone, and pairs that are cut to the same.
+ */
 export async function benchRows(one: TrainCase, count: number): Promise<string> {
-  const file = join(cache, 'rows', `${one.data}-${one.method}-${one.rows}-${count}.jsonl`);
+  const file = join(cache, 'rows', `${one.data}-${one.method}-${one.rows}-of-${one.maxLength}-${count}.jsonl`);
   if (existsSync(file)) return file;
   requireData();
   mkdirSync(join(cache, 'rows'), { recursive: true });
@@ -44,9 +48,10 @@ export async function benchRows(one: TrainCase, count: number): Promise<string> 
     one.data === 'hh'
       ? { name: 'preference/hh-helpful-base.jsonl.gz', format: 'hh' as const }
       : { name: 'preference/ultrafeedback-1000.jsonl.gz', format: 'explicit' as const };
-  const pairs = (await loadPreferenceRows([join(data, source.name)], { format: source.format })).flatMap(
-    ({ prompt, chosen, rejected, skipped }) => (skipped || chosen === rejected ? [] : [{ prompt, chosen, rejected }]),
-  );
+  const tokenizer = await loadTokenizer(await benchModel(one.model));
+  const pairs = (await loadPreferenceRows([join(data, source.name)], { format: source.format }))
+    .filter((row) => !('skipped' in tokenizePair(row, tokenizer, { maxLength: one.maxLength })))
+    .map(({ prompt, chosen, rejected }) => ({ prompt, chosen, rejected }));
   const rows = pairs.flatMap((pair): object[] => {
     const { prompt, chosen, rejected } = pair;
     if (one.method === 'sft') return [{ prompt, completion: chosen }];
