@@ -16,6 +16,12 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.js';
 
+/** A new name for what is not yet, or no longer, at `target`. */
+export const temporaryName = (target: string) => `${target}.tmp-${randomBytes(6).toString('hex')}`;
+
+/** Whether a name is one under which something is being written, or deleted. */
+export const isTemporary = (name: string) => /\.tmp-[0-9a-f]{12}$/.test(name);
+
 /** Writes the content of a file to an open handle, from the start on. */
 export type WriteContent = (handle: FileHandle) => Promise<void>;
 
@@ -161,8 +167,6 @@ async function writeDirectly(path: string, write: WriteContent): Promise<void> {
     await handle?.close().catch(() => {});
   }
 }
-
-const temporaryName = (target: string) => `${target}.tmp-${randomBytes(6).toString('hex')}`;
 
 async function syncTree(folder: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {

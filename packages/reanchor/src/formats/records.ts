@@ -1,6 +1,6 @@
 /** Rows of data files of any supported form. */
-import { existsSync } from 'node:fs';
-import { FormatError, UserError } from '../errors.js';
+import { access } from 'node:fs/promises';
+import { FormatError, UserError, unreadable } from '../errors.js';
 import { readJson } from './json.js';
 import { readJsonl } from './jsonl.js';
 import { readParquet } from './parquet.js';
@@ -20,11 +20,10 @@ export interface RawRecord {
  * other is JSONL, gzipped or not. Errors: UserError for a file that cannot be read; FormatError with file and place.
  */
 export async function* readRecords(file: string): AsyncGenerator<RawRecord> {
-  if (!existsSync(file)) {
-    throw new UserError(
-      `${file} does not exist: name a file of rows (.jsonl, .json, .parquet; the first two also .gz)`,
-    );
-  }
+  await access(file).catch((cause) => {
+    const allowed = 'name a file of rows (.jsonl, .json, .parquet; the first two also .gz)';
+    throw new UserError(`${unreadable(file, cause)}: ${allowed}`, { cause });
+  });
   const rows = /\.parquet$/i.test(file)
     ? readParquet(file)
     : /\.json(\.gz)?$/i.test(file)

@@ -2,13 +2,13 @@
  * The checkpoints of a run folder: `checkpoints/step-000512/` is a Hugging Face folder of the policy, with what else
  * training needs in `training/` and a manifest of all files. A checkpoint is whole or absent.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream, readdirSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
 import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError } from '../errors.js';
-import { writeError, writeFileAtomic } from '../formats/atomic.js';
+import { isTemporary, temporaryName, writeError, writeFileAtomic } from '../formats/atomic.js';
 import { type TrainingState, trainingStateSchema } from './training-state.js';
 
 /** The places in a checkpoint folder, relative to it. */
@@ -120,7 +120,7 @@ export async function newestCheckpoint(
 export async function setAside({ path }: FoundCheckpoint): Promise<string> {
   for (let i = 1; ; i++) {
     const aside = `${path}.damaged-${i}`;
-    if ((await stat(aside).catch(() => undefined)) !== undefined) continue;
+    if (existsSync(aside)) continue;
     await rename(path, aside).catch((error) => {
       throw writeError(path, error);
     });
@@ -135,7 +135,7 @@ export async function setAside({ path }: FoundCheckpoint): Promise<string> {
 export async function keepCheckpoints(folder: string, keep: number, best: readonly number[]): Promise<void> {
   for (const { step, path } of listCheckpoints(folder).slice(0, -keep)) {
     if (best.includes(step)) continue;
-    const leaving = `${path}.tmp-${randomBytes(6).toString('hex')}`;
+    const leaving = temporaryName(path);
     try {
       await rename(path, leaving);
       await rm(leaving, { recursive: true, force: true });
@@ -153,7 +153,7 @@ const isReplacement = (name: string) => /^step-\d+\.new$/.test(name);
  * the two. Errors: UserError.
  */
 export async function replaceCheckpoint(path: string, write: (path: string) => Promise<void>): Promise<void> {
-  const [fresh, leaving] = [`${path}.new`, `${path}.tmp-${randomBytes(6).toString('hex')}`];
+  const [fresh, leaving] = [`${path}.new`, temporaryName(path)];
   await write(fresh);
   try {
     await rename(path, leaving);
@@ -168,13 +168,10 @@ export async function replaceCheckpoint(path: string, write: (path: string) => P
 export async function settleReplacements(folder: string): Promise<void> {
   for (const name of (await readdir(folder).catch(() => [])).filter(isReplacement)) {
     const [fresh, path] = [join(folder, name), join(folder, name.replace(/\.new$/, ''))];
-    if ((await stat(path).catch(() => undefined)) === undefined) await rename(fresh, path);
-    else await rm(fresh, { recursive: true, force: true });
+    if (existsSync(path)) await rm(fresh, { recursive: true, force: true });
+    else await rename(fresh, path);
   }
 }
-
-/** Whether a name is one under which something is being written, or deleted. */
-export const isTemporary = (name: string) => /\.tmp-[0-9a-f]{12}$/.test(name);
 
 /** Deletes what was being written, or deleted, when a run was cut off. Only for who holds the run's lock. */
 export async function removeTemporary(folder: string): Promise<void> {

@@ -1,11 +1,10 @@
 /** One process at a time in a run folder. */
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname, platform } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import { writeError } from '../formats/atomic.js';
+import { temporaryName, writeError } from '../formats/atomic.js';
 import { isAlive } from '../processes.js';
 
 /** The name of the lock in a run folder. */
@@ -56,7 +55,7 @@ export function refuseLockedRun(folder: string): void {
 
 /** Puts a whole lock in place, unless one is there. */
 function place(path: string, text: string): boolean {
-  const temporary = `${path}.tmp-${randomBytes(6).toString('hex')}`;
+  const temporary = temporaryName(path);
   try {
     writeFileSync(temporary, text, { flag: 'wx' });
     try {
@@ -99,7 +98,7 @@ function refuseIfHeld(folder: string, path: string, text: string): void {
 
 /** Two processes may find the same stale lock: only the one that moves it away removes it. */
 function removeStale(path: string, text: string): void {
-  const moved = `${path}.tmp-${randomBytes(6).toString('hex')}`;
+  const moved = temporaryName(path);
   try {
     renameSync(path, moved);
   } catch (error) {

@@ -67,7 +67,9 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
     } catch (error) {
       if (!signal?.aborted || error !== signal.reason) throw error;
       // What an interrupted sweep has come to is more than the checkpoint of the same step knows.
-      return await checkpoints.save(trainer.steps, evaluations.results, { replaces: this.#isSweeping() });
+      return await checkpoints.save(trainer.steps, evaluations.results, {
+        replaces: this.#cachedAnchors().some(({ isSweeping }) => isSweeping),
+      });
     } finally {
       await profiler?.end();
       this.#flush();
@@ -77,8 +79,6 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
   async #prepare(step: number): Promise<void> {
     for (const anchor of this.#cachedAnchors()) await anchor.prepare(step, { signal: this.options.signal });
   }
-
-  #isSweeping = () => this.#cachedAnchors().some(({ isSweeping }) => isSweeping);
 
   #cachedAnchors(): CachedReference[] {
     const { reference, initialPolicy } = this.options;
