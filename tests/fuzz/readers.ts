@@ -157,7 +157,7 @@ export const readers: Readonly<Record<string, Reader>> = {
       writeFileSync(join(folder, 'tokenizer.json'), fixture('tokenizer/tokenizer.json'));
       writeFileSync(join(folder, 'tokenizer_config.json'), bytes);
       const tokenizer = await loadTokenizer(folder);
-      if (tokenizer.chatTemplate !== undefined) encodePrompt(chat, tokenizer);
+      if (tokenizer.chatTemplate !== undefined) encodePrompt({ prompt: chat }, tokenizer);
     },
   },
   template: {
@@ -165,7 +165,7 @@ export const readers: Readonly<Record<string, Reader>> = {
     share: 3,
     read: (bytes) => {
       plainTokenizer ??= parseTokenizer(JSON.parse(fixture('tokenizer/tokenizer.json').toString()));
-      encodePrompt(chat, plainTokenizer, ChatTemplate.of(bytes.toString()));
+      encodePrompt({ prompt: chat }, plainTokenizer, ChatTemplate.of(bytes.toString()));
     },
   },
   recipe: ofFile('recipe.yaml', 8, (file) => readRecipe(file, { env: { HOME: 'x', REANCHOR_DATA: 'x' } })),

@@ -1,21 +1,14 @@
 /** Checked access to the fields of a raw row; every mistake names the field, what it is and what is allowed. */
 import type { FormatError } from '../errors.js';
 import type { Message } from '../text/chat-template.js';
+import { messageOf } from './message.js';
 
 export type Fault = (message: string) => FormatError;
 
-/** The names of roles; those of ShareGPT on the left become the ones on the right. */
-const roles: Readonly<Record<string, string>> = {
-  system: 'system',
-  developer: 'developer',
-  user: 'user',
-  human: 'user',
-  assistant: 'assistant',
-  gpt: 'assistant',
-  tool: 'tool',
-};
-
 export class Fields {
+  /** The fields whose values were taken; those that were only asked for are not among them. */
+  readonly taken = new Set<string>();
+
   /** `allowed` says what a row looks like; `path` is where in the row these fields are. */
   constructor(
     private readonly row: Readonly<Record<string, unknown>>,
@@ -42,30 +35,56 @@ export class Fields {
     return Array.isArray(this.row[name]);
   }
 
+  isObject(name: string): boolean {
+    return isRecord(this.row[name]);
+  }
+
+  /** Whether the field says yes or no. */
+  isFlag(name: string): boolean {
+    return typeof this.row[name] === 'boolean';
+  }
+
+  /** The names of all fields with something in them. */
+  get names(): string[] {
+    const isEmpty = (value: unknown) => value === '' || (Array.isArray(value) && value.length === 0);
+    return Object.keys(this.row).filter((name) => this.has(name) && !isEmpty(this.row[name]));
+  }
+
+  /** All fields with their values. */
+  all(): Readonly<Record<string, unknown>> {
+    return this.row;
+  }
+
+  /** The value as it is; undefined where there is none. */
+  value(name: string): unknown {
+    this.taken.add(name);
+    return this.row[name];
+  }
+
   text(name: string): string {
-    const given = this.row[name];
+    const given = this.value(name);
     return typeof given === 'string' ? given : this.refuse(name, 'text');
   }
 
   flag(name: string): boolean {
-    const given = this.row[name];
+    const given = this.value(name);
     return typeof given === 'boolean' ? given : this.refuse(name, 'true or false');
   }
 
   number(name: string): number {
-    const given = this.row[name];
+    const given = this.value(name);
     return typeof given === 'number' ? given : this.refuse(name, 'a number');
   }
 
   /** The fields of an object in a field. */
   object(name: string): Fields {
-    const given = this.row[name];
+    const given = this.value(name);
     return isRecord(given) ? this.inside(given, name) : this.refuse(name, 'an object');
   }
 
   /** A list as fields 0, 1, ..., of which there have to be `length` if that is given. */
   list(name: string, length?: number): { items: Fields; length: number } {
-    const given = this.row[name];
+    const given = this.value(name);
     if (!Array.isArray(given)) return this.refuse(name, 'a list');
     if (length !== undefined && given.length !== length) {
       throw this.fault(name, `is a list of ${given.length}, not of ${length}`);
@@ -73,20 +92,14 @@ export class Fields {
     return { items: this.inside(Object.fromEntries(given.entries()), name), length: given.length };
   }
 
-  /** A list of {"role", "content"}, or in ShareGPT's words of {"from", "value"}. */
+  /** A list of messages: see `messageOf`. */
   messages(name: string): Message[] {
     const { items, length } = this.list(name);
     return Array.from({ length }, (_, i) => items.message(String(i)));
   }
 
   message(name: string): Message {
-    const message = this.object(name);
-    const [role, content] = message.has('from') ? ['from', 'value'] : ['role', 'content'];
-    const given = message.text(role);
-    if (!Object.hasOwn(roles, given)) {
-      throw message.fault(role, `is not a role; the roles are ${Object.keys(roles).join(', ')}`);
-    }
-    return { role: roles[given]!, content: message.text(content) };
+    return messageOf(this.object(name));
   }
 
   /** An error about a field, with what is allowed. */

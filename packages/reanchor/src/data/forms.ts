@@ -2,14 +2,14 @@
 import type { Message } from '../text/chat-template.js';
 import type { Fields } from './fields.js';
 import { assistantMark, commonMessages, commonPrompt, isTranscript, splitAtLast } from './messages.js';
-import type { Content, DataKind, SkipReason } from './row.js';
+import type { Content, DataKind, Remark, SkipReason } from './row.js';
 
-/** What a row says, whatever its form. */
-export type RowContent = { prompt: Content; skipped?: SkipReason | undefined } & (
-  | { kind: 'pairs'; chosen: Content; rejected: Content }
-  | { kind: 'unpaired'; completion: Content; label: boolean }
-  | { kind: 'sft'; completion: Content }
-);
+/** What a row says, whatever its form; what every form may have besides is read in one place (`rows.ts`). */
+export type RowContent = SftContent | PairContent | ExampleContent;
+type Said = { prompt: Content; skipped?: SkipReason | undefined; remarks?: readonly Remark[] | undefined };
+type SftContent = Said & { kind: 'sft'; completion: Content };
+type PairContent = Said & { kind: 'pairs'; chosen: Content; rejected: Content };
+type ExampleContent = Said & { kind: 'unpaired'; completion: Content; label: boolean };
 
 interface RowForm {
   /** What a row looks like, for messages. */
@@ -21,6 +21,12 @@ interface RowForm {
 }
 
 const has = (...names: string[]) => ({ matches: (fields: Fields) => names.every((name) => fields.has(name)) });
+
+/** What sets call the column that says whether a completion is desirable. */
+const labelNames = ['label', 'tag', 'kto_tag'];
+const labelName = (fields: Fields) =>
+  labelNames.find((name) => fields.isFlag(name)) ?? labelNames.find((name) => fields.has(name)) ?? 'label';
+const isLabelled = (fields: Fields) => labelNames.some((name) => fields.isFlag(name));
 const form = <Form extends RowForm>(form: Form): RowForm => form;
 
 /** The forms, the more particular before the more general: the first that matches a row is its form. */
@@ -53,14 +59,17 @@ export const rowForms = {
   }),
 
   sharegpt: form({
-    ...has('conversations'),
     shape:
-      '{"conversations": [{"from", "value"}, ...]}, for pairs with "chosen" and "rejected", {"from", "value"} each',
-    matches: (fields) => fields.isList('conversations') && !fields.isText('chosen'),
+      '{"conversations": [{"from", "value"}, ...]}, for pairs with "chosen" and "rejected", {"from", "value"} each, for KTO with a label',
+    matches: (fields) =>
+      (fields.isList('conversations') && !fields.isText('chosen')) ||
+      (fields.isList('messages') && fields.isObject('chosen') && fields.isObject('rejected')),
     parse(fields) {
-      const messages = fields.messages('conversations');
-      if (!fields.has('chosen') && !fields.has('rejected')) return lastAnswer(messages);
-      const [chosen, rejected] = ['chosen', 'rejected'].map((name) => [fields.message(name)]) as [Message[], Message[]];
+      const messages = fields.messages(fields.has('conversations') ? 'conversations' : 'messages');
+      if (!fields.has('chosen') && !fields.has('rejected')) return labelled(fields, lastAnswer(messages));
+      const [chosen, rejected] = ['chosen', 'rejected'].map((name) =>
+        fields.isList(name) ? fields.messages(name) : [fields.message(name)],
+      ) as [Message[], Message[]];
       return { kind: 'pairs', prompt: messages, chosen, rejected };
     },
   }),
@@ -140,9 +149,10 @@ export const rowForms = {
   }),
 
   unpaired: form({
-    ...has('prompt', 'completion', 'label'),
+    matches: (fields) =>
+      ['prompt', 'completion'].every((name) => fields.has(name)) && (fields.has('label') || isLabelled(fields)),
     shape: '{"prompt", "completion", "label": true or false}, the first two text or lists of messages',
-    parse: (fields) => ({ kind: 'unpaired', ...promptCompletion(fields), label: fields.flag('label') }),
+    parse: (fields) => ({ kind: 'unpaired', ...promptCompletion(fields), label: fields.flag(labelName(fields)) }),
   }),
 
   'prompt-completion': form({
@@ -152,39 +162,36 @@ export const rowForms = {
   }),
 
   'kto-mix': form({
-    ...has('instruction', 'output', 'tag'),
-    shape: '{"instruction", "output", "tag": true or false}',
+    shape: '{"instruction", "output", "tag": true or false}, and what alpaca may have besides',
+    matches: (fields) =>
+      ['instruction', 'output'].every((name) => fields.has(name)) && (fields.has('tag') || isLabelled(fields)),
     parse(fields) {
       const completion = [assistantMessage(fields.text('output'))];
-      return { kind: 'unpaired', prompt: question(fields.text('instruction')), completion, label: fields.flag('tag') };
+      return { kind: 'unpaired', prompt: alpacaPrompt(fields), completion, label: fields.flag(labelName(fields)) };
     },
   }),
 
   alpaca: form({
-    ...has('instruction', 'output'),
-    shape: '{"instruction", "input"?, "output", "history"?: [[question, answer], ...], "system"?}',
+    shape:
+      '{"instruction", "input"?, "output", "history"?: [[question, answer], ...], "system"?}, for pairs with "chosen" and "rejected" in place of the output',
+    matches: (fields) => fields.has('instruction') && (fields.has('output') || (fields.has('chosen') && fields.has('rejected'))),
     parse(fields) {
-      const history = fields.has('history') ? fields.list('history') : undefined;
-      const turns = Array.from({ length: history?.length ?? 0 }, (_, i) => {
-        const { items } = history!.items.list(String(i), 2);
-        return [...question(items.text('0')), assistantMessage(items.text('1'))];
-      });
-      const system = fields.has('system') ? fields.text('system') : '';
-      const input = fields.has('input') ? fields.text('input') : '';
-      const asked = [fields.text('instruction'), ...(input === '' ? [] : [input])].join('\n\n');
-      const prompt = [
-        ...(system === '' ? [] : [{ role: 'system', content: system }]),
-        ...turns.flat(),
-        ...question(asked),
-      ];
-      return { kind: 'sft', prompt, completion: [assistantMessage(fields.text('output'))] };
+      const prompt = alpacaPrompt(fields);
+      if (!fields.has('chosen') && !fields.has('rejected')) {
+        return { kind: 'sft', prompt, completion: [assistantMessage(fields.text('output'))] };
+      }
+      const [chosen, rejected] = ['chosen', 'rejected'].map((side) => {
+        const answer = contentOf(fields, side, fields.isList(side));
+        return typeof answer === 'string' ? [assistantMessage(answer)] : answer;
+      }) as [Message[], Message[]];
+      return { kind: 'pairs', prompt, chosen, rejected };
     },
   }),
 
   messages: form({
     ...has('messages'),
-    shape: '{"messages": [{"role", "content"}, ...]}',
-    parse: (fields) => lastAnswer(fields.messages('messages')),
+    shape: '{"messages": [{"role", "content"}, ...]}, for KTO with a label',
+    parse: (fields) => labelled(fields, lastAnswer(fields.messages('messages'))),
   }),
 
   text: form({
@@ -198,8 +205,8 @@ export type RowFormName = keyof typeof rowForms;
 
 /** The forms of each kind, the usual ones first. Pairs can be used for the other two kinds as well. */
 export const formsOf: Readonly<Record<DataKind, readonly RowFormName[]>> = {
-  pairs: ['explicit', 'implicit', 'hh', 'sharegpt', 'rmb', 'tldr', 'webgpt'],
-  unpaired: ['unpaired', 'kto-mix'],
+  pairs: ['explicit', 'implicit', 'hh', 'sharegpt', 'alpaca', 'rmb', 'tldr', 'webgpt'],
+  unpaired: ['unpaired', 'kto-mix', 'messages', 'sharegpt'],
   sft: ['messages', 'prompt-completion', 'text', 'alpaca', 'sharegpt'],
 };
 
@@ -221,12 +228,29 @@ function promptCompletion(fields: Fields): { prompt: Content; completion: Conten
   return { prompt, completion: fields.messages('completion') };
 }
 
+/** The question of an alpaca row: what was said before, then the instruction and below it the input. */
+function alpacaPrompt(fields: Fields): Message[] {
+  const history = fields.has('history') ? fields.list('history') : undefined;
+  const turns = Array.from({ length: history?.length ?? 0 }, (_, i) => {
+    const { items } = history!.items.list(String(i), 2);
+    return [...question(items.text('0')), assistantMessage(items.text('1'))];
+  });
+  const input = fields.has('input') ? fields.text('input') : '';
+  const asked = [fields.text('instruction'), ...(input === '' ? [] : [input])].join('\n\n');
+  return [...turns.flat(), ...question(asked)];
+}
+
 /** A chat up to its last answer, which is the completion. */
-function lastAnswer(messages: readonly Message[]): RowContent {
+function lastAnswer(messages: readonly Message[]): SftContent {
   const at = messages.findLastIndex(({ role }) => role === 'assistant');
   if (at <= 0) return { kind: 'sft', prompt: messages, completion: [], skipped: 'no answer in the chat' };
-  return { kind: 'sft', prompt: messages.slice(0, at), completion: messages.slice(at, at + 1) };
+  const remarks: Remark[] = at < messages.length - 1 ? ['messages after the last answer are left out'] : [];
+  return { kind: 'sft', prompt: messages.slice(0, at), completion: messages.slice(at, at + 1), remarks };
 }
+
+/** A completion with a label, where the row has one. */
+const labelled = (fields: Fields, content: SftContent): RowContent =>
+  isLabelled(fields) ? { ...content, kind: 'unpaired', label: fields.flag(labelName(fields)) } : content;
 
 function splitChats(chosen: readonly Message[], rejected: readonly Message[]): RowContent {
   const cut = commonMessages(chosen, rejected);

@@ -28,6 +28,7 @@ export {
   type Span,
   scoredTokens,
 } from './pack.js';
+export { textOf } from './message.js';
 export { choosePartners, type PartnerOptions } from './partners.js';
 export type { Split } from './published.js';
 export { shuffled, uniforms } from './random.js';
@@ -36,6 +37,7 @@ export type {
   DataKind,
   ExampleRow,
   PreferenceRow,
+  PromptText,
   RawRecord,
   RowOf,
   RowPlace,
@@ -43,7 +45,7 @@ export type {
   TextRow,
 } from './row.js';
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
-export { describeBoundaryMismatches, describeSkips, type SkipReport } from './skips.js';
+export { describeRemarks, describeSkips, type SkipReport } from './skips.js';
 export { isLocalSource, publishedRows, resolveSources, Source, sourceRecords } from './sources.js';
 export {
   type TokenizedExample,

@@ -1,6 +1,8 @@
 /** Prompts and completions as texts and as chats. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Message } from '../text/chat-template.js';
-import type { Content } from './row.js';
+import { isSilent } from './message.js';
+import type { Content, PromptText } from './row.js';
 
 /**
  * Where the common prompt of two texts ends, in UTF-16 units: at their first difference, or one earlier after a space.
@@ -25,11 +27,9 @@ const isSurrogatePair = (text: string, cut: number) => cut > 0 && (text.codePoin
 export function commonMessages(chosen: readonly Message[], rejected: readonly Message[]): number {
   const most = Math.max(0, Math.min(chosen.length, rejected.length) - 1);
   let cut = 0;
-  while (cut < most && isEqual(chosen[cut]!, rejected[cut]!)) cut++;
+  while (cut < most && isDeepStrictEqual(chosen[cut], rejected[cut])) cut++;
   return cut;
 }
-
-const isEqual = (a: Message, b: Message) => a.role === b.role && a.content === b.content;
 
 const turn = /\n\nHuman:|\n\nAssistant:/;
 export const assistantMark = '\n\nAssistant:';
@@ -44,9 +44,21 @@ export function splitAtLast(text: string, mark: string): { prompt: string; compl
   return { prompt: text.slice(0, at + mark.length), completion: text.slice(at + mark.length) };
 }
 
-/** A prompt as messages: the turns of a transcript that ends with "\n\nAssistant:", else one message of the user. */
-export function promptMessages(prompt: Content): readonly Message[] {
-  if (typeof prompt !== 'string') return prompt;
+/**
+ * A prompt as messages: the turns of a transcript that ends with "\n\nAssistant:", else one message of the user; in front
+ * the message of `system`, unless the chat begins with one of its own.
+ */
+export function promptMessages({ prompt, system }: PromptText): Message[] {
+  return withSystem(typeof prompt === 'string' ? textMessages(prompt) : prompt, system);
+}
+
+/** A chat behind the message of a system, unless it begins with one of its own or there is none. */
+export function withSystem(messages: readonly Message[], system = ''): Message[] {
+  const isAdded = system !== '' && messages[0]?.role !== 'system';
+  return isAdded ? [{ role: 'system', content: system }, ...messages] : [...messages];
+}
+
+function textMessages(prompt: string): Message[] {
   if (!isTranscript(prompt) || !prompt.endsWith(assistantMark)) return [{ role: 'user', content: prompt.trim() }];
   const turns = prompt.slice(0, -assistantMark.length).split(new RegExp(`(${turn.source})`));
   const messages: Message[] = [];
@@ -64,6 +76,20 @@ export function completionMessages(completion: Content): readonly Message[] {
 /** Whether a completion has nothing to be learnt. */
 export function isEmpty(completion: Content): boolean {
   if (typeof completion === 'string') return completion.trim() === '';
-  const answers = completion.filter(({ role }) => role === 'assistant');
-  return answers.length === 0 || answers.at(-1)!.content.trim() === '';
+  const last = completion.findLast(({ role }) => role === 'assistant');
+  return last === undefined || isSilent(last);
+}
+
+/** Whether completions begin with the whole prompt, which would then stand twice. */
+export function repeatsPrompt(prompt: Content, completions: readonly Content[]): boolean {
+  if (typeof prompt === 'string') {
+    const text = prompt.trim();
+    return text !== '' && completions.every((one) => typeof one === 'string' && one.trimStart().startsWith(text));
+  }
+  return (
+    prompt.length > 0 &&
+    completions.every(
+      (one) => typeof one !== 'string' && prompt.every((message, i) => isDeepStrictEqual(message, one[i])),
+    )
+  );
 }

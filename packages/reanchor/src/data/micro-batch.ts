@@ -33,14 +33,25 @@ export function exampleMicroBatch(
 ): MicroBatch {
   const rows = positions.map((i, k) => {
     const [row, lender] = [examples[i]!, examples[partners[k]!]!];
-    return { ...row, other: (lender.uncut ?? lender.completion).subarray(0, maxLength - row.prompt.length) };
+    const other = (lender.uncut ?? lender.completion).subarray(0, maxLength - row.prompt.length);
+    const groupOf = (completions: Int32Array[], scored: (Uint8Array | undefined)[]) => ({
+      prompt: row.prompt,
+      completions,
+      scored,
+    });
+    return {
+      own: groupOf([row.completion], [row.scored]),
+      mismatched: groupOf([other], [lender.scored]),
+      both: groupOf([row.completion, other], [row.scored, lender.scored]),
+      isDesirable: row.label ? 1 : 0,
+    };
   });
   return {
-    policy: packGroups(rows.map(({ prompt, completion }) => ({ prompt, completions: [completion] }))),
-    partners: packGroups(rows.map(({ prompt, other }) => ({ prompt, completions: [other] }))),
-    reference: packGroups(rows.map(({ prompt, completion, other }) => ({ prompt, completions: [completion, other] }))),
+    policy: packGroups(rows.map(({ own }) => own)),
+    partners: packGroups(rows.map(({ mismatched }) => mismatched)),
+    reference: packGroups(rows.map(({ both }) => both)),
     keys: positions.flatMap((i, k) => [`${i}`, `${i}/${partners[k]!}`]),
-    isDesirable: Uint8Array.from(rows, ({ label }) => (label ? 1 : 0)),
+    isDesirable: Uint8Array.from(rows, ({ isDesirable }) => isDesirable),
   };
 }
 

@@ -34,7 +34,10 @@ export interface PackedBatch {
 export interface Group {
   prompt: Int32Array;
   completions: readonly Int32Array[];
-  /** Of each completion, which of its tokens are scored (1) and which only read (0); all of them when left out. */
+  /**
+   * Of each completion, which of its tokens are scored (1) and which only read (0); all of them when left out. What is
+   * beyond the completion does not count.
+   */
   scored?: readonly (Uint8Array | undefined)[] | undefined;
 }
 
@@ -99,16 +102,19 @@ export function pairTokens(pair: PairIds): number {
   return groupTokens(pairGroup(pair));
 }
 
-type PairIds = Pick<TokenizedPair, 'prompt' | 'chosen' | 'rejected'>;
+type PairIds = Pick<TokenizedPair, 'prompt' | 'chosen' | 'rejected' | 'chosenScored' | 'rejectedScored'>;
 
 /** A pair as a prompt with its two completions. */
-export const pairGroup = ({ prompt, chosen, rejected }: PairIds): Group => ({
+export const pairGroup = ({ prompt, chosen, rejected, chosenScored, rejectedScored }: PairIds): Group => ({
   prompt,
   completions: [chosen, rejected],
+  scored: [chosenScored, rejectedScored],
 });
 
 const completionTokens = ({ completions, scored }: Group) =>
-  completions.map((ids, c) => scored?.[c]?.reduce((n, isScored) => n + isScored, 0) ?? ids.length);
+  completions.map(
+    (ids, c) => scored?.[c]?.subarray(0, ids.length).reduce((n, isScored) => n + isScored, 0) ?? ids.length,
+  );
 
 /** The scored tokens of a group that have a probability: after an empty prompt, the first one of a completion has none. */
 export const scoredTokens = (group: Group) =>

@@ -1,5 +1,5 @@
 /** Rows of training data as text: what a raw record becomes before it is tokenised. */
-import type { Message } from '../text/chat-template.js';
+import type { Message, TemplateInput } from '../text/chat-template.js';
 
 export type { RawRecord } from '../formats/index.js';
 
@@ -12,15 +12,29 @@ export type SkipReason =
   | 'prompt fills maxLength'
   | 'completion fills maxLength'
   | 'identical pair'
+  | 'identical pair once cut at maxLength'
+  | 'identical pair as the chat template writes it'
   | 'different prompts'
   | 'tie'
   | 'undesirable completion'
   | 'not a Reddit post'
   | 'no answer in the chat'
+  | 'no answer that is to be learnt'
   | 'no prompt for the chat template'
   | 'two BOS tokens at the start'
   | 'the chat template changes the prompt when an answer follows'
+  | 'the chat template does not take content in parts'
+  | 'the answers begin with the whole prompt, which then stands twice'
   | `the chat template refuses it (${string})`;
+
+/** What is worth a word about a row that is used. */
+export type Remark =
+  | 'a token straddles the end of the prompt'
+  | 'the answers begin with the whole prompt, which then stands twice'
+  | 'turns of others than the assistant are scored (data.loss: assistant leaves them out)'
+  | 'messages after the last answer are left out'
+  | 'a message has a role that is not system, developer, user, assistant or tool, which the template is given as it is'
+  | 'the text is plain: system, tools, documents and chat_template_kwargs are for chat templates, and not used';
 
 /** Where a row comes from. */
 export interface RowPlace {
@@ -34,10 +48,20 @@ export interface RowPlace {
 /** Text as it is, or messages that a chat template makes text of. In a row it is the same for prompt and completion. */
 export type Content = string | readonly Message[];
 
-interface Row extends RowPlace {
+/** A prompt with all that a chat template makes text of. */
+export interface PromptText {
   prompt: Content;
+  /** The system message, where it is no message of the prompt. */
+  system?: string | undefined;
+  /** What else the chat template is given. */
+  input?: TemplateInput | undefined;
+}
+
+interface Row extends RowPlace, PromptText {
   /** Why the row cannot be used, if that is seen already. */
   skipped?: SkipReason | undefined;
+  /** What is seen already to be worth a word. */
+  remarks?: readonly Remark[] | undefined;
 }
 
 /** A prompt and two completions of it. */

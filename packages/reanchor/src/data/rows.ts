@@ -1,9 +1,12 @@
 /** From raw records to typed rows of text. */
 import { FormatError, UserError } from '../errors.js';
+import { UnreadColumns } from './columns.js';
 import { Fields, isRecord, nameOf } from './fields.js';
 import { formsOf, type RowContent, type RowFormName, rowForms } from './forms.js';
-import type { DataKind, PreferenceRow, RawRecord, RowOf, RowPlace } from './row.js';
+import { withSystem } from './messages.js';
+import type { DataKind, PreferenceRow, PromptText, RawRecord, RowOf, RowPlace } from './row.js';
 import { sourceRecords } from './sources.js';
+import { systemOf, templateInput } from './template-input.js';
 
 /** How rows are written; `auto` decides by the first row of each file. */
 export type RowFormat = 'auto' | RowFormName;
@@ -12,8 +15,10 @@ export interface RowOptions {
   format?: RowFormat | undefined;
   /** Records that are read at most. */
   limit?: number | undefined;
-  /** What the records are of, in the error when there are none. */
+  /** What the records are of, in messages. */
   name?: string | undefined;
+  /** Hears, once all are read, what of them was not, a column a sentence. */
+  onNote?: ((note: string) => void) | undefined;
 }
 
 /**
@@ -25,15 +30,19 @@ export interface RowOptions {
  *   messages that they begin with in common;
  * - `hh`: chosen and rejected are whole transcripts, split after the last "\n\nAssistant:".
  *
+ * Every form may have `system`, `tools`, `documents` and `chat_template_kwargs` besides, which chat templates are given.
+ * Columns that are neither read nor known to be descriptions, such as an id or a score, are told to `onNote`.
+ *
  * Errors: FormatError with file and line for a row that has not the form, naming the field; UserError when there is no
- * record. Other fields of a row are ignored, and so is its prompt if `format` names a form without one.
+ * record.
  */
 export async function* readRows<Kind extends DataKind>(
   kind: Kind,
   records: AsyncIterable<RawRecord>,
-  { format = 'auto', limit = Number.POSITIVE_INFINITY, name = 'the data' }: RowOptions = {},
+  { format = 'auto', limit = Number.POSITIVE_INFINITY, name = 'the data', onNote }: RowOptions = {},
 ): AsyncGenerator<RowOf[Kind]> {
   const forms = new Map<string, RowFormName>();
+  const unread = new UnreadColumns();
   let index = 0;
   for await (const { file, where, line, value } of records) {
     const wrong = (message: string) => new FormatError(message, { file, where: String(where) });
@@ -41,13 +50,23 @@ export async function* readRows<Kind extends DataKind>(
     const fields = new Fields(value, wrong, allowedRows(kind, format));
     const form = format === 'auto' ? (forms.get(file) ?? formOf(fields, kind)) : format;
     forms.set(file, form);
-    const content = rowForms[form].parse(fields, format !== 'auto');
+    const content = withTemplateInput(rowForms[form].parse(fields, format !== 'auto'), fields);
     const rows = toKind[kind](content, { index: index++, line, file });
     if (!rows) throw wrong(`the row has no ${missing[kind]} (its form is ${form}); ${allowedRows(kind, 'auto')}`);
+    unread.add(fields.names, fields.taken);
     yield* rows;
-    if (index >= limit) return;
+    if (index >= limit) break;
   }
+  for (const note of unread.notes(name)) onNote?.(note);
   if (index === 0) throw new UserError(`${name}: no rows; ${allowedRows(kind, format)}`);
+}
+
+/** What every form may have besides: the message of the system, and what else a chat template is given. */
+function withTemplateInput(content: RowContent, fields: Fields): RowContent & Pick<PromptText, 'system' | 'input'> {
+  const [system, input] = [systemOf(fields), templateInput(fields)];
+  const { prompt } = content;
+  if (typeof prompt === 'string') return { ...content, ...(system !== '' && { system }), ...(input && { input }) };
+  return { ...content, prompt: withSystem(prompt, system), ...(input && { input }) };
 }
 
 /** The rows of {@link readRows} in a list. */
@@ -64,17 +83,17 @@ export async function loadRows<Kind extends DataKind>(
 /** The preference rows of files (JSONL, JSON, Parquet): {@link readRows} of kind `pairs`. */
 export function readPreferenceRows(
   files: readonly string[],
-  { format }: { format?: RowFormat | undefined } = {},
+  options: Omit<RowOptions, 'name'> = {},
 ): AsyncGenerator<PreferenceRow> {
-  return readRows('pairs', sourceRecords(files), { format, name: files.join(', ') });
+  return readRows('pairs', sourceRecords(files), { ...options, name: files.join(', ') });
 }
 
 /** The rows of {@link readPreferenceRows} in a list, the first `limit` of them. */
 export function loadPreferenceRows(
   files: readonly string[],
-  { format, limit }: { format?: RowFormat | undefined; limit?: number | undefined } = {},
+  options: Omit<RowOptions, 'name'> = {},
 ): Promise<PreferenceRow[]> {
-  return loadRows('pairs', sourceRecords(files), { format, limit, name: files.join(', ') });
+  return loadRows('pairs', sourceRecords(files), { ...options, name: files.join(', ') });
 }
 
 /** The form of a file by its first row; where none is like it, the one whose missing field is the likely mistake. */
@@ -108,29 +127,27 @@ const toKind: { [Kind in DataKind]: (content: RowContent, place: RowPlace) => Ro
     return 'chosen' in content ? [{ ...place, ...content }] : undefined;
   },
 
-  unpaired(content, place) {
-    if (content.kind === 'sft') return undefined;
-    if (content.kind === 'unpaired') {
-      const { kind: _, ...example } = content;
-      return [{ ...place, ...example }];
-    }
-    const { prompt, chosen, rejected, skipped } = content;
+  unpaired({ kind: _, ...content }, place) {
+    if ('label' in content) return [{ ...place, ...content }];
+    if (!('chosen' in content)) return undefined;
+    const { chosen, rejected, ...said } = content;
     return [
-      { ...place, prompt, completion: chosen, label: true, skipped },
-      { ...place, prompt, completion: rejected, label: false, skipped },
+      { ...place, ...said, completion: chosen, label: true },
+      { ...place, ...said, completion: rejected, label: false },
     ];
   },
 
-  sft(content, place) {
-    const { prompt, skipped } = content;
-    if (content.kind === 'pairs') {
+  sft({ kind: _, ...content }, place) {
+    if ('chosen' in content) {
+      const { chosen, rejected: _other, ...said } = content;
       // A text to be imitated needs no second one with the same prompt.
-      const reason = skipped === 'different prompts' && !isPromptless(content) ? undefined : skipped;
-      return [{ ...place, prompt, completion: content.chosen, skipped: reason }];
+      const isUsable = said.skipped === 'different prompts' && !isPromptless(content);
+      return [{ ...place, ...said, completion: chosen, skipped: isUsable ? undefined : said.skipped }];
     }
-    const reason = content.kind === 'unpaired' && !content.label ? 'undesirable completion' : undefined;
-    return [{ ...place, prompt, completion: content.completion, skipped: skipped ?? reason }];
+    if (!('label' in content)) return [{ ...place, ...content }];
+    const { label, ...said } = content;
+    return [{ ...place, ...said, skipped: said.skipped ?? (label ? undefined : 'undesirable completion') }];
   },
 };
 
-const isPromptless = ({ prompt }: RowContent) => prompt.length === 0;
+const isPromptless = ({ prompt }: PromptText) => prompt.length === 0;

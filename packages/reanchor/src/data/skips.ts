@@ -1,5 +1,5 @@
 /** What became of rows: how many were kept, and why the others were not. */
-import type { RowPlace, SkipReason } from './row.js';
+import type { Remark, RowPlace, SkipReason } from './row.js';
 
 /** What became of the rows of an input. */
 export interface SkipReport {
@@ -7,32 +7,36 @@ export interface SkipReport {
   kept: number;
   /** The rows that were left out. */
   byReason: Map<SkipReason, RowPlace[]>;
-  /** The rows that were kept although a token straddles the border of their prompt. */
-  boundaryMismatches: RowPlace[];
+  /** The rows that were kept although there is something to be said about them. */
+  remarks: Map<Remark, RowPlace[]>;
 }
 
-/** The rows that `use` keeps, in order, and a report on all. */
-export function keepUsable<Row extends RowPlace, Kept extends { boundaryMismatch: boolean }>(
+/** The rows that `use` keeps, in order, and a report on all; `remarksOf` says what is worth a word about a kept one. */
+export function keepUsable<Row extends RowPlace, Kept extends object>(
   rows: Iterable<Row>,
   use: (row: Row) => Kept | { skipped: SkipReason },
+  remarksOf: (row: Row, kept: Kept) => readonly Remark[],
 ): { rows: Kept[]; report: SkipReport } {
   const kept: Kept[] = [];
-  const report: SkipReport = { total: 0, kept: 0, byReason: new Map(), boundaryMismatches: [] };
+  const report: SkipReport = { total: 0, kept: 0, byReason: new Map(), remarks: new Map() };
   for (const row of rows) {
     report.total++;
     const used = use(row);
     const place = { index: row.index, line: row.line, file: row.file };
-    if ('skipped' in used) {
-      const places = report.byReason.get(used.skipped) ?? [];
-      places.push(place);
-      report.byReason.set(used.skipped, places);
-    } else {
+    if ('skipped' in used) file(report.byReason, used.skipped, place);
+    else {
       kept.push(used);
-      if (used.boundaryMismatch) report.boundaryMismatches.push(place);
+      for (const remark of remarksOf(row, used)) file(report.remarks, remark, place);
     }
   }
   report.kept = kept.length;
   return { rows: kept, report };
+}
+
+function file<Key>(places: Map<Key, RowPlace[]>, key: Key, place: RowPlace): void {
+  const known = places.get(key);
+  if (known) known.push(place);
+  else places.set(key, [place]);
 }
 
 /**
@@ -44,13 +48,12 @@ export function describeSkips(report: SkipReport): string[] {
   const skips = [...byReason].map(
     ([reason, rows]) => `skipped ${rows.length} of ${total} rows, ${reason}: ${places(rows)}`,
   );
-  return [...skips, ...describeBoundaryMismatches(report)];
+  return [...skips, ...describeRemarks(report)];
 }
 
-/** A line for people about the rows in which a token straddles the end of the prompt, if there are any. */
-export function describeBoundaryMismatches({ kept, boundaryMismatches: rows }: SkipReport): string[] {
-  if (rows.length === 0) return [];
-  return [`kept ${rows.length} of ${kept} rows in which a token straddles the end of the prompt: ${places(rows)}`];
+/** Lines for people about rows that are used, but perhaps not as it was meant. */
+export function describeRemarks({ kept, remarks }: SkipReport): string[] {
+  return [...remarks].map(([remark, rows]) => `kept ${rows.length} of ${kept} rows in which ${remark}: ${places(rows)}`);
 }
 
 function places(rows: readonly RowPlace[]): string {

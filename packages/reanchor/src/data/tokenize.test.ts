@@ -81,7 +81,7 @@ describe('a row that cannot be scored', () => {
     ['EOS only', row('ab', '</s>', 'cd'), 100, 'empty completion'],
     ['a prompt of maxLength tokens', row('abcd', 'ef', 'gh'), 3, 'prompt fills maxLength'],
     ['equal completions', row('ab', 'cd', 'cd</s>'), 100, 'identical pair'],
-    ['completions that are equal once cut', row('ab', 'cdef', 'cdgh'), 3, 'identical pair'],
+    ['completions that are equal once cut', row('ab', 'cdef', 'cdgh'), 3, 'identical pair once cut at maxLength'],
     ['different prompts', { ...row('ab', 'cd', 'ef'), skipped: 'different prompts' }, 100, 'different prompts'],
   ])('%s is skipped', (_name, given, maxLength, skipped) => {
     expect(tokenizePair(given, tokenizer, { maxLength })).toEqual({ skipped });
@@ -102,7 +102,7 @@ describe('a row that cannot be scored', () => {
     ];
     const { pairs, report } = tokenizePairs(rows, tokenizer, { maxLength: 9, keepIdentical: false });
     expect(pairs.map(({ index }) => index)).toEqual([0]);
-    expect(report).toMatchObject({ total: 7, kept: 1, boundaryMismatches: [] });
+    expect(report).toMatchObject({ total: 7, kept: 1, remarks: new Map() });
     expect(report.byReason.get('identical pair')).toEqual([
       { index: 5, line: 6, file: 'rows.jsonl' },
       { index: 6, line: 7, file: 'rows.jsonl' },

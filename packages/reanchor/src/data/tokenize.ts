@@ -1,9 +1,11 @@
 /** From rows of text to token ids, as TRL does it; rows that cannot be used are reported. */
+import { isDeepStrictEqual } from 'node:util';
 import { type ChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { type EncodedChat, encodeChat, encodeRow, type Skipped } from './encode.js';
-import { completionMessages, isEmpty, promptMessages } from './messages.js';
-import type { DataKind, ExampleRow, PreferenceRow, RowOf, RowPlace, TextRow } from './row.js';
+import { type Answer, type Completion, type EncodedChat, encodeChat, encodeRow, type Skipped } from './encode.js';
+import { isEmpty } from './messages.js';
+import { remarksOf } from './remarks.js';
+import type { DataKind, ExampleRow, PreferenceRow, RowOf, RowPlace, SkipReason, TextRow } from './row.js';
 import { keepUsable, type SkipReport } from './skips.js';
 
 /** A preference pair as token ids: a prompt and two completions, each followed by EOS unless it was cut. */
@@ -11,6 +13,9 @@ export interface TokenizedPair extends RowPlace {
   prompt: Int32Array;
   chosen: Int32Array;
   rejected: Int32Array;
+  /** Which tokens of a completion are scored (1) and which only read (0); all when left out. */
+  chosenScored?: Uint8Array | undefined;
+  rejectedScored?: Uint8Array | undefined;
   /** Whether a text's own tokens do not begin with the prompt's: a token then straddles the border of the prompt. */
   boundaryMismatch: boolean;
 }
@@ -21,6 +26,8 @@ export interface TokenizedExample extends RowPlace {
   completion: Int32Array;
   /** The completion before it was cut, as it is lent to other prompts; the same where it is left out. */
   uncut?: Int32Array | undefined;
+  /** Which tokens of the completion before it was cut are scored (1) and which only read (0); all when left out. */
+  scored?: Uint8Array | undefined;
   /** Whether it is a desirable completion. */
   label: boolean;
   boundaryMismatch: boolean;
@@ -53,8 +60,9 @@ export interface TokenizeOptions {
    */
   chatTemplate?: ChatTemplate | undefined;
   /**
-   * Which tokens of a text to be imitated are scored: those of its `completion`, of every answer of the `assistant` in a
-   * chat, or of the `full` text. Default: completion.
+   * Which tokens are scored: those of the `completion`, turns of the user in it among them; of every answer of the
+   * `assistant` in it, and of a text to be imitated in the whole chat; or of the `full` text to be imitated. Answers that
+   * are not to be learnt (`weight: 0`) are never scored. Default: completion.
    */
   loss?: 'completion' | 'assistant' | 'full' | undefined;
 }
@@ -73,7 +81,11 @@ export function tokenizeRows<Kind extends DataKind>(
   tokenizer: Tokenizer,
   options: TokenizeOptions,
 ): { rows: TokenizedOf[Kind][]; report: SkipReport } {
-  return keepUsable(rows, (row) => tokenizers[kind](row, tokenizer, options));
+  return keepUsable(
+    rows,
+    (row) => tokenizers[kind](row, tokenizer, options),
+    (row, kept) => remarksOf(row, kept, options),
+  );
 }
 
 /** The usable pairs of rows in their order, and a report on the others. Errors: those of {@link encodeRow}. */
@@ -97,13 +109,29 @@ export function tokenizePair(
   options: TokenizeOptions,
 ): TokenizedPair | Skipped {
   if (row.skipped !== undefined) return { skipped: row.skipped };
-  const encoded = encodeRow(row.prompt, [row.chosen, row.rejected], tokenizer, options.chatTemplate);
+  const encoded = encodeRow(row, [row.chosen, row.rejected], tokenizer, encodingOf(options));
   if ('skipped' in encoded) return encoded;
   const cut = fit(encoded, options);
   if ('skipped' in cut) return cut;
-  const [chosen, rejected] = cut.completions as [Int32Array, Int32Array];
-  if (!options.keepIdentical && isEqual(chosen, rejected)) return { skipped: 'identical pair' };
-  return { ...placeOf(row), prompt: cut.prompt, chosen, rejected, boundaryMismatch: !encoded.isCleanCut };
+  const [chosen, rejected] = cut.completions as [Scored, Scored];
+  if (!options.keepIdentical && isEqual(chosen.ids, rejected.ids)) return { skipped: identical(row, encoded) };
+  return {
+    ...placeOf(row),
+    prompt: cut.prompt,
+    chosen: chosen.ids,
+    rejected: rejected.ids,
+    ...(chosen.scored && { chosenScored: chosen.scored }),
+    ...(rejected.scored && { rejectedScored: rejected.scored }),
+    boundaryMismatch: !encoded.isCleanCut,
+  };
+}
+
+/** Why two completions are the same tokens. */
+function identical(row: PreferenceRow, { completions }: { completions: readonly Completion[] }): SkipReason {
+  const [chosen, rejected] = completions.map(({ ids }) => Int32Array.from(ids)) as [Int32Array, Int32Array];
+  if (!isEqual(chosen, rejected)) return 'identical pair once cut at maxLength';
+  const isSame = isDeepStrictEqual(row.chosen, row.rejected) || typeof row.chosen === 'string';
+  return isSame ? 'identical pair' : 'identical pair as the chat template writes it';
 }
 
 /** A completion with a label as token ids, or why it cannot be used. Source: TRL's KTOTrainer. */
@@ -113,16 +141,18 @@ export function tokenizeExample(
   options: TokenizeOptions,
 ): TokenizedExample | Skipped {
   if (row.skipped !== undefined) return { skipped: row.skipped };
-  const encoded = encodeRow(row.prompt, [row.completion], tokenizer, options.chatTemplate);
+  const encoded = encodeRow(row, [row.completion], tokenizer, encodingOf(options));
   if ('skipped' in encoded) return encoded;
   const cut = fit(encoded, options);
   if ('skipped' in cut) return cut;
-  const [whole, completion] = [encoded.completions[0]!, cut.completions[0]!];
+  const whole = encoded.completions[0]!;
+  const { ids: completion, scored } = cut.completions[0]!;
   return {
     ...placeOf(row),
     prompt: cut.prompt,
     completion,
-    ...(whole.length > completion.length ? { uncut: Int32Array.from(whole) } : {}),
+    ...(whole.ids.length > completion.length ? { uncut: Int32Array.from(whole.ids) } : {}),
+    ...(scored && { scored: scoredIds(whole, options)! }),
     label: row.label,
     boundaryMismatch: !encoded.isCleanCut,
   };
@@ -138,20 +168,22 @@ export function tokenizeText(row: TextRow, tokenizer: Tokenizer, options: Tokeni
   const encoded = encodeText(row, tokenizer, options);
   if ('skipped' in encoded) return encoded;
   const { maxLength, truncate = 'keepStart' } = options;
-  const { ids, numStart, answers } = encoded;
-  const isFull = options.loss === 'full' || row.prompt === '';
+  const { ids, numStart } = encoded;
   const excess = Math.max(0, ids.length - maxLength);
   const isCutAtStart = truncate === 'keepEnd' && excess > 0;
   const kept = isCutAtStart ? [...ids.slice(0, numStart), ...ids.slice(numStart + excess)] : ids.slice(0, maxLength);
   const shift = isCutAtStart ? excess : 0;
-  const scored = new Uint8Array(kept.length);
-  if (isFull) scored.fill(1);
-  for (const { start, end } of isFull ? [] : answers) {
+  const isFull = options.loss === 'full' || row.prompt === '';
+  const scored = new Uint8Array(kept.length).fill(isFull ? 1 : 0);
+  for (const { start, end, isLearnt } of encoded.answers) {
     const isWhole = start - shift > numStart || shift === 0;
-    if (isWhole) scored.fill(1, Math.min(start - shift, kept.length), end - shift);
+    if (isWhole || !isLearnt) scored.fill(isLearnt ? 1 : 0, Math.max(0, Math.min(start - shift, kept.length)), Math.max(0, end - shift));
   }
   const first = scored.indexOf(1);
-  if (first === -1) return { skipped: isCutAtStart ? 'completion fills maxLength' : 'prompt fills maxLength' };
+  if (first === -1) {
+    if (!encoded.answers.some(({ isLearnt }) => isLearnt)) return notLearnt;
+    return { skipped: isCutAtStart ? 'completion fills maxLength' : 'prompt fills maxLength' };
+  }
   const mask = scored.slice(first);
   return {
     ...placeOf(row),
@@ -162,46 +194,72 @@ export function tokenizeText(row: TextRow, tokenizer: Tokenizer, options: Tokeni
   };
 }
 
+const notLearnt = { skipped: 'no answer that is to be learnt' } as const;
+
 const tokenizers: {
   [Kind in DataKind]: (row: RowOf[Kind], tokenizer: Tokenizer, options: TokenizeOptions) => TokenizedOf[Kind] | Skipped;
 } = { pairs: tokenizePair, unpaired: tokenizeExample, sft: tokenizeText };
 
-/** A text as ids, with what of them is to be scored. */
+/** A text as ids, with the answers in it. */
 function encodeText(row: TextRow, tokenizer: Tokenizer, options: TokenizeOptions): EncodedChat | Skipped {
   const isChat = typeof row.prompt !== 'string' || options.chatTemplate !== undefined;
   if (isChat && row.prompt !== '' && options.loss === 'assistant') {
     if (isEmpty(row.completion)) return { skipped: 'empty completion' };
-    const messages = [...promptMessages(row.prompt), ...completionMessages(row.completion)];
-    return encodeChat(messages, options.chatTemplate ?? modelChatTemplate(tokenizer), tokenizer);
+    return encodeChat(row, row.completion, tokenizer, options.chatTemplate ?? modelChatTemplate(tokenizer));
   }
-  const encoded = encodeRow(row.prompt, [row.completion], tokenizer, options.chatTemplate);
+  const encoded = encodeRow(row, [row.completion], tokenizer, encodingOf(options));
   if ('skipped' in encoded) return encoded;
-  const ids = [...encoded.prompt, ...encoded.completions[0]!];
-  return { ...encoded, ids, answers: [{ start: encoded.prompt.length, end: ids.length }] };
+  const { prompt, completions } = encoded;
+  const ids = [...prompt, ...completions[0]!.ids];
+  const whole = { start: 0, end: completions[0]!.ids.length, isLearnt: true };
+  const unlearnt = (completions[0]!.answers ?? []).filter(({ isLearnt }) => !isLearnt);
+  const shift = (answer: Answer) => ({ ...answer, start: answer.start + prompt.length, end: answer.end + prompt.length });
+  return { ...encoded, ids, answers: [whole, ...unlearnt].map(shift) };
 }
 
-interface Fitted {
-  prompt: Int32Array;
-  completions: Int32Array[];
+const encodingOf = ({ chatTemplate, loss }: TokenizeOptions) => ({
+  template: chatTemplate,
+  findsAnswers: loss === 'assistant',
+});
+
+interface Scored {
+  ids: Int32Array;
+  /** Which of them are scored; all when left out. */
+  scored?: Uint8Array | undefined;
+}
+
+/** Which ids of a completion are scored; undefined where all are. */
+function scoredIds({ ids, answers }: Completion, { loss }: Pick<TokenizeOptions, 'loss'>): Uint8Array | undefined {
+  if (answers === undefined) return undefined;
+  const isAnswersOnly = loss === 'assistant';
+  const scored = new Uint8Array(ids.length).fill(isAnswersOnly ? 0 : 1);
+  for (const { start, end, isLearnt } of answers) {
+    if (isLearnt === isAnswersOnly) scored.fill(isLearnt ? 1 : 0, Math.max(0, start), Math.max(0, end));
+  }
+  return scored.includes(0) ? scored : undefined;
 }
 
 /** A prompt with its completions in at most `maxLength` tokens each. */
 function fit(
-  { prompt, completions, numStart }: { prompt: number[]; completions: number[][]; numStart: number },
-  { maxLength, truncate = 'keepStart' }: TokenizeOptions,
-): Fitted | Skipped {
-  const longest = Math.max(...completions.map(({ length }) => length));
-  if (truncate === 'keepEnd' && prompt.length + longest > maxLength) {
-    const room = maxLength - longest - numStart;
-    if (room < 1) return { skipped: 'completion fills maxLength' };
-    const kept = [...prompt.slice(0, numStart), ...prompt.slice(-room)];
-    return { prompt: Int32Array.from(kept), completions: completions.map((ids) => Int32Array.from(ids)) };
-  }
-  if (prompt.length >= maxLength) return { skipped: 'prompt fills maxLength' };
-  return {
-    prompt: Int32Array.from(prompt),
-    completions: completions.map((ids) => Int32Array.from(ids.slice(0, maxLength - prompt.length))),
-  };
+  { prompt, completions, numStart }: { prompt: number[]; completions: readonly Completion[]; numStart: number },
+  options: TokenizeOptions,
+): { prompt: Int32Array; completions: Scored[] } | Skipped {
+  const { maxLength, truncate = 'keepStart' } = options;
+  const scored = completions.map((completion) => scoredIds(completion, options));
+  if (scored.some((mask) => mask && !mask.includes(1))) return notLearnt;
+  const longest = Math.max(...completions.map(({ ids }) => ids.length));
+  const isCutAtStart = truncate === 'keepEnd' && prompt.length + longest > maxLength;
+  if (isCutAtStart && maxLength - longest - numStart < 1) return { skipped: 'completion fills maxLength' };
+  if (!isCutAtStart && prompt.length >= maxLength) return { skipped: 'prompt fills maxLength' };
+  const kept = isCutAtStart
+    ? [...prompt.slice(0, numStart), ...prompt.slice(-(maxLength - longest - numStart))]
+    : prompt;
+  const cut = completions.map(({ ids }, c) => ({
+    ids: Int32Array.from(ids.slice(0, maxLength - kept.length)),
+    scored: scored[c]?.slice(0, maxLength - kept.length),
+  }));
+  if (cut.some(({ scored }) => scored && !scored.includes(1))) return { skipped: 'prompt fills maxLength' };
+  return { prompt: Int32Array.from(kept), completions: cut };
 }
 
 const placeOf = ({ index, line, file }: RowPlace): RowPlace => ({ index, line, file });

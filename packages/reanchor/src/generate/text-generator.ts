@@ -1,5 +1,5 @@
 /** Generation from texts and chats to texts: a model with its tokenizer. */
-import { type Content, encodePrompt, encodeRow } from '../data/index.js';
+import { type Content, encodePrompt, encodeRow, type PromptText } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
@@ -10,8 +10,15 @@ import { loadTokenizer } from '../text/tokenizer.js';
 import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
 import { answerEnd, modelStopTokens } from './stop-tokens.js';
 
-/** A text that is gone on from, or the messages of a chat that the assistant is to answer. */
-export type Prompt = Content;
+/**
+ * A text that is gone on from, or the messages of a chat that the assistant is to answer; or either with what else a chat
+ * template is given.
+ */
+export type Prompt = Content | PromptText;
+
+/** A prompt with what else a chat template is given. */
+const textOf = (prompt: Prompt): PromptText =>
+  typeof prompt === 'object' && 'prompt' in prompt ? prompt : { prompt };
 
 export interface CompleteOptions extends Omit<GenerateOptions, 'stopTokens' | 'decode' | 'onCompletion'> {
   onCompletion?: ((completion: TextCompletion) => void | Promise<void>) | undefined;
@@ -70,7 +77,7 @@ export class TextGenerator implements Disposable {
 
   /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */
   encode(prompt: Prompt): Int32Array {
-    return Int32Array.from(encodePrompt(prompt, this.tokenizer, this.#templateOf(prompt)));
+    return Int32Array.from(encodePrompt(textOf(prompt), this.tokenizer, this.#templateOf(prompt)));
   }
 
   /**
@@ -114,10 +121,11 @@ export class TextGenerator implements Disposable {
   encodeAnswer(prompt: Prompt, text: string, isEnded: boolean): Int32Array {
     const stops = this.#stopTokensOf([prompt]);
     if (text === '') return Int32Array.from(isEnded ? stops.slice(0, 1) : []);
-    const answer = typeof prompt === 'string' ? text : [{ role: 'assistant', content: text }];
-    const encoded = encodeRow(prompt, [answer], this.tokenizer, this.#templateOf(prompt));
+    const row = textOf(prompt);
+    const answer = typeof row.prompt === 'string' ? text : [{ role: 'assistant', content: text }];
+    const encoded = encodeRow(row, [answer], this.tokenizer, { template: this.#templateOf(prompt) });
     if ('skipped' in encoded) throw new UserError(`an answer cannot be tokenised: ${encoded.skipped}`);
-    const ids = encoded.completions[0]!;
+    const { ids } = encoded.completions[0]!;
     // EOS of a text; in a chat what the template writes after an answer, of which a model writes the first token.
     const end = ids.findLastIndex((id) => stops.includes(id));
     if (end === -1) return Int32Array.from(ids);
@@ -137,7 +145,7 @@ export class TextGenerator implements Disposable {
   }
 
   #isChat(prompt: Prompt): boolean {
-    return this.template !== undefined || typeof prompt !== 'string';
+    return this.template !== undefined || typeof textOf(prompt).prompt !== 'string';
   }
 
   #templateOf(prompt: Prompt): ChatTemplate | undefined {

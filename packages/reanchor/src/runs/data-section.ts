@@ -65,7 +65,7 @@ export const dataSchema = z.strictObject({
     .enum(['completion', 'assistant', 'full'])
     .optional()
     .describe(
-      'the tokens that SFT scores; completion the last answer, assistant every answer of a conversation, full the whole text; completion when left out',
+      'the tokens that are scored; completion all that follows the prompt (of sft, the last answer), assistant the answers alone (of sft, every answer of a conversation), full, of sft, the whole text; completion when left out',
     ),
   shuffle: z
     .boolean()

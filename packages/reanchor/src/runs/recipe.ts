@@ -281,8 +281,8 @@ export const crossRules: readonly CrossRule[] = [
   },
   {
     path: ['data', 'loss'],
-    isBroken: (given) => section('data', 'loss')(given) !== undefined && !['sft', undefined].includes(methodOf(given)),
-    rule: 'it is an option of method sft and has no effect here: remove this key',
+    isBroken: (given) => section('data', 'loss')(given) === 'full' && !['sft', undefined].includes(methodOf(given)),
+    rule: 'full is an option of method sft: use assistant or completion, or remove this key',
   },
   {
     path: ['steps'],

@@ -7,10 +7,27 @@ import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
 import type { Tokenizer } from './tokenizer.js';
 
+/** A message of a chat. All its fields reach the template. */
 export interface Message {
   /** system, user, assistant and the like. */
   role: string;
-  content: string;
+  content?: MessageContent | undefined;
+  readonly [field: string]: unknown;
+}
+
+/** Text, or parts of it; null beside other fields, such as `tool_calls`. */
+export type MessageContent = string | null | readonly ContentPart[];
+export interface ContentPart {
+  readonly [field: string]: unknown;
+}
+
+/** What a template may be given besides messages, as transformers' `apply_chat_template` calls it. */
+export interface TemplateInput {
+  /** JSON schemas of functions. */
+  tools?: readonly unknown[] | undefined;
+  documents?: readonly unknown[] | undefined;
+  /** Variables of the template's own, such as enable_thinking (`chat_template_kwargs`). */
+  variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface ChatTemplateOptions {
@@ -75,10 +92,22 @@ export class ChatTemplate {
    */
   render(
     messages: readonly Message[],
-    { addGenerationPrompt = false }: { addGenerationPrompt?: boolean } = {},
+    {
+      addGenerationPrompt = false,
+      tools = undefined,
+      documents = undefined,
+      variables = {},
+    }: TemplateInput & { addGenerationPrompt?: boolean | undefined } = {},
   ): string {
     const environment = new Environment();
-    const given = { ...this.variables, messages, add_generation_prompt: addGenerationPrompt };
+    const given = {
+      ...this.variables,
+      messages,
+      tools: tools ?? null,
+      documents: documents ?? null,
+      add_generation_prompt: addGenerationPrompt,
+      ...variables,
+    };
     for (const [name, value] of Object.entries(given)) environment.set(name, value);
     try {
       return withinTime(maxMs, () => String(new BoundedInterpreter(environment).run(this.program).value));

@@ -33,9 +33,12 @@ export async function rowTokens(
   const first = { ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } };
   const shown = await recipeData(first, tokenizer, hub);
   notes.push(...shown.report.notes);
-  for (const { byReason } of shown.report.skips) {
+  for (const { byReason, remarks } of shown.report.skips) {
     for (const [reason, places] of byReason) {
       for (const { file, line } of places) notes.push(`${file}:${line} is skipped: ${reason}`);
+    }
+    for (const [remark, places] of remarks) {
+      for (const { file, line } of places) notes.push(`${file}:${line}: ${remark}`);
     }
   }
   return { rows: partsOf(shown, tokenizer), template: await templateText(first, shown.kind), notes };
@@ -61,19 +64,25 @@ function partsOf(data: RecipeData, tokenizer: Tokenizer): RowTokens[] {
     name,
     tokens: tokenTexts(ids, tokenizer).map((text, i) => ({ text, isScored: isScored(i) })),
   });
-  const all = () => true;
   const none = () => false;
   const place = ({ index, line, file }: RowPlace) => ({ index, line, file });
   switch (data.kind) {
     case 'pairs':
       return data.train.map((row) => ({
         ...place(row),
-        parts: [part('prompt', row.prompt, none), part('chosen', row.chosen, all), part('rejected', row.rejected, all)],
+        parts: [
+          part('prompt', row.prompt, none),
+          part('chosen', row.chosen, (i) => row.chosenScored?.[i] !== 0),
+          part('rejected', row.rejected, (i) => row.rejectedScored?.[i] !== 0),
+        ],
       }));
     case 'unpaired':
       return data.train.map((row) => ({
         ...place(row),
-        parts: [part('prompt', row.prompt, none), part(row.label ? 'desirable' : 'undesirable', row.completion, all)],
+        parts: [
+          part('prompt', row.prompt, none),
+          part(row.label ? 'desirable' : 'undesirable', row.completion, (i) => row.scored?.[i] !== 0),
+        ],
       }));
     case 'sft':
       return data.train.map((row) => ({

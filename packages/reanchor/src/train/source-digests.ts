@@ -56,6 +56,22 @@ export function rowsDigest(rows: readonly object[]): string {
   return hash.digest('hex');
 }
 
+/** How many of `rows` have the token ids of one of `others`; places, labels and what is scored do not count. */
+export function sharedRows(rows: readonly object[], others: readonly object[]): number {
+  if (rows.length === 0) return 0;
+  const known = new Set(others.map(idsDigest));
+  return rows.filter((row) => known.has(idsDigest(row))).length;
+}
+
+function idsDigest(row: object): string {
+  const hash = createHash('sha1');
+  for (const ids of Object.values(row)) {
+    if (!(ids instanceof Int32Array)) continue;
+    hash.update(`${ids.length} `).update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
+  }
+  return hash.digest('base64');
+}
+
 /** Makes sure that a run goes on with what it began with. Errors: UserError that names what has changed. */
 export function requireSameSources(
   before: Readonly<Record<string, string>>,

@@ -1,10 +1,11 @@
-import { describeBoundaryMismatches, type Group, type RowPlace } from '../data/index.js';
+import { describeRemarks, type Group, type RowPlace } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { positionsNote } from '../models/positions.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import type { Recipe } from '../runs/index.js';
 import type { DataReport } from './recipe-data.js';
 import { recipeSaveOptions } from './recipe-dtypes.js';
+import { sharedRows } from './source-digests.js';
 
 /** What a run is made of, as far as it can give reason for a warning. */
 export interface Planned<Row> {
@@ -48,12 +49,12 @@ export function runWarnings<Row extends RowPlace>(
 ): string[] {
   const found = [
     ...report.notes,
-    ...report.skips.flatMap(describeBoundaryMismatches),
+    ...report.skips.flatMap(describeRemarks),
     ...planWarnings(recipe, totalSteps, rule),
   ];
-  const trained = new Set(rows.map(({ file, line }) => `${file}:${line}`));
-  const shared = validation.filter(({ file, line }) => trained.has(`${file}:${line}`)).length;
+  const shared = sharedRows(validation, rows);
   if (shared > 0) found.push(`${shared} of the ${validation.length} rows of data.validation are trained on as well`);
+  found.push(...labelWarnings(rows));
   const groups = rows.map((row) => objective.group(row));
   const unprompted = groups.filter(({ prompt }) => prompt.length <= report.emptyPromptTokens).length;
   if (unprompted > 0 && objective.needsReference)
@@ -76,6 +77,17 @@ export function runWarnings<Row extends RowPlace>(
     );
   }
   return found;
+}
+
+/** KTO weighs what is desirable against what is not; with one of the two alone it only pushes one way. */
+function labelWarnings(rows: readonly object[]): string[] {
+  const labels = rows.flatMap((row) => ('label' in row ? [row.label] : []));
+  const desirable = labels.filter((label) => label === true).length;
+  if (labels.length === 0 || (desirable > 0 && desirable < labels.length)) return [];
+  const [is, lacks] = desirable > 0 ? ['desirable', 'undesirable'] : ['undesirable', 'desirable'];
+  return [
+    `all ${labels.length} rows are ${is} (label ${desirable > 0}): KTO learns from both, so add ${lacks} ones, or use sft`,
+  ];
 }
 
 /** What is said once when the reference has reached its cap, after the step in which that was measured. */

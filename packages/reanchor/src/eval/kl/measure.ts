@@ -1,7 +1,7 @@
 /** The KL of a model from a reference, on answers that it writes or has written. */
-import type { Content, Group } from '../../data/index.js';
+import { type Group, textOf } from '../../data/index.js';
 import { UserError } from '../../errors.js';
-import { readPrompts, TextGenerator } from '../../generate/index.js';
+import { type Prompt, readPrompts, TextGenerator } from '../../generate/index.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import { loadModel } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
@@ -78,7 +78,7 @@ interface Answers {
   groups: Group[];
   ended: number;
   /** Prompts as they were given, for the comparison of tokenizers. */
-  texts: Content[];
+  texts: Prompt[];
 }
 
 async function newAnswers(
@@ -106,7 +106,7 @@ export function drawnTokens({ tokens, stopToken }: { tokens: Int32Array; stopTok
 }
 
 async function givenAnswers(generator: TextGenerator, file: string): Promise<Answers> {
-  const groups = new Map<string, { prompt: Int32Array; completions: Int32Array[]; text: Content }>();
+  const groups = new Map<string, { prompt: Int32Array; completions: Int32Array[]; text: Prompt }>();
   let ended = 0;
   for (const { prompt, text, finish, line } of await readModelAnswers(file)) {
     const isEnded = finish !== 'length';
@@ -133,10 +133,11 @@ async function givenAnswers(generator: TextGenerator, file: string): Promise<Ans
 }
 
 /** A reference reads the policy's tokens; with another tokenizer they would mean something else. */
-async function requireSameTokens(folder: string, generator: TextGenerator, texts: readonly Content[]): Promise<void> {
+async function requireSameTokens(folder: string, generator: TextGenerator, texts: readonly Prompt[]): Promise<void> {
   const theirs = await loadTokenizer(folder);
-  for (const prompt of texts.slice(0, 32)) {
-    const text = typeof prompt === 'string' ? prompt : prompt.map(({ content }) => content).join('\n');
+  for (const given of texts.slice(0, 32)) {
+    const prompt = typeof given === 'object' && 'prompt' in given ? given.prompt : given;
+    const text = typeof prompt === 'string' ? prompt : prompt.map(textOf).join('\n');
     if (theirs.encode(text).join() === generator.tokenizer.encode(text).join()) continue;
     throw new UserError(
       `${folder}: its tokenizer gives other tokens than that of the model: a KL needs a reference with the same tokenizer`,

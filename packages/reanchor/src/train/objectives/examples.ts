@@ -36,7 +36,7 @@ export function exampleObjective(options: ExampleObjectiveOptions): Objective<To
     scoresSameBatch: false,
     couplesRows: false,
     over,
-    group: ({ prompt, completion }) => ({ prompt, completions: [completion] }),
+    group: ({ prompt, completion, scored }) => ({ prompt, completions: [completion], scored: [scored] }),
     layOut({ step, microBatches }, examples) {
       const lenders = choosePartners(microBatches, examples, { partners, seed, step });
       return microBatches.map((positions, i) => exampleMicroBatch(positions, lenders[i]!, examples, maxLength));

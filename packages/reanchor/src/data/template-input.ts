@@ -1,0 +1,61 @@
+/** What a row gives its chat template besides messages. */
+import { parseExactJson } from '../formats/exact-json.js';
+import type { TemplateInput } from '../text/chat-template.js';
+import { type Fields, isRecord } from './fields.js';
+
+/** Arguments of transformers' `apply_chat_template` that are no variables of a template, or that are decided here. */
+const reserved = [
+  'messages',
+  'conversation',
+  'chat_template',
+  'add_generation_prompt',
+  'continue_final_message',
+  'tokenize',
+  'return_dict',
+];
+
+/**
+ * The tools, documents and variables (`chat_template_kwargs`) of a row, as TRL 1.13 hands them to the template. `tools`
+ * may be JSON text, as there; null and '' are none. Undefined where a row has none of them. Errors: those of
+ * {@link Fields}.
+ */
+export function templateInput(fields: Fields): TemplateInput | undefined {
+  const { tools = listOf(fields, 'tools'), documents = listOf(fields, 'documents'), ...others } = variablesOf(fields);
+  const input: TemplateInput = {
+    ...(Array.isArray(tools) && { tools }),
+    ...(Array.isArray(documents) && { documents }),
+    ...(Object.keys(others).length > 0 && { variables: others }),
+  };
+  return Object.keys(input).length > 0 ? input : undefined;
+}
+
+/** The text of the column `system`, '' where there is none; a value of another kind is not for the template. */
+export const systemOf = (fields: Fields): string => (fields.isText('system') ? fields.text('system') : '');
+
+function listOf(fields: Fields, name: string): readonly unknown[] | undefined {
+  if (!fields.has(name)) return undefined;
+  if (fields.isText(name) && fields.text(name).trim() === '') return undefined;
+  const list = fields.isText(name) ? parsed(fields.text(name)) : fields.value(name);
+  if (list === null) return undefined;
+  if (!Array.isArray(list) || !list.every(isRecord)) {
+    throw fields.fault(name, 'is no list of objects, nor such a list as JSON text');
+  }
+  return list;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return parseExactJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function variablesOf(fields: Fields): Record<string, unknown> {
+  const name = 'chat_template_kwargs';
+  if (!fields.has(name)) return {};
+  const given = fields.object(name);
+  const taken = reserved.find((one) => given.includes(one));
+  if (taken !== undefined) throw given.fault(taken, 'is not for a row to say');
+  return { ...given.all() };
+}

@@ -1,0 +1,49 @@
+/** JSON whose numbers stay what they are in Python: 2.0 is a float and no 2, large integers keep all digits. */
+import { randomUUID } from 'node:crypto';
+
+/** A float with an integral value; plain numbers with one are integers, where the difference counts. */
+export class Float {
+  constructor(readonly value: number) {}
+
+  valueOf(): number {
+    return this.value;
+  }
+
+  toJSON(): number {
+    return this.value;
+  }
+}
+
+/** Finds numbers that JSON.parse changes; it may find one in a string, which costs time only. */
+const changed = /[:[,]\s*-?(?:\d+\.0+|\d+(?:\.\d+)?[eE][+-]?\d+|\d{16,})\s*[,}\]]/;
+const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/gs;
+const mark = randomUUID();
+
+/**
+ * The value of a JSON text. Inside its lists and objects a float with an integral value is a {@link Float} and an integer
+ * that no number holds a bigint; the fields of the value itself are plain. Errors: SyntaxError.
+ */
+export function parseExactJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  if (!changed.test(text) || typeof value !== 'object' || value === null) return value;
+  const fields = value as Record<string, unknown>;
+  const nested = Object.keys(fields).filter((name) => holdsNumber(fields[name], false));
+  if (nested.length === 0) return value;
+  const marked = text.replace(stringOrNumber, (token) => (token.startsWith('"') ? token : `"${mark}${token}"`));
+  const exact = JSON.parse(marked, (_key, one: unknown) =>
+    typeof one === 'string' && one.startsWith(mark) ? numberOf(one.slice(mark.length)) : one,
+  ) as Record<string, unknown>;
+  for (const name of nested) fields[name] = exact[name];
+  return value;
+}
+
+function numberOf(literal: string): number | bigint | Float {
+  const value = Number(literal);
+  if (/[.eE]/.test(literal)) return Number.isInteger(value) ? new Float(value) : value;
+  return Number.isSafeInteger(value) ? value : BigInt(literal);
+}
+
+function holdsNumber(value: unknown, isInside = true): boolean {
+  if (typeof value === 'object' && value !== null) return Object.values(value).some((one) => holdsNumber(one));
+  return isInside && typeof value === 'number';
+}
