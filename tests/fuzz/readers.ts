@@ -165,7 +165,7 @@ export const readers: Readonly<Record<string, Reader>> = {
     share: 3,
     read: (bytes) => {
       plainTokenizer ??= parseTokenizer(JSON.parse(fixture('tokenizer/tokenizer.json').toString()));
-      encodePrompt({ prompt: chat }, plainTokenizer, ChatTemplate.of(bytes.toString()));
+      encodePrompt({ prompt: chat }, plainTokenizer, { template: ChatTemplate.of(bytes.toString()) });
     },
   },
   recipe: ofFile('recipe.yaml', 8, (file) => readRecipe(file, { env: { HOME: 'x', REANCHOR_DATA: 'x' } })),

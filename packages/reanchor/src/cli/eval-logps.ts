@@ -12,6 +12,7 @@ export interface LogpsFlags {
   data: string[];
   maxLength?: string;
   format?: string;
+  chatTemplate?: string;
   keepIdentical?: boolean;
   level: string;
   resamples: string;
@@ -24,7 +25,7 @@ export async function logpsVerb(models: readonly string[], flags: LogpsFlags, te
   const level = numberFlag('--level', flags.level, { above: true, max: 0.9999 });
   const resamples = numberFlag('--resamples', flags.resamples, { integer: true, min: 1 });
   const seed = numberFlag('--seed', flags.seed, { integer: true });
-  const { data, keepIdentical = false } = flags;
+  const { data, keepIdentical, chatTemplate } = flags;
   const maxLength =
     flags.maxLength === undefined
       ? undefined
@@ -35,7 +36,7 @@ export async function logpsVerb(models: readonly string[], flags: LogpsFlags, te
   const { checkpointLogps, measures } = await import('../eval/logps/logps.js');
   const drawing = { level, resamples, seed };
   const result = await checkpointLogps({
-    ...{ models, data, maxLength, format, keepIdentical, ...drawing },
+    ...{ models, data, maxLength, format, keepIdentical, chatTemplate, ...drawing },
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),
     onProgress: (name, done, total) => terminal.status(`${name}: scored ${Math.floor((100 * done) / total)} %`),
@@ -63,7 +64,7 @@ export async function logpsVerb(models: readonly string[], flags: LogpsFlags, te
     `${number(scored)} of ${number(rows)} rows, ${number(tokens.chosen)} tokens chosen and ${number(tokens.rejected)} rejected`,
   );
   if (flags.json === undefined) return;
-  const settings = { data, maxLength: maxLength ?? 1024, format: format ?? 'auto', keepIdentical, ...drawing };
+  const settings = { data, ...result.settings, ...drawing };
   const reasons = Object.fromEntries([...skipped.byReason].map(([reason, places]) => [reason, places.length]));
   const document = {
     ...{ evaluation: 'logps', reanchor: packageVersion(), settings, rows, scored, skipped: reasons, tokens },

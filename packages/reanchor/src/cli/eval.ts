@@ -126,6 +126,7 @@ function addMeasures(group: Command, terminal: Terminal): void {
     .requiredOption('--data <file...>', 'the JSONL files (also .gz) of preference pairs')
     .addOption(recipeOption('--max-length <tokens>', 'data.maxLength'))
     .addOption(recipeOption('--format <form>', 'data.format'))
+    .option('--chat-template <name or file>', 'what makes chats of the rows, as in score')
     .option('--keep-identical', 'score pairs whose two completions are identical too')
     .option('--seed <number>', 'the seed of all draws', '0')
     .option('--level <share>', 'the coverage of the intervals', '0.95')

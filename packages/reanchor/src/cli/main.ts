@@ -33,6 +33,9 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
   }
 }
 
+const templateHelp =
+  "what makes text of chats, and of a plain prompt a user's message: model, the name of one that is built in, a .jinja file, Jinja text, or none (default: that of the run that left the model; else the model's for chats, none for plain prompts)";
+
 /** The verbs and flags; a test holds their list. */
 export function commandLine(terminal: Terminal): Command {
   const program = new Command('reanchor')
@@ -125,13 +128,18 @@ export function commandLine(terminal: Terminal): Command {
   program
     .command('score')
     .description("write each row's log-probabilities, and rewards against a reference, as JSON lines")
-    .requiredOption('--model <model>', 'the model: a Hugging Face folder, or owner/name[@revision] on the Hub')
-    .requiredOption('--data <file...>', 'the JSONL files (also .gz) of preference pairs')
+    .option('--model <model>', 'the model: a Hugging Face folder, or owner/name[@revision] on the Hub')
+    .option(
+      '--run <folder>',
+      'a run folder: its model against what that began as, its validation files, its chat template, date and lengths, each where no other flag says otherwise',
+    )
+    .option('--data <file...>', 'the files of preference pairs')
     .requiredOption('--out <file>', 'the JSONL file to write, one line per row in input order')
     .option('--reference <model>', 'the reference, named like the model, for rewards')
     .addOption(recipeOption('--beta <number>', 'loss.beta'))
     .addOption(recipeOption('--max-length <tokens>', 'data.maxLength'))
     .addOption(recipeOption('--format <form>', 'data.format'))
+    .option('--chat-template <template>', templateHelp)
     .option('--keep-identical', 'score pairs whose two completions are identical too')
     .addOption(recipeOption('--device <device>', 'device'))
     .action(async (flags: ScoreFlags) => {
@@ -152,10 +160,7 @@ export function commandLine(terminal: Terminal): Command {
       'the JSONL file to write, one line per completion; until all are done they are kept in <file>.partial, from which the same command goes on',
     )
     .option('--prompt <text>', 'one prompt, whose completion goes to stdout as it is written')
-    .option(
-      '--chat-template <template>',
-      "what makes text of chats, and of a plain prompt a user's message: model, the name of one that is built in, a .jinja file or Jinja text (default: the model's for chats, none for plain prompts)",
-    )
+    .option('--chat-template <template>', templateHelp)
     .option('--max-new-tokens <count>', 'the tokens of a completion at most', '256')
     .option('--temperature <number>', 'the divisor of the logits; 0 always takes the most probable token', '1')
     .option('--top-k <count>', 'draw from so many of the most probable tokens')

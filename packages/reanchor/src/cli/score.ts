@@ -9,13 +9,15 @@ type ScoreOptions = Parameters<Score>[0];
 
 /** The flags of `score` as commander gives them. */
 export interface ScoreFlags {
-  model: string;
-  data: string[];
+  model?: string;
+  run?: string;
+  data?: string[];
   out: string;
   reference?: string;
   beta?: string;
   maxLength?: string;
   format?: string;
+  chatTemplate?: string;
   keepIdentical?: boolean;
   device?: string;
 }
@@ -32,7 +34,7 @@ export async function scoreVerb(
     ...(await import('../data/index.js')),
   }),
 ): Promise<void> {
-  if (flags.beta !== undefined && flags.reference === undefined) {
+  if (flags.beta !== undefined && flags.reference === undefined && flags.run === undefined) {
     throw new UsageError(
       '--beta has no effect without --reference: a reward is beta times a log-ratio to the reference',
     );
@@ -43,12 +45,14 @@ export async function scoreVerb(
   const { score, describeSkips } = await load();
   const result = await score({
     model: flags.model,
+    run: flags.run,
     data: flags.data,
     out: flags.out,
     reference: flags.reference,
     beta: beta as number | undefined,
     maxLength: maxLength as number | undefined,
     format: format as ScoreOptions['format'],
+    chatTemplate: flags.chatTemplate,
     keepIdentical: flags.keepIdentical,
     device: deviceFlag(flags.device),
     onDownload: downloadStatus(terminal),

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { runName } from '../runs/folder.js';
 import { readRecipe } from '../runs/parse.js';
+import type { Recipe } from '../runs/recipe.js';
 import { newestRun } from '../runs/resume.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { shellWord, type Terminal, table } from './terminal.js';
@@ -64,7 +65,7 @@ export async function trainVerb(
     });
     terminal.endStatus();
     if (resume && progress.plannedSteps === 0) terminal.note(`the run in ${out} is finished already`);
-    for (const line of summary(result, recipe.model)) terminal.result(line);
+    for (const line of summary(result, recipe)) terminal.result(line);
     if (result.isFinished) return 0;
     const sets = set.map((item) => ` --set ${shellWord(item)}`).join('');
     terminal.note(`stopped after ${result.steps} of ${progress.plannedSteps} steps; to go on:`);
@@ -86,7 +87,10 @@ export async function trainVerb(
 }
 
 /** What is printed when a run has ended: the evaluation before and after, and how to go on. */
-export function summary({ final, evaluations }: Pick<TrainResult, 'final' | 'evaluations'>, model: string): string[] {
+export function summary(
+  { folder, final, isFinished, evaluations }: Omit<TrainResult, 'steps'>,
+  { model, data: { validation } }: Pick<Recipe, 'model' | 'data'>,
+): string[] {
   const rows: [string, string][] = [
     ['loss', 'loss'],
     ['accuracy', 'rewards/accuracies'],
@@ -103,6 +107,10 @@ export function summary({ final, evaluations }: Pick<TrainResult, 'final' | 'eva
             .map(([label, name]) => [label, ...shown.map(({ metrics }) => metrics[name]?.toFixed(4) ?? '')]),
         ])
       : ['not evaluated: the recipe has no data.validation'];
-  const models = `--model ${shellWord(final)} --reference ${shellWord(model)}`;
-  return [...evaluation, `model  ${final}`, `next   npx reanchor score ${models} --data FILE --out scores.jsonl`];
+  const models = isFinished
+    ? `--run ${shellWord(folder)}`
+    : `--model ${shellWord(final)} --reference ${shellWord(model)}`;
+  const isNamed = isFinished && typeof validation !== 'number' && validation !== undefined;
+  const data = isNamed ? '' : ' --data FILE';
+  return [...evaluation, `model  ${final}`, `next   npx reanchor score ${models}${data} --out scores.jsonl`];
 }

@@ -37,7 +37,9 @@ describe('a chat has the ids of transformers', () => {
     expect(marked.length).toBe(vectors.chats.length);
     for (const { template, chat, ids, assistant_mask: mask } of marked) {
       const source = vectors.templates[template]!;
-      const encoded = encodeChat({ prompt: [] }, vectors.chats[chat]!, tokenizer, templateOf(source)) as EncodedChat;
+      const encoded = encodeChat({ prompt: [] }, vectors.chats[chat]!, tokenizer, {
+        template: templateOf(source),
+      }) as EncodedChat;
       expect(encoded.ids).toEqual(ids);
       const ours = ids.map((_, i) => (encoded.answers.some(({ start, end }) => start <= i && i < end) ? 1 : 0));
       expect(ours).toEqual(mask);
@@ -71,7 +73,7 @@ describe('BOS', () => {
     const skipped = { skipped: 'two BOS tokens at the start' };
     const source = `{{ bos_token }}<s>${plain}`;
     expect(encoded(tokenizer, source)).toEqual(skipped);
-    expect(encodeChat(row, [assistant('b')], tokenizer, templateOf(source))).toEqual(skipped);
+    expect(encodeChat(row, [assistant('b')], tokenizer, { template: templateOf(source) })).toEqual(skipped);
   });
 
   test('and EOS that a tokenizer adds to every text are not added to chats', () => {
@@ -112,7 +114,9 @@ describe('a template for rows of plain text', () => {
 
 test('a whole text has nothing to make a chat of', () => {
   const template = templateOf(vectors.templates.chatml!);
-  expect(encodeRow({ prompt: '' }, ['text'], tokenizer, { template })).toEqual({ skipped: 'no prompt for the chat template' });
+  expect(encodeRow({ prompt: '' }, ['text'], tokenizer, { template })).toEqual({
+    skipped: 'no prompt for the chat template',
+  });
 });
 
 test('chats without a template are an error that names the choices', () => {

@@ -1,6 +1,6 @@
 /** A prompt and its completions as token ids: plain text, or chats that a template turns into text. */
 import { FormatError, UserError } from '../errors.js';
-import { type ChatTemplate, type Message, modelChatTemplate } from '../text/chat-template.js';
+import { type ChatTemplate, type Message, modelChatTemplate, type RenderOptions } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { isLearnt, textOf } from './message.js';
 import { completionMessages, isEmpty, promptMessages, repeatsPrompt } from './messages.js';
@@ -34,6 +34,8 @@ export type Skipped = { skipped: SkipReason };
 export interface EncodeOptions {
   /** The template of all rows; left out, texts stay as they are and chats take the model's own. */
   template?: ChatTemplate | undefined;
+  /** The moment that templates tell as now. Default: that of the call. */
+  now?: Date | undefined;
   /** Finds the answers in completions of several messages; where messages are not to be learnt it is done in any case. */
   findsAnswers?: boolean | undefined;
 }
@@ -55,7 +57,7 @@ export function encodeRow(
   row: PromptText,
   completions: readonly Content[],
   tokenizer: Tokenizer,
-  { template, findsAnswers = false }: EncodeOptions = {},
+  { template, now, findsAnswers = false }: EncodeOptions = {},
 ): Encoded | Skipped {
   const { prompt } = row;
   if (template === undefined && typeof prompt === 'string') {
@@ -66,7 +68,7 @@ export function encodeRow(
   const start = promptMessages(row);
   const answers = completions.map(completionMessages);
   const isAnswered = findsAnswers || !answers.flat().every(isLearnt);
-  const chat = new ChatTexts(template ?? modelChatTemplate(tokenizer), row.input, tokenizer);
+  const chat = new ChatTexts(template ?? modelChatTemplate(tokenizer), { ...row.input, now }, tokenizer);
   const found = chat.encode(start, answers, isAnswered);
   const isRepeated = 'skipped' in found && isOfTemplate(found.skipped) && repeatsPrompt(prompt, completions);
   return isRepeated ? { skipped: 'the answers begin with the whole prompt, which then stands twice' } : found;
@@ -91,14 +93,18 @@ function encodeTexts(prompt: string, given: readonly string[], tokenizer: Tokeni
  * The ids of a prompt alone, for a completion to be written: those that {@link encodeRow} gives it in front of one.
  * Errors: UserError for a chat without a template, or that the template refuses, and for a prompt without tokens.
  */
-export function encodePrompt(row: PromptText, tokenizer: Tokenizer, template?: ChatTemplate | undefined): number[] {
+export function encodePrompt(
+  row: PromptText,
+  tokenizer: Tokenizer,
+  { template, now }: Pick<EncodeOptions, 'template' | 'now'> = {},
+): number[] {
   const { prompt } = row;
   let ids: number[];
   if (template === undefined && typeof prompt === 'string') {
     ids = encodePlain(prompt, tokenizer);
   } else {
     if (prompt.length === 0) throw new UserError('the chat has no messages');
-    const chat = new ChatTexts(template ?? modelChatTemplate(tokenizer), row.input, tokenizer);
+    const chat = new ChatTexts(template ?? modelChatTemplate(tokenizer), { ...row.input, now }, tokenizer);
     try {
       ids = chat.ids(chat.render(promptMessages(row), true));
     } catch (cause) {
@@ -139,10 +145,11 @@ export function encodeChat(
   row: PromptText,
   completion: Content,
   tokenizer: Tokenizer,
-  template: ChatTemplate,
+  { template, now }: Pick<EncodeOptions, 'template' | 'now'> = {},
 ): EncodedChat | Skipped {
   const messages = [...promptMessages(row), ...completionMessages(completion)];
-  const encoded = new ChatTexts(template, row.input, tokenizer).encode([], [messages], true);
+  const chat = new ChatTexts(template ?? modelChatTemplate(tokenizer), { ...row.input, now }, tokenizer);
+  const encoded = chat.encode([], [messages], true);
   if ('skipped' in encoded) return encoded;
   const { ids, answers } = encoded.completions[0]!;
   const numStart = startOf(ids, tokenizer);
@@ -154,12 +161,12 @@ export function encodeChat(
 class ChatTexts {
   constructor(
     private readonly template: ChatTemplate,
-    private readonly input: PromptText['input'],
+    private readonly options: Omit<RenderOptions, 'addGenerationPrompt'>,
     private readonly tokenizer: Tokenizer,
   ) {}
 
   render(messages: readonly Message[], addGenerationPrompt = false): string {
-    return this.template.render(messages, { ...this.input, addGenerationPrompt });
+    return this.template.render(messages, { ...this.options, addGenerationPrompt });
   }
 
   /** The ids of a rendered text: what the template writes is all there is. */
@@ -168,7 +175,11 @@ class ChatTexts {
   }
 
   /** A start, possibly none, and what follows it; the answers in that are found by rendering what comes before each. */
-  encode(start: readonly Message[], endings: readonly (readonly Message[])[], findsAnswers: boolean): Encoded | Skipped {
+  encode(
+    start: readonly Message[],
+    endings: readonly (readonly Message[])[],
+    findsAnswers: boolean,
+  ): Encoded | Skipped {
     try {
       const wholes = endings.map((ending) => this.render([...start, ...ending]));
       if (!takesParts([...start, ...endings.flat()], wholes)) return partsNotTaken;
@@ -178,7 +189,11 @@ class ChatTexts {
         if (joined === undefined) return promptChanged;
         wholes[i] = joined;
       }
-      const encoded = split(this.ids(prompt), wholes.map((whole) => this.ids(whole)), this.tokenizer);
+      const encoded = split(
+        this.ids(prompt),
+        wholes.map((whole) => this.ids(whole)),
+        this.tokenizer,
+      );
       if ('skipped' in encoded || !findsAnswers) return encoded;
       for (const [i, completion] of encoded.completions.entries()) {
         const found = this.#answers(start, endings[i]!, wholes[i]!, [...encoded.prompt, ...completion.ids]);

@@ -2,6 +2,7 @@
 import type { FormatError } from '../errors.js';
 import type { Message } from '../text/chat-template.js';
 import { messageOf } from './message.js';
+import { isRecord, nameOf } from './values.js';
 
 export type Fault = (message: string) => FormatError;
 
@@ -119,15 +120,4 @@ export class Fields {
     if (this.path === '') return name;
     return /^\d+$/.test(name) ? `${this.path}[${name}]` : `${this.path}.${name}`;
   }
-}
-
-/** What kind of value it is, in words. */
-export function nameOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'a list';
-  return { string: 'text', object: 'an object' }[typeof value as string] ?? `a ${typeof value}`;
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

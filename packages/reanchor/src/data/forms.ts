@@ -92,6 +92,35 @@ export const rowForms = {
     },
   }),
 
+  'kto-mix': form({
+    shape: '{"instruction", "output", "tag": true or false}, and what alpaca may have besides',
+    matches: (fields) =>
+      ['instruction', 'output'].every((name) => fields.has(name)) && (fields.has('tag') || isLabelled(fields)),
+    parse(fields) {
+      const completion = [assistantMessage(fields.text('output'))];
+      return { kind: 'unpaired', prompt: alpacaPrompt(fields), completion, label: fields.flag(labelName(fields)) };
+    },
+  }),
+
+  alpaca: form({
+    shape:
+      '{"instruction", "input"?, "output", "history"?: [[question, answer], ...], "system"?}, for pairs with "chosen" and "rejected" in place of the output',
+    matches: (fields) =>
+      fields.has('instruction') &&
+      (fields.has('output') || (!fields.has('prompt') && fields.has('chosen') && fields.has('rejected'))),
+    parse(fields) {
+      const prompt = alpacaPrompt(fields);
+      if (!fields.has('chosen') && !fields.has('rejected')) {
+        return { kind: 'sft', prompt, completion: [assistantMessage(fields.text('output'))] };
+      }
+      const [chosen, rejected] = ['chosen', 'rejected'].map((side) => {
+        const answer = contentOf(fields, side, fields.isList(side));
+        return typeof answer === 'string' ? [assistantMessage(answer)] : answer;
+      }) as [Message[], Message[]];
+      return { kind: 'pairs', prompt, chosen, rejected };
+    },
+  }),
+
   hh: form({
     shape: '{"chosen", "rejected"} with transcripts "\\n\\nHuman: ...\\n\\nAssistant: ..."',
     matches: (fields) =>
@@ -159,33 +188,6 @@ export const rowForms = {
     ...has('prompt', 'completion'),
     shape: '{"prompt", "completion"}, both text or lists of messages',
     parse: (fields) => ({ kind: 'sft', ...promptCompletion(fields) }),
-  }),
-
-  'kto-mix': form({
-    shape: '{"instruction", "output", "tag": true or false}, and what alpaca may have besides',
-    matches: (fields) =>
-      ['instruction', 'output'].every((name) => fields.has(name)) && (fields.has('tag') || isLabelled(fields)),
-    parse(fields) {
-      const completion = [assistantMessage(fields.text('output'))];
-      return { kind: 'unpaired', prompt: alpacaPrompt(fields), completion, label: fields.flag(labelName(fields)) };
-    },
-  }),
-
-  alpaca: form({
-    shape:
-      '{"instruction", "input"?, "output", "history"?: [[question, answer], ...], "system"?}, for pairs with "chosen" and "rejected" in place of the output',
-    matches: (fields) => fields.has('instruction') && (fields.has('output') || (fields.has('chosen') && fields.has('rejected'))),
-    parse(fields) {
-      const prompt = alpacaPrompt(fields);
-      if (!fields.has('chosen') && !fields.has('rejected')) {
-        return { kind: 'sft', prompt, completion: [assistantMessage(fields.text('output'))] };
-      }
-      const [chosen, rejected] = ['chosen', 'rejected'].map((side) => {
-        const answer = contentOf(fields, side, fields.isList(side));
-        return typeof answer === 'string' ? [assistantMessage(answer)] : answer;
-      }) as [Message[], Message[]];
-      return { kind: 'pairs', prompt, chosen, rejected };
-    },
   }),
 
   messages: form({

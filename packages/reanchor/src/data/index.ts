@@ -1,5 +1,6 @@
 export { encodePrompt, encodeRow } from './encode.js';
-export { Fields, isRecord } from './fields.js';
+export { Fields } from './fields.js';
+export { textOf } from './message.js';
 export {
   exampleMicroBatch,
   type MicroBatch,
@@ -28,8 +29,8 @@ export {
   type Span,
   scoredTokens,
 } from './pack.js';
-export { textOf } from './message.js';
 export { choosePartners, type PartnerOptions } from './partners.js';
+export { loadPrompts } from './prompts.js';
 export type { Split } from './published.js';
 export { shuffled, uniforms } from './random.js';
 export type {
@@ -47,6 +48,7 @@ export type {
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
 export { describeRemarks, describeSkips, type SkipReport } from './skips.js';
 export { isLocalSource, publishedRows, resolveSources, Source, sourceRecords } from './sources.js';
+export { promptColumns } from './template-input.js';
 export {
   type TokenizedExample,
   type TokenizedPair,
@@ -58,3 +60,4 @@ export {
   tokenizeRows,
   tokenizeText,
 } from './tokenize.js';
+export { isRecord } from './values.js';

@@ -1,7 +1,8 @@
 /** Messages of chats as rows have them: in the words of the chat APIs, or in those of ShareGPT. */
 import { Float } from '../formats/exact-json.js';
 import type { ContentPart, Message } from '../text/chat-template.js';
-import { type Fields, isRecord } from './fields.js';
+import type { Fields } from './fields.js';
+import { isRecord } from './values.js';
 
 /** What ShareGPT and those who write like it call the roles. */
 const shareGptRoles: Readonly<Record<string, string>> = {
@@ -58,7 +59,11 @@ function functionCall(fields: Fields): Message {
   if (!all.every((call) => isRecord(call) && typeof call.name === 'string')) {
     throw fields.fault('value', 'is no call of a function, which is JSON {"name", "arguments"} or a list of these');
   }
-  return { role: 'assistant', content: '', tool_calls: all.map((call: unknown) => ({ type: 'function', function: call })) };
+  return {
+    role: 'assistant',
+    content: '',
+    tool_calls: all.map((call: unknown) => ({ type: 'function', function: call })),
+  };
 }
 
 function parsed(text: string): unknown {

@@ -53,7 +53,9 @@ export function describeSkips(report: SkipReport): string[] {
 
 /** Lines for people about rows that are used, but perhaps not as it was meant. */
 export function describeRemarks({ kept, remarks }: SkipReport): string[] {
-  return [...remarks].map(([remark, rows]) => `kept ${rows.length} of ${kept} rows in which ${remark}: ${places(rows)}`);
+  return [...remarks].map(
+    ([remark, rows]) => `kept ${rows.length} of ${kept} rows in which ${remark}: ${places(rows)}`,
+  );
 }
 
 function places(rows: readonly RowPlace[]): string {

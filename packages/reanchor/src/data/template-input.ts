@@ -1,7 +1,9 @@
 /** What a row gives its chat template besides messages. */
 import { parseExactJson } from '../formats/exact-json.js';
 import type { TemplateInput } from '../text/chat-template.js';
-import { type Fields, isRecord } from './fields.js';
+import type { Fields } from './fields.js';
+import type { PromptText } from './row.js';
+import { isRecord } from './values.js';
 
 /** Arguments of transformers' `apply_chat_template` that are no variables of a template, or that are decided here. */
 const reserved = [
@@ -31,6 +33,18 @@ export function templateInput(fields: Fields): TemplateInput | undefined {
 
 /** The text of the column `system`, '' where there is none; a value of another kind is not for the template. */
 export const systemOf = (fields: Fields): string => (fields.isText('system') ? fields.text('system') : '');
+
+/** The columns of a row that say a prompt, as {@link templateInput} and {@link systemOf} read them again. */
+export function promptColumns({ prompt, system, input }: PromptText) {
+  const { tools, documents, variables } = input ?? {};
+  return {
+    prompt,
+    ...(system !== undefined && { system }),
+    ...(tools && { tools }),
+    ...(documents && { documents }),
+    ...(variables && { chat_template_kwargs: variables }),
+  };
+}
 
 function listOf(fields: Fields, name: string): readonly unknown[] | undefined {
   if (!fields.has(name)) return undefined;

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../../tests/support/repository.js';
 import { readJsonl } from '../formats/index.js';
-import { ChatTemplate } from '../text/chat-template.js';
+import { ChatTemplate, type Message } from '../text/chat-template.js';
 import { chatTokenizer } from '../text/testing/chat-vectors.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
-import type { Content, DataKind, ExampleRow, TextRow } from './row.js';
+import { scoredTokens } from './pack.js';
+import type { Content, DataKind, ExampleRow, PreferenceRow, TextRow } from './row.js';
 import { loadRows } from './rows.js';
 import { sourceRecords } from './sources.js';
 import {
@@ -131,6 +132,109 @@ describe('a text to be imitated', () => {
     expect(textOf(chat, answer, { maxLength: 9, loss, truncate: 'keepEnd' })).toEqual(['<cd(ef[', 'gh']);
     expect(textOf(chat, answer, { maxLength: 8, loss, truncate: 'keepEnd' })).toEqual(['<d(ef[', 'gh']);
     expect(textOf(chat, answer, { maxLength: 3, loss, truncate: 'keepEnd' })).toBe('completion fills maxLength');
+  });
+});
+
+describe('which tokens of several turns are scored', () => {
+  const template = ChatTemplate.of(
+    "{% for m in messages %}{{ '[' if m.role == 'assistant' else '(' }}{{ m.content }}{% endfor %}{{ '[' if add_generation_prompt }}",
+  );
+  const options = (loss?: 'assistant') => ({ maxLength: 99, chatTemplate: template, loss });
+  const masked = (ids: Int32Array, scored: Uint8Array | undefined) =>
+    [...read(ids)!].map((letter, i) => (scored?.[i] === 0 ? '.' : letter)).join('');
+  const unlearnt = (content: string) => ({ ...assistant(content), weight: 0 });
+
+  const turns = { chosen: [assistant('a'), user('b'), assistant('c')], rejected: [assistant('d')] };
+  const scoredPair = (sides: Pick<PreferenceRow, 'chosen' | 'rejected'>, loss?: 'assistant') => {
+    const pair = tokenizePair({ ...place, prompt: [user('q')], ...sides }, tokenizer, options(loss));
+    if ('skipped' in pair) return pair.skipped;
+    return [masked(pair.chosen, pair.chosenScored), masked(pair.rejected, pair.rejectedScored)];
+  };
+
+  test('of a pair: all after the prompt, or the answers alone', () => {
+    expect(scoredPair(turns)).toEqual(['a(b[c', 'd']);
+    expect(scoredPair(turns, 'assistant')).toEqual(['a...c', 'd']);
+  });
+
+  test('of a pair: an answer of weight 0 never', () => {
+    const sides = { chosen: [unlearnt('a'), user('b'), assistant('c')], rejected: [assistant('d')] };
+    expect(scoredPair(sides)).toEqual(['.(b[c', 'd']);
+    expect(scoredPair(sides, 'assistant')).toEqual(['....c', 'd']);
+    expect(scoredPair({ ...sides, rejected: [unlearnt('d')] })).toBe('no answer that is to be learnt');
+  });
+
+  test('of a labelled example: the same, and where it is lent to another prompt', () => {
+    const row = { ...place, prompt: [user('q')], completion: turns.chosen, label: true };
+    const example = tokenizeExample(row, tokenizer, { ...options('assistant'), maxLength: 5 }) as TokenizedExample;
+    expect(masked(example.completion, example.scored)).toBe('a.');
+    expect(masked(example.uncut!, example.scored)).toBe('a...c');
+    const lent = { prompt: example.prompt, completions: [example.completion], scored: [example.scored] };
+    expect(scoredTokens(lent)).toBe(1);
+  });
+
+  test('of a text to be imitated: the last answer only if it is to be learnt, of the chat those that are', () => {
+    const text = (completion: Message[], loss?: 'assistant' | 'full') => {
+      const row = { ...place, prompt: [user('p'), unlearnt('q'), user('r')], completion };
+      const found = tokenizeText(row, tokenizer, { ...options(), loss });
+      return 'skipped' in found ? found.skipped : masked(found.completion, found.scored);
+    };
+    expect(text([assistant('a')])).toBe('a');
+    expect(text([assistant('a')], 'assistant')).toBe('a');
+    expect(text([unlearnt('a')])).toBe('no answer that is to be learnt');
+    expect(text([unlearnt('a')], 'assistant')).toBe('no answer that is to be learnt');
+    expect(text([unlearnt('a')], 'full')).toBe('(p[q(r[.');
+  });
+});
+
+describe('what is worth a word about rows that are used', () => {
+  const template = ChatTemplate.of(
+    '{% for m in messages %}({{ m.content }}{% endfor %}{{ "(" if add_generation_prompt }}',
+  );
+  const remarks = (row: Partial<PreferenceRow>, options: Partial<TokenizeOptions> = {}) => {
+    const whole = { ...place, prompt: [user('q')], chosen: [assistant('a')], rejected: [assistant('b')], ...row };
+    const { report } = tokenizeRows('pairs', [whole], tokenizer, { maxLength: 99, chatTemplate: template, ...options });
+    return [...report.byReason.keys(), ...report.remarks.keys()].join('; ');
+  };
+
+  test('nothing about a plain pair', () => {
+    expect(remarks({})).toBe('');
+    expect(remarks({ prompt: 'p', chosen: 'a', rejected: 'b' }, { chatTemplate: undefined })).toBe('');
+  });
+
+  test('a prompt that stands in the answers again, as text and as messages', () => {
+    expect(remarks({ prompt: 'Q:', chosen: 'Q: a', rejected: 'Q: b' }, { chatTemplate: undefined })).toMatch(
+      /stands twice/,
+    );
+    expect(remarks({ chosen: [user('q'), assistant('a')], rejected: [user('q'), assistant('b')] })).toMatch(
+      /stands twice/,
+    );
+  });
+
+  test('turns of the user that are scored, until the answers alone are asked for', () => {
+    const turns = { chosen: [assistant('a'), user('u'), assistant('c')] };
+    expect(remarks(turns)).toMatch(/turns of others than the assistant are scored \(data.loss: assistant/);
+    expect(remarks(turns, { loss: 'assistant' })).toBe('');
+  });
+
+  test('what is for a chat template beside plain text', () => {
+    const plain = { prompt: 'p', chosen: 'a', rejected: 'b', system: 's' };
+    expect(remarks(plain, { chatTemplate: undefined })).toMatch(/the text is plain: system, tools/);
+    expect(remarks(plain)).toBe('');
+  });
+
+  test('a role that may be a slip', () => {
+    expect(remarks({ prompt: [{ role: 'usr', content: 'q' }] })).toMatch(/a message has a role that is not system/);
+  });
+
+  test('pairs that are equal say where they became so', () => {
+    const [a, b] = [
+      { ...assistant('x'), note: '1' },
+      { ...assistant('x'), note: '2' },
+    ];
+    expect(remarks({ chosen: [a], rejected: [b] })).toBe('identical pair as the chat template writes it');
+    expect(remarks({ chosen: [a], rejected: [a] })).toBe('identical pair');
+    const long = { chosen: [assistant('xxy')], rejected: [assistant('xxz')] };
+    expect(remarks(long, { maxLength: 5 })).toBe('identical pair once cut at maxLength');
   });
 });
 

@@ -1,6 +1,6 @@
 /** From rows of text to token ids, as TRL does it; rows that cannot be used are reported. */
 import { isDeepStrictEqual } from 'node:util';
-import { type ChatTemplate, modelChatTemplate } from '../text/chat-template.js';
+import type { ChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type Answer, type Completion, type EncodedChat, encodeChat, encodeRow, type Skipped } from './encode.js';
 import { isEmpty } from './messages.js';
@@ -59,6 +59,8 @@ export interface TokenizeOptions {
    * plain text stays as it is and chats take the template of the model.
    */
   chatTemplate?: ChatTemplate | undefined;
+  /** The moment that templates tell as now. Default: that of the call. */
+  now?: Date | undefined;
   /**
    * Which tokens are scored: those of the `completion`, turns of the user in it among them; of every answer of the
    * `assistant` in it, and of a text to be imitated in the whole chat; or of the `full` text to be imitated. Answers that
@@ -168,22 +170,23 @@ export function tokenizeText(row: TextRow, tokenizer: Tokenizer, options: Tokeni
   const encoded = encodeText(row, tokenizer, options);
   if ('skipped' in encoded) return encoded;
   const { maxLength, truncate = 'keepStart' } = options;
-  const { ids, numStart } = encoded;
+  const { ids, numStart, answers } = encoded;
+  const isFull = options.loss === 'full' || row.prompt === '';
   const excess = Math.max(0, ids.length - maxLength);
   const isCutAtStart = truncate === 'keepEnd' && excess > 0;
-  const kept = isCutAtStart ? [...ids.slice(0, numStart), ...ids.slice(numStart + excess)] : ids.slice(0, maxLength);
-  const shift = isCutAtStart ? excess : 0;
-  const isFull = options.loss === 'full' || row.prompt === '';
-  const scored = new Uint8Array(kept.length).fill(isFull ? 1 : 0);
-  for (const { start, end, isLearnt } of encoded.answers) {
-    const isWhole = start - shift > numStart || shift === 0;
-    if (isWhole || !isLearnt) scored.fill(isLearnt ? 1 : 0, Math.max(0, Math.min(start - shift, kept.length)), Math.max(0, end - shift));
-  }
+  const isWhole = ({ start }: Answer) => !isCutAtStart || start > numStart + excess;
+  const maskOf = (given: readonly Answer[]) => {
+    const mask = new Uint8Array(ids.length).fill(isFull ? 1 : 0);
+    for (const { start, end, isLearnt } of given) mask.fill(isLearnt ? 1 : 0, start, end);
+    return mask;
+  };
+  if (!maskOf(answers).includes(1)) return notLearnt;
+  const cut = <Kind extends number[] | Uint8Array>(all: Kind) =>
+    isCutAtStart ? [...all.slice(0, numStart), ...all.slice(numStart + excess)] : [...all.slice(0, maxLength)];
+  const kept = cut(ids);
+  const scored = Uint8Array.from(cut(maskOf(answers.filter((answer) => isWhole(answer) || !answer.isLearnt))));
   const first = scored.indexOf(1);
-  if (first === -1) {
-    if (!encoded.answers.some(({ isLearnt }) => isLearnt)) return notLearnt;
-    return { skipped: isCutAtStart ? 'completion fills maxLength' : 'prompt fills maxLength' };
-  }
+  if (first === -1) return { skipped: isCutAtStart ? 'completion fills maxLength' : 'prompt fills maxLength' };
   const mask = scored.slice(first);
   return {
     ...placeOf(row),
@@ -205,7 +208,7 @@ function encodeText(row: TextRow, tokenizer: Tokenizer, options: TokenizeOptions
   const isChat = typeof row.prompt !== 'string' || options.chatTemplate !== undefined;
   if (isChat && row.prompt !== '' && options.loss === 'assistant') {
     if (isEmpty(row.completion)) return { skipped: 'empty completion' };
-    return encodeChat(row, row.completion, tokenizer, options.chatTemplate ?? modelChatTemplate(tokenizer));
+    return encodeChat(row, row.completion, tokenizer, encodingOf(options));
   }
   const encoded = encodeRow(row, [row.completion], tokenizer, encodingOf(options));
   if ('skipped' in encoded) return encoded;
@@ -213,12 +216,17 @@ function encodeText(row: TextRow, tokenizer: Tokenizer, options: TokenizeOptions
   const ids = [...prompt, ...completions[0]!.ids];
   const whole = { start: 0, end: completions[0]!.ids.length, isLearnt: true };
   const unlearnt = (completions[0]!.answers ?? []).filter(({ isLearnt }) => !isLearnt);
-  const shift = (answer: Answer) => ({ ...answer, start: answer.start + prompt.length, end: answer.end + prompt.length });
+  const shift = (answer: Answer) => ({
+    ...answer,
+    start: answer.start + prompt.length,
+    end: answer.end + prompt.length,
+  });
   return { ...encoded, ids, answers: [whole, ...unlearnt].map(shift) };
 }
 
-const encodingOf = ({ chatTemplate, loss }: TokenizeOptions) => ({
+const encodingOf = ({ chatTemplate, now, loss }: TokenizeOptions) => ({
   template: chatTemplate,
+  now,
   findsAnswers: loss === 'assistant',
 });
 

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   describeSkips,
   loadPreferenceRows,
   pairGroup,
-  type RowFormat,
+  resolveSources,
   type SkipReport,
   type TokenizedPair,
   tokenizePairs,
@@ -15,25 +17,27 @@ import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { positionsNote } from '../models/positions.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
+import { type RunText, runText } from '../runs/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
+import { type RowTextOptions, rowText } from './row-text.js';
 import { requireSameTokens } from './same-tokens.js';
 
-export interface ScoreOptions extends HubOptions {
-  /** The model: a Hugging Face folder, or owner/name on the Hub. */
-  model: string;
-  /** Files of preference pairs, JSONL or JSONL.gz. */
-  data: string[];
+export interface ScoreOptions extends HubOptions, RowTextOptions {
+  /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
+  model?: string | undefined;
+  /**
+   * A run folder: its model, what that began as for the reference, its beta, its validation files, and how it made texts
+   * of its rows, each where nothing else is given.
+   */
+  run?: string | undefined;
+  /** Files of preference pairs. */
+  data?: string[] | undefined;
   /** The JSONL file to be written. */
   out: string;
   /** The reference, named like the model; with it rewards are given. */
   reference?: string | undefined;
-  /** Strength beta in the reward beta (log pi - log pi_ref). */
+  /** Strength beta in the reward beta (log pi - log pi_ref). Default: that of the run, else 0.1. */
   beta?: number | undefined;
-  /** Prompt and completion are cut at this many tokens. */
-  maxLength?: number | undefined;
-  format?: RowFormat | undefined;
-  /** Score pairs whose two completions are identical too. */
-  keepIdentical?: boolean | undefined;
   /** auto, cpu, cuda or cuda:N. Default: auto. */
   device?: string | undefined;
   tokensPerMicroBatch?: number | undefined;
@@ -61,20 +65,24 @@ export interface ScoreResult {
  * count). The file appears whole or not at all. Errors: UserError, FormatError.
  */
 export async function score(options: ScoreOptions): Promise<ScoreResult> {
-  const { beta = 0.1, maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;
+  const { tokensPerMicroBatch = 16384, onNote } = options;
   const device = chooseDevice(options.device);
   await requireWritable(options.out, 0);
-  await refuseInput(options.out, options.data);
-  const folder = await modelFolder(options.model, options);
-  const referenceFolder = options.reference === undefined ? undefined : await modelFolder(options.reference, options);
+  const run = options.run === undefined ? undefined : runText(options.run);
+  const { model, data, reference: referenceName, beta } = await scored(options, run);
+  await refuseInput(options.out, data);
+  const folder = await modelFolder(model, options);
+  const referenceFolder = referenceName === undefined ? undefined : await modelFolder(referenceName, options);
   const tokenizer = await loadTokenizer(folder);
-  const rows = await loadPreferenceRows(options.data, { format });
-  const { pairs, report } = tokenizePairs(rows, tokenizer, { maxLength, keepIdentical });
+  const { format, tokenize, note } = await rowText(folder, tokenizer, options, run);
+  if (note !== undefined) onNote?.(note);
+  const rows = await loadPreferenceRows(data, { format, onNote });
+  const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
   if (referenceFolder !== undefined) {
     const why = 'the model: rewards need a reference with the same tokenizer';
-    await requireSameTokens(referenceFolder, rows, pairs, { maxLength, keepIdentical }, why);
+    await requireSameTokens(referenceFolder, rows, pairs, tokenize, why);
   }
 
   const passes = referenceFolder === undefined ? 1 : 2;
@@ -114,6 +122,31 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   };
 }
 
+/** What is scored, of the options and of the run. Errors: UsageError for what neither says. */
+async function scored(options: ScoreOptions, run: RunText | undefined) {
+  const { model = run && join(run.run, 'final') } = options;
+  if (model === undefined) throw new UsageError('--model is missing: name a model, or a run with --run');
+  if (options.model === undefined && !existsSync(model)) {
+    throw new UserError(`${model} does not exist: the run is not finished; name one of its checkpoints with --model`);
+  }
+  const recipe = run?.recipe;
+  const validation = recipe?.data.validation;
+  const named = validation === undefined || typeof validation === 'number' ? undefined : [validation].flat();
+  const sources =
+    options.data ?? (named && (await resolveSources(named, 'validation', options)).flatMap(({ files }) => files));
+  if (sources === undefined) {
+    const why = run === undefined ? '' : `, since the recipe of ${run.run} names no file of validation rows`;
+    throw new UsageError(`--data is missing: name files of preference pairs${why}`);
+  }
+  const began = recipe && recipe.method !== 'sft' ? (recipe.reference.model ?? recipe.model) : undefined;
+  return {
+    model,
+    data: [...sources],
+    reference: options.reference ?? began,
+    beta: options.beta ?? recipe?.loss.beta ?? 0.1,
+  };
+}
+
 /** The output replaces what was there; the rows themselves must not be lost to it. */
 async function refuseInput(out: string, data: readonly string[]): Promise<void> {
   const target = await realpath(out).catch(() => undefined);
@@ -127,10 +160,14 @@ async function refuseInput(out: string, data: readonly string[]): Promise<void> 
 function scoreLine(pair: TokenizedPair, policy: ScoredPair, reference: ScoredPair | undefined, beta: number) {
   const line = {
     index: pair.index,
-    chosen: { logprob: policy.chosen, tokens: pair.chosen.length },
-    rejected: { logprob: policy.rejected, tokens: pair.rejected.length },
+    chosen: { logprob: policy.chosen, tokens: count(pair.chosen, pair.chosenScored) },
+    rejected: { logprob: policy.rejected, tokens: count(pair.rejected, pair.rejectedScored) },
   };
   if (!reference) return { ...line, reward: undefined };
   const { chosen, rejected } = pairRewards(policy, reference, beta);
   return { ...line, reference, reward: { chosen, rejected, margin: chosen - rejected } };
 }
+
+/** The tokens of a completion that are scored. */
+const count = (ids: Int32Array, scored: Uint8Array | undefined) =>
+  scored?.reduce((sum, one) => sum + one, 0) ?? ids.length;

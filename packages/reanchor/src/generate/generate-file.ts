@@ -1,17 +1,16 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Fields, isRecord } from '../data/index.js';
-import { FormatError, UserError } from '../errors.js';
-import { Journal, readJsonl, requireWritable, writeJsonl } from '../formats/index.js';
+import { type Content, loadPrompts, type PromptText, promptColumns, sourceRecords } from '../data/index.js';
+import { Journal, requireWritable, writeJsonl } from '../formats/index.js';
 import type { HubOptions } from '../hub/index.js';
 import { packageVersion } from '../runs/version.js';
-import { type CompleteOptions, type Prompt, TextGenerator } from './text-generator.js';
+import { type CompleteOptions, TextGenerator } from './text-generator.js';
 
 export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'>, HubOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. */
   model: string;
-  /** JSONL file (also .gz) of rows with a `prompt`, a text or a list of messages, or with `messages`. */
+  /** File of rows with a `prompt`, a text or a list of messages, or with `messages`. */
   prompts: string;
   /** The JSONL file to be written. */
   out: string;
@@ -28,7 +27,12 @@ export interface CompletionLine {
   /** The row of the prompt, and the completion's place among its samples, from 0. */
   index: number;
   sample: number;
-  prompt: Prompt;
+  prompt: Content;
+  /** What the row of the prompt had besides for a chat template. */
+  system?: string;
+  tools?: readonly unknown[];
+  documents?: readonly unknown[];
+  chat_template_kwargs?: Readonly<Record<string, unknown>>;
   completion: string;
   tokens: number;
   /** The sum over the completion's tokens, nats. */
@@ -52,7 +56,7 @@ export async function generateFile({
   ...options
 }: GenerateFileOptions): Promise<number> {
   await requireWritable(out, 0);
-  const prompts = await readPrompts(file);
+  const prompts = await readPrompts(file, options.onNote);
   using generator = await TextGenerator.load(model, { chatTemplate, setting, device, ...options });
   const head = {
     reanchor: packageVersion(),
@@ -74,8 +78,15 @@ export async function generateFile({
       isWanted: (prompt, sample) => !lines.has(keyOf(prompt, sample)),
       onProgress: ({ done, tokens }) => options.onProgress?.({ done: earlier + done, of, tokens }),
       onCompletion: async ({ prompt: index, sample, text, tokens, logprob, finish }) => {
-        const prompt = prompts[index]!;
-        const line = { index, sample, prompt, completion: text, tokens: tokens.length, logprob, finish };
+        const line = {
+          index,
+          sample,
+          ...promptColumns(prompts[index]!),
+          completion: text,
+          tokens: tokens.length,
+          logprob,
+          finish,
+        };
         lines.set(keyOf(index, sample), line);
         await journal?.add(line);
       },
@@ -90,25 +101,9 @@ export async function generateFile({
   }
 }
 
-/** The prompts of a JSONL file. Errors: UserError for a file without rows; FormatError for a row without a prompt. */
-export async function readPrompts(file: string): Promise<Prompt[]> {
-  const allowed = 'a row is {"prompt": text}, {"prompt": [{"role", "content"}, ...]} or {"messages": [...]}';
-  const prompts: Prompt[] = [];
-  for await (const { line, value } of readJsonl(file)) {
-    const wrong = (message: string) => new FormatError(message, { file, where: String(line) });
-    if (!isRecord(value)) throw wrong(`not an object; ${allowed}`);
-    const fields = new Fields(value, wrong, allowed);
-    const name = fields.has('prompt') || !fields.has('messages') ? 'prompt' : 'messages';
-    const prompt = fields.isList(name) ? fields.messages(name) : fields.text(name);
-    if (typeof prompt !== 'string') {
-      if (prompt.length === 0) throw fields.fault(name, 'is a chat without messages');
-      if (prompt.at(-1)!.role === 'assistant')
-        throw fields.fault(name, 'ends with an answer of the assistant, which is what is to be written: leave it out');
-    }
-    prompts.push(prompt);
-  }
-  if (prompts.length === 0) throw new UserError(`${file}: no rows; ${allowed}`);
-  return prompts;
+/** The prompts of a file of rows: see `loadPrompts`. */
+export function readPrompts(file: string, onNote?: (note: string) => void): Promise<PromptText[]> {
+  return loadPrompts(sourceRecords([file]), { name: file, onNote });
 }
 
 /** The options that decide what is written. */

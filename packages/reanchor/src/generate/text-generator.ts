@@ -5,6 +5,7 @@ import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
+import { runTextOfModel } from '../runs/index.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
@@ -17,8 +18,7 @@ import { answerEnd, modelStopTokens } from './stop-tokens.js';
 export type Prompt = Content | PromptText;
 
 /** A prompt with what else a chat template is given. */
-const textOf = (prompt: Prompt): PromptText =>
-  typeof prompt === 'object' && 'prompt' in prompt ? prompt : { prompt };
+const textOf = (prompt: Prompt): PromptText => (typeof prompt === 'object' && 'prompt' in prompt ? prompt : { prompt });
 
 export interface CompleteOptions extends Omit<GenerateOptions, 'stopTokens' | 'decode' | 'onCompletion'> {
   onCompletion?: ((completion: TextCompletion) => void | Promise<void>) | undefined;
@@ -33,10 +33,13 @@ export interface TextCompletion extends GeneratedCompletion {
 
 export interface TextGeneratorOptions extends HubOptions {
   /**
-   * The chat template, as in a recipe: `model`, a built-in name, a .jinja file or Jinja text. Left out, texts are gone on
-   * from as they are and chats take the template of the model; given, a text is a message of the user, too.
+   * The chat template, as in a recipe: `model`, a built-in name, a .jinja file or Jinja text; with it a text is a message
+   * of the user, too. `none`: texts are gone on from as they are, and chats take the template of the model. Default: that
+   * of the run that left the model, else none.
    */
   chatTemplate?: string | undefined;
+  /** The moment that templates tell as now. Default: that of the run that left the model, else when it is loaded. */
+  now?: Date | undefined;
   /** What messages call that choice. */
   setting?: string | undefined;
   /** auto, cpu, cuda or cuda:N. Default: auto. */
@@ -54,6 +57,7 @@ export class TextGenerator implements Disposable {
     readonly model: CausalLM,
     readonly tokenizer: Tokenizer,
     private readonly template: ChatTemplate | undefined,
+    private readonly now: Date,
     private readonly setting: string | undefined,
     private readonly stopTokens: readonly number[],
   ) {}
@@ -64,20 +68,25 @@ export class TextGenerator implements Disposable {
    */
   static async load(
     name: string,
-    { chatTemplate, setting, device: deviceSetting, ...hub }: TextGeneratorOptions = {},
+    { chatTemplate, now, setting, device: deviceSetting, ...hub }: TextGeneratorOptions = {},
   ): Promise<TextGenerator> {
     const device = chooseDevice(deviceSetting);
     const folder = await modelFolder(name, hub);
     const tokenizer = await loadTokenizer(folder);
-    const template = chatTemplate === undefined ? undefined : await loadChatTemplate(chatTemplate, tokenizer, setting);
+    const run = runTextOfModel(folder);
+    const choice = chatTemplate ?? run?.chatTemplate ?? 'none';
+    const template = choice === 'none' ? undefined : await loadChatTemplate(choice, tokenizer, setting);
+    if (chatTemplate === undefined && template)
+      hub.onNote?.(`every text goes through a chat template, as in ${run!.run}`);
     const stopTokens = await modelStopTokens(folder, tokenizer);
     const model = await loadModel(folder, { dtype: 'float32', device });
-    return new TextGenerator(folder, model, tokenizer, template, setting, stopTokens);
+    return new TextGenerator(folder, model, tokenizer, template, now ?? run?.now ?? new Date(), setting, stopTokens);
   }
 
   /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */
   encode(prompt: Prompt): Int32Array {
-    return Int32Array.from(encodePrompt(textOf(prompt), this.tokenizer, this.#templateOf(prompt)));
+    const options = { template: this.#templateOf(prompt), now: this.now };
+    return Int32Array.from(encodePrompt(textOf(prompt), this.tokenizer, options));
   }
 
   /**
@@ -123,7 +132,8 @@ export class TextGenerator implements Disposable {
     if (text === '') return Int32Array.from(isEnded ? stops.slice(0, 1) : []);
     const row = textOf(prompt);
     const answer = typeof row.prompt === 'string' ? text : [{ role: 'assistant', content: text }];
-    const encoded = encodeRow(row, [answer], this.tokenizer, { template: this.#templateOf(prompt) });
+    const options = { template: this.#templateOf(prompt), now: this.now };
+    const encoded = encodeRow(row, [answer], this.tokenizer, options);
     if ('skipped' in encoded) throw new UserError(`an answer cannot be tokenised: ${encoded.skipped}`);
     const { ids } = encoded.completions[0]!;
     // EOS of a text; in a chat what the template writes after an answer, of which a model writes the first token.

@@ -61,6 +61,12 @@ export const dataSchema = z.strictObject({
     .describe(
       "the chat template that makes text of every row, plain prompts and answers included; model (the model's own), chatml, llama-3, zephyr, alpaca, hh, a .jinja file, or Jinja text; when left out, conversations take the model's own and plain text stays as it is",
     ),
+  date: z.iso
+    .date()
+    .optional()
+    .describe(
+      'the day that chat templates tell which write it (strftime_now), such as 2026-11-28; the one on which the run began when left out',
+    ),
   loss: z
     .enum(['completion', 'assistant', 'full'])
     .optional()

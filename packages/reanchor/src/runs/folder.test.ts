@@ -8,7 +8,7 @@ import { parseRecipe } from './parse.js';
 import { packageVersion } from './version.js';
 
 const recipe = parseRecipe('model: m\nmethod: dpo\ndata: { train: a }\nseed: 7\n', { file: 'r.yaml' });
-const options = { recipe, command: ['reanchor', 'train', 'r.yaml'], torch: '2.13.0', device: 'cpu' };
+const options = { recipe, command: ['reanchor', 'train', 'r.yaml'], time: new Date(), torch: '2.13.0', device: 'cpu' };
 const newFolder = () => mkdtempSync(join(tmpdir(), 'run-'));
 
 describe('a run folder', () => {

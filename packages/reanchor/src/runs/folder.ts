@@ -8,11 +8,14 @@ import { isTemporary, writeError, writeFileAtomic } from '../formats/atomic.js';
 import { listCheckpoints, removeTemporary } from './checkpoints.js';
 import { lockName, lockRun, refuseLockedRun } from './lock.js';
 import { type Recipe, recipeSchema } from './recipe.js';
+import { localTimeOf } from './template-now.js';
 import { packageVersion } from './version.js';
 
 const runSchema = z.strictObject({
   /** When the run began: ISO 8601, UTC. */
   time: z.iso.datetime(),
+  /** The same on the clock of the machine, which chat templates tell; runs from before it counted do not say. */
+  localTime: z.iso.datetime({ local: true }).optional(),
   /** The command and its arguments. */
   command: z.array(z.string()),
   recipe: recipeSchema,
@@ -66,6 +69,8 @@ export function runName(recipeFile: string, time: Date): string {
 interface NewRun {
   recipe: Recipe;
   command: readonly string[];
+  /** When it began. */
+  time: Date;
   torch: string;
   device: string;
   commits?: Record<string, string>;
@@ -80,7 +85,7 @@ interface NewRun {
  */
 export async function createRunFolder(
   path: string,
-  { recipe, command, torch, device, commits = {} }: NewRun,
+  { recipe, command, time, torch, device, commits = {} }: NewRun,
 ): Promise<RunFolder & { lock: Disposable }> {
   refuseUsedFolder(path);
   let made: string | undefined;
@@ -90,7 +95,8 @@ export async function createRunFolder(
     throw writeError(path, error);
   }
   const run: RunInfo = {
-    time: new Date().toISOString(),
+    time: time.toISOString(),
+    localTime: localTimeOf(time),
     command: [...command],
     recipe,
     seed: recipe.seed,

@@ -25,5 +25,7 @@ export {
   toyResultSchema,
 } from './results.js';
 export { completeEvents, isFinished, newestRun, supersedeEvents } from './resume.js';
+export { type RunText, runText, runTextOfModel } from './run-text.js';
+export { recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';
 export { packageVersion } from './version.js';

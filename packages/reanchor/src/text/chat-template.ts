@@ -35,7 +35,12 @@ export interface ChatTemplateOptions {
   eosToken?: string | undefined;
   /** The name of the template in messages. */
   name?: string | undefined;
-  /** The day that `strftime_now` tells. Default: today. */
+}
+
+export interface RenderOptions extends TemplateInput {
+  /** Ends the text with what comes before the assistant's next answer. */
+  addGenerationPrompt?: boolean | undefined;
+  /** The moment that `strftime_now` tells. Default: that of the call. */
   now?: Date | undefined;
 }
 
@@ -60,7 +65,7 @@ export class ChatTemplate {
    * The template of a Jinja source. Errors: FormatError for one that is larger than 256 KiB or not Jinja as far as it
    * is supported.
    */
-  static of(source: string, { bosToken, eosToken, name = 'chat template', now }: ChatTemplateOptions = {}) {
+  static of(source: string, { bosToken, eosToken, name = 'chat template' }: ChatTemplateOptions = {}) {
     if (Buffer.byteLength(source) > maxSize) {
       throw new FormatError(`a chat template of more than ${maxSize} bytes: is it another file?`, { file: name });
     }
@@ -81,12 +86,11 @@ export class ChatTemplate {
       ...constants,
       range: boundedRange,
       raise_exception: refuse,
-      strftime_now: (format: string) => formatDate(now ?? new Date(), format),
     });
   }
 
   /**
-   * The text of a chat; `addGenerationPrompt` ends it with what comes before the assistant's next answer. Errors: Error
+   * The text of a chat. Errors: Error
    * with the words of the template when it refuses the messages (`raise_exception`) or cannot be computed; FormatError
    * for one that takes more than a second.
    */
@@ -97,7 +101,8 @@ export class ChatTemplate {
       tools = undefined,
       documents = undefined,
       variables = {},
-    }: TemplateInput & { addGenerationPrompt?: boolean | undefined } = {},
+      now = new Date(),
+    }: RenderOptions = {},
   ): string {
     const environment = new Environment();
     const given = {
@@ -106,6 +111,7 @@ export class ChatTemplate {
       tools: tools ?? null,
       documents: documents ?? null,
       add_generation_prompt: addGenerationPrompt,
+      strftime_now: (format: string) => formatDate(now, format),
       ...variables,
     };
     for (const [name, value] of Object.entries(given)) environment.set(name, value);

@@ -152,10 +152,13 @@ describe('a chat template', () => {
     ['{% for a in range(60000) %}{% for b in range(60000) %}{% endfor %}{% endfor %}', encodePrompt],
     [
       '{% set ns = namespace(a=[1]) %}{% for i in range(40) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}{{ ns.a }}',
-      (row: { prompt: typeof chat }, model: Tokenizer, template: ChatTemplate) => encodeChat(row, [], model, template),
+      (row: { prompt: typeof chat }, model: Tokenizer, of: { template: ChatTemplate }) =>
+        encodeChat(row, [], model, of),
     ],
   ])('that takes too long is an error that names it: %s', (source, encode) => {
-    const error = refusal(() => encode({ prompt: chat }, tokenizer, ChatTemplate.of(source, { name: 'slow.jinja' })));
+    const error = refusal(() =>
+      encode({ prompt: chat }, tokenizer, { template: ChatTemplate.of(source, { name: 'slow.jinja' }) }),
+    );
     expect(error).toBeInstanceOf(FormatError);
     expect(error.message).toMatch(/slow\.jinja: the chat template takes too long/);
   });
@@ -186,7 +189,7 @@ describe('a chat template', () => {
     [`${'{% if true %}'.repeat(10_000)}x${'{% endif %}'.repeat(10_000)}`, /not a chat template|goes into itself/],
     [`{{ ${'1 + '.repeat(20_000)}1 }}`, /goes into itself/],
   ])('that wants too much or what it may not have is refused: %#', (source, message) => {
-    const error = refusal(() => encodePrompt({ prompt: chat }, tokenizer, ChatTemplate.of(source)));
+    const error = refusal(() => encodePrompt({ prompt: chat }, tokenizer, { template: ChatTemplate.of(source) }));
     expect(error).toBeInstanceOf(UserError);
     expect(error.message).toMatch(message);
   });

@@ -17,7 +17,7 @@ import {
 } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
-import type { Recipe } from '../runs/index.js';
+import { type Recipe, recipeDate } from '../runs/index.js';
 import { loadChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
@@ -50,18 +50,27 @@ interface Rows<Kind extends DataKind, Row> {
 /** The rows a recipe trains and evaluates on, of the kind that its method needs. */
 export type RecipeData = Rows<'pairs', TokenizedPair> | Rows<'unpaired', TokenizedExample> | Rows<'sft', TokenizedText>;
 
+export interface RecipeDataOptions extends HubOptions {
+  /** The moment that chat templates tell as now, unless the recipe says which day (`data.date`). Default: now. */
+  now?: Date | undefined;
+}
+
 /**
  * Reads and tokenises the rows that `data:` of a recipe names. Errors: UserError when nothing is left to train on, or a
  * name means nothing; FormatError.
  */
-export async function recipeData(recipe: Recipe, tokenizer: Tokenizer, hub: HubOptions = {}): Promise<RecipeData> {
+export async function recipeData(
+  recipe: Recipe,
+  tokenizer: Tokenizer,
+  options: RecipeDataOptions = {},
+): Promise<RecipeData> {
   switch (recipe.method) {
     case 'sft':
-      return { kind: 'sft', ...(await rowsOf('sft', recipe, tokenizer, hub)) };
+      return { kind: 'sft', ...(await rowsOf('sft', recipe, tokenizer, options)) };
     case 'kto':
-      return { kind: 'unpaired', ...(await rowsOf('unpaired', recipe, tokenizer, hub)) };
+      return { kind: 'unpaired', ...(await rowsOf('unpaired', recipe, tokenizer, options)) };
     default:
-      return { kind: 'pairs', ...(await rowsOf('pairs', recipe, tokenizer, hub)) };
+      return { kind: 'pairs', ...(await rowsOf('pairs', recipe, tokenizer, options)) };
   }
 }
 
@@ -73,7 +82,12 @@ interface SourceRows {
   end: number;
 }
 
-async function rowsOf<Kind extends DataKind>(kind: Kind, recipe: Recipe, tokenizer: Tokenizer, hub: HubOptions) {
+async function rowsOf<Kind extends DataKind>(
+  kind: Kind,
+  recipe: Recipe,
+  tokenizer: Tokenizer,
+  { now = new Date(), ...hub }: RecipeDataOptions,
+) {
   const { data, seed } = recipe;
   const { maxLength, keepIdentical, validation, truncate, loss } = data;
   const chatTemplate =
@@ -92,7 +106,7 @@ async function rowsOf<Kind extends DataKind>(kind: Kind, recipe: Recipe, tokeniz
     typeof validation === 'number' || validation === undefined
       ? { rows: texts.filter((_, i) => heldOut.has(i)), sources: [] }
       : await load(validation, 'validation');
-  const options = { maxLength, keepIdentical, truncate, chatTemplate, loss };
+  const options = { maxLength, keepIdentical, truncate, chatTemplate, loss, now: recipeDate(recipe) ?? now };
   const kept = texts.filter((_, i) => !heldOut.has(i));
   const train = tokenizeRows(kind, kept, tokenizer, options);
   const evaluated = tokenizeRows(kind, validationTexts, tokenizer, { ...options, keepIdentical: false });

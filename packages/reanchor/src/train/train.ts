@@ -9,7 +9,7 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
-import { createRunFolder, type Recipe, type RunEvent, refuseUsedFolder } from '../runs/index.js';
+import { createRunFolder, type Recipe, type RunEvent, readRun, refuseUsedFolder, templateNow } from '../runs/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { explainFault } from './faults.js';
 import { MasterWeights } from './master-weights.js';
@@ -90,7 +90,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { model: initialModel } = recipe.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
-  const data = await recipeData(recipe, tokenizer, hub);
+  const data = await recipeData(recipe, tokenizer, { ...hub, now: place.now });
   const start = {
     ...options,
     plan: planOf(recipe, data.shares),
@@ -125,6 +125,8 @@ class Place implements Disposable {
     readonly options: TrainOptions,
     readonly device: Device,
     public opened: OpenRun | undefined,
+    /** When the run began: chat templates tell this moment, also when it goes on later. */
+    readonly now = opened === undefined ? new Date() : templateNow(readRun(opened.folder.path).run),
   ) {}
 
   async open(): Promise<OpenRun> {
@@ -132,7 +134,10 @@ class Place implements Disposable {
     if (this.opened === undefined) {
       const torch = nativeConfig().compiledFor;
       const { device } = this;
-      const { lock, ...folder } = await createRunFolder(out, { recipe, command, commits: this.commits, torch, device });
+      const { lock, ...folder } = await createRunFolder(out, {
+        ...{ recipe, command, commits: this.commits, torch, device },
+        time: this.now,
+      });
       this.opened = { folder, lock, from: undefined };
     }
     return this.opened;

@@ -47,11 +47,7 @@ export function runWarnings<Row extends RowPlace>(
   totalSteps: number,
   rule: UpdateRule,
 ): string[] {
-  const found = [
-    ...report.notes,
-    ...report.skips.flatMap(describeRemarks),
-    ...planWarnings(recipe, totalSteps, rule),
-  ];
+  const found = [...report.notes, ...report.skips.flatMap(describeRemarks), ...planWarnings(recipe, totalSteps, rule)];
   const shared = sharedRows(validation, rows);
   if (shared > 0) found.push(`${shared} of the ${validation.length} rows of data.validation are trained on as well`);
   found.push(...labelWarnings(rows));

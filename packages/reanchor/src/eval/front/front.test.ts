@@ -68,6 +68,7 @@ test('run folders and files of results make one front', async () => {
   const made = await createRunFolder(join(folder, 'tr'), {
     recipe: recipe('{update: hard, tau: 32}', 0.1),
     command: [],
+    time: new Date(),
     torch: '0',
     device: 'cpu',
   });

@@ -59,7 +59,7 @@ export async function measureKl(options: KlOptions): Promise<KlResult> {
   const folder = await modelFolder(options.reference, options);
   using generator = await TextGenerator.load(options.model, { ...options, chatTemplate, setting });
   const { groups, ended, texts } =
-    'answers' in of ? await givenAnswers(generator, of.answers) : await newAnswers(generator, of, onProgress);
+    'answers' in of ? await givenAnswers(generator, of.answers) : await newAnswers(generator, of, options);
   await requireSameTokens(folder, generator, texts);
   using reference = await loadModel(folder, generator.model);
   const count = groups.reduce((sum, { completions }) => sum + completions.length, 0);
@@ -84,9 +84,9 @@ interface Answers {
 async function newAnswers(
   generator: TextGenerator,
   { prompts: file, samples = 1, temperature = 1, ...rest }: KlSampling,
-  onProgress: KlOptions['onProgress'],
+  { onProgress, onNote }: KlOptions,
 ): Promise<Answers> {
-  const texts = await readPrompts(file);
+  const texts = await readPrompts(file, onNote);
   const written = await generator.complete(texts, {
     ...rest,
     samples,

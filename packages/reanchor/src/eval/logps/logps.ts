@@ -1,6 +1,6 @@
 /** Log-probabilities of chosen and rejected completions under the models of a run, beside the first of them. */
 
-import { describeSkips, loadPreferenceRows, type RowFormat, type SkipReport, tokenizePairs } from '../../data/index.js';
+import { describeSkips, loadPreferenceRows, type SkipReport, tokenizePairs } from '../../data/index.js';
 import { uniforms } from '../../data/random.js';
 import { UserError } from '../../errors.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
@@ -8,19 +8,15 @@ import { loadModel } from '../../models/load.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
 import { type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
+import { type RowText, type RowTextOptions, rowText } from '../row-text.js';
 import { requireSameTokens } from '../same-tokens.js';
 import { modelsOf } from './models.js';
 
-export interface LogpsOptions extends HubOptions {
+export interface LogpsOptions extends HubOptions, RowTextOptions {
   /** Run folders, folders of checkpoints, model folders, names on the Hub; each may be `name=...`. */
   models: readonly string[];
   /** Files of preference pairs. */
   data: string[];
-  /** Prompt and completion are cut at this many tokens. Default: 1024. */
-  maxLength?: number | undefined;
-  format?: RowFormat | undefined;
-  /** Keep pairs whose two completions are identical. */
-  keepIdentical?: boolean | undefined;
   /** Coverage of the intervals; default 0.95. */
   level?: number | undefined;
   /** Default: 10,000. */
@@ -46,6 +42,8 @@ export interface ModelLogps {
 }
 
 export interface LogpsResult {
+  /** How tokens were made of the rows. */
+  settings: RowText['settings'];
   rows: number;
   /** Rows that every mean is over. */
   scored: number;
@@ -61,13 +59,15 @@ export interface LogpsResult {
  * are loaded one after the other. Errors: UserError, FormatError, UsageError.
  */
 export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResult> {
-  const { maxLength = 1024, format = 'auto', keepIdentical = false, tokensPerMicroBatch = 16384 } = options;
+  const { tokensPerMicroBatch = 16384, onNote } = options;
   const models = modelsOf(options.models);
   const folders: string[] = [];
   for (const { model } of models) folders.push(await modelFolder(model, options));
-  const rows = await loadPreferenceRows(options.data, { format });
-  const tokenize = { maxLength, keepIdentical };
-  const { pairs, report } = tokenizePairs(rows, await loadTokenizer(folders[0]!), tokenize);
+  const tokenizer = await loadTokenizer(folders[0]!);
+  const { format, tokenize, settings, note } = await rowText(folders[0]!, tokenizer, options);
+  if (note !== undefined) onNote?.(note);
+  const rows = await loadPreferenceRows(options.data, { format, onNote });
+  const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
   const why = `${models[0]!.name}: log-probabilities of other tokens cannot be compared`;
@@ -92,6 +92,7 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
   }
   const tokens = (part: 'chosen' | 'rejected') => pairs.reduce((sum, pair) => sum + pair[part].length, 0);
   return {
+    settings,
     rows: rows.length,
     scored: pairs.length,
     skipped: report,

@@ -1,0 +1,12 @@
+/** Values of JSON. */
+
+/** What kind of value it is, in words. */
+export function nameOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  return { string: 'text', object: 'an object' }[typeof value as string] ?? `a ${typeof value}`;
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
