@@ -138,7 +138,7 @@ describe('wrong usage ends with exit code 2', () => {
     [['trian', 'x'], /unknown command 'trian'\n\(Did you mean train\?\)/],
     [['train'], /missing required argument 'recipe'/],
     [['train', 'recipes/none.yaml'], /error: recipes\/none\.yaml does not exist/],
-    [['score', '--model', 'm', '--out', 'o'], /required option '--data <file...>' not specified/],
+    [['score', '--model', 'm', '--out', 'o'], /--data is missing: name files of preference pairs/],
     [
       ['score', '--model', 'm', '--data', 'd', '--out', 'o', '--betta', '1'],
       /unknown option '--betta'\n\(Did you mean --beta\?\)/,

@@ -76,7 +76,7 @@ describe('train', () => {
       'margin             0.0000   1.5000',
       'log-prob accuracy  0.5000   0.5000',
       'model  runs/a b/final',
-      "next   npx reanchor score --model 'runs/a b/final' --reference 'base model' --data FILE --out scores.jsonl",
+      "next   npx reanchor score --run 'runs/a b' --data FILE --out scores.jsonl",
       '',
     ]);
   });

@@ -4,6 +4,7 @@ import type { RawRecord } from '../formats/index.js';
 import { UnreadColumns } from './columns.js';
 import { Fields } from './fields.js';
 import { withSystem } from './messages.js';
+import { promptRemarks } from './remarks.js';
 import type { PromptText } from './row.js';
 import { systemOf, templateInput } from './template-input.js';
 import { isRecord } from './values.js';
@@ -28,7 +29,7 @@ export async function loadPrompts(
     unread.add(fields.names, fields.taken);
   }
   if (prompts.length === 0) throw new UserError(`${name}: no rows; ${allowed}`);
-  for (const note of unread.notes(name)) onNote?.(note);
+  for (const note of [...unread.notes(name), ...promptRemarks(prompts)]) onNote?.(note);
   return prompts;
 }
 

@@ -1,9 +1,19 @@
 /** What is worth a word about a row that is used. */
 import type { Message } from '../text/chat-template.js';
 import { repeatsPrompt } from './messages.js';
-import type { Content, ExampleRow, PreferenceRow, Remark, TextRow } from './row.js';
+import type { Content, ExampleRow, PreferenceRow, PromptText, Remark, TextRow } from './row.js';
 
 const usualRoles = new Set(['system', 'developer', 'user', 'assistant', 'tool']);
+const unusualRole =
+  'a message has a role that is not system, developer, user, assistant or tool, which the template is given as it is' satisfies Remark;
+
+/** What is worth a word about prompts alone, in sentences. */
+export function promptRemarks(prompts: readonly PromptText[]): string[] {
+  const found = prompts.filter(({ prompt }) => typeof prompt !== 'string' && prompt.some(hasUnusualRole));
+  return found.length === 0 ? [] : [`${found.length} of ${prompts.length} rows: ${unusualRole}`];
+}
+
+const hasUnusualRole = ({ role }: Message) => !usualRoles.has(role);
 
 /** The remarks on a row as it was tokenised. */
 export function remarksOf(
@@ -30,10 +40,7 @@ export function remarksOf(
       isPlain && (row.system !== undefined || row.input !== undefined),
       'the text is plain: system, tools, documents and chat_template_kwargs are for chat templates, and not used',
     ],
-    [
-      messages.some(({ role }) => !usualRoles.has(role)),
-      'a message has a role that is not system, developer, user, assistant or tool, which the template is given as it is',
-    ],
+    [messages.some(hasUnusualRole), unusualRole],
   ];
   return [...(row.remarks ?? []), ...found.flatMap(([isSo, remark]) => (isSo ? [remark] : []))];
 }

@@ -20,16 +20,14 @@ export interface RowText {
   tokenize: TokenizeOptions;
   /** The same as plain values, for results. */
   settings: { maxLength: number; format: RowFormat; keepIdentical: boolean; chatTemplate: string };
-  /** What was taken from a run, in words; undefined without one. */
-  note: string | undefined;
 }
 
-/** What rows become tokens by. Errors: those of `loadChatTemplate`, and of a run folder that is broken. */
+/** What rows become tokens by; `onNote` hears what is taken from a run. Errors: those of `loadChatTemplate`, and of a run folder that is broken. */
 export async function rowText(
   model: string,
   tokenizer: Tokenizer,
-  given: RowTextOptions,
-  run: RunText | undefined = runTextOfModel(model),
+  given: RowTextOptions & { onNote?: ((note: string) => void) | undefined },
+  run: RunText | undefined = runTextOfModel(model, given.onNote),
 ): Promise<RowText> {
   const data = run?.recipe.data;
   const choice = given.chatTemplate ?? run?.chatTemplate ?? 'none';
@@ -45,8 +43,8 @@ export async function rowText(
     chatTemplate: choice === 'none' ? undefined : await loadChatTemplate(choice, tokenizer, '--chat-template'),
   };
   const template = choice === 'none' ? 'no chat template for plain text' : `chat template ${shown(choice)}`;
-  const note = run && `rows as in ${run.run}: ${template}, maxLength ${maxLength}, format ${format}`;
-  return { format, tokenize, settings: { maxLength, format, keepIdentical, chatTemplate: choice }, note };
+  if (run) given.onNote?.(`rows as in ${run.run}: ${template}, maxLength ${maxLength}, format ${format}`);
+  return { format, tokenize, settings: { maxLength, format, keepIdentical, chatTemplate: choice } };
 }
 
 const shown = (choice: string) => (choice.length > 40 ? `${choice.slice(0, 40)}...` : choice);

@@ -74,8 +74,7 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const folder = await modelFolder(model, options);
   const referenceFolder = referenceName === undefined ? undefined : await modelFolder(referenceName, options);
   const tokenizer = await loadTokenizer(folder);
-  const { format, tokenize, note } = await rowText(folder, tokenizer, options, run);
-  if (note !== undefined) onNote?.(note);
+  const { format, tokenize } = await rowText(folder, tokenizer, options, run);
   const rows = await loadPreferenceRows(data, { format, onNote });
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)

@@ -98,7 +98,7 @@ test.each([
   [{ text: 'x' }, /"prompt" is missing/],
   [['x'], /not an object/],
   [{ messages: [] }, /a chat without messages/],
-  [{ messages: [{ role: 'bard', content: 'x' }] }, /"messages\[0\].role" is not a role/],
+  [{ messages: [{ role: 1, content: 'x' }] }, /"messages\[0\].role" is a number, not text/],
   [{ messages: [{ role: 'assistant', content: 'x' }] }, /ends with an answer of the assistant/],
   [{ messages: [{ role: 'user', content: 'x' }] }, /no chat template .* name one with data\.chatTemplate/],
 ])('a row that is no prompt: %j', async (row, message) => {

@@ -73,7 +73,7 @@ export class TextGenerator implements Disposable {
     const device = chooseDevice(deviceSetting);
     const folder = await modelFolder(name, hub);
     const tokenizer = await loadTokenizer(folder);
-    const run = runTextOfModel(folder);
+    const run = runTextOfModel(folder, hub.onNote);
     const choice = chatTemplate ?? run?.chatTemplate ?? 'none';
     const template = choice === 'none' ? undefined : await loadChatTemplate(choice, tokenizer, setting);
     if (chatTemplate === undefined && template)

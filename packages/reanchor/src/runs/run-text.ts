@@ -1,6 +1,7 @@
 /** How a run made texts of its rows, for who scores or writes with the model that it left. */
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { FormatError } from '../errors.js';
 import { readRun } from './folder.js';
 import type { Recipe } from './recipe.js';
 import { templateNow } from './template-now.js';
@@ -25,11 +26,21 @@ export function runText(run: string): RunText {
   return { run, recipe: info.recipe, chatTemplate: isFile ? 'model' : chatTemplate, now: templateNow(info) };
 }
 
-/** The text of the run that a model's folder belongs to: `final`, or a checkpoint; undefined for any other folder. */
-export function runTextOfModel(folder: string): RunText | undefined {
+/**
+ * The text of the run that a model's folder belongs to: `final`, or a checkpoint; undefined for any other folder.
+ * `onNote` hears of a run that cannot be read.
+ */
+export function runTextOfModel(folder: string, onNote?: (note: string) => void): RunText | undefined {
   const path = resolve(folder);
   const isCheckpoint = basename(dirname(path)) === 'checkpoints';
   if (!isCheckpoint && basename(path) !== 'final') return undefined;
   const run = isCheckpoint ? dirname(dirname(path)) : dirname(path);
-  return existsSync(join(run, 'run.json')) ? runText(run) : undefined;
+  if (!existsSync(join(run, 'run.json'))) return undefined;
+  try {
+    return runText(run);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    onNote?.(`${error.message}: its chat template, date and lengths are not known here`);
+    return undefined;
+  }
 }

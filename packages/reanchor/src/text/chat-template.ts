@@ -149,7 +149,7 @@ export async function loadChatTemplate(
         `the tokenizer has no token ${missing}, which chat template ${choice} needs: use ${freeTemplates.join(', ')} or another model`,
       );
     }
-    return ChatTemplate.of(source, options);
+    return ChatTemplate.of(addsBos(tokenizer) && !source.startsWith(bos) ? bos + source : source, options);
   }
   if (choice.endsWith('.jinja')) {
     const source = await readFile(choice, 'utf8').catch((cause: Error) => {
@@ -160,6 +160,11 @@ export async function loadChatTemplate(
   if (choice.includes('{{')) return ChatTemplate.of(choice, { ...options, name: setting });
   throw new UserError(`${choice} is not a chat template: ${allowedChoices(setting)}`);
 }
+
+const bos = '{{ bos_token }}';
+
+/** Whether a tokenizer puts BOS in front of plain texts: then the chats of a built-in template begin with it as well. */
+const addsBos = ({ encode, bosId }: Tokenizer) => bosId !== undefined && encode('')[0] === bosId;
 
 /**
  * The chat template of a model's folder. Errors: UserError when it has none; FormatError of {@link ChatTemplate.of}.

@@ -64,8 +64,7 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
   const folders: string[] = [];
   for (const { model } of models) folders.push(await modelFolder(model, options));
   const tokenizer = await loadTokenizer(folders[0]!);
-  const { format, tokenize, settings, note } = await rowText(folders[0]!, tokenizer, options);
-  if (note !== undefined) onNote?.(note);
+  const { format, tokenize, settings } = await rowText(folders[0]!, tokenizer, options);
   const rows = await loadPreferenceRows(options.data, { format, onNote });
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
