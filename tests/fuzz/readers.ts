@@ -149,7 +149,10 @@ export const readers: Readonly<Record<string, Reader>> = {
   json: ofFile('input.json', 3, (file) => drain(readRecords(file))),
   rows: ofFile('input.jsonl', 10, (file) => loadPreferenceRows([file])),
   parquet: ofFile('input.parquet', 10, (file) => drain(readRecords(file))),
-  csv: ofFile('input.csv', 2, (file) => readDifficulty(file)),
+  csv: ofFile('input.csv', 2, async (file) => {
+    await refusedOnly(readDifficulty(file));
+    await drain(readRecords(file));
+  }),
   card: {
     names: ['some/set'],
     share: 2,

@@ -15,12 +15,21 @@ const roles: Readonly<Record<string, string>> = {
   tool: 'tool',
 };
 
+/** What is known of the fields' file. */
+export interface FieldsOrigin {
+  /** Whether all values are text, whatever they stand for: of CSV. */
+  isText?: boolean | undefined;
+  /** Hears what is read otherwise than it is written, in sentences. */
+  note?: ((note: string) => void) | undefined;
+}
+
 export class Fields {
   /** `allowed` says what a row looks like; `path` is where in the row these fields are. */
   constructor(
     private readonly row: Readonly<Record<string, unknown>>,
     private readonly wrong: Fault,
     private readonly allowed: string,
+    private readonly origin: FieldsOrigin = {},
     private readonly path = '',
   ) {}
 
@@ -47,9 +56,19 @@ export class Fields {
     return typeof given === 'string' ? given : this.refuse(name, 'text');
   }
 
+  /**
+   * True or false. 1 and 0 stand for them, as in TRL, which is noted; of CSV, so do the words. (As text in JSON, "false"
+   * would be true to Python.)
+   */
   flag(name: string): boolean {
     const given = this.row[name];
-    return typeof given === 'boolean' ? given : this.refuse(name, 'true or false');
+    if (typeof given === 'boolean') return given;
+    const word = this.origin.isText ? String(given).toLowerCase() : '';
+    if (word === 'true' || word === 'false') return word === 'true';
+    const number = /^[01](\.0*)?$/.test(word) ? Number(word) : given;
+    if (number !== 0 && number !== 1) this.refuse(name, 'true or false (or 1 or 0)');
+    this.origin.note?.(`"${this.pathOf(name)}" is 1 or 0; 1 is read as true, a desirable completion, 0 as false`);
+    return number === 1;
   }
 
   number(name: string): number {
@@ -99,7 +118,7 @@ export class Fields {
   }
 
   private inside(row: Readonly<Record<string, unknown>>, name: string): Fields {
-    return new Fields(row, this.wrong, this.allowed, this.pathOf(name));
+    return new Fields(row, this.wrong, this.allowed, this.origin, this.pathOf(name));
   }
 
   private pathOf(name: string): string {

@@ -14,6 +14,8 @@ export interface RowOptions {
   limit?: number | undefined;
   /** What the records are of, in the error when there are none. */
   name?: string | undefined;
+  /** Hears once a file what is read otherwise than it is written, in sentences. */
+  onNote?: ((note: string) => void) | undefined;
 }
 
 /**
@@ -31,14 +33,20 @@ export interface RowOptions {
 export async function* readRows<Kind extends DataKind>(
   kind: Kind,
   records: AsyncIterable<RawRecord>,
-  { format = 'auto', limit = Number.POSITIVE_INFINITY, name = 'the data' }: RowOptions = {},
+  { format = 'auto', limit = Number.POSITIVE_INFINITY, name = 'the data', onNote }: RowOptions = {},
 ): AsyncGenerator<RowOf[Kind]> {
   const forms = new Map<string, RowFormName>();
+  const notes = new Set<string>();
   let index = 0;
-  for await (const { file, where, line, value } of records) {
+  for await (const { file, where, line, value, isText } of records) {
     const wrong = (message: string) => new FormatError(message, { file, where: String(where) });
     if (!isRecord(value)) throw wrong(`the row is ${nameOf(value)}, not an object; ${allowedRows(kind, format)}`);
-    const fields = new Fields(value, wrong, allowedRows(kind, format));
+    const note = (what: string) => {
+      const whole = `${file}: ${what}`;
+      if (!notes.has(whole)) onNote?.(whole);
+      notes.add(whole);
+    };
+    const fields = new Fields(value, wrong, allowedRows(kind, format), { isText, note });
     const form = format === 'auto' ? (forms.get(file) ?? formOf(fields, kind)) : format;
     forms.set(file, form);
     const content = rowForms[form].parse(fields, format !== 'auto');

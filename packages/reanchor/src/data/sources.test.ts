@@ -308,11 +308,7 @@ describe('a folder', () => {
   });
 });
 
-test('JSON lists and broken Parquet files: rows, or an error with the name', async () => {
-  place('x.json', JSON.stringify([{ text: 'a' }, { text: 'b' }]));
-  expect(await loadRows('sft', sourceRecords([join(root, 'x.json')]))).toHaveLength(2);
-  place('y.json', '{"text": "a"}');
-  await expect(loadRows('sft', sourceRecords([join(root, 'y.json')]))).rejects.toThrow(/y\.json.*not a list of rows/);
+test('broken Parquet files: an error with the name', async () => {
   place('z.parquet', 'PAR1 but no more');
   await expect(loadRows('sft', sourceRecords([join(root, 'z.parquet')]))).rejects.toThrow(/z\.parquet.*not a readable/);
 });
