@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { chooseFiles } from '../../packages/reanchor/src/data/choose-files.js';
 import { encodePrompt } from '../../packages/reanchor/src/data/encode.js';
 import { loadPreferenceRows } from '../../packages/reanchor/src/data/index.js';
 import { UserError } from '../../packages/reanchor/src/errors.js';
@@ -148,7 +149,19 @@ export const readers: Readonly<Record<string, Reader>> = {
   json: ofFile('input.json', 3, (file) => drain(readRecords(file))),
   rows: ofFile('input.jsonl', 10, (file) => loadPreferenceRows([file])),
   parquet: ofFile('input.parquet', 10, (file) => drain(readRecords(file))),
-  csv: ofFile('input.csv', 2, (file) => readDifficulty(file)),
+  csv: ofFile('input.csv', 2, async (file) => {
+    await refusedOnly(readDifficulty(file));
+    await drain(readRecords(file));
+  }),
+  card: {
+    names: ['some/set'],
+    share: 2,
+    read: async (bytes) => {
+      const paths = ['README.md', 'data/train-00000-of-00001.jsonl', 'en/a b.json', 'de/x.parquet', '.h/t.csv'];
+      const read = async () => bytes.toString();
+      await chooseFiles({ paths, read }, { name: 'some/set', selection: undefined, split: 'train' });
+    },
+  },
   tokenizer: ofFile('tokenizer.json', 2, async (_file, folder) => useTokenizer(await loadTokenizer(folder))),
   'tokenizer-config': {
     names: ['tokenizer_config.json', 'tokenizer.json', 'chat template', 'the prompt is empty'],

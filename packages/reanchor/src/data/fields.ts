@@ -6,6 +6,14 @@ import { isRecord, nameOf } from './values.js';
 
 export type Fault = (message: string) => FormatError;
 
+/** What is known of the fields' file. */
+export interface FieldsOrigin {
+  /** Whether all values are text, whatever they stand for: of CSV. */
+  isText?: boolean | undefined;
+  /** Hears what is read otherwise than it is written, in sentences. */
+  note?: ((note: string) => void) | undefined;
+}
+
 export class Fields {
   /** The fields whose values were taken; those that were only asked for are not among them. */
   readonly taken = new Set<string>();
@@ -15,6 +23,7 @@ export class Fields {
     private readonly row: Readonly<Record<string, unknown>>,
     private readonly wrong: Fault,
     private readonly allowed: string,
+    private readonly origin: FieldsOrigin = {},
     private readonly path = '',
   ) {}
 
@@ -40,9 +49,17 @@ export class Fields {
     return isRecord(this.row[name]);
   }
 
-  /** Whether the field says yes or no. */
+  /** Whether {@link flag} reads the field. */
   isFlag(name: string): boolean {
-    return typeof this.row[name] === 'boolean';
+    return this.#flagOf(this.row[name]) !== undefined;
+  }
+
+  #flagOf(given: unknown): boolean | undefined {
+    if (typeof given === 'boolean') return given;
+    const word = this.origin.isText ? String(given).toLowerCase() : '';
+    if (word === 'true' || word === 'false') return word === 'true';
+    const number = /^[01](\.0*)?$/.test(word) ? Number(word) : given;
+    return number === 0 || number === 1 ? number === 1 : undefined;
   }
 
   /** The names of all fields with something in them. */
@@ -67,9 +84,17 @@ export class Fields {
     return typeof given === 'string' ? given : this.refuse(name, 'text');
   }
 
+  /**
+   * True or false. 1 and 0 stand for them, as in TRL, which is noted; of CSV, so do the words. (As text in JSON, "false"
+   * would be true to Python.)
+   */
   flag(name: string): boolean {
     const given = this.value(name);
-    return typeof given === 'boolean' ? given : this.refuse(name, 'true or false');
+    const flag = this.#flagOf(given) ?? this.refuse(name, 'true or false (or 1 or 0)');
+    if (typeof given !== 'boolean' && !/^(true|false)$/i.test(String(given))) {
+      this.origin.note?.(`"${this.pathOf(name)}" is 1 or 0; 1 is read as true, a desirable completion, 0 as false`);
+    }
+    return flag;
   }
 
   number(name: string): number {
@@ -113,7 +138,7 @@ export class Fields {
   }
 
   private inside(row: Readonly<Record<string, unknown>>, name: string): Fields {
-    return new Fields(row, this.wrong, this.allowed, this.pathOf(name));
+    return new Fields(row, this.wrong, this.allowed, this.origin, this.pathOf(name));
   }
 
   private pathOf(name: string): string {

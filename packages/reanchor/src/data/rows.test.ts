@@ -300,7 +300,12 @@ test('each file has its own form, and errors name the place that the record has'
 
 describe('a malformed row is an error with its place', () => {
   test.each<[string, unknown[], RowFormat, RegExp]>([
-    ['a list', [[1]], 'auto', /:1: the row is a list, not an object; a row is \{"prompt", "chosen", "rejected"\}/],
+    [
+      'a list',
+      [explicit, [1]],
+      'auto',
+      /:2: the row is a list, not an object; a row is \{"prompt", "chosen", "rejected"\}/,
+    ],
     ['a missing field', [explicit, { prompt: 'p', chosen: 'a' }], 'auto', /:2: "rejected" is missing; a row is/],
     ['null', [{ ...explicit, chosen: null }], 'auto', /:1: "chosen" is null, not text; a row is/],
     ['a number', [{ ...explicit, prompt: 3 }], 'auto', /:1: "prompt" is a number, not text/],
@@ -340,11 +345,11 @@ describe('a malformed row is an error with its place', () => {
       /:1: "chosen\[1\].content" is null, not text/,
     ],
     [
-      'a label that is a number',
+      'a label that is another number',
       'unpaired',
-      [{ prompt: 'p', completion: 'c', label: 1 }],
+      [{ prompt: 'p', completion: 'c', label: -1 }],
       'auto',
-      /:1: "label" is a number, not true or false; a row is \{"prompt", "completion", "label"/,
+      /:1: "label" is a number, not true or false \(or 1 or 0\); a row is \{"prompt", "completion", "label"/,
     ],
     [
       'no label',

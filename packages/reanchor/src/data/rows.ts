@@ -18,7 +18,7 @@ export interface RowOptions {
   limit?: number | undefined;
   /** What the records are of, in messages. */
   name?: string | undefined;
-  /** Hears, once all are read, what of them was not, a column a sentence. */
+  /** Hears in sentences what is read otherwise than it is written, and at the end which columns were not read. */
   onNote?: ((note: string) => void) | undefined;
 }
 
@@ -44,11 +44,17 @@ export async function* readRows<Kind extends DataKind>(
 ): AsyncGenerator<RowOf[Kind]> {
   const forms = new Map<string, RowFormName>();
   const unread = new UnreadColumns();
+  const notes = new Set<string>();
   let index = 0;
-  for await (const { file, where, line, value } of records) {
+  for await (const { file, where, line, value, isText } of records) {
     const wrong = (message: string) => new FormatError(message, { file, where: String(where) });
     if (!isRecord(value)) throw wrong(`the row is ${nameOf(value)}, not an object; ${allowedRows(kind, format)}`);
-    const fields = new Fields(value, wrong, allowedRows(kind, format));
+    const note = (what: string) => {
+      const whole = `${file}: ${what}`;
+      if (!notes.has(whole)) onNote?.(whole);
+      notes.add(whole);
+    };
+    const fields = new Fields(value, wrong, allowedRows(kind, format), { isText, note });
     const form = format === 'auto' ? (forms.get(file) ?? formOf(fields, kind)) : format;
     forms.set(file, form);
     const content = withTemplateInput(rowForms[form].parse(fields, format !== 'auto'), fields);

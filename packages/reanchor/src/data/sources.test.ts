@@ -8,7 +8,7 @@ import { HubServer } from '../../../../tests/support/hub-server.js';
 import { dataFolder } from '../../../../tests/support/repository.js';
 import { countProblem, publishedSet } from './published.js';
 import { loadRows } from './rows.js';
-import { resolveSources, sourceRecords } from './sources.js';
+import { isLocalSource, resolveSources, sourceRecords } from './sources.js';
 
 const root = mkdtempSync(join(tmpdir(), 'reanchor-sources-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -136,8 +136,10 @@ test('Reddit TL;DR for SFT: each summary once that no comparison of its post rej
     /4 of the 6 different preferred summaries in 7 comparisons were read, 4 rows are used: the paper has 11,941/,
   );
   expect(source!.countProblem()).toMatch(/7 rows were read, and about 33,100 are published/);
-  await expect(resolveSources([`${tldr}:rl`], 'train')).rejects.toThrow(/has no part "rl"; it has sft/);
-  await expect(resolveSources(['Anthropic/hh-rlhf:sft'], 'train')).rejects.toThrow(/has no part "sft"$/);
+  await expect(resolveSources([`${tldr}:rl`], 'validation')).rejects.toThrow(
+    /has no split rl; its splits are train .*, validation .*; it also has the parts sft;/,
+  );
+  await expect(resolveSources(['Anthropic/hh-rlhf:sft'], 'train')).rejects.toThrow(/has no split sft; its splits are/);
 });
 
 test('the row counts of published splits are those of the paper; of TL;DR those of its files, to three digits', () => {
@@ -194,23 +196,45 @@ describe('from the Hub', () => {
   });
 
   test('any other: the split by the names of files and folders, as Python names them', async () => {
-    add('some/words', [
-      'data/train-00000-of-00001.jsonl',
-      'valid.jsonl',
-      'test.jsonl',
-      'trainer.jsonl',
-      'dataset_infos.json',
-    ]);
-    expect(await texts('some/words', 'train')).toEqual(['data/train-00000-of-00001.jsonl']);
+    add('some/words', ['data/train.jsonl', 'valid.jsonl', 'test.jsonl', 'trainer.jsonl', 'dataset_infos.json']);
+    expect(await texts('some/words', 'train')).toEqual(['data/train.jsonl']);
     expect(await texts('some/words', 'validation')).toEqual(['valid.jsonl']);
+    expect(await texts('some/words:test', 'train')).toEqual(['test.jsonl']);
     add('some/folders', ['a/train/1.jsonl', 'b/train/1.jsonl', 'a/test/1.jsonl']);
     expect(await texts('some/folders', 'train')).toEqual(['a/train/1.jsonl', 'b/train/1.jsonl']);
     expect(await texts('some/folders', 'validation')).toEqual(['a/test/1.jsonl']);
     add('some/plain', ['one.jsonl', 'two.jsonl']);
     expect(await texts('some/plain', 'train')).toEqual(['one.jsonl', 'two.jsonl']);
     await expect(texts('some/plain', 'validation')).rejects.toThrow(
-      /some\/plain: no file is one of its validation split; its data files: one\.jsonl, two\.jsonl/,
+      /some\/plain has no split validation or test; its splits are train \(one\.jsonl, two\.jsonl\)/,
     );
+  });
+
+  test('a card that lists configurations; it and the files of the split are fetched, and nothing else', async () => {
+    const card = '---\nconfigs:\n- config_name: en\n  data_files: en/*\n- config_name: de\n  data_files: de/*\n---\n';
+    hub.add('datasets/some/languages', {
+      revisions: {
+        main: { 'README.md': card, 'en/a.jsonl': text('en'), 'de/a.jsonl': text('de') },
+        v1: { 'README.md': '# none', 'a/train.jsonl': text('old') },
+      },
+    });
+    await expect(texts('some/languages', 'train')).rejects.toThrow(/no default configuration among en, de/);
+    expect(await texts('some/languages:de/train', 'validation')).toEqual(['de']);
+    const fetched = hub.downloads().map(({ path }) => /some\/languages\/resolve\/[^/]*\/(.*)/.exec(path)?.[1]);
+    expect(fetched.filter((path) => path !== undefined)).toEqual(['README.md', 'de/a.jsonl']);
+    vi.stubEnv('HF_HUB_OFFLINE', '1');
+    expect(await texts('some/languages:de/train', 'train')).toEqual(['de']);
+    vi.stubEnv('HF_HUB_OFFLINE', '0');
+    for (const name of ['some/languages@v1:train', 'some/languages:train@v1', 'some/languages@v1']) {
+      expect(await texts(name, 'train')).toEqual(['old']);
+    }
+  });
+
+  test('a split of a published set that is not the one it is known by', async () => {
+    add('HuggingFaceH4/ultrachat_200k', ['data/train_sft-00000-of-00001.jsonl', 'data/train_gen-00000-of-00001.jsonl']);
+    const [source] = await resolveSources(['huggingfaceh4/ultrachat_200k:train_gen'], 'train');
+    expect(source!.files.map((file) => file.split('/').at(-1))).toEqual(['train_gen-00000-of-00001.jsonl']);
+    expect([source!.countProblem(), source!.note(1), source!.isSft]).toEqual([undefined, undefined, false]);
   });
 
   test('at a revision; a local copy is of no revision', async () => {
@@ -231,19 +255,60 @@ describe('from the Hub', () => {
   });
 });
 
-test('a folder is all data files below it, by name', async () => {
-  place('folder/b.jsonl', '');
-  place('folder/a/c.json', '[]');
-  place('folder/readme.md', '');
-  const [source] = await resolveSources([join(root, 'folder')], 'train');
-  expect(source!.files).toEqual([join(root, 'folder/a/c.json'), join(root, 'folder/b.jsonl')]);
+describe('a folder', () => {
+  const folder = (name: string) => join(root, name);
+  const filesOf = async (name: string, split: 'train' | 'validation') =>
+    (await resolveSources([name], split))[0]!.files.map((file) => file.slice(root.length + 1));
+
+  test('without names of splits is all data files below it, by name', async () => {
+    for (const [path, bytes] of [
+      ['b.jsonl', ''],
+      ['a/c.jsonl', ''],
+      ['readme.md', ''],
+      ['.cache/d.jsonl', ''],
+    ] as const) {
+      place(`folder/${path}`, bytes);
+    }
+    for (const split of ['train', 'validation'] as const) {
+      expect(await filesOf(folder('folder'), split)).toEqual(['folder/a/c.jsonl', 'folder/b.jsonl']);
+    }
+  });
+
+  test('with a test split is not trained on it', async () => {
+    place('std/data/train-00000-of-00001.jsonl', '');
+    place('std/data/test-00000-of-00001.jsonl', '');
+    expect(await filesOf(folder('std'), 'train')).toEqual(['std/data/train-00000-of-00001.jsonl']);
+    expect(await filesOf(folder('std'), 'validation')).toEqual(['std/data/test-00000-of-00001.jsonl']);
+    expect(await filesOf(`${folder('std')}:test`, 'train')).toEqual(['std/data/test-00000-of-00001.jsonl']);
+    await expect(filesOf(`${folder('std')}:dev`, 'train')).rejects.toThrow(
+      /std has no split dev; its splits are train \(.*\), test \(.*\); name one, such as .*std:train$/,
+    );
+  });
+
+  test('is one of REANCHOR_SOURCES by its name, splits included', async () => {
+    for (const split of ['train_prefs', 'train_sft', 'test_prefs'])
+      place(`me/mix/data/${split}-00000-of-00001.jsonl`, '');
+    await expect(filesOf('me/mix', 'train')).rejects.toThrow(/me\/mix has no split train; .*train_prefs .*train_sft/);
+    expect(await filesOf('me/mix:train_sft', 'train')).toEqual(['me/mix/data/train_sft-00000-of-00001.jsonl']);
+    expect([isLocalSource('me/mix:train_sft'), isLocalSource('me/mix@v1'), isLocalSource('me/none')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  test('has splits, a file has none', async () => {
+    place('folder/b.jsonl', '');
+    await expect(filesOf(`${folder('folder/b.jsonl')}:train`, 'train')).rejects.toThrow(
+      /b\.jsonl is a file, which has no splits/,
+    );
+    place('odd/a:b.jsonl', '');
+    expect(await filesOf(folder('odd/a:b.jsonl'), 'train')).toEqual(['odd/a:b.jsonl']);
+    expect(await filesOf(`${folder('no')}:train`, 'train').catch(() => 'x')).toEqual(['no:train']);
+  });
 });
 
-test('JSON lists and broken Parquet files: rows, or an error with the name', async () => {
-  place('x.json', JSON.stringify([{ text: 'a' }, { text: 'b' }]));
-  expect(await loadRows('sft', sourceRecords([join(root, 'x.json')]))).toHaveLength(2);
-  place('y.json', '{"text": "a"}');
-  await expect(loadRows('sft', sourceRecords([join(root, 'y.json')]))).rejects.toThrow(/y\.json.*not a list of rows/);
+test('broken Parquet files: an error with the name', async () => {
   place('z.parquet', 'PAR1 but no more');
   await expect(loadRows('sft', sourceRecords([join(root, 'z.parquet')]))).rejects.toThrow(/z\.parquet.*not a readable/);
 });

@@ -1,10 +1,13 @@
 /** Where rows come from: files, folders of files, and data sets by name, from a local copy or from the Hub. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { UserError } from '../errors.js';
-import { type RawRecord, readRecords } from '../formats/index.js';
-import { datasetFiles, type HubOptions, parseRepositoryName } from '../hub/index.js';
+import { type RawRecord, readRecords, readText } from '../formats/index.js';
+import { datasetFiles, type FileListing, type HubOptions } from '../hub/index.js';
+import { chooseFiles } from './choose-files.js';
+import { isReadable, someOf } from './data-file-kinds.js';
 import { countProblem, type Published, publishedSet, type Split } from './published.js';
+import { parseSourceName, type SetName, withoutSelection } from './source-name.js';
 import { type PreferenceCounts, uniquelyPreferred } from './uniquely-preferred.js';
 
 /** Rows of one name. */
@@ -69,10 +72,11 @@ export class Source {
 }
 
 /**
- * The rows that names stand for: a file; a folder, all data files below it in the order of their names; else a data set
- * `owner/name`, `owner/name@revision` or, of a published one with parts, `owner/name:part`: the files of its split in a
- * folder of its name below REANCHOR_SOURCES, or on the Hub. Errors: UserError for a name that is none of these, a split
- * that has no files, and those of a download.
+ * The rows that names stand for: a file; a folder, or a data set `owner/name` or `owner/name@revision`, of which the
+ * split is read that `:SPLIT` or `:CONFIGURATION/SPLIT` after the name says, or else the one that is asked for
+ * (`validation` may be `test`). A data set is the folder of its name below REANCHOR_SOURCES, or on the Hub. Errors:
+ * UserError for a name that is none of these, for a split that there is not or that has files that are not read, and
+ * those of a download.
  */
 export async function resolveSources(
   names: readonly string[],
@@ -85,38 +89,52 @@ export async function resolveSources(
 }
 
 async function resolveSource(name: string, split: Split, options: HubOptions): Promise<Source> {
-  if (existsSync(name)) return new Source(name, statSync(name).isDirectory() ? filesBelow(name) : [name]);
-  const [, id = name, part, revision = ''] = /^([^:@]+)(?::([^@]*))?(@.*)?$/s.exec(name) ?? [];
-  const set = publishedSet(id);
-  const repository = parseRepositoryName(`${set?.id ?? id}${revision}`, 'dataset');
-  // A path; reading it says what is wrong with it.
-  if (!repository) return new Source(name, [name]);
-  if (part !== undefined && !Object.hasOwn(set?.parts ?? {}, part)) {
-    const parts = Object.keys(set?.parts ?? {}).join(', ');
-    throw new UserError(`${name}: ${id} has no part ${JSON.stringify(part)}${parts && `; it has ${parts}`}`);
-  }
-  const choose = (paths: readonly string[]) => {
-    const dataPaths = paths.filter((path) => isDataFile(path) && !isDescription(path)).sort();
-    const chosen = set ? dataPaths.filter((path) => set.splits[split].files.test(path)) : splitFiles(dataPaths, split);
-    if (chosen.length === 0) {
-      throw new UserError(
-        `${repository.id}: no file is one of its ${split} split; its data files: ${listed(dataPaths)}`,
-      );
-    }
-    requireAllShards(repository.id, chosen);
+  const parsed = parseSourceName(name);
+  if (parsed.kind === 'set') return resolveSet(name, parsed, split, options);
+  const { path, selection } = parsed;
+  if (parsed.kind === 'file') return new Source(name, [path]);
+  const choice = { name: path, selection, split, isOwn: true, onNote: options.onNote };
+  return new Source(name, await filesIn(path, (listing) => chooseFiles(listing, choice)));
+}
+
+async function resolveSet(name: string, parsed: SetName, split: Split, options: HubOptions): Promise<Source> {
+  const { repository, selection } = parsed;
+  const set = publishedSet(repository.id);
+  const parts = Object.keys(set?.parts ?? {});
+  const part = parts.find((one) => one === selection);
+  const origin = set && (selection === undefined || part !== undefined) ? { set, part, split } : undefined;
+  const choice = { name: withoutSelection(parsed), selection, split, parts, onNote: options.onNote };
+  const choose = async (listing: FileListing) => {
+    const chosen = origin ? publishedFiles(origin.set, split, listing.paths) : await chooseFiles(listing, choice);
+    requireAllShards(choice.name, chosen);
     return chosen;
   };
-  const local = localCopy(name);
+  const local = localCopy(parsed);
   const files =
-    local !== undefined
-      ? choose(pathsBelow(local)).map((path) => join(local, path))
-      : await datasetFiles(repository, choose, options);
-  return new Source(name, files, set && { set, part, split });
+    local === undefined
+      ? await datasetFiles({ ...repository, id: set?.id ?? repository.id }, choose, options)
+      : await filesIn(local, choose);
+  return new Source(name, files, origin);
+}
+
+/** The files of a folder that are chosen, with the folder in front. */
+async function filesIn(
+  folder: string,
+  choose: (listing: FileListing) => Promise<readonly string[]>,
+): Promise<string[]> {
+  const isFile = (path: string) => statSync(join(folder, path), { throwIfNoEntry: false })?.isFile() ?? false;
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(isFile);
+  const chosen = await choose({
+    paths: paths.map((path) => path.replaceAll(sep, '/')),
+    read: (path) => readText(join(folder, path)),
+  });
+  return chosen.map((path) => join(folder, path));
 }
 
 /** Whether the rows of a name are here, so that nothing has to be downloaded for them. */
 export function isLocalSource(name: string): boolean {
-  return existsSync(name) || localCopy(name) !== undefined;
+  const parsed = parseSourceName(name);
+  return parsed.kind === 'set' ? localCopy(parsed) !== undefined : existsSync(parsed.path);
 }
 
 /** The rows that a split of a published data set has, where their number is known exactly. */
@@ -125,12 +143,11 @@ export function publishedRows(name: string, split: Split): number | undefined {
   return rows && 'exactly' in rows ? rows.exactly : undefined;
 }
 
-/** The folder of a data set below REANCHOR_SOURCES. */
-function localCopy(name: string): string | undefined {
-  const [, id = name, , revision = ''] = /^([^:@]+)(?::([^@]*))?(@.*)?$/s.exec(name) ?? [];
+/** The folder of a data set below REANCHOR_SOURCES, which is of no revision. */
+function localCopy({ repository, isRevised }: SetName): string | undefined {
   const root = process.env.REANCHOR_SOURCES;
-  if (!root || revision !== '') return undefined;
-  const folder = join(root, publishedSet(id)?.id ?? id);
+  if (!root || isRevised) return undefined;
+  const folder = join(root, publishedSet(repository.id)?.id ?? repository.id);
   return existsSync(folder) ? folder : undefined;
 }
 
@@ -139,25 +156,11 @@ export async function* sourceRecords(files: readonly string[]): AsyncGenerator<R
   for (const file of files) yield* readRecords(file);
 }
 
-const keywords = {
-  train: ['train', 'training'],
-  validation: ['validation', 'valid', 'dev', 'val'],
-  test: ['test', 'testing', 'eval', 'evaluation'],
-};
-
-/**
- * The files of a split by their names, in the manner of Python's `datasets`: a name of the split as a word in the path.
- * Where no path has one of any split, all files are the training split; where none is for validation, those for testing
- * are.
- */
-function splitFiles(paths: readonly string[], split: Split): string[] {
-  const of = (names: readonly string[]) => {
-    const word = new RegExp(`(^|[-._ 0-9/])(${names.join('|')})([-._ 0-9/]|$)`, 'i');
-    return paths.filter((path) => word.test(path));
-  };
-  if (split === 'train') return of(Object.values(keywords).flat()).length === 0 ? [...paths] : of(keywords.train);
-  const validation = of(keywords.validation);
-  return validation.length > 0 ? validation : of(keywords.test);
+/** The files of a published set's split. Errors: UserError where there are none. */
+function publishedFiles(set: Published, split: Split, paths: readonly string[]): string[] {
+  const chosen = paths.filter((path) => isReadable(path) && set.splits[split].files.test(path)).sort();
+  if (chosen.length > 0) return chosen;
+  throw new UserError(`${set.id}: no file is one of its ${split} split; its files: ${someOf(paths)}`);
 }
 
 /** Files named `...-00000-of-00003...` have to be there in full number. */
@@ -173,25 +176,4 @@ function requireAllShards(id: string, paths: readonly string[]): void {
     if (found === total) continue;
     throw new UserError(`${id}: ${found} of the ${total} files ${name} are there: fetch the others too`);
   }
-}
-
-const listed = (paths: readonly string[]) =>
-  paths.length === 0
-    ? 'none (JSONL, JSON and Parquet are read)'
-    : `${paths.slice(0, 8).join(', ')}${paths.length > 8 ? ', ...' : ''}`;
-
-const isDataFile = (path: string) => /\.(jsonl|json|parquet)(\.gz)?$/i.test(path);
-
-/** JSON files in repositories of data sets that describe the others. */
-const isDescription = (path: string) => /(^|\/)(dataset_infos?|dataset_dict|config|state)\.json$/.test(path);
-
-const pathsBelow = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' });
-
-function filesBelow(folder: string): string[] {
-  const files = pathsBelow(folder)
-    .filter(isDataFile)
-    .sort()
-    .map((name) => join(folder, name));
-  if (files.length === 0) throw new UserError(`${folder} holds no data file: JSONL, JSON and Parquet are read`);
-  return files;
 }

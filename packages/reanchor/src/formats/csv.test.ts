@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { readCsv } from './csv.js';
+import { type CsvOptions, readCsv } from './csv.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'csv-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const file = join(folder, 'a.csv');
-const read = (text: string | Buffer, required: string[] = []) => {
+const read = (text: string | Buffer, options: CsvOptions = {}) => {
   writeFileSync(file, text);
-  return readCsv(file, required);
+  return readCsv(file, options);
 };
 
 test('cells by column, with quotes, line breaks, empty cells, CRLF and gzip', async () => {
@@ -26,6 +26,12 @@ test('cells by column, with quotes, line breaks, empty cells, CRLF and gzip', as
   expect(await read('a\n1\n\n2\n')).toEqual([
     { line: 2, cells: { a: '1' } },
     { line: 4, cells: { a: '2' } },
+  ]);
+});
+
+test('tabs may separate them, and a quote inside of a cell is one', async () => {
+  expect(await read('a\tb, c\n5" pipe\t"x\ty"\n', { separator: '\t' })).toEqual([
+    { line: 2, cells: { a: '5" pipe', 'b, c': 'x\ty' } },
   ]);
 });
 
@@ -45,6 +51,8 @@ test('mistakes are named with their line', async () => {
   await expect(read('')).rejects.toThrow(/a\.csv: no header/);
   await expect(read('a,b\n1\n')).rejects.toThrow(/a\.csv:2: 1 cells, the header has 2/);
   await expect(read('a,b\n1,2\n"x,2\n')).rejects.toThrow(/a\.csv:3: a quote/);
-  await expect(read('a,b\n', ['a', 'c', 'd'])).rejects.toThrow(/no column c, d; its columns are a, b/);
+  await expect(read('a,b\n1,"x"y\n')).rejects.toThrow(/a\.csv:2: a quote that is not closed, or something behind one/);
+  await expect(read('a,b,a\n')).rejects.toThrow(/a\.csv:1: two columns are called "a"/);
+  await expect(read('a,b\n', { required: ['a', 'c', 'd'] })).rejects.toThrow(/no column c, d; its columns are a, b/);
   await expect(readCsv(join(folder, 'none.csv'))).rejects.toThrow(/none\.csv does not exist/);
 });

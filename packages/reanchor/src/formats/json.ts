@@ -35,6 +35,6 @@ export async function readJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new FormatError('not JSON; a file with one row a line is named .jsonl', { file, cause });
+    throw new FormatError('not JSON: fetch or make the file again', { file, cause });
   }
 }

@@ -33,11 +33,7 @@ export async function* readJsonl(
   file: string,
   { skipBroken = false }: { skipBroken?: boolean } = {},
 ): AsyncGenerator<JsonLine> {
-  const start = await firstBytes(file);
-  if (start.toString('latin1') === 'PAR1') {
-    throw new FormatError('a Parquet file: its name has to end in .parquet', { file });
-  }
-  const isGzip = start[0] === 0x1f && start[1] === 0x8b;
+  const isGzip = await beginsAsGzip(file);
   let line = 0;
   try {
     for await (const lines of splitLines(isGzip ? gunzipped(file) : createReadStream(file))) {
@@ -61,12 +57,25 @@ export async function* readJsonl(
     }
   } catch (cause) {
     if (cause instanceof ExcessError) throw new FormatError(cause.message, { file, where: String(line + 1), cause });
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (cause instanceof UserError || code === undefined) throw cause;
-    if (!isGzip || !code.startsWith('Z_')) throw notRead(file, cause);
-    const what = code === 'Z_BUF_ERROR' ? 'the gzip stream is cut short' : `the gzip stream is broken (${message})`;
-    throw new FormatError(`${what}: fetch or make the file again`, { file, where: String(line + 1), cause });
+    throw brokenFile(cause, { file, line: line + 1 });
   }
+}
+
+/**
+ * The first character of a text, gzipped or not, that is no white space nor a byte order mark; '' where there is none.
+ * Errors: those of {@link readJsonl}.
+ */
+export async function firstCharacter(file: string): Promise<string> {
+  const isGzip = await beginsAsGzip(file);
+  try {
+    for await (const chunk of isGzip ? gunzipped(file) : createReadStream(file)) {
+      const found = /[^ \t\r\n\u00ef\u00bb\u00bf]/.exec((chunk as Buffer).toString('latin1'));
+      if (found) return found[0];
+    }
+  } catch (cause) {
+    throw brokenFile(cause, { file, line: 1 });
+  }
+  return '';
 }
 
 /**
@@ -94,6 +103,14 @@ async function* encodeLines(values: Iterable<unknown> | AsyncIterable<unknown>):
     lines = '';
   }
   if (lines !== '') yield Buffer.from(lines);
+}
+
+async function beginsAsGzip(file: string): Promise<boolean> {
+  const start = await firstBytes(file);
+  if (start.toString('latin1') === 'PAR1') {
+    throw new FormatError('a Parquet file: its name has to end in .parquet', { file });
+  }
+  return start[0] === 0x1f && start[1] === 0x8b;
 }
 
 async function firstBytes(file: string): Promise<Buffer> {
@@ -187,6 +204,15 @@ function parseLine(text: string, { file, line }: Place): unknown {
       where: `${line}:${index + 1}`,
     });
   }
+}
+
+/** Why a stream of a file ended too early. */
+function brokenFile(cause: unknown, { file, line }: Place): unknown {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (cause instanceof UserError || code === undefined) return cause;
+  if (!code.startsWith('Z_')) return notRead(file, cause);
+  const what = code === 'Z_BUF_ERROR' ? 'the gzip stream is cut short' : `the gzip stream is broken (${message})`;
+  return new FormatError(`${what}: fetch or make the file again`, { file, where: String(line), cause });
 }
 
 const notRead = (file: string, cause: unknown) =>

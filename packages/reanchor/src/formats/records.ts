@@ -1,39 +1,61 @@
 /** Rows of data files of any supported form. */
 import { access } from 'node:fs/promises';
-import { FormatError, UserError, unreadable } from '../errors.js';
+import { FormatError, shown, UserError, unreadable } from '../errors.js';
+import { readCsv } from './csv.js';
 import { readJson } from './json.js';
-import { readJsonl } from './jsonl.js';
+import { firstCharacter, type JsonLine, readJsonl } from './jsonl.js';
 import { readParquet } from './parquet.js';
 
 /** A row as it is in its file. */
 export interface RawRecord {
   file: string;
-  /** Its line in a JSONL file, its number in others, from 1. */
+  /** Its line in a JSONL or CSV file, its number in others, from 1. */
   line: number;
   /** The same, for messages. */
   where: number;
   value: unknown;
+  /** Whether all of its values are text, whatever they stand for: a row of a CSV file. */
+  isText?: boolean | undefined;
 }
 
 /**
- * The rows of a data file in order, by the end of its name: `.parquet`; `.json` or `.json.gz`, one array of rows; any
- * other is JSONL, gzipped or not. Errors: UserError for a file that cannot be read; FormatError with file and place.
+ * The rows of a data file in order, by the end of its name: `.parquet`; `.csv` and `.tsv`, gzipped or not; any other is
+ * JSON, gzipped or not, of whatever name: one list of rows where it begins with a bracket, else a row a line. Errors:
+ * UserError for a file that cannot be read; FormatError with file and place.
  */
 export async function* readRecords(file: string): AsyncGenerator<RawRecord> {
   await access(file).catch((cause) => {
-    const allowed = 'name a file of rows (.jsonl, .json, .parquet; the first two also .gz)';
+    const allowed = 'name a file of rows (.jsonl, .json, .csv, .tsv, .parquet; all but the last also .gz)';
     throw new UserError(`${unreadable(file, cause)}: ${allowed}`, { cause });
   });
-  const rows = /\.parquet$/i.test(file)
-    ? readParquet(file)
-    : /\.json(\.gz)?$/i.test(file)
-      ? await readJsonArray(file)
-      : readJsonl(file);
-  for await (const { line, value } of rows) yield { file, line, where: line, value };
+  const [, end] = /\.(parquet|csv|tsv)(?:\.gz)?$/i.exec(file.toLowerCase()) ?? [];
+  if (end === 'csv' || end === 'tsv') yield* csvRecords(file, end === 'csv' ? ',' : '\t');
+  else
+    for await (const { line, value } of end ? readParquet(file) : jsonRows(file))
+      yield { file, line, where: line, value };
 }
 
-async function readJsonArray(file: string): Promise<{ line: number; value: unknown }[]> {
-  const value = await readJson(file);
-  if (!Array.isArray(value)) throw new FormatError('not a list of rows', { file });
-  return value.map((row, i) => ({ line: i + 1, value: row as unknown }));
+async function* csvRecords(file: string, separator: ',' | '\t'): AsyncGenerator<RawRecord> {
+  for (const { line, cells } of await readCsv(file, { separator })) {
+    const chat = Object.entries(cells).find(([, cell]) => isWrittenChat(cell));
+    if (chat) {
+      throw new FormatError(
+        `column ${shown(chat[0])} holds messages written as text, which would be trained on as it stands: make the file JSONL, with lists of messages`,
+        { file, where: String(line) },
+      );
+    }
+    yield { file, line, where: line, value: cells, isText: true };
+  }
+}
+
+/** Whether a text is a list of messages as Python or JSON writes it. */
+const isWrittenChat = (cell: string) => /^\s*\[\s*\{.*['"](role|from)['"]\s*:.*\}\s*\]\s*$/s.test(cell);
+
+async function* jsonRows(file: string): AsyncGenerator<JsonLine> {
+  if ((await firstCharacter(file)) !== '[') {
+    yield* readJsonl(file);
+    return;
+  }
+  const rows = (await readJson(file)) as unknown[];
+  for (const [i, value] of rows.entries()) yield { line: i + 1, value };
 }

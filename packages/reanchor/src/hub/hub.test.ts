@@ -306,14 +306,18 @@ describe('without the network', () => {
 
 test('data sets: the files that are chosen, in their folder of the cache', async () => {
   hub.add('datasets/some/rows', {
-    revisions: { main: { 'data/train.jsonl': 'a', 'data/test.jsonl': 'b', 'README.md': '' } },
+    revisions: { main: { 'data/train.jsonl': 'a', 'data/test.jsonl': 'b', 'README.md': '# rows' } },
   });
   const name = parseRepositoryName('some/rows', 'dataset')!;
-  const files = await datasetFiles(name, (paths) => paths.filter((path) => path.includes('train')));
+  const files = await datasetFiles(name, async ({ paths, read }) => {
+    expect(await read('README.md')).toBe('# rows');
+    return paths.filter((path) => path.includes('train'));
+  });
   expect(files.map((file) => readFileSync(file, 'utf8'))).toEqual(['a']);
   expect(files[0]).toMatch(/hub\/datasets--some--rows\/snapshots\/[0-9a-f]{40}\/data\/train\.jsonl$/);
   expect(hub.downloads().map(({ path }) => path)).toEqual([
-    expect.stringMatching(/^\/datasets\/some\/rows\/resolve\//),
+    expect.stringMatching(/^\/datasets\/some\/rows\/resolve\/.*README/),
+    expect.stringMatching(/^\/datasets\/some\/rows\/resolve\/.*train/),
   ]);
 });
 

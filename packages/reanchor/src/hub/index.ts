@@ -1,4 +1,4 @@
-export { datasetFiles } from './dataset-files.js';
+export { datasetFiles, type FileListing } from './dataset-files.js';
 export { type ModelFolderOptions, modelFolder } from './model-folder.js';
 export { parseRepositoryName, type RepositoryName, repositoryText } from './names.js';
 export type { DownloadProgress, HubOptions } from './repository.js';

@@ -10,13 +10,13 @@ export const dataSchema = z.strictObject({
   train: z
     .union([path, z.array(z.union([path, weighted])).min(1)])
     .describe(
-      'the rows to train on; a file (JSONL, JSON, Parquet; also .gz), a folder of such files, a data set on the Hub by its name (owner/name or owner/name@revision), or a list of these; in the list { source, weight } is a source of which an epoch takes weight times its rows, 0.5 half of them, 2 all of them twice',
+      'the rows to train on; a file (JSONL, JSON, CSV, Parquet), a folder, a data set on the Hub by its name (owner/name or owner/name@revision), or a list of these; of a folder or data set the split train, or the one named behind it (name:SPLIT, name:CONFIGURATION/SPLIT); in the list { source, weight } is a source of which an epoch takes weight times its rows, 0.5 half of them, 2 all of them twice',
     ),
   validation: z
     .union([paths, count])
     .optional()
     .describe(
-      'the rows to evaluate on, named as in data.train (of a data set on the Hub, its validation or test split), or the number of rows of data.train held out for that, chosen by the seed',
+      'the rows to evaluate on, named as in data.train (of a folder or data set its split validation, else test), or the number of rows of data.train held out for that, chosen by the seed',
     ),
   format: z
     .enum([

@@ -1,4 +1,4 @@
-/** YAML 1.2 with positions: the only file that knows the package `yaml`. */
+/** YAML with positions: the only file that knows the package `yaml`. */
 import {
   type Document,
   isAlias,
@@ -30,21 +30,26 @@ export interface YamlText {
   locate(path: readonly PropertyKey[], what: 'key' | 'value'): Position | undefined;
 }
 
-/** A recipe has a hundredth of this, in UTF-16 units. */
-const maxLength = 1 << 16;
+export interface YamlOptions {
+  /** The most characters (UTF-16 units) that are read. Default: 65,536; a recipe has a hundredth of it. */
+  mostCharacters?: number | undefined;
+  /** The rules for plain values; by those of 1.1, which Python's readers keep to, `no` is false. Default: 1.2. */
+  version?: '1.1' | '1.2' | undefined;
+}
+
 /** Sections and lists that lie in each other; what reads them goes into itself, and must not run out of stack. */
 const maxDepth = 100;
 
 /** Plain values of a YAML text; it never throws, mistakes are in `problems`. */
-export function parseYaml(text: string): YamlText {
-  const tooMuch = excess(text);
+export function parseYaml(text: string, { mostCharacters = 1 << 16, version = '1.2' }: YamlOptions = {}): YamlText {
+  const tooMuch = excess(text, mostCharacters);
   if (tooMuch !== undefined) {
     return { value: undefined, problems: [{ message: tooMuch, position: undefined }], locate: () => undefined };
   }
   const lines = new LineCounter();
   let doc: Document;
   try {
-    doc = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+    doc = parseDocument(text, { version, lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
   } catch (error) {
     // What goes deep in a way that no bound sees.
     const message = `not YAML that can be read (${(error as Error).message})`;
@@ -81,10 +86,8 @@ export function parseYaml(text: string): YamlText {
 }
 
 /** What a text has too much of to be read, if anything. */
-function excess(text: string): string | undefined {
-  if (text.length > maxLength) {
-    return `${text.length} characters: a recipe may have ${maxLength}; is it another file?`;
-  }
+function excess(text: string, most: number): string | undefined {
+  if (text.length > most) return `${text.length} characters, of which ${most} are read: is it another file?`;
   return depthBound(text) > maxDepth ? `sections and lists lie in each other more than ${maxDepth} deep` : undefined;
 }
 

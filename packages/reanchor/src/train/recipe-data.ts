@@ -164,7 +164,8 @@ async function loadSources<Kind extends DataKind>(
         `${source.name} holds texts to be imitated, for method sft: pairs are those of ${source.name.split(':')[0]}`,
       );
     }
-    const options = { format: data.format, limit: left, name: source.name, onNote: (note: string) => notes.push(note) };
+    const onNote = (note: string) => notes.push(note);
+    const options = { format: data.format, limit: left, name: source.name, onNote };
     const read = await loadRows(kind, source.records(), options);
     for (const row of read) rows.push({ ...row, index: start + row.index });
     const problem = limit === undefined ? source.countProblem() : undefined;

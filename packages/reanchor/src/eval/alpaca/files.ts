@@ -35,7 +35,7 @@ export async function readLcInputs(file: string): Promise<JudgedModel[]> {
 
 /** The difficulty of each instruction, from a CSV file with columns index, instruction_difficulty. */
 export async function readDifficulty(file: string): Promise<number[]> {
-  const rows = await readCsv(file, ['index', 'instruction_difficulty']);
+  const rows = await readCsv(file, { required: ['index', 'instruction_difficulty'] });
   const difficulty: number[] = [];
   for (const { line, cells } of rows) {
     const [index, value] = [numeric(cells.index!), numeric(cells.instruction_difficulty!)];
