@@ -37,8 +37,9 @@ export class UnreadColumns {
   add(columns: readonly string[], read: ReadonlySet<string>): void {
     this.#rows++;
     for (const name of columns) {
-      if (read.has(name) || isDescribing(name)) continue;
-      this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
+      if (read.has(name)) continue;
+      const count = this.#counts.get(name);
+      if (count !== undefined || !isDescribing(name)) this.#counts.set(name, (count ?? 0) + 1);
     }
   }
 

@@ -1,5 +1,6 @@
 /** Checked access to the fields of a raw row; every mistake names the field, what it is and what is allowed. */
 import type { FormatError } from '../errors.js';
+import { Float } from '../formats/exact-json.js';
 import type { Message } from '../text/chat-template.js';
 import { messageOf } from './message.js';
 import { isRecord, nameOf } from './values.js';
@@ -99,7 +100,8 @@ export class Fields {
 
   number(name: string): number {
     const given = this.value(name);
-    return typeof given === 'number' ? given : this.refuse(name, 'a number');
+    const number = given instanceof Float ? given.value : given;
+    return typeof number === 'number' ? number : this.refuse(name, 'a number');
   }
 
   /** The fields of an object in a field. */

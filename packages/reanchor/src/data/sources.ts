@@ -153,7 +153,7 @@ function localCopy({ repository, isRevised }: SetName): string | undefined {
 
 /** The records of files of any supported form, one file after the other. Errors: those of `readRecords`. */
 export async function* sourceRecords(files: readonly string[]): AsyncGenerator<RawRecord> {
-  for (const file of files) yield* readRecords(file);
+  for (const file of files) yield* readRecords(file, { exactNumbers: true });
 }
 
 /** The files of a published set's split. Errors: UserError where there are none. */

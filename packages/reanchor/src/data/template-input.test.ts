@@ -28,6 +28,7 @@ describe('what a row gives its chat template', () => {
     ['nothing', { tools: null, documents: null, chat_template_kwargs: null, system: null }, undefined],
     ['empty text', { tools: '', system: '' }, undefined],
     ['documents', { documents: [{ title: 't', text: 'd' }] }, { documents: [{ title: 't', text: 'd' }] }],
+    ['variables as JSON text', { chat_template_kwargs: '{"think": false}' }, { variables: { think: false } }],
     ['variables', { chat_template_kwargs: { think: false } }, { variables: { think: false } }],
     [
       'tools and documents among the variables, which come first',
@@ -51,11 +52,15 @@ describe('what a row gives its chat template', () => {
       /"tools" is no list of objects, nor such a list as JSON text/,
     ],
     ['a tool that is text', { tools: ['get_temp'] }, /"tools" is no list of objects/],
-    ['variables that are a list', { chat_template_kwargs: [1] }, /"chat_template_kwargs" is a list, not an object/],
+    [
+      'variables that are a list',
+      { chat_template_kwargs: [1] },
+      /"chat_template_kwargs" is no object, nor one as JSON text/,
+    ],
     [
       'what is not for a row to say',
       { chat_template_kwargs: { add_generation_prompt: false } },
-      /"chat_template_kwargs.add_generation_prompt" is not for a row to say/,
+      /"chat_template_kwargs" has add_generation_prompt, which is not for a row to say/,
     ],
   ])('%s is an error', async (_name, columns, message) => {
     const error = await read(columns).catch((error: unknown) => error);

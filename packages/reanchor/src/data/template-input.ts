@@ -65,11 +65,12 @@ function parsed(text: string): unknown {
   }
 }
 
-function variablesOf(fields: Fields): Record<string, unknown> {
+function variablesOf(fields: Fields): Readonly<Record<string, unknown>> {
   const name = 'chat_template_kwargs';
   if (!fields.has(name)) return {};
-  const given = fields.object(name);
-  const taken = reserved.find((one) => given.includes(one));
-  if (taken !== undefined) throw given.fault(taken, 'is not for a row to say');
-  return { ...given.all() };
+  const given = fields.isText(name) ? parsed(fields.text(name)) : fields.value(name);
+  if (!isRecord(given)) throw fields.fault(name, 'is no object, nor one as JSON text');
+  const taken = reserved.find((one) => Object.hasOwn(given, one));
+  if (taken !== undefined) throw fields.fault(name, `has ${taken}, which is not for a row to say`);
+  return given;
 }

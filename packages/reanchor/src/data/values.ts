@@ -1,12 +1,14 @@
 /** Values of JSON. */
+import { Float } from '../formats/exact-json.js';
 
 /** What kind of value it is, in words. */
 export function nameOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'a list';
+  if (value instanceof Float) return 'a number';
   return { string: 'text', object: 'an object' }[typeof value as string] ?? `a ${typeof value}`;
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Float);
 }

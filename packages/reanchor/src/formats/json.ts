@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import { FormatError, UserError, unreadable } from '../errors.js';
+import { parseExactJson } from './exact-json.js';
 
 /** A file that is read as a whole may have so many bytes; a larger one has to become JSONL, which is read row by row. */
 const maxBytes = 256 * 2 ** 20;
@@ -29,11 +30,14 @@ export async function readText(file: string): Promise<string> {
   }
 }
 
-/** The value of a JSON file. Errors: UserError for a file that cannot be read, FormatError for one that is not JSON. */
-export async function readJson(file: string): Promise<unknown> {
+/** The value of a JSON file; with `exactNumbers` as `parseExactJson` reads it. Errors: UserError for a file that cannot be read, FormatError for one that is not JSON. */
+export async function readJson(
+  file: string,
+  { exactNumbers = false }: { exactNumbers?: boolean | undefined } = {},
+): Promise<unknown> {
   const text = await readText(file);
   try {
-    return JSON.parse(text);
+    return exactNumbers ? parseExactJson(text) : JSON.parse(text);
   } catch (cause) {
     throw new FormatError('not JSON: fetch or make the file again', { file, cause });
   }

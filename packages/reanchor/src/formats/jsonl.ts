@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
+import { parseExactJson } from './exact-json.js';
 import { jsonErrorIndex } from './json-text.js';
 
 /** A value of a JSONL file and its line, counted from 1. */
@@ -22,7 +23,8 @@ const freeBytes = 1 << 23;
 
 /**
  * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n"
- * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped.
+ * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped. With `exactNumbers`
+ * numbers inside of lists and objects are those of `parseExactJson`.
  *
  * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a
  * line that is not JSON or not UTF-8 (with `skipBroken`, such lines are skipped instead, as a write that was cut short
@@ -31,8 +33,12 @@ const freeBytes = 1 << 23;
  */
 export async function* readJsonl(
   file: string,
-  { skipBroken = false }: { skipBroken?: boolean } = {},
+  {
+    skipBroken = false,
+    exactNumbers = false,
+  }: { skipBroken?: boolean | undefined; exactNumbers?: boolean | undefined } = {},
 ): AsyncGenerator<JsonLine> {
+  const parse = exactNumbers ? parseExactJson : JSON.parse;
   const isGzip = await beginsAsGzip(file);
   let line = 0;
   try {
@@ -47,7 +53,7 @@ export async function* readJsonl(
         try {
           const text = decodeUtf8(bytes, line === 1, { file, line });
           if (/^[ \t\r]*$/.test(text)) continue;
-          value = parseLine(text, { file, line });
+          value = parseLine(text, parse, { file, line });
         } catch (error) {
           if (skipBroken && error instanceof FormatError) continue;
           throw error;
@@ -193,9 +199,9 @@ function decodeUtf8(bytes: Buffer, isFirst: boolean, { file, line }: Place): str
   }
 }
 
-function parseLine(text: string, { file, line }: Place): unknown {
+function parseLine(text: string, parse: (text: string) => unknown, { file, line }: Place): unknown {
   try {
-    return JSON.parse(text);
+    return parse(text);
   } catch {
     const index = jsonErrorIndex(text) ?? 0;
     const what = index >= text.trimEnd().length ? 'the line ends too early' : 'unexpected character';

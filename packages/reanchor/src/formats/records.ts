@@ -18,12 +18,17 @@ export interface RawRecord {
   isText?: boolean | undefined;
 }
 
+export interface RecordOptions {
+  /** Reads numbers inside of lists and objects of JSON as Python has them: see `parseExactJson`. */
+  exactNumbers?: boolean | undefined;
+}
+
 /**
  * The rows of a data file in order, by the end of its name: `.parquet`; `.csv` and `.tsv`, gzipped or not; any other is
  * JSON, gzipped or not, of whatever name: one list of rows where it begins with a bracket, else a row a line. Errors:
  * UserError for a file that cannot be read; FormatError with file and place.
  */
-export async function* readRecords(file: string): AsyncGenerator<RawRecord> {
+export async function* readRecords(file: string, options: RecordOptions = {}): AsyncGenerator<RawRecord> {
   await access(file).catch((cause) => {
     const allowed = 'name a file of rows (.jsonl, .json, .csv, .tsv, .parquet; all but the last also .gz)';
     throw new UserError(`${unreadable(file, cause)}: ${allowed}`, { cause });
@@ -31,7 +36,7 @@ export async function* readRecords(file: string): AsyncGenerator<RawRecord> {
   const [, end] = /\.(parquet|csv|tsv)(?:\.gz)?$/i.exec(file.toLowerCase()) ?? [];
   if (end === 'csv' || end === 'tsv') yield* csvRecords(file, end === 'csv' ? ',' : '\t');
   else
-    for await (const { line, value } of end ? readParquet(file) : jsonRows(file))
+    for await (const { line, value } of end ? readParquet(file) : jsonRows(file, options))
       yield { file, line, where: line, value };
 }
 
@@ -51,11 +56,11 @@ async function* csvRecords(file: string, separator: ',' | '\t'): AsyncGenerator<
 /** Whether a text is a list of messages as Python or JSON writes it. */
 const isWrittenChat = (cell: string) => /^\s*\[\s*\{.*['"](role|from)['"]\s*:.*\}\s*\]\s*$/s.test(cell);
 
-async function* jsonRows(file: string): AsyncGenerator<JsonLine> {
+async function* jsonRows(file: string, options: RecordOptions): AsyncGenerator<JsonLine> {
   if ((await firstCharacter(file)) !== '[') {
-    yield* readJsonl(file);
+    yield* readJsonl(file, options);
     return;
   }
-  const rows = (await readJson(file)) as unknown[];
+  const rows = (await readJson(file, options)) as unknown[];
   for (const [i, value] of rows.entries()) yield { line: i + 1, value };
 }
