@@ -59,10 +59,35 @@ test('which chat template makes text of the rows is said', async () => {
     { role: 'assistant', content: 'An animal.' },
   ];
   writeFileSync(chats, `${JSON.stringify({ messages })}\n`);
-  expect(await template({})).toBe('plain text, no chat template');
-  expect(await template({ chatTemplate: 'zephyr' })).toBe('every row through the chat template zephyr');
-  expect(await template({ train: chats, chatTemplate: 'hh' })).toBe('every row through the chat template hh');
+  expect(await template({})).toBe('plain text, no chat template; every row begins with BOS <s>');
+  expect(await template({ chatTemplate: 'zephyr' })).toBe(
+    'every row through the chat template zephyr; every row begins with BOS <s>',
+  );
+  expect(await template({ train: chats, chatTemplate: 'hh' })).toBe(
+    'every row through the chat template hh; every row begins with BOS <s>',
+  );
+  const own = '{% for m in messages %}[{{ m.content }}]{% endfor %}';
+  expect(await template({ chatTemplate: own })).toMatch(/; no row begins with BOS <s>$/);
   await expect(template({ train: chats })).rejects.toThrow("the model's folder has no chat template");
+  rmSync(folder, { recursive: true });
+});
+
+test('rows in which a token straddles the end of the prompt, or that are left out, are told of', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'reanchor-tokens-'));
+  const file = join(folder, 'rows.jsonl');
+  const tokenizer = await loadTokenizer(tinyModel);
+  const joined = ['th', 'he', 'in', 'an', 'er'].find((text) => tokenizer.encode(text).length === 2)!;
+  const rows = [
+    { prompt: `a ${joined[0]}`, chosen: `${joined[1]} x`, rejected: ' y' },
+    { prompt: 'a', chosen: ' x', rejected: ' ' },
+  ];
+  writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'));
+  const { data, ...rest } = recipe('dpo');
+  const { notes } = await rowTokens({ ...rest, data: { ...data, train: file } }, 2);
+  expect(notes).toEqual([
+    `${file}:2 is skipped: empty completion`,
+    `${file}:1: a token straddles the end of the prompt`,
+  ]);
   rmSync(folder, { recursive: true });
 });
 
@@ -82,7 +107,9 @@ test('colours are for a terminal that results go to; elsewhere, and with NO_COLO
   expect(await printed(true)).toContain(`${escaped}32m`);
   for (const plain of [await printed(false), await printed(true, { NO_COLOR: '1' })]) {
     expect(plain).not.toContain(escaped);
-    expect(plain).toMatch(/^method dpo; plain text, no chat template; scored tokens are \{in braces\}/);
+    expect(plain).toMatch(
+      /^method dpo; plain text, no chat template; every row begins with BOS <s>; scored tokens are \{in braces\}/,
+    );
     expect(plain).toMatch(/ {2}prompt, \d+ tokens, none scored\n {4}[^{]+\n/);
     expect(plain).toMatch(/ {2}chosen, (\d+) tokens, all scored\n {4}\{.+\}\n/);
   }

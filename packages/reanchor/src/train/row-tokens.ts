@@ -17,8 +17,8 @@ export interface RowTokens extends RowPlace {
 }
 
 /**
- * The first `rows` rows of a recipe's training data, token by token, which chat template has made text of them, and what
- * has to be said about the data. Nothing is trained, and of the model only the tokenizer is read. Errors: those of
+ * The first `rows` rows of a recipe's training data, token by token, which chat template has made text of them and
+ * whether they begin with BOS, and what has to be said about the data. Nothing is trained, and of the model only the tokenizer is read. Errors: those of
  * `recipeData`.
  */
 export async function rowTokens(
@@ -41,8 +41,21 @@ export async function rowTokens(
       for (const { file, line } of places) notes.push(`${file}:${line}: ${remark}`);
     }
   }
-  return { rows: partsOf(shown, tokenizer), template: await templateText(first, shown.kind), notes };
+  const template = [await templateText(first, shown.kind), startText(shown, tokenizer)].join('; ');
+  return { rows: partsOf(shown, tokenizer), template, notes };
 }
+
+/** What rows begin with, in words: in chats the template alone decides on BOS. */
+function startText(data: RecipeData, { bosToken, bosId }: Tokenizer): string {
+  if (bosId === undefined) return 'the tokenizer has no BOS token';
+  const starts = data.train.map((row) => [...row.prompt.subarray(0, 1), ...firstOf(row)][0] === bosId);
+  const how = starts.every(Boolean) ? 'every row begins' : starts.some(Boolean) ? 'some rows begin' : 'no row begins';
+  return `${how} with BOS ${bosToken}`;
+}
+
+/** The first token of a row's completion. */
+const firstOf = (row: RecipeData['train'][number]) =>
+  ('chosen' in row ? row.chosen : row.completion).subarray(0, 1);
 
 /** Which chat template the rows go through, in words. */
 async function templateText({ data }: Recipe, kind: RecipeData['kind']): Promise<string> {
