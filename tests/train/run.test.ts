@@ -55,7 +55,10 @@ describe('train', () => {
     expect(events.at(-1)).toMatchObject({ type: 'end', steps: start!.steps });
 
     const [first, last] = [result.evaluations[0]!.metrics, result.evaluations.at(-1)!.metrics];
-    expect(first).toMatchObject({ 'rewards/margins': 0, 'rewards/accuracies': 0 });
+    // All rewards are 0 against oneself: every pair is a tie, and a tie is half.
+    expect(first).toMatchObject({ 'rewards/margins': 0, 'rewards/accuracies': 0.5 });
+    expect(ofType(events, 'step')[0]!.metrics).toMatchObject({ 'rewards/margins': 0, 'rewards/accuracies': 0.5 });
+    expect(readFileSync(join(result.final, 'README.md'), 'utf8')).toContain('| 0.5000 |');
     expect(last['rewards/margins']).toBeGreaterThan(0);
 
     const names = [
@@ -327,10 +330,10 @@ describe('score', () => {
     await expect(score({ ...options, reference: other })).rejects.toThrow(/other|tokenizer/);
   });
 
-  test('against itself as the reference every reward is 0', async () => {
+  test('against itself as the reference every reward is 0, and every pair a tie', async () => {
     const options = { data: [tinyPairs], out: join(folder, 'scores.jsonl'), maxLength: 96, beta: 0.5 };
     const result = await score({ ...options, model: tinyModel, reference: tinyModel });
-    expect(result).toMatchObject({ accuracy: 0, meanMargin: 0 });
+    expect(result).toMatchObject({ accuracy: 0.5, meanMargin: 0 });
     const [first] = read();
     expect(first.reward).toEqual({ chosen: 0, rejected: 0, margin: 0 });
     expect(first.reference).toEqual({ chosen: first.chosen.logprob, rejected: first.rejected.logprob });

@@ -15,6 +15,7 @@ import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { positionsNote } from '../models/positions.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
+import { accuracyOf } from '../stats/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { requireSameTokens } from './same-tokens.js';
 
@@ -45,8 +46,8 @@ export interface ScoreResult {
   scored: number;
   skipped: SkipReport;
   /**
-   * Share of the scored pairs whose chosen completion has the larger reward; without a reference, the larger
-   * log-probability.
+   * Share of the scored pairs whose chosen completion has the larger reward, ties counting half; without a reference,
+   * the larger log-probability.
    */
   accuracy: number;
   /** Mean of chosen - rejected: rewards, or without a reference log-probabilities in nats. */
@@ -109,7 +110,7 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
     rows: rows.length,
     scored: pairs.length,
     skipped: report,
-    accuracy: margins.filter((margin) => margin > 0).length / margins.length,
+    accuracy: accuracyOf(margins),
     meanMargin: margins.reduce((a, b) => a + b, 0) / margins.length,
   };
 }

@@ -64,7 +64,7 @@ const recipe = (reference: string, beta: number) =>
   });
 
 test('run folders and files of results make one front', async () => {
-  const evaluations = [0, 1, 2].map((kl) => ({ 'kl/initial': kl, 'rewards/accuracies': kl / 4 }));
+  const evaluations = [0, 1, 2].map((kl) => ({ 'kl/initial': kl, 'rewards/accuracies': 0.5 + kl / 4 }));
   const made = await createRunFolder(join(folder, 'tr'), {
     recipe: recipe('{update: hard, tau: 32}', 0.1),
     command: [],
@@ -72,7 +72,8 @@ test('run folders and files of results make one front', async () => {
     device: 'cpu',
   });
   using events = new EventWriter(made.events);
-  for (const [step, metrics] of evaluations.entries()) events.write({ type: 'evaluation', step, metrics });
+  for (const [step, metrics] of evaluations.entries())
+    events.write({ type: 'evaluation', step, metrics: { ...metrics, ...(step === 0 && { 'rewards/accuracies': 0 }) } });
   const file = join(folder, 'dpo.jsonl');
   const rows = evaluations.map((metrics, step) => ({
     method: 'dpo',
@@ -90,8 +91,8 @@ test('run folders and files of results make one front', async () => {
     ['tr-dpo hard tau 32', 'dpo', 0.1],
     ['dpo', 'dpo', 0.1],
   ]);
-  // Of a run folder the accuracy before the first step is left out: all rewards are equal then.
-  expect(found.runs.map(({ points }) => points.map(({ step }) => step))).toEqual([[1, 2], [0, 1, 2]]); // biome-ignore format: short
+  // Before the first step all rewards are equal, an accuracy of one half; older runs say 0.
+  expect(found.runs.map(({ points }) => points.map(({ quality }) => quality))).toEqual([[0.5, 0.75, 1], [0.5, 0.75, 1]]); // biome-ignore format: short
   expect(found.comparisons).toHaveLength(1);
   expect(found.comparisons[0]!.rows.map(({ difference }) => difference)).toEqual([0, 0, 0, 0, 0]);
   const svg = frontChart(found.runs, metrics);

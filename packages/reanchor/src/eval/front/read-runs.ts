@@ -62,16 +62,14 @@ function ofFolder(name: string, path: string): RawRun {
   const { run, folder } = readRun(path);
   const { events } = readEvents(folder.events);
   const evaluations = events.flatMap((event) =>
-    event.type === 'evaluation' ? [{ step: event.step, metrics: meaningful(event.step, event.metrics) }] : [],
+    event.type === 'evaluation' ? [{ step: event.step, metrics: withTies(event.step, event.metrics) }] : [],
   );
   return { name, ...methodOf(run.recipe), beta: run.recipe.loss.beta, evaluations };
 }
 
-/** Before the first step all rewards are equal, and an accuracy of 0 says nothing of the policy. */
-function meaningful(step: number, metrics: RawRun['evaluations'][number]['metrics']) {
-  if (step > 0) return metrics;
-  const { 'rewards/accuracies': _tied, ...others } = metrics;
-  return others;
+/** Before the first step all rewards are equal, which is an accuracy of 1/2; runs were written that say 0. */
+function withTies(step: number, metrics: RawRun['evaluations'][number]['metrics']) {
+  return step > 0 || metrics['rewards/accuracies'] === undefined ? metrics : { ...metrics, 'rewards/accuracies': 0.5 };
 }
 
 /** What a recipe's method is called: by its loss, and with the update of the reference. */

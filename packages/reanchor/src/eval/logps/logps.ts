@@ -6,7 +6,7 @@ import { UserError } from '../../errors.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import { loadModel } from '../../models/load.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
-import { type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
+import { accuracyOf, type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
 import { requireSameTokens } from '../same-tokens.js';
 import { modelsOf } from './models.js';
@@ -39,7 +39,7 @@ export interface ModelLogps {
   model: string;
   /** Means over pairs, with their standard errors. `margin` is chosen - rejected. */
   logps: Record<Measure, { mean: number; standardError: number }>;
-  /** Share of the pairs whose chosen completion is the more probable one. */
+  /** Share of the pairs whose chosen completion is the more probable one, ties counting half. */
   accuracy: number;
   /** This model less the first, pair by pair; none of the first itself. */
   change?: Record<Measure, BootstrapResult> | undefined;
@@ -85,7 +85,7 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
       name,
       model,
       logps: { chosen: one('chosen'), rejected: one('rejected'), margin: one('margin') },
-      accuracy: values.margin.filter((margin) => margin > 0).length / pairs.length,
+      accuracy: accuracyOf(values.margin),
       change: first && changes(values, first, options),
     });
     first ??= values;
