@@ -105,3 +105,13 @@ test('run folders and files of results make one front', async () => {
     /did you mean kl\/initial/,
   );
 });
+
+test('two runs that a file of results does not tell apart are refused', async () => {
+  const file = join(folder, 'mixed.jsonl');
+  const row = (more: object) => JSON.stringify({ method: 'dpo', beta: 0.1, kl: 1, win: 0.5, ...more });
+  const metrics = { kl: 'kl', quality: 'win', runs: [{ name: 'r', file }] };
+  writeFileSync(file, [row({ step: 2 }), row({ step: 1 }), row({ step: 2 })].join('\n'));
+  await expect(front(metrics)).rejects.toThrow(/mixed\.jsonl:3: a second row of step 2 of r dpo beta 0\.1: .*"run"/);
+  writeFileSync(file, [row({ step: 2, run: 'a' }), row({ step: 1, run: 'a' }), row({ step: 2, run: 'b' })].join('\n'));
+  expect((await front(metrics)).runs.map(({ points }) => points.map(({ step }) => step))).toEqual([[1, 2], [2]]);
+});

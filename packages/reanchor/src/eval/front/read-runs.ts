@@ -22,7 +22,8 @@ interface RawRun extends Omit<FrontRun, 'points'> {
 /**
  * The runs of run folders, by their evaluations, and of files of results: JSONL, JSON lists or Parquet with rows
  * `{method, base?, beta?, run?, step?}` and metrics as further numbers; rows of equal method, beta and run are one run.
- * Errors: UserError for what cannot be read, and for a metric that a run lacks, with those it has; FormatError.
+ * Errors: UserError for what cannot be read, and for a metric that a run lacks, with those it has; FormatError, also
+ * for a step that a run has twice: two runs are mixed there.
  */
 export async function readFrontRuns(given: readonly NamedFile[], metrics: FrontMetrics): Promise<FrontRun[]> {
   const runs: RawRun[] = [];
@@ -102,6 +103,12 @@ async function ofFile(file: string, path: string): Promise<RawRun[]> {
       beta: typeof beta === 'number' ? beta : undefined,
       evaluations: [],
     };
+    if (known.evaluations.some((one) => one.step === step)) {
+      throw new FormatError(
+        `a second row of step ${step} of ${known.name}: give rows their "step", and runs of equal method and beta a "run"`,
+        { file: path, where: String(where) },
+      );
+    }
     const metrics = Object.fromEntries(numbers.filter(([name]) => name !== 'step' && name !== 'beta'));
     known.evaluations.push({ step, metrics });
     runs.set(key, known);

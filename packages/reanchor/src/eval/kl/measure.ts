@@ -6,7 +6,7 @@ import { type HubOptions, modelFolder } from '../../hub/index.js';
 import { loadModel } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
-import { readModelAnswers } from '../answers.js';
+import { readAnswers } from '../answers.js';
 import { type KlEstimate, klEstimate } from './estimate.js';
 
 /** Answers that the model writes. */
@@ -108,7 +108,7 @@ export function drawnTokens({ tokens, stopToken }: { tokens: Int32Array; stopTok
 async function givenAnswers(generator: TextGenerator, file: string): Promise<Answers> {
   const groups = new Map<string, { prompt: Int32Array; completions: Int32Array[]; text: Content }>();
   let ended = 0;
-  for (const { prompt, text, finish, line } of await readModelAnswers(file)) {
+  for (const { prompt, text, finish, line } of await readAnswers(file)) {
     const isEnded = finish !== 'length';
     const key = JSON.stringify(prompt);
     try {

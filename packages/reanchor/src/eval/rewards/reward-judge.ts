@@ -1,6 +1,6 @@
 /** A judge without a judge model: the implicit rewards of a model against its reference. */
 import { setImmediate } from 'node:timers/promises';
-import type { Group } from '../../data/index.js';
+import type { Content, Group } from '../../data/index.js';
 import { UserError } from '../../errors.js';
 import { TextGenerator } from '../../generate/index.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
@@ -70,7 +70,7 @@ export class RewardJudge implements PairJudge, Disposable {
   }
 
   /** The implicit reward of an answer. Errors: UserError for one that cannot be tokenised. */
-  reward(prompt: string, answer: string): Promise<number> {
+  reward(prompt: Content, answer: string): Promise<number> {
     const key = JSON.stringify([prompt, answer]);
     const known = this.#rewards.get(key);
     if (known) return known;
