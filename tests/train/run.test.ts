@@ -12,6 +12,7 @@ import { parseRecipe, type RunEvent, readEvents, readRun } from '../../packages/
 import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
 import { train } from '../../packages/reanchor/src/train/index.js';
 import { recipeData } from '../../packages/reanchor/src/train/recipe-data.js';
+import { narrowModel } from '../support/narrow-model.js';
 import { fixtures } from '../support/repository.js';
 import { tinyModel, tinyPairs, weights } from '../support/training.js';
 
@@ -261,10 +262,7 @@ describe('score', () => {
       .map((line) => JSON.parse(line));
 
   test('rows longer than the model was made for are told of', async () => {
-    const model = join(folder, 'short');
-    cpSync(tinyModel, model, { recursive: true });
-    const config = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8'));
-    writeFileSync(join(model, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 40 }));
+    const model = narrowModel(join(folder, 'short'), 40);
     const notes: string[] = [];
     const onNote = (note: string) => notes.push(note);
     await score({ model, data: [tinyPairs], out: join(folder, 'short.jsonl'), maxLength: 96, onNote });

@@ -13,10 +13,10 @@ import { requireWritable, writeJsonl } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
-import { positionsNote } from '../models/positions.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { accuracyOf } from '../stats/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
+import { scoringNote } from './positions.js';
 import { requireSameTokens } from './same-tokens.js';
 
 export interface ScoreOptions extends HubOptions {
@@ -79,16 +79,12 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   }
 
   const passes = referenceFolder === undefined ? 1 : 2;
-  const groups = pairs.map(pairGroup);
   let finished = 0;
+  const others = referenceFolder === undefined ? [] : [referenceFolder];
+  const tooLong = await scoringNote([folder, ...others], pairs.map(pairGroup));
+  if (tooLong !== undefined) options.onNote?.(tooLong);
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32', device });
-    const tooLong = positionsNote(
-      model,
-      groups,
-      (positions) => `its scores mean little; cut rows at ${positions} tokens`,
-    );
-    if (tooLong !== undefined) options.onNote?.(tooLong);
     const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);
     const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress });
     finished += pairs.length;

@@ -6,7 +6,7 @@ import { FormatError, UserError } from '../errors.js';
 import { Journal, readJsonl, requireWritable, writeJsonl } from '../formats/index.js';
 import type { HubOptions } from '../hub/index.js';
 import { packageVersion } from '../runs/version.js';
-import { type CompleteOptions, type Prompt, TextGenerator } from './text-generator.js';
+import { type CompleteOptions, type Prompt, type TextCompletion, TextGenerator } from './text-generator.js';
 
 export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'>, HubOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. */
@@ -30,10 +30,16 @@ export interface CompletionLine {
   sample: number;
   prompt: Prompt;
   completion: string;
+  /** Neither the token that ended it nor what a stop string cut off is counted. */
   tokens: number;
-  /** The sum over the completion's tokens, nats. */
+  /** These tokens as they were drawn: tokenised again, a text may have others. */
+  ids: number[];
+  /** The sum over these tokens, nats. */
   logprob: number;
   finish: 'stop' | 'length';
+  /** What ended it: the id of a token, or a string of `stopStrings`. */
+  stopToken?: number | undefined;
+  stopString?: string | undefined;
 }
 
 /**
@@ -73,10 +79,9 @@ export async function generateFile({
       ...options,
       isWanted: (prompt, sample) => !lines.has(keyOf(prompt, sample)),
       onProgress: ({ done, tokens }) => options.onProgress?.({ done: earlier + done, of, tokens }),
-      onCompletion: async ({ prompt: index, sample, text, tokens, logprob, finish }) => {
-        const prompt = prompts[index]!;
-        const line = { index, sample, prompt, completion: text, tokens: tokens.length, logprob, finish };
-        lines.set(keyOf(index, sample), line);
+      onCompletion: async (completion) => {
+        const line = lineOf(prompts, completion);
+        lines.set(keyOf(line.index, line.sample), line);
         await journal?.add(line);
       },
     });
@@ -88,6 +93,12 @@ export async function generateFile({
     await journal?.close().catch(() => {});
     throw error;
   }
+}
+
+function lineOf(prompts: readonly Prompt[], completion: TextCompletion): CompletionLine {
+  const { prompt: index, sample, text, tokens, logprob, finish, stopToken, stopString } = completion;
+  const line = { index, sample, prompt: prompts[index]!, completion: text, tokens: tokens.length, logprob };
+  return { ...line, finish, stopToken, stopString, ids: [...tokens] };
 }
 
 /** The prompts of a JSONL file. Errors: UserError for a file without rows; FormatError for a row without a prompt. */

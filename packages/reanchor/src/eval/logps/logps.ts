@@ -1,6 +1,13 @@
 /** Log-probabilities of chosen and rejected completions under the models of a run, beside the first of them. */
 
-import { describeSkips, loadPreferenceRows, type RowFormat, type SkipReport, tokenizePairs } from '../../data/index.js';
+import {
+  describeSkips,
+  loadPreferenceRows,
+  pairGroup,
+  type RowFormat,
+  type SkipReport,
+  tokenizePairs,
+} from '../../data/index.js';
 import { uniforms } from '../../data/random.js';
 import { UserError } from '../../errors.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
@@ -8,6 +15,7 @@ import { loadModel } from '../../models/load.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
 import { accuracyOf, type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
+import { scoringNote } from '../positions.js';
 import { requireSameTokens } from '../same-tokens.js';
 import { modelsOf } from './models.js';
 
@@ -72,6 +80,8 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
   const why = `${models[0]!.name}: log-probabilities of other tokens cannot be compared`;
   for (const folder of folders.slice(1)) await requireSameTokens(folder, rows, pairs, tokenize, why);
+  const tooLong = await scoringNote(folders as [string, ...string[]], pairs.map(pairGroup));
+  if (tooLong !== undefined) options.onNote?.(tooLong);
 
   const results: ModelLogps[] = [];
   let first: Record<Measure, number[]> | undefined;
