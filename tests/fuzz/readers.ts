@@ -7,13 +7,9 @@ import { chooseFiles } from '../../packages/reanchor/src/data/choose-files.js';
 import { encodePrompt } from '../../packages/reanchor/src/data/encode.js';
 import { loadPreferenceRows } from '../../packages/reanchor/src/data/index.js';
 import { UserError } from '../../packages/reanchor/src/errors.js';
-import {
-  readAnnotations,
-  readDifficulty,
-  readGamedBaselines,
-  readLcInputs,
-} from '../../packages/reanchor/src/eval/alpaca/files.js';
-import { readAnswers, readModelAnswers } from '../../packages/reanchor/src/eval/answers.js';
+import { readAnnotations } from '../../packages/reanchor/src/eval/alpaca/annotations.js';
+import { readDifficulty, readGamedBaselines, readLcInputs } from '../../packages/reanchor/src/eval/alpaca/files.js';
+import { readAnswers } from '../../packages/reanchor/src/eval/answers.js';
 import { readJudgments, readQuestions } from '../../packages/reanchor/src/eval/arena/files.js';
 import { styleOf } from '../../packages/reanchor/src/eval/arena/style.js';
 import {
@@ -222,10 +218,7 @@ export const readers: Readonly<Record<string, Reader>> = {
     await refusedOnly(readQuestions(file));
     await readJudgments(file);
   }),
-  answers: ofFile('input.jsonl', 2, async (file) => {
-    await refusedOnly(readAnswers(file));
-    await readModelAnswers(file);
-  }),
+  answers: ofFile('input.jsonl', 2, (file) => readAnswers(file)),
   judge: {
     names: ['log-probabilities'],
     share: 9,

@@ -153,7 +153,7 @@ def arena(rng):
             first = {"A>>B": [0] * 3, "A>B": [0], "A=B": [0.5], "B>A": [1], "B>>A": [1] * 3}[games[0]]
             second = {"A>>B": [1] * 3, "A>B": [1], "A=B": [0.5], "B>A": [0], "B>>A": [0] * 3}[games[1]]
             m, b = np.array(styles[model][q], float), np.array(styles["base"][q], float)
-            dm, db = m[1:] / m[0], b[1:] / b[0]
+            dm, db = m[1:] / (m[0] + 1), b[1:] / (b[0] + 1)
             for score in first + second:
                 rows.append(np.eye(3)[i])
                 scores.append(score)

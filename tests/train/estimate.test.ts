@@ -79,6 +79,47 @@ test.each([
   expect(Math.abs(estimated / measured - 1), `${estimated} bytes estimated, ${measured} measured`).toBeLessThan(0.06);
 });
 
+test('answers at evaluations are in it: the initial policy that is kept, the passes over prompts and answers', async () => {
+  const model = await modelFolder('llama-tiny');
+  const recipe = (evaluate: string) =>
+    parseRecipe(
+      `{ model: ${model}, method: dpo, ${hard}, steps: 4, evaluate: ${evaluate}, data: { train: ${tinyPairs}, limit: 24, maxLength: 96, validation: 8 }, batch: { size: 8 } }`,
+      { file: 'r.yaml', env: {} },
+    );
+  const peakOf = async (name: string, evaluate: string) => {
+    resetPeak();
+    const before = memory().tensorBytes;
+    await train({ recipe: recipe(evaluate), out: join(folder, name), command: [] });
+    return memory().peakTensorBytes - before;
+  };
+  const generate = '{ every: 2, generate: { prompts: 3, samples: 2, maxNewTokens: 5 } }';
+  const [plain, answering] = [
+    await estimateRun({ recipe: recipe('{ every: 2 }') }),
+    await estimateRun({ recipe: recipe(generate) }),
+  ];
+  const { parameters } = plain.model.shape;
+  expect(totalMemory(answering.memory) - totalMemory(plain.memory)).toBe(4 * parameters);
+  const measured = (await peakOf('answering', generate)) - (await peakOf('plain', '{ every: 2 }'));
+  expect(Math.abs(measured / (4 * parameters) - 1)).toBeLessThan(0.15);
+  expect(plain.flops.answers).toBe(0);
+  expect({ ...answering.flops, answers: 0 }).toEqual(plain.flops);
+  // A pass to write them, and four more for each of two anchors.
+  const lengths = await estimateRun({
+    recipe: recipe(generate.replace('maxNewTokens', 'metrics: [length], maxNewTokens')),
+  });
+  expect(answering.flops.answers / lengths.flops.answers).toBeCloseTo(9, 9);
+  expect(totalMemory(lengths.memory)).toBe(totalMemory(plain.memory));
+  const twice = await estimateRun({ recipe: recipe(generate.replace('prompts: 3', 'prompts: 6')) });
+  expect(twice.flops.answers).toBeGreaterThan(1.5 * answering.flops.answers);
+});
+
+test('answers of a recipe whose rows are not at hand are assumed, and named', async () => {
+  const set = ['evaluate={ every: 100, generate: { prompts: 8, maxNewTokens: 64 } }', 'data.validation=100'];
+  const { stdout } = await estimateOf('paper/pythia-2.8b-hh-tr-dpo-hard.yaml', ...set);
+  expect(stdout).toMatch(/initial policy, for the KL of answers +10.3 GiB/);
+  expect(stdout).toMatch(/answers at evaluations, at most +\d\.\d+e\+\d+/);
+});
+
 /** What the command prints for a recipe of the repository, from an empty folder: neither models nor rows are there. */
 async function estimateOf(name: string, ...set: string[]) {
   const written = { stdout: '', stderr: '' };

@@ -12,6 +12,7 @@ import { parseRecipe, type RunEvent, readEvents, readRun } from '../../packages/
 import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
 import { train } from '../../packages/reanchor/src/train/index.js';
 import { recipeData } from '../../packages/reanchor/src/train/recipe-data.js';
+import { narrowModel } from '../support/narrow-model.js';
 import { fixtures } from '../support/repository.js';
 import { tinyModel, tinyPairs, weights } from '../support/training.js';
 
@@ -55,7 +56,10 @@ describe('train', () => {
     expect(events.at(-1)).toMatchObject({ type: 'end', steps: start!.steps });
 
     const [first, last] = [result.evaluations[0]!.metrics, result.evaluations.at(-1)!.metrics];
-    expect(first).toMatchObject({ 'rewards/margins': 0, 'rewards/accuracies': 0 });
+    // All rewards are 0 against oneself: every pair is a tie, and a tie is half.
+    expect(first).toMatchObject({ 'rewards/margins': 0, 'rewards/accuracies': 0.5 });
+    expect(ofType(events, 'step')[0]!.metrics).toMatchObject({ 'rewards/margins': 0, 'rewards/accuracies': 0.5 });
+    expect(readFileSync(join(result.final, 'README.md'), 'utf8')).toContain('| 0.5000 |');
     expect(last['rewards/margins']).toBeGreaterThan(0);
 
     const names = [
@@ -258,10 +262,7 @@ describe('score', () => {
       .map((line) => JSON.parse(line));
 
   test('rows longer than the model was made for are told of', async () => {
-    const model = join(folder, 'short');
-    cpSync(tinyModel, model, { recursive: true });
-    const config = JSON.parse(readFileSync(join(model, 'config.json'), 'utf8'));
-    writeFileSync(join(model, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 40 }));
+    const model = narrowModel(join(folder, 'short'), 40);
     const notes: string[] = [];
     const onNote = (note: string) => notes.push(note);
     await score({ model, data: [tinyPairs], out: join(folder, 'short.jsonl'), maxLength: 96, onNote });
@@ -327,10 +328,10 @@ describe('score', () => {
     await expect(score({ ...options, reference: other })).rejects.toThrow(/other|tokenizer/);
   });
 
-  test('against itself as the reference every reward is 0', async () => {
+  test('against itself as the reference every reward is 0, and every pair a tie', async () => {
     const options = { data: [tinyPairs], out: join(folder, 'scores.jsonl'), maxLength: 96, beta: 0.5 };
     const result = await score({ ...options, model: tinyModel, reference: tinyModel });
-    expect(result).toMatchObject({ accuracy: 0, meanMargin: 0 });
+    expect(result).toMatchObject({ accuracy: 0.5, meanMargin: 0 });
     const [first] = read();
     expect(first.reward).toEqual({ chosen: 0, rejected: 0, margin: 0 });
     expect(first.reference).toEqual({ chosen: first.chosen.logprob, rejected: first.rejected.logprob });

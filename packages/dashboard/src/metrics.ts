@@ -19,7 +19,7 @@ const texts: Record<string, MetricText> = {
   'rewards/accuracies': {
     title: 'Reward accuracy',
     unit: 'share of pairs',
-    help: 'The share of pairs whose chosen answer has strictly the larger reward. It is 0, not one half, while policy and reference are equal: at the first step and after each hard update.',
+    help: 'The share of pairs whose chosen answer has the larger reward, ties counting half. It is one half while policy and reference are equal, at the first step and after each hard update, which is the method at work and no failure.',
   },
   'rewards/chosen': {
     title: 'Reward, chosen',
@@ -42,7 +42,7 @@ const texts: Record<string, MetricText> = {
   'logps/accuracies': {
     title: 'Log-probability accuracy',
     unit: 'share of pairs',
-    help: 'The share of pairs whose chosen answer is the more probable one, with no reference involved. It depends on the lengths of the answers, so watch how it changes and not how high it is.',
+    help: 'The share of pairs whose chosen answer is the more probable one, ties counting half, with no reference involved. It depends on the lengths of the answers, so watch how it changes and not how high it is.',
   },
   'kl/initial': {
     title: 'KL to the initial model',

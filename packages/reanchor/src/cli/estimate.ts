@@ -118,11 +118,14 @@ function updatesText(
 
 function memoryRows({ reference, method }: Recipe, { memory, isAssumed }: RunEstimate, total: number): string[][] {
   const cached = method !== 'sft' && reference.storage === 'cached' ? ' (cached: no second model)' : '';
+  const initial: [string, number][] =
+    memory.initial > 0 ? [['initial policy, for the KL of answers', memory.initial]] : [];
   const rows: [string, number][] = [
     ['weights', memory.weights],
     ['gradients there at that moment', memory.gradients],
     ['AdamW, two moments', memory.optimizer],
     [`reference${method === 'sft' ? ' (SFT: none)' : cached}`, memory.reference],
+    ...initial,
     ['activations kept for the backward pass', memory.activations],
     ['workspace, of the head or of a block', memory.workspace],
     [isAssumed ? 'Node.js, libtorch; the rows come on top' : 'Node.js, libtorch, rows', memory.process],
@@ -155,6 +158,7 @@ function flopsRows({ flops, devices, isAssumed }: RunEstimate): string[][] {
     ['blocks computed again', flops.recomputation],
     ['reference, forward', flops.reference],
     ['other forward passes', flops.other],
+    ['answers at evaluations, at most', flops.answers],
     ['total', all],
   ];
   return [

@@ -48,9 +48,8 @@ export async function alpacaVerb(flags: AlpacaFlags, terminal: Terminal): Promis
   const head = ['model', 'rows', 'win rate', 's.e.', 'length-controlled', 'C', 'mean length'];
   if (isCompared) head.push('win rate - published', 'length-controlled - published');
   for (const line of table([head, ...rows])) terminal.result(line);
-  if (results.some((one) => one.lc_win_rate === null)) {
-    terminal.note('no length control: it needs --difficulty and --baselines');
-  }
+  for (const { model, problem } of results) if (problem !== undefined) terminal.note(`${model}: ${problem}`);
+  if (difficulty === undefined) terminal.note('no length control: it needs --difficulty and --baselines');
   if (json === undefined) return;
   const document = { benchmark: 'alpaca_eval_2', reanchor: packageVersion(), models: results };
   await writeFileAtomic(json, `${JSON.stringify(document, null, 1)}\n`);
@@ -83,7 +82,7 @@ async function annotate(flags: AlpacaFlags, terminal: Terminal): Promise<string>
   return out;
 }
 
-const percent = (value: number | null) => (value === null ? '-' : value.toFixed(2));
+const percent = (value: number | null) => (value === null || Number.isNaN(value) ? '-' : value.toFixed(2));
 /** With its sign; what rounds to 0 is +0. */
 const signed = (value: number | undefined) =>
   value === undefined

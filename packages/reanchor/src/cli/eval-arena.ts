@@ -74,7 +74,7 @@ async function judgeAnswers(flags: ArenaFlags, terminal: Terminal): Promise<stri
 
 /** Prints one leaderboard and what was left out of it. */
 export function printLeaderboard(
-  { category, baseline, baseline_mean_length: length, models, style }: Leaderboard,
+  { category, baseline, baseline_mean_length: length, length_unit: unit, models, unjudged, style }: Leaderboard,
   level: number | undefined,
   terminal: Terminal,
 ): void {
@@ -100,7 +100,10 @@ export function printLeaderboard(
     ...(hasLengths ? [one.mean_length?.toFixed(0) ?? '-'] : []),
   ]);
   for (const line of table([head, ...rows])) terminal.result(line);
-  if (length !== undefined) terminal.note(`${baseline}: mean length ${length.toFixed(0)}`);
+  for (const { model, dropped } of unjudged) {
+    terminal.note(`${category}: no verdict on ${model} counts, of ${dropped} questions`);
+  }
+  if (length !== undefined) terminal.note(`${baseline}: mean length ${length.toFixed(0)} ${unit}`);
   for (const [name, { coefficient, low, high }] of Object.entries(style ?? {})) {
     terminal.note(`style, ${name}: ${coefficient.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)}) log-odds`);
   }

@@ -12,13 +12,13 @@ export interface DiversityFlags {
 /** `reanchor eval diversity`: prints self-BLEU, distinct-n and lengths of each file of answers; `--json` writes them. */
 export async function diversityVerb({ answers, json }: DiversityFlags, terminal: Terminal): Promise<void> {
   const { namedFiles } = await import('../eval/answer-sets.js');
-  const { readModelAnswers } = await import('../eval/answers.js');
+  const { readAnswers } = await import('../eval/answers.js');
   const { diversity } = await import('../eval/diversity/diversity.js');
   const files = namedFiles(answers);
   if (json !== undefined) await requireWritable(json, 0);
   const models: (Diversity & { model: string; file: string })[] = [];
   for (const { name, file } of files) {
-    models.push({ model: name, file, ...diversity(await readModelAnswers(file)) });
+    models.push({ model: name, file, ...diversity(await readAnswers(file)) });
   }
   const bleu = models.map(({ model, prompts, answers, ...d }) => [
     model,

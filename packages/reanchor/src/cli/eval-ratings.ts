@@ -1,3 +1,4 @@
+import { leftOutNotes } from '../eval/answer-sets.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
 import { numberFlag } from './flags.js';
@@ -26,7 +27,7 @@ export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Prom
     resamples: numberFlag('--resamples', flags.resamples, { integer: true, min: 1 }),
   };
   if (flags.json !== undefined) await requireWritable(flags.json, 0);
-  const { rateAnswers } = await import('../eval/ratings/ratings.js');
+  const { noRating, rateAnswers } = await import('../eval/ratings/ratings.js');
   const { chatRater } = await import('../eval/ratings/rater.js');
   const { ratingTemplateOf } = await import('../eval/judge/judges.js');
   const { criteria } = await import('../eval/judge/templates.js');
@@ -37,6 +38,7 @@ export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Prom
   const { concurrency, onProgress } = session;
   const result = await rateAnswers({ answers, rater, ...drawing, out, concurrency, onProgress });
   terminal.endStatus();
+  for (const note of leftOutNotes(result)) terminal.note(note);
 
   const means = result.models.map(({ model, rated, means, meanLength }) => [
     model,
@@ -59,6 +61,7 @@ export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Prom
   for (const { model, unparsed } of result.models) {
     if (unparsed > 0) terminal.note(`${model}: ${unparsed} answers without a rating that can be read`);
   }
+  for (const model of result.unrated) terminal.note(`${model}: ${noRating(result.prompts)}`);
   if (out !== undefined) terminal.note(`wrote ${out}`);
   if (flags.json === undefined) return;
   const settings = { ...rater.settings, ...drawing };

@@ -1,5 +1,6 @@
+import { leftOutNotes } from '../eval/answer-sets.js';
 import type { ComparedRow } from '../eval/winrate/compare.js';
-import type { WinRateResult } from '../eval/winrate/winrate.js';
+import { noVerdict, type WinRateResult } from '../eval/winrate/winrate.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { mostResultBytes } from '../runs/results.js';
 import { packageVersion } from '../runs/version.js';
@@ -76,7 +77,7 @@ export async function winRateVerb(
  * `most` bytes).
  */
 export function resultDocument(
-  { names, pairs }: Pick<WinRateResult, 'names' | 'pairs'>,
+  { names, pairs, unjudged }: Pick<WinRateResult, 'names' | 'pairs'> & Partial<Pick<WinRateResult, 'unjudged'>>,
   settings: Readonly<Record<string, unknown>>,
   most = mostResultBytes,
 ): { text: string; withTexts: boolean } {
@@ -87,7 +88,7 @@ export function resultDocument(
       ...comparison,
       ...(withTexts && { rows: rows.map(writtenRow) }),
     }));
-    const whole = { evaluation: 'winrate', reanchor: packageVersion(), settings, names, pairs: written };
+    const whole = { evaluation: 'winrate', reanchor: packageVersion(), settings, names, pairs: written, unjudged };
     return `${JSON.stringify(whole, null, 1)}\n`;
   };
   // Texts near the longest string there can be would fail before they are measured.
@@ -113,10 +114,9 @@ function writtenRow({ prompt, answer, other, outcome, agree, verdicts }: Compare
   };
 }
 
-function printResult({ names, leftOut, pairs }: WinRateResult, level: number, terminal: Terminal): void {
-  for (const [i, count] of leftOut.entries()) {
-    if (count > 0) terminal.note(`${names[i]}: ${count} answers are left out, whose prompts another file lacks`);
-  }
+function printResult(result: WinRateResult, level: number, terminal: Terminal): void {
+  for (const note of leftOutNotes(result)) terminal.note(note);
+  const { pairs, unjudged, prompts } = result;
   const head = ['model', 'against', 'rows', 'win rate', `${100 * level} % interval`, 'p', 'wins', 'ties', 'losses'];
   const lengthHead = ['characters', 'of the other', 'longer wins'];
   const rows = pairs.map(({ model, other, comparison: c }) => [
@@ -141,6 +141,7 @@ function printResult({ names, leftOut, pairs }: WinRateResult, level: number, te
     ];
     terminal.note(`${model} against ${other}: ${parts.join(', ')}`);
   }
+  for (const { model, other } of unjudged) terminal.note(`${model} against ${other}: ${noVerdict(prompts)}`);
 }
 
 const percent = (share: number) => (Number.isNaN(share) ? '-' : `${(100 * share).toFixed(1)} %`);

@@ -23,7 +23,7 @@ export function addEvalCommands(program: Command, terminal: Terminal): void {
     .option('--lc-inputs <file>', 'the JSONL file of models with lengths and preferences')
     .option('--annotations <file...>', "AlpacaEval's own annotations, instead of --lc-inputs")
     .option('--outputs <file>', "the model's answers")
-    .option('--reference-outputs <file>', "the baseline's answers, in AlpacaEval's order")
+    .option('--reference-outputs <file>', "the baseline's answers, in AlpacaEval's order, by which rows are matched")
     .option('--difficulty <file>', "the CSV file of the instructions' difficulty, which length control needs")
     .option('--baselines <file>', 'the JSON file of the gamed baselines (default: the one beside --difficulty)')
     .option('--c <number>', 'the weight of the loss against the penalty (default: that of --expected, else 2.7826)')

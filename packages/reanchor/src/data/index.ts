@@ -48,7 +48,7 @@ export type {
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
 export { describeRemarks, describeSkips, type SkipReport } from './skips.js';
 export { isLocalSource, publishedRows, resolveSources, Source, sourceRecords } from './sources.js';
-export { promptColumns } from './template-input.js';
+export { promptColumns, systemOf, templateInput } from './template-input.js';
 export {
   type TokenizedExample,
   type TokenizedPair,

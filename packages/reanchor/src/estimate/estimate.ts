@@ -25,6 +25,7 @@ import { hasMasterWeights, referenceDType, trainingDType } from '../train/recipe
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from '../train/recipe-objective.js';
 import { recipeRule } from '../train/recipe-reference.js';
 import { planWarnings, runWarnings } from '../train/warnings.js';
+import { answeredPrompts, answerPasses, keepsInitial } from './answers.js';
 import { type Flops, runFlops } from './flops.js';
 import { assumedStep, type MicroBatchLayout, type PackLayout, packLayout } from './layout.js';
 import {
@@ -81,8 +82,9 @@ interface Plan {
   totalSteps: number | undefined;
   rule: UpdateRule | undefined;
   steps: Iterable<MicroBatchLayout[]>;
-  /** The passes of one evaluation. */
+  /** The passes of one evaluation, and the lengths of the prompts that it answers. */
   validation: PackLayout[];
+  prompts: number[];
   /** What the process keeps of the rows, and has read of them. */
   held: { rows: number; tokens: number; characters: number };
   warnings: string[];
@@ -108,6 +110,7 @@ export async function estimateRun({ recipe, devices = 1, kin = [] }: EstimateOpt
     bytes,
     masterBytes: hasMasterWeights(recipe) ? 4 : 0,
     needsReference: objective.needsReference,
+    initialBytes: keepsInitial(recipe) ? bytes : 0,
     referenceBytes: hasReferenceModel ? bytes + (referenceBytes > bytes ? referenceBytes : 0) : 0,
     activationCheckpointing: recipe.activationCheckpointing,
     process: processBytes(plan.held),
@@ -151,6 +154,7 @@ export async function estimateRun({ recipe, devices = 1, kin = [] }: EstimateOpt
       stepsPerEpoch: plan.rows === undefined ? Number.POSITIVE_INFINITY : Math.ceil(plan.rows / recipe.batch.size),
       validation: plan.validation,
       evaluations: evaluationsOf(recipe, totalSteps ?? 0),
+      answers: answerPasses(recipe, plan.prompts, hasReferenceModel),
       storage: objective.needsReference ? (recipe.reference.storage ?? 'copy') : 'none',
       capsDivergence: 'maxDivergence' in recipe.reference && recipe.reference.maxDivergence !== undefined,
       couplesRows: objective.couplesRows && objective.over === 'step',
@@ -225,6 +229,7 @@ function exactPlan<Row extends RowPlace, Score extends LoggedRow>(
     rule,
     steps: steps(),
     validation: evaluated,
+    prompts: answeredPrompts(recipe, groups),
     held: {
       rows: train.length + validation.length,
       tokens: [...lengths, ...evaluated.map(({ tokens }) => tokens)].reduce((sum, length) => sum + length, 0),
@@ -261,6 +266,7 @@ function assumedPlan(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>): 
     rule,
     steps: [step],
     validation: [],
+    prompts: Array.from({ length: recipe.evaluate.generate?.prompts ?? 0 }, () => Math.floor(data.maxLength / 2)),
     // How long the rows are is not known; what they take comes on top.
     held: { rows: 0, tokens: 0, characters: 0 },
     warnings: totalSteps === undefined ? [] : planWarnings(recipe, totalSteps, rule ?? { update: 'fixed' }),

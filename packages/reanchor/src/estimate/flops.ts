@@ -12,6 +12,8 @@ export interface Flops {
   reference: number;
   /** Forward passes of the policy besides: KTO's partners, losses that couple rows, evaluations. */
   other: number;
+  /** Answers at evaluations (`evaluate.generate`), all as long as they may be: writing and comparing them. */
+  answers: number;
 }
 
 /** How FLOPs are counted, for people. */
@@ -66,6 +68,8 @@ export interface RunPasses {
   /** The passes of one evaluation, and how many evaluations there are. */
   validation: readonly PackLayout[];
   evaluations: number;
+  /** The answers of one evaluation, with their prompts, and how many forward passes over them there are. */
+  answers?: { packs: readonly PackLayout[]; passes: number } | undefined;
   storage: 'copy' | 'cached' | 'none';
   capsDivergence: boolean;
   couplesRows: boolean;
@@ -74,7 +78,7 @@ export interface RunPasses {
 
 /** The FLOPs of a run. */
 export function runFlops(shape: ModelShape, run: RunPasses): Flops {
-  const total: Flops = { forward: 0, backward: 0, recomputation: 0, reference: 0, other: 0 };
+  const total: Flops = { forward: 0, backward: 0, recomputation: 0, reference: 0, other: 0, answers: 0 };
   let stepsSinceUpdate = 0;
   for (const [i, step] of run.steps.entries()) {
     // A cached reference scores each row once before the next update: in the first epoch since the last one.
@@ -93,7 +97,8 @@ export function runFlops(shape: ModelShape, run: RunPasses): Flops {
     }
   }
   for (const name of Object.keys(total) as (keyof Flops)[]) total[name] *= run.repeats;
-  const evaluation = run.validation.reduce((sum, pack) => sum + forwardFlops(shape, pack), 0);
-  total.other += run.evaluations * evaluation;
+  const forward = (packs: readonly PackLayout[]) => packs.reduce((sum, pack) => sum + forwardFlops(shape, pack), 0);
+  total.other += run.evaluations * forward(run.validation);
+  if (run.answers) total.answers = run.evaluations * run.answers.passes * forward(run.answers.packs);
   return total;
 }

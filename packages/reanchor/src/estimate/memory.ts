@@ -11,6 +11,8 @@ export interface MemoryParts {
   optimizer: number;
   /** The second model, where there is one. */
   reference: number;
+  /** The initial policy, where answers at evaluations are compared with it. */
+  initial: number;
   /** What the forward pass has left for the backward pass, masks and positions included. */
   activations: number;
   /** Temporary tensors of what is running at that moment: the head, or the passes through a block. */
@@ -27,6 +29,8 @@ export interface MemoryOptions {
   masterBytes: number;
   /** Bytes that the reference keeps of a parameter; 0 where it is no model of its own. */
   referenceBytes: number;
+  /** Bytes that the initial policy keeps of a parameter; none where it is not kept. */
+  initialBytes?: number | undefined;
   needsReference: boolean;
   activationCheckpointing: boolean;
   /** What the process holds without any tensor. */
@@ -66,12 +70,14 @@ export function stepMemory(microBatches: readonly MicroBatchLayout[], options: M
 }
 
 /** What is there from the first step to the last. */
-function standing({ shape, bytes, masterBytes, referenceBytes, process }: MemoryOptions): MemoryParts {
+function standing(options: MemoryOptions): MemoryParts {
+  const { shape, bytes, masterBytes, referenceBytes, initialBytes = 0, process } = options;
   return {
     weights: shape.parameters * (bytes + masterBytes),
     gradients: 0,
     optimizer: 2 * shape.parameters * (masterBytes || bytes),
     reference: shape.parameters * referenceBytes,
+    initial: shape.parameters * initialBytes,
     activations: 0,
     workspace: 0,
     process,
@@ -156,8 +162,8 @@ export interface DeviceMemory {
  * compute with them, and makes their whole gradients before it gives them away: twice the largest of these.
  */
 export function deviceMemory(parts: MemoryParts, devices: number, { shape, bytes }: MemoryOptions): DeviceMemory {
-  const { weights, gradients, optimizer, reference } = parts;
-  const standing = weights + gradients + optimizer + reference;
+  const { weights, gradients, optimizer, reference, initial } = parts;
+  const standing = weights + gradients + optimizer + reference + initial;
   const gathered = 2 * Math.max(shape.blockParameters, shape.vocabulary * shape.block.width) * bytes;
   const replica = totalMemory(parts);
   return { replica, sharded: devices === 1 ? replica : replica - standing + standing / devices + gathered };

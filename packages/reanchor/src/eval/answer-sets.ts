@@ -1,12 +1,14 @@
 /** Several models' answers to the same prompts. */
+import type { Content } from '../data/index.js';
 import { shuffled } from '../data/random.js';
 import { UsageError, UserError } from '../errors.js';
-import { type Answer, placesOf, readAnswers } from './answers.js';
+import { type Answer, readAnswers } from './answers.js';
+import { placesOf, promptKeys } from './prompts.js';
 
 export interface AnswerSets {
   names: string[];
-  /** The prompts that every file has an answer to. */
-  prompts: string[];
+  /** The prompts that every file has an answer to: chats where a file has chats, else as the first file has them. */
+  prompts: Content[];
   /** Per model, its answer to each of `prompts`. */
   answers: Answer[][];
   /** Per model, answers to prompts that some other file lacks, which are left out. */
@@ -14,9 +16,10 @@ export interface AnswerSets {
 }
 
 /**
- * Reads files of answers, `file` or `name=file`, and matches them by prompt; a name that is not given is that of the
- * file. With `sample`, so many of the prompts are drawn, in the order of the first file. Errors: UsageError for names
- * that repeat, UserError for files without a common prompt, UserError and FormatError of the files.
+ * Reads files of answers, `file` or `name=file`, and matches them by prompt ({@link promptKeys}); a name that is not
+ * given is that of the file. With `sample`, so many of the prompts are drawn, in the order of the first file. Errors:
+ * UsageError for names that repeat, UserError for files without a common prompt, UserError and FormatError of the
+ * files.
  */
 export async function readAnswerSets(
   given: readonly string[],
@@ -26,17 +29,14 @@ export async function readAnswerSets(
   const names = files.map(({ name }) => name);
   const sets: Answer[][] = [];
   for (const { file } of files) sets.push(await readAnswers(file));
-  const first = sets[0]!.map(({ prompt }) => prompt);
-  const places = sets.map((set) =>
-    placesOf(
-      first,
-      set.map(({ prompt }) => prompt),
-    ),
-  );
+  const first = sets[0]!;
+  const keys = sets.map((set) => set.map(({ prompt }) => promptKeys(prompt)));
+  const places = keys.map((set) => placesOf(keys[0]!, set));
+  const of = (i: number) => sets.map((set, model) => set[places[model]![i]!]!);
   const common = first.flatMap((_, i) => (places.every((list) => list[i] !== -1) ? [i] : []));
   if (common.length === 0) {
     throw new UserError(
-      `${files.map(({ file }) => file).join(', ')} have no prompt in common: prompts have to be equal`,
+      `${files.map(({ file }) => file).join(', ')} have no prompt in common: prompts have to be equal, white space apart; a text is as good as a chat of that one message`,
     );
   }
   const chosen =
@@ -48,11 +48,17 @@ export async function readAnswerSets(
           .map((i) => common[i]!);
   return {
     names,
-    prompts: chosen.map((i) => first[i]!),
-    answers: sets.map((set, model) => chosen.map((i) => set[places[model]![i]!]!)),
+    prompts: chosen.map((i) => of(i).find(({ prompt }) => typeof prompt !== 'string')?.prompt ?? first[i]!.prompt),
+    answers: sets.map((_, model) => chosen.map((i) => of(i)[model]!)),
     leftOut: sets.map((set) => set.length - common.length),
   };
 }
+
+/** What is to be said of answers that were left out. */
+export const leftOutNotes = ({ names, leftOut }: Pick<AnswerSets, 'names' | 'leftOut'>): string[] =>
+  leftOut.flatMap((count, i) =>
+    count > 0 ? [`${names[i]}: ${count} answers are left out, whose prompts another file lacks`] : [],
+  );
 
 /**
  * Files given as `file` or `name=file`; a name that is not given is that of the file. Errors: UsageError for names that

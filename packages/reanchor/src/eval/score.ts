@@ -15,10 +15,11 @@ import { requireWritable, writeJsonl } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
-import { positionsNote } from '../models/positions.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { type RunText, runText } from '../runs/index.js';
+import { accuracyOf } from '../stats/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
+import { scoringNote } from './positions.js';
 import { type RowTextOptions, rowText } from './row-text.js';
 import { requireSameTokens } from './same-tokens.js';
 
@@ -49,8 +50,8 @@ export interface ScoreResult {
   scored: number;
   skipped: SkipReport;
   /**
-   * Share of the scored pairs whose chosen completion has the larger reward; without a reference, the larger
-   * log-probability.
+   * Share of the scored pairs whose chosen completion has the larger reward, ties counting half; without a reference,
+   * the larger log-probability.
    */
   accuracy: number;
   /** Mean of chosen - rejected: rewards, or without a reference log-probabilities in nats. */
@@ -85,16 +86,12 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   }
 
   const passes = referenceFolder === undefined ? 1 : 2;
-  const groups = pairs.map(pairGroup);
   let finished = 0;
+  const others = referenceFolder === undefined ? [] : [referenceFolder];
+  const tooLong = await scoringNote([folder, ...others], pairs.map(pairGroup));
+  if (tooLong !== undefined) options.onNote?.(tooLong);
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32', device });
-    const tooLong = positionsNote(
-      model,
-      groups,
-      (positions) => `its scores mean little; cut rows at ${positions} tokens`,
-    );
-    if (tooLong !== undefined) options.onNote?.(tooLong);
     const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);
     const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress });
     finished += pairs.length;
@@ -116,7 +113,7 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
     rows: rows.length,
     scored: pairs.length,
     skipped: report,
-    accuracy: margins.filter((margin) => margin > 0).length / margins.length,
+    accuracy: accuracyOf(margins),
     meanMargin: margins.reduce((a, b) => a + b, 0) / margins.length,
   };
 }

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { narrowModel } from '../../../../tests/support/narrow-model.js';
 import { type CompletionLine, generateFile } from './generate-file.js';
+import { TextGenerator } from './text-generator.js';
 
 const model = fileURLToPath(new URL('../../../../tests/fixtures/models/llama-tiny', import.meta.url));
 const folder = () => mkdtempSync(join(tmpdir(), 'generate-'));
@@ -31,13 +33,66 @@ test('a line a completion, in the order of prompts, then samples; texts and chat
   const lines = linesOf(options.out);
   expect(lines.map(({ index, sample }) => [index, sample])).toEqual([0, 1, 2].flatMap((i) => [[i, 0], [i, 1]])); // biome-ignore format: a table
   expect(lines.map(({ prompt }) => prompt)).toEqual(['I think', 'I think', chat, chat, chat, chat]);
-  for (const { completion, tokens, logprob, finish } of lines) {
+  for (const { completion, tokens, logprob, finish, stopString, stopToken } of lines) {
     expect(completion).not.toContain('e');
     expect(tokens).toBeLessThanOrEqual(12);
-    if (tokens < 12) expect(finish).toBe('stop');
-    expect(logprob).toBeLessThan(0);
+    expect(finish).toBe((stopString ?? stopToken) ? 'stop' : 'length');
+    if (tokens === 0) expect([completion, logprob]).toEqual(['', 0]);
+    else expect(logprob).toBeLessThan(0);
   }
+  expect(lines.some(({ stopString }) => stopString === 'e')).toBe(true);
   expect(existsSync(`${options.out}.partial`)).toBe(false);
+});
+
+test('a line says which token ended it, or which string, and counts neither that nor what was cut off with it', async () => {
+  const own = join(folder(), 'model');
+  cpSync(model, own, { recursive: true });
+  writeFileSync(join(own, 'generation_config.json'), '{"eos_token_id": [2, 0, 260, 270]}');
+  const rows = Array.from({ length: 60 }, (_, i) => ({ prompt: `Number ${i}` }));
+  const options = { ...prompts(rows), model: own, seed: 2, batchSize: 60 };
+  await generateFile({ ...options, stopStrings: ['e', 'th', '\u0000'] });
+  const lines = linesOf(options.out);
+  const ends = new Set(lines.map(({ stopToken, stopString, finish }) => stopToken ?? stopString ?? finish));
+  for (const end of [260, 270, 'e', 'length']) expect(ends).toContain(end);
+
+  // Drawn with the same random numbers, but for the strings: each is a beginning of the text without them.
+  using generator = await TextGenerator.load(own);
+  const { maxNewTokens, temperature, seed } = options;
+  const whole = await generator.complete(rows.map(({ prompt }) => prompt), { maxNewTokens, temperature, seed }); // biome-ignore format: short
+  for (const [i, { completion, tokens, logprob, stopString, stopToken }] of lines.entries()) {
+    const free = whole[i]!;
+    expect(logprob).toBeCloseTo(
+      free.logprobs.slice(0, tokens).reduce((a, b) => a + b, 0),
+      3,
+    );
+    if (stopString === undefined) {
+      expect([tokens, stopToken, completion]).toEqual([free.tokens.length, free.stopToken, free.text]);
+      continue;
+    }
+    expect(stopToken).toBeUndefined();
+    const decode = generator.decoder(`Number ${i}`);
+    const text = (count: number) => decode([...free.tokens.subarray(0, count)]);
+    expect(text(free.tokens.length).startsWith(completion + stopString)).toBe(true);
+    // No fewer tokens would hold the text.
+    expect(text(tokens).startsWith(completion)).toBe(true);
+    if (tokens > 0) expect(text(tokens - 1).startsWith(completion)).toBe(false);
+  }
+});
+
+test('texts that may become longer than the model was made for are told of, once and with both numbers', async () => {
+  const notes: string[] = [];
+  const short = {
+    ...prompts([{ prompt: 'One' }, { prompt: 'Two words' }]),
+    onNote: (note: string) => notes.push(note),
+  };
+  await generateFile(short);
+  expect(notes).toEqual([]);
+  const narrow = narrowModel(join(folder(), 'model'), 16);
+  await generateFile({ ...short, model: narrow, samples: 2, batchSize: 1, out: join(folder(), 'out.jsonl') });
+  expect(notes).toHaveLength(1);
+  expect(notes[0]).toMatch(
+    /longest prompt has 8 tokens, up to 20 .* made for 16 \(max_position_embeddings\): .* write 8 new tokens at most/,
+  );
 });
 
 test('what is done when the process is killed is not done again, and the file is that of an undisturbed run', async () => {

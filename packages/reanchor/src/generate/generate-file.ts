@@ -5,7 +5,7 @@ import { type Content, loadPrompts, type PromptText, promptColumns, sourceRecord
 import { Journal, requireWritable, writeJsonl } from '../formats/index.js';
 import type { HubOptions } from '../hub/index.js';
 import { packageVersion } from '../runs/version.js';
-import { type CompleteOptions, TextGenerator } from './text-generator.js';
+import { type CompleteOptions, type TextCompletion, TextGenerator } from './text-generator.js';
 
 export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'>, HubOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. */
@@ -34,10 +34,16 @@ export interface CompletionLine {
   documents?: readonly unknown[];
   chat_template_kwargs?: Readonly<Record<string, unknown>>;
   completion: string;
+  /** Neither the token that ended it nor what a stop string cut off is counted. */
   tokens: number;
-  /** The sum over the completion's tokens, nats. */
+  /** These tokens as they were drawn: tokenised again, a text may have others. */
+  ids: number[];
+  /** The sum over these tokens, nats. */
   logprob: number;
   finish: 'stop' | 'length';
+  /** What ended it: the id of a token, or a string of `stopStrings`. */
+  stopToken?: number | undefined;
+  stopString?: string | undefined;
 }
 
 /**
@@ -77,17 +83,9 @@ export async function generateFile({
       ...options,
       isWanted: (prompt, sample) => !lines.has(keyOf(prompt, sample)),
       onProgress: ({ done, tokens }) => options.onProgress?.({ done: earlier + done, of, tokens }),
-      onCompletion: async ({ prompt: index, sample, text, tokens, logprob, finish }) => {
-        const line = {
-          index,
-          sample,
-          ...promptColumns(prompts[index]!),
-          completion: text,
-          tokens: tokens.length,
-          logprob,
-          finish,
-        };
-        lines.set(keyOf(index, sample), line);
+      onCompletion: async (completion) => {
+        const line = lineOf(prompts, completion);
+        lines.set(keyOf(line.index, line.sample), line);
         await journal?.add(line);
       },
     });
@@ -104,6 +102,12 @@ export async function generateFile({
 /** The prompts of a file of rows: see `loadPrompts`. */
 export function readPrompts(file: string, onNote?: (note: string) => void): Promise<PromptText[]> {
   return loadPrompts(sourceRecords([file]), { name: file, onNote });
+}
+
+function lineOf(prompts: readonly PromptText[], completion: TextCompletion): CompletionLine {
+  const { prompt: index, sample, text, tokens, logprob, finish, stopToken, stopString } = completion;
+  const line = { index, sample, ...promptColumns(prompts[index]!), completion: text, tokens: tokens.length, logprob };
+  return { ...line, finish, stopToken, stopString, ids: [...tokens] };
 }
 
 /** The options that decide what is written. */

@@ -44,7 +44,7 @@ export interface GeneratedCompletion {
   /** The place of its prompt, and its own among the prompt's completions, from 0. */
   prompt: number;
   sample: number;
-  /** Without the token that ended it. */
+  /** Without the token that ended it, and without those that a stop string cut off. */
   tokens: Int32Array;
   /** log p of each token under the model, whatever the sampling options. */
   logprobs: number[];
@@ -52,6 +52,8 @@ export interface GeneratedCompletion {
   finish: 'stop' | 'length';
   /** The stop token that ended it, where one did; it is part of what the model drew. */
   stopToken: number | undefined;
+  /** The stop string that ended it, where one did; it is cut off. */
+  stopString: string | undefined;
   /** The text without a stop string and what follows it; where `decode` is given. */
   text: string | undefined;
 }

@@ -16,21 +16,35 @@ export async function stopTokens(folder: string, tokenizer: Tokenizer, chatTempl
   return end === undefined || stops.includes(end) ? stops : [...stops, end];
 }
 
+/** What a template writes around an answer. */
+export interface AnswerFrame {
+  /** Between what calls for the answer and the answer. */
+  before: string;
+  after: string;
+}
+
+/** What a template writes around an answer; undefined where it refuses a chat of a question and an answer. */
+export function answerFrame(template: ChatTemplate): AnswerFrame | undefined {
+  const [asked, answer] = [{ role: 'user', content: 'x' }, 'xyzzy'];
+  let start: string;
+  let whole: string;
+  try {
+    start = template.render([asked], { addGenerationPrompt: true });
+    whole = template.render([asked, { role: 'assistant', content: answer }]);
+  } catch {
+    return undefined; // Then the model's own tokens have to do.
+  }
+  const place = whole.lastIndexOf(answer);
+  if (place === -1) return undefined;
+  const before = whole.startsWith(start) ? whole.slice(start.length, place) : '';
+  return { before, after: whole.slice(place + answer.length) };
+}
+
 /** The special token that a template writes after an answer, if it does. */
 export function answerEnd(template: ChatTemplate, tokenizer: Tokenizer): number | undefined {
-  const answer = 'xyzzy';
-  let text: string;
-  try {
-    text = template.render([
-      { role: 'user', content: 'x' },
-      { role: 'assistant', content: answer },
-    ]);
-  } catch {
-    return undefined; // A template may refuse such a chat; then the model's own tokens have to do.
-  }
-  const place = text.lastIndexOf(answer);
-  if (place === -1) return undefined;
-  const [next] = tokenizer.encode(text.slice(place + answer.length), { addSpecialTokens: false });
+  const frame = answerFrame(template);
+  if (!frame) return undefined;
+  const [next] = tokenizer.encode(frame.after, { addSpecialTokens: false });
   const isSpecial = next !== undefined && tokenizer.decode([next], { skipSpecialTokens: true }) === '';
   return isSpecial ? next : undefined;
 }

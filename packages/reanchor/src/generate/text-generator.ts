@@ -1,15 +1,17 @@
 /** Generation from texts and chats to texts: a model with its tokenizer. */
 import { type Content, encodePrompt, encodeRow, type PromptText } from '../data/index.js';
+import { promptMessages } from '../data/messages.js';
 import { UserError } from '../errors.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
+import { writingNote } from '../models/positions.js';
 import { runTextOfModel } from '../runs/index.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
-import { answerEnd, modelStopTokens } from './stop-tokens.js';
+import { answerEnd, answerFrame, modelStopTokens } from './stop-tokens.js';
 
 /**
  * A text that is gone on from, or the messages of a chat that the assistant is to answer; or either with what else a chat
@@ -22,6 +24,8 @@ const textOf = (prompt: Prompt): PromptText => (typeof prompt === 'object' && 'p
 
 export interface CompleteOptions extends Omit<GenerateOptions, 'stopTokens' | 'decode' | 'onCompletion'> {
   onCompletion?: ((completion: TextCompletion) => void | Promise<void>) | undefined;
+  /** Hears, before the first token, that texts may become longer than the model was made for. */
+  onNote?: ((note: string) => void) | undefined;
 }
 
 export interface TextCompletion extends GeneratedCompletion {
@@ -85,8 +89,7 @@ export class TextGenerator implements Disposable {
 
   /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */
   encode(prompt: Prompt): Int32Array {
-    const options = { template: this.#templateOf(prompt), now: this.now };
-    return Int32Array.from(encodePrompt(textOf(prompt), this.tokenizer, options));
+    return Int32Array.from(encodePrompt(textOf(prompt), this.tokenizer, this.#textOptions(prompt)));
   }
 
   /**
@@ -94,8 +97,10 @@ export class TextGenerator implements Disposable {
    * place, and of `generate`.
    */
   async complete(prompts: readonly Prompt[], options: CompleteOptions): Promise<TextCompletion[]> {
-    const { onCompletion } = options;
+    const { onCompletion, onNote } = options;
     const ids = this.encodeAll(prompts);
+    const tooLong = writingNote(this.model, ids, options.maxNewTokens);
+    if (tooLong !== undefined) onNote?.(tooLong);
     const decoders = prompts.map((prompt, i) => this.decoder(prompt, ids[i]));
     const texts = await generate(this.model, ids, {
       ...options,
@@ -124,22 +129,32 @@ export class TextGenerator implements Disposable {
   }
 
   /**
-   * The token ids of an answer that was written to a prompt, as it was tokenised again: with the token that ends it,
-   * where it `isEnded`, else without. Errors: UserError for an answer that cannot be told from its prompt.
+   * The token ids of what a model wrote to a prompt, tokenised again after it: the text, and the token that ended it if
+   * `end` is one; with `own` the one that this model ends such a text with, unless the text ends so already. Errors:
+   * those of {@link encode}.
    */
-  encodeAnswer(prompt: Prompt, text: string, isEnded: boolean): Int32Array {
+  encodeWritten(prompt: Prompt, text: string, end: number | 'own' | undefined): Int32Array {
+    const [start, space] = this.#startOf(prompt, text);
+    const ids = (whole: string) => this.tokenizer.encode(whole, { addSpecialTokens: false });
+    const written = ids(`${start}${space}${text}`).slice(ids(start).length);
     const stops = this.#stopTokensOf([prompt]);
-    if (text === '') return Int32Array.from(isEnded ? stops.slice(0, 1) : []);
+    const isEnded = written.length > 0 && stops.includes(written.at(-1)!);
+    const last = end === 'own' ? (isEnded ? undefined : this.#endOf(prompt, stops)) : end;
+    return Int32Array.from(last === undefined ? written : [...written, last]);
+  }
+
+  /**
+   * The token ids of an answer to a prompt as rows have them that are trained on, with all that ends it; those of a
+   * blank one, which no row has, as {@link encodeWritten} gives them. Errors: UserError for one that cannot be told
+   * from its prompt; those of {@link encode}.
+   */
+  encodeAnswer(prompt: Prompt, text: string): Int32Array {
+    if (text.trim() === '') return this.encodeWritten(prompt, text, 'own');
     const row = textOf(prompt);
     const answer = typeof row.prompt === 'string' ? text : [{ role: 'assistant', content: text }];
-    const options = { template: this.#templateOf(prompt), now: this.now };
-    const encoded = encodeRow(row, [answer], this.tokenizer, options);
+    const encoded = encodeRow(row, [answer], this.tokenizer, this.#textOptions(prompt));
     if ('skipped' in encoded) throw new UserError(`an answer cannot be tokenised: ${encoded.skipped}`);
-    const { ids } = encoded.completions[0]!;
-    // EOS of a text; in a chat what the template writes after an answer, of which a model writes the first token.
-    const end = ids.findLastIndex((id) => stops.includes(id));
-    if (end === -1) return Int32Array.from(ids);
-    return Int32Array.from(ids.slice(0, isEnded ? end + 1 : end));
+    return Int32Array.from(encoded.completions[0]!.ids);
   }
 
   /** The token ids of prompts; an error says at which place. */
@@ -161,6 +176,28 @@ export class TextGenerator implements Disposable {
   #templateOf(prompt: Prompt): ChatTemplate | undefined {
     if (!this.#isChat(prompt)) return undefined;
     return this.template ?? modelChatTemplate(this.tokenizer, this.setting);
+  }
+
+  #textOptions(prompt: Prompt) {
+    return { template: this.#templateOf(prompt), now: this.now };
+  }
+
+  /** A prompt as the text that is gone on from, and the space that stands between it and an answer in a chat. */
+  #startOf(prompt: Prompt, text: string): [start: string, space: string] {
+    const { template, now } = this.#textOptions(prompt);
+    const row = textOf(prompt);
+    if (template === undefined) return [row.prompt as string, ''];
+    const { before = '' } = answerFrame(template) ?? {};
+    // Decoders take the space off the start of an answer.
+    const isLost = /^\s+$/.test(before) && text !== '' && !text.startsWith(before);
+    const start = template.render(promptMessages(row), { ...row.input, now, addGenerationPrompt: true });
+    return [start, isLost ? before : ''];
+  }
+
+  #endOf(prompt: Prompt, stops: readonly number[]): number | undefined {
+    const template = this.#templateOf(prompt);
+    const usual = template ? answerEnd(template, this.tokenizer) : this.tokenizer.eosId;
+    return usual !== undefined && stops.includes(usual) ? usual : stops[0];
   }
 
   #stopTokensOf(prompts: readonly Prompt[]): readonly number[] {

@@ -8,8 +8,9 @@ export class Text {
   readonly tokens: number[] = [];
   readonly logprobs: number[] = [];
   finish: 'stop' | 'length' | undefined;
-  /** The token that ended it. */
+  /** The token, or the string, that ended it. */
   stopToken: number | undefined;
+  stopString: string | undefined;
   #text: string | undefined;
 
   constructor(
@@ -49,15 +50,32 @@ export class Text {
     const end = decode(this.tokens.slice(-reach), this.prompt);
     if (!stopStrings.some((stop) => end.includes(stop))) return;
     const text = decode(this.tokens, this.prompt);
-    const places = stopStrings.map((stop) => text.indexOf(stop)).filter((place) => place !== -1);
-    if (places.length === 0) return;
-    this.#text = text.slice(0, Math.min(...places));
+    const [first] = stopStrings
+      .map((stop) => ({ stop, place: text.indexOf(stop) }))
+      .filter(({ place }) => place !== -1)
+      .sort((a, b) => a.place - b.place);
+    if (!first) return;
+    this.#text = text.slice(0, first.place);
     this.finish = 'stop';
+    this.stopString = first.stop;
+  }
+
+  /** The tokens that the text is made of: of those with a part of a stop string the ones that begin before it. */
+  #kept(): number {
+    const { decode } = this.options;
+    let count = this.tokens.length;
+    if (this.#text === undefined) return count;
+    const isWhole = (tokens: number) => decode!(this.tokens.slice(0, tokens), this.prompt).startsWith(this.#text!);
+    while (count > 0 && isWhole(count - 1)) count--;
+    return count;
   }
 
   completion(): GeneratedCompletion {
-    const { prompt, sample, tokens, logprobs, finish, stopToken, options } = this;
-    const text = this.#text ?? options.decode?.(tokens, prompt);
-    return { prompt, sample, tokens: Int32Array.from(tokens), logprobs, finish: finish!, stopToken, text };
+    const { prompt, sample, finish, stopToken, stopString, options } = this;
+    const kept = this.#kept();
+    const tokens = Int32Array.from(this.tokens.slice(0, kept));
+    const text = this.#text ?? options.decode?.(this.tokens, prompt);
+    const logprobs = this.logprobs.slice(0, kept);
+    return { prompt, sample, tokens, logprobs, finish: finish!, stopToken, stopString, text };
   }
 }

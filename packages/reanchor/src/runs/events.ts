@@ -44,9 +44,9 @@ export const eventSchema = z.discriminatedUnion('type', [
   /**
    * Means over the steps since the last logged one; of a state, such as the learning rate, its last value.
    * Names are TRL's where TRL has one: `loss`, `grad_norm` (before clipping), `learning_rate` (the one used),
-   * `rewards/chosen|rejected|margins` (beta times nats), `rewards/accuracies` (share of pairs),
+   * `rewards/chosen|rejected|margins` (beta times nats), `rewards/accuracies` (share of pairs, ties counting half),
    * `logps/chosen|rejected` (nats, summed over a completion), `num_tokens` (since the start). Ours:
-   * `logps/accuracies` (share of pairs), `reference/distance` (L2, policy to reference), `reference/divergence` (of the
+   * `logps/accuracies` (likewise), `reference/distance` (L2, policy to reference), `reference/divergence` (of the
    * step's reference from the initial policy, nats per token, where a cap on it is set), `reference/version` (updates
    * so far), `tokens_per_second`, `memory/peak` (bytes: resident memory of the process, on a GPU those
    * of its tensors), `memory/live_tensors`. `epoch` counts passes over the data as

@@ -1,3 +1,4 @@
+export { accuracyOf } from './accuracy.js';
 export { type BootstrapOptions, type BootstrapResult, pairedBootstrap, type Random } from './bootstrap.js';
 export {
   type Battle,

@@ -1,3 +1,4 @@
+import { accuracyOf } from '../stats/index.js';
 import type { ExampleScores } from './objectives/examples.js';
 import type { LoggedRow } from './objectives/objective.js';
 import type { PairScores } from './objectives/pairs.js';
@@ -10,18 +11,18 @@ export type Metrics = Record<string, number>;
 /**
  * Means over pairs: `logps/chosen|rejected` (summed log-probabilities, nats), `rewards/chosen|rejected` (beta times
  * log-ratio to the reference), `rewards/margins` (chosen - rejected), `rewards/accuracies` (share of pairs whose chosen
- * reward is strictly the larger one, so 0 while policy and reference are equal), `logps/accuracies` (share of pairs
- * whose chosen log-probability is the larger one).
+ * reward is the larger one, ties counting half, so 1/2 while policy and reference are equal), `logps/accuracies` (the
+ * same of log-probabilities).
  */
 export function pairMetrics(pairs: readonly Omit<PairScores, 'loss'>[]): Metrics {
   return {
     'rewards/chosen': mean(pairs, (p) => p.chosenReward),
     'rewards/rejected': mean(pairs, (p) => p.rejectedReward),
     'rewards/margins': mean(pairs, (p) => p.chosenReward - p.rejectedReward),
-    'rewards/accuracies': mean(pairs, (p) => (p.chosenReward > p.rejectedReward ? 1 : 0)),
+    'rewards/accuracies': accuracyOf(pairs.map((p) => p.chosenReward - p.rejectedReward)),
     'logps/chosen': mean(pairs, (p) => p.chosenLogprob),
     'logps/rejected': mean(pairs, (p) => p.rejectedLogprob),
-    'logps/accuracies': mean(pairs, (p) => (p.chosenLogprob > p.rejectedLogprob ? 1 : 0)),
+    'logps/accuracies': accuracyOf(pairs.map((p) => p.chosenLogprob - p.rejectedLogprob)),
   };
 }
 

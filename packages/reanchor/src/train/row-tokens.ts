@@ -54,8 +54,7 @@ function startText(data: RecipeData, { bosToken, bosId }: Tokenizer): string {
 }
 
 /** The first token of a row's completion. */
-const firstOf = (row: RecipeData['train'][number]) =>
-  ('chosen' in row ? row.chosen : row.completion).subarray(0, 1);
+const firstOf = (row: RecipeData['train'][number]) => ('chosen' in row ? row.chosen : row.completion).subarray(0, 1);
 
 /** Which chat template the rows go through, in words. */
 async function templateText({ data }: Recipe, kind: RecipeData['kind']): Promise<string> {

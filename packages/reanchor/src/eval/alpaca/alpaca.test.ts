@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { dataFolder, fixtures } from '../../../../../tests/support/repository.js';
+import { shuffled } from '../../data/random.js';
 import { readCsv } from '../../formats/index.js';
+import { readAnnotations } from './annotations.js';
 import { type AlpacaResult, evaluateAlpaca } from './evaluate.js';
-import { readAnnotations, readLcInputs } from './files.js';
+import { readDifficulty, readLcInputs } from './files.js';
 import {
   fitLengthControl,
   type GamedBaselines,
@@ -127,6 +129,47 @@ describe.skipIf(!real)('published numbers of AlpacaEval 2', () => {
   });
 });
 
+describe.skipIf(!real)('rows in any order, and a part of them', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'alpaca-order-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const write = (name: string, value: unknown) => {
+    writeFileSync(join(folder, name), JSON.stringify(value));
+    return join(folder, name);
+  };
+  const open = (name: string) =>
+    JSON.parse(gunzipSync(readFileSync(join(real!, name))).toString()) as Record<string, unknown>[];
+  const rows = real ? open('annotations-vicuna-7b-v1.5.json.gz') : [];
+  const shuffledRows = shuffled(rows.length, 7, 1).map((i) => rows[i]!);
+  const difficulty = real && join(real, 'instruction-difficulty.csv');
+  const reference = real && join(real, 'reference-outputs-gpt4_1106_preview.json.gz');
+  const lc = async (annotations: unknown, referenceOutputs: string | undefined) =>
+    (await evaluateAlpaca({ annotations: [write('rows.json', annotations)], referenceOutputs, difficulty }))[0]!
+      .lc_win_rate;
+
+  test('give with the baseline’s answers what they give in AlpacaEval’s order', async () => {
+    expect(await lc(rows, undefined)).toBeCloseTo(7.69, 2);
+    expect(await lc(rows, reference)).toBeCloseTo((await lc(rows, undefined))!, 12);
+    expect(await lc(shuffledRows, reference)).toBeCloseTo((await lc(rows, undefined))!, 6);
+    const part = rows.filter((_, i) => i % 8 === 3);
+    expect(await lc(part.toReversed(), reference)).toBeCloseTo((await lc(part, reference))!, 6);
+  });
+
+  test('and are refused without them', async () => {
+    const message = /vicuna-7b-v1\.5: .*other lengths.*give --reference-outputs/;
+    await expect(lc(shuffledRows, undefined)).rejects.toThrow(message);
+    await expect(lc(rows.slice(1), undefined)).rejects.toThrow(message);
+    expect(await lc(rows.slice(0, 700), undefined)).toBeCloseTo((await lc(rows.slice(0, 700), reference))!, 12);
+  });
+
+  test('so are the baseline’s answers themselves in another order, or a part of them', async () => {
+    const answers = open('reference-outputs-gpt4_1106_preview.json.gz');
+    const message = /reference\.json: its \d+ answers are not those to all 805 instructions in their order/;
+    await expect(lc(rows, write('reference.json', answers.toReversed()))).rejects.toThrow(message);
+    const few = rows.slice(100, 200);
+    await expect(lc(few, write('reference.json', answers.slice(100)))).rejects.toThrow(message);
+  });
+});
+
 test('the length-controlled win rate is that of an independent computation', () => {
   const { difficulty, gamed, C, weights, winRate, ...judged } = (
     JSON.parse(readFileSync(join(fixtures, 'stats/reference.json'), 'utf8')) as { lengthControl: LengthControl }
@@ -185,6 +228,49 @@ describe('on invented numbers', () => {
     expect(result).toMatchObject({ n: 9, n_draws: 4, n_wins: 2, n_wins_base: 3, c: usualC });
     expect(result!.win_rate).toBeCloseTo((100 * (2 + 4 * 0.5 + 0.25)) / 9, 10);
     expect(result!.lc_win_rate).toBeGreaterThan(0);
+  });
+
+  test('a model as long as the baseline throughout has about its raw win rate, and 50 if it is the baseline', async () => {
+    const same = { len_1: lengths.len_1, len_2: lengths.len_1 };
+    const rare = Array.from({ length: n }, (_, i) => (i % 20 === 0 ? 2 : 1.01));
+    const one = { ...row(), ...same, model: 'equal', preference: rare };
+    const other = { ...one, model: 'one more', len_2: [101, ...lengths.len_1.slice(1)] };
+    const baseline = { ...one, model: 'itself', preference: Array(n).fill(1.5) };
+    const constant = { ...one, model: 'constant', len_2: lengths.len_1.map((length) => length + 5) };
+    const [equal, near, itself, apart] = await evaluateAlpaca({
+      lcInputs: inputs(one, other, baseline, constant),
+      difficulty,
+    });
+    expect(equal!.lc_win_rate! - equal!.win_rate).toBeLessThan(3);
+    expect(equal!.lc_win_rate).toBeCloseTo(near!.lc_win_rate!, 0);
+    expect(itself).toMatchObject({ lc_win_rate: 50, weights: { w_len: 0, w_difficulty: 0, w_bias: 0 } });
+    // What cannot be controlled for is left out, and ends nothing.
+    expect(apart).toMatchObject({
+      lc_win_rate: null,
+      weights: null,
+      problem: expect.stringMatching(/the same length/),
+    });
+    expect(apart!.win_rate).toBeCloseTo(equal!.win_rate, 12);
+  });
+
+  test('a model that was not judged does not end the others', async () => {
+    const none = row({ model: 'none', preference: Array(n).fill(null) });
+    const results = await evaluateAlpaca({ lcInputs: inputs(none, row()), difficulty });
+    expect(results.map((one) => [one.model, one.n, one.problem])).toEqual([
+      ['none', 0, 'no row was judged'],
+      ['m', n, undefined],
+    ]);
+    expect(results[0]).toMatchObject({ win_rate: Number.NaN, lc_win_rate: null });
+    await expect(evaluateAlpaca({ lcInputs: inputs(none), difficulty })).rejects.toThrow(/none: no row was judged/);
+  });
+
+  test('difficulties are read by their index, whatever the order of the rows', async () => {
+    const some = (rows: string[]) => write('d.csv', ['index,instruction_difficulty', ...rows].join('\n'));
+    expect(await readDifficulty(some(['2,0.5', '0,1', '1,-3']))).toEqual([1, -3, 0.5]);
+    await expect(readDifficulty(some(['0,1', '2,2']))).rejects.toThrow(/d\.csv:3: .*0 to 1, each once/);
+    await expect(readDifficulty(some(['0,1', '0,2']))).rejects.toThrow(/d\.csv:3: /);
+    await expect(readDifficulty(some(['-1,1', '0,2']))).rejects.toThrow(/d\.csv:2: /);
+    await expect(readDifficulty(some(['0,easy']))).rejects.toThrow(/d\.csv:2: /);
   });
 
   test('without difficulties there is no length control', async () => {

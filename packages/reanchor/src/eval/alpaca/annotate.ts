@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../../errors.js';
 import { requireWritable, writeFileAtomic } from '../../formats/index.js';
-import { type Answer, placesOf, readAnswers } from '../answers.js';
+import { type Answer, readAnswers } from '../answers.js';
 import { mapConcurrently } from '../judge/gate.js';
 import type { PairJudge, Verdict } from '../judge/judge.js';
+import { placesOf, promptKeys, promptText } from '../prompts.js';
 
 export interface AnnotateOptions {
   judge: PairJudge;
@@ -43,10 +44,8 @@ export async function annotateAlpaca(options: AnnotateOptions): Promise<Annotate
   const { judge, out, orders = 'random', concurrency, onProgress } = options;
   await requireWritable(out, 0);
   const [outputs, reference] = [await readAnswers(options.outputs), await readAnswers(options.referenceOutputs)];
-  const places = placesOf(
-    outputs.map(({ prompt }) => prompt),
-    reference.map(({ prompt }) => prompt),
-  );
+  const [wanted, among] = [outputs, reference].map((some) => some.map(({ prompt }) => promptKeys(prompt)));
+  const places = placesOf(wanted!, among!);
   const stray = places.indexOf(-1);
   if (stray !== -1) {
     throw new UserError(
@@ -87,7 +86,7 @@ async function annotation(judge: PairJudge, model: Answer, base: Answer, orders:
     const verdict = await judge.judge({ prompt, first, second });
     return { isModelFirst, verdict };
   };
-  const asked = await Promise.all(orders === 'both' ? [ask(false), ask(true)] : [ask(isSwapped(prompt))]);
+  const asked = await Promise.all(orders === 'both' ? [ask(false), ask(true)] : [ask(isSwapped(promptText(prompt)))]);
   const shares = asked.map(({ isModelFirst, verdict: { first } }) =>
     first === undefined ? Number.NaN : isModelFirst ? first : 1 - first,
   );

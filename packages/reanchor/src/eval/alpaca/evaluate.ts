@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UsageError, UserError } from '../../errors.js';
-import { readAnswers } from '../answers.js';
+import { type Answer, readAnswers } from '../answers.js';
+import { readAnnotations } from './annotations.js';
 import {
   type Expected,
   type JudgedModel,
-  readAnnotations,
   readDifficulty,
   readExpected,
   readGamedBaselines,
@@ -21,6 +21,7 @@ import {
   type WinRates,
   winRates,
 } from './length-control.js';
+import { requireOrder } from './order.js';
 
 export interface AlpacaOptions {
   /** JSONL of models with lengths and preferences; or else `annotations`. */
@@ -43,10 +44,12 @@ export interface AlpacaOptions {
 
 export interface AlpacaResult extends WinRates {
   model: string;
-  /** Percent; null without a file of difficulties. */
+  /** Percent; null without a file of difficulties, and where lengths cannot be controlled for. */
   lc_win_rate: number | null;
   c: number | null;
   weights: LengthControlWeights | null;
+  /** Why a number is missing. */
+  problem?: string | undefined;
   expected?: Expected | undefined;
   /** Ours minus the published number, in points. */
   difference?: AlpacaDifference | undefined;
@@ -63,30 +66,33 @@ export interface AlpacaDifference {
 }
 
 /**
- * Win rate, standard error and length-controlled win rate of every model in the files. Errors: UsageError for files that
- * do not go together, UserError and FormatError of the files.
+ * Win rate, standard error and length-controlled win rate of every model in the files; a model without a single judged
+ * row has n = 0 and no numbers. Errors: UsageError for files that do not go together, UserError where no model was
+ * judged; UserError and FormatError of the files.
  */
 export async function evaluateAlpaca(options: AlpacaOptions): Promise<AlpacaResult[]> {
-  const models = await judgedModels(options);
+  const { models, reference } = await judgedModels(options);
   const expected = options.expected === undefined ? undefined : await readExpected(options.expected);
-  const control = await lengthControl(options, models);
-  return models.map((judged) => {
+  const control = await lengthControl(options, models, reference);
+  const results = models.map((judged): AlpacaResult => {
     const published = expected?.get(judged.model);
     const c = options.c ?? published?.c ?? usualC;
     const rates = winRates(judged);
-    if (rates.n === 0) throw new UserError(`${judged.model}: no row was judged`);
-    const weights = control && fitted(judged, control, c);
-    const lc = weights ? lengthControlledWinRate(weights, control.difficulty, judged.index) : null;
+    const { weights, problem } = rates.n === 0 ? { problem: 'no row was judged' } : fitted(judged, control, c);
+    const lc = control && weights ? lengthControlledWinRate(weights, control.difficulty, judged.index) : null;
     return {
       model: judged.model,
       ...rates,
       lc_win_rate: lc,
       c: control ? c : null,
       weights: weights ?? null,
+      problem,
       expected: published,
-      difference: published && differences(published, { ...rates, lc, c }, judged, control),
+      difference: published && rates.n > 0 ? differences(published, { ...rates, lc, c }, judged, control) : undefined,
     };
   });
+  if (results.every(({ n }) => n === 0)) throw new UserError(`${results[0]!.model}: no row was judged`);
+  return results;
 }
 
 interface Control {
@@ -94,7 +100,13 @@ interface Control {
   gamed: GamedBaselines;
 }
 
-async function judgedModels(options: AlpacaOptions): Promise<JudgedModel[]> {
+interface Judged {
+  models: JudgedModel[];
+  /** The baseline's answers, where they are given. */
+  reference: readonly Answer[] | undefined;
+}
+
+async function judgedModels(options: AlpacaOptions): Promise<Judged> {
   const { lcInputs, annotations = [], outputs, referenceOutputs } = options;
   if ((lcInputs === undefined) === (annotations.length === 0)) {
     throw new UsageError('give either --lc-inputs or --annotations: lengths and preferences, or raw annotations');
@@ -105,15 +117,19 @@ async function judgedModels(options: AlpacaOptions): Promise<JudgedModel[]> {
     }
     const models = await readLcInputs(lcInputs);
     if (models.length === 0) throw new UserError(`${lcInputs}: no models`);
-    return models;
+    return { models, reference: undefined };
   }
   const reference = referenceOutputs === undefined ? undefined : await readAnswers(referenceOutputs);
   const all: JudgedModel[] = [];
   for (const file of annotations) all.push(...(await readAnnotations(file, { reference, outputs })));
-  return all;
+  return { models: all, reference };
 }
 
-async function lengthControl(options: AlpacaOptions, models: readonly JudgedModel[]): Promise<Control | undefined> {
+async function lengthControl(
+  options: AlpacaOptions,
+  models: readonly JudgedModel[],
+  reference: readonly Answer[] | undefined,
+): Promise<Control | undefined> {
   if (options.difficulty === undefined) {
     const given = Object.entries({ '--baselines': options.baselines, '--c': options.c }).find(([, one]) => one);
     if (given) throw new UsageError(`${given[0]} has no effect without --difficulty, which length control needs`);
@@ -135,15 +151,23 @@ async function lengthControl(options: AlpacaOptions, models: readonly JudgedMode
       `${model} has a row ${beyond + 1}, but ${options.difficulty} has ${difficulty.length} difficulties`,
     );
   }
+  requireOrder(gamed, { ...options, models, reference });
   return { difficulty, gamed };
 }
 
-function fitted(judged: JudgedModel, { difficulty, gamed }: Control, c: number): LengthControlWeights {
+/** The weights of the fit, or why there are none. */
+function fitted(
+  judged: JudgedModel,
+  control: Control | undefined,
+  c: number,
+): { weights?: LengthControlWeights; problem?: string } {
+  if (!control) return {};
+  if (judged.isBaseline) return { weights: { w_len: 0, w_difficulty: 0, w_bias: 0 } };
   try {
-    return fitLengthControl(judged, difficulty, gamed, c);
+    return { weights: fitLengthControl(judged, control.difficulty, control.gamed, c) };
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
-    throw new UserError(`${judged.model}: ${cause.message}`, { cause });
+    return { problem: cause.message };
   }
 }
 

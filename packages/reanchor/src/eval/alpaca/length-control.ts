@@ -68,12 +68,12 @@ const modelShare = (preference: number) => (preference === 0 ? 0.5 : preference 
 const gamedWeight = 0.1;
 
 /**
- * The fit behind the length-controlled win rate: the weights of
- * logit p_i = w_len tanh(d_i / sd(d)) + w_difficulty difficulty_i + w_bias, d = len1 - len2 and sd with n - 1, that
- * minimise |w|_1 + C (log-loss of the model's rows + 0.1 log-loss of the gamed rows), gamed rows having no bias. All
- * weights are 0, so that the win rate is 50, where no length differs: there the model is the baseline itself. Errors:
- * RangeError when all differences are equal without being 0. Source: Dubois et al. 2024 and AlpacaEval,
- * metrics/glm_winrate.py; there C is chosen by cross-validation over `gridOfC`, with judgements that are not public.
+ * The fit behind the length-controlled win rate: the weights of logit p_i = w_len tanh(d_i / sd(d)) + w_difficulty
+ * difficulty_i + w_bias, d = len1 - len2 and sd with n - 1, that minimise |w|_1 + C (log-loss of the model's rows + 0.1
+ * log-loss of the gamed rows), gamed rows having no bias. Where no length differs there is none to be controlled for,
+ * and d / sd(d) is 0. Errors: RangeError when all differences are equal without being 0. Source: Dubois et al. 2024 and
+ * AlpacaEval, metrics/glm_winrate.py; there C is chosen by cross-validation over `gridOfC`, with judgements that are
+ * not public.
  */
 export function fitLengthControl(
   { len1, len2, preference, index }: Preferences,
@@ -82,7 +82,6 @@ export function fitLengthControl(
   C: number,
 ): LengthControlWeights {
   const differences = len1.map((one, i) => one - len2[i]!);
-  if (differences.every((d) => d === 0)) return { w_len: 0, w_difficulty: 0, w_bias: 0 };
   const own = standardised(differences).map((t, i) => [t, difficulty[index[i]!]!, 1]);
   const judged = own.filter((_, i) => preference[i] !== null);
   const shares = preference.flatMap((one) => (one === null ? [] : [modelShare(one)]));
@@ -118,6 +117,7 @@ export const gridOfC = Array.from({ length: 10 }, (_, i) => 10 ** (-4 + (8 * i) 
 export const usualC = gridOfC[5]!;
 
 function standardised(differences: readonly number[]): number[] {
+  if (differences.every((d) => d === 0)) return [...differences];
   const deviation = standardDeviation(differences);
   if (!(deviation > 0)) {
     throw new RangeError('all answers differ from the baseline by the same length, which cannot be controlled for');

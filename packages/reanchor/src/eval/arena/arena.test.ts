@@ -2,9 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { dataFolder, fixtures } from '../../../../../tests/support/repository.js';
+import { fixtures } from '../../../../../tests/support/repository.js';
 import { evaluateArena } from './evaluate.js';
-import { readArenaAnswers, readJudgments, readQuestions, versionOf } from './files.js';
+import { readJudgments } from './files.js';
 import type { Leaderboard } from './leaderboard.js';
 import { styleDifference, styleOf } from './style.js';
 
@@ -140,6 +140,22 @@ describe('style', () => {
     expect(styleOf(text)).toEqual({ length: text.length / 4, headers: 2, lists: 3, bolds: 2 });
   });
 
+  test('divides counts by the length + 1, and lengths by nothing', () => {
+    const [model, baseline] = [
+      { length: 9, headers: 2, lists: 0, bolds: 5 },
+      { length: 3, headers: 1, lists: 2, bolds: 0 },
+    ];
+    const expected = [6 / 12, (0.2 - 0.25) / 1.45, (0 - 0.5) / 1.5, (0.5 - 0) / 1.5];
+    expect(styleDifference(model, baseline)).toBeCloseToTensor(expected, 1e-15);
+    const empty = { length: 0, headers: 0, lists: 0, bolds: 0 };
+    expect(styleDifference(empty, baseline)[0]).toBe(-1);
+    expect(styleDifference({ ...empty, bolds: 1 }, empty)).toEqual([0, 0, 0, 0.5]);
+  });
+
+  test('has lines that end with a line feed alone, as in Python', () => {
+    expect(styleOf('a\r# b\u2028- c\r\n- d\n  2. e')).toMatchObject({ headers: 0, lists: 2 });
+  });
+
   test('differences turn about with the answers', () => {
     const [one, two] = [styleOf('# a\n- b\nwords and words'), styleOf('plain')];
     expect(styleDifference(two, one)).toEqual(styleDifference(one, two).map((d) => 0 - d));
@@ -148,30 +164,28 @@ describe('style', () => {
   });
 });
 
-test('answers in the forms of 2.0, of 0.1 and of `reanchor generate` are read', async () => {
-  const questions = [
-    { uid: 'a', category: 'hard_prompt', prompt: 'p' },
-    { uid: 'b', category: 'hard_prompt', prompt: 'q' },
+test('a category, or a model, without a verdict does not end the others', async () => {
+  const creative = { category: 'creative_writing', baseline: 'g' };
+  const rows = [
+    row('1', null, null, creative),
+    row('2', game('A>B'), game('A=B')),
+    row('2', game(null), null, { model: 'n' }),
+    row('3', null, game('A>B'), { model: 'n' }),
   ];
-  const read = async (name: string, rows: unknown[]) => [
-    ...(await readArenaAnswers(write(name, rows), questions, 'n')).values(),
-  ];
-  const expected = { uid: 'b', model: 'm', text: 'yes', style: styleOf('yes') };
-  const messages = [{ role: 'assistant', content: { answer: 'yes' } }];
-  expect(await read('2.jsonl', [{ uid: 'b', model: 'm', messages }])).toEqual([expected]);
-  const choices = [{ index: 0, turns: [{ content: 'yes', token_len: 1 }] }];
-  expect(await read('1.jsonl', [{ question_id: 'b', model_id: 'm', choices }])).toEqual([expected]);
-  expect(await read('g.jsonl', [{ prompt: 'q', completion: 'yes' }])).toEqual([{ ...expected, model: 'n' }]);
-  await expect(read('x.jsonl', [{ prompt: 'other', completion: 'yes' }])).rejects.toThrow(/x\.jsonl:1: neither a uid/);
+  const boards = await evaluateArena([write('none.jsonl', rows)], {});
+  expect(boards).toMatchObject([
+    { category: 'creative_writing', models: [], unjudged: [{ model: 'm', dropped: 1 }] },
+    { category: 'hard_prompt', models: [{ model: 'm', questions: 1 }], unjudged: [{ model: 'n', dropped: 2 }] },
+  ]);
 });
 
-describe.skipIf(!dataFolder)('the questions', () => {
-  const open = (name: string) => readQuestions(join(dataFolder!, 'eval/arena_hard', name));
-
-  test('of both versions are read', async () => {
-    const [v1, v2] = [await open('questions-v0.1.jsonl.gz'), await open('questions-v2.0.jsonl.gz')];
-    expect([v1.length, v2.length]).toEqual([500, 750]);
-    expect([versionOf(v1), versionOf(v2)]).toEqual(['v0.1', 'v2.0']);
-    expect(new Set([...v1, ...v2].map(({ uid }) => uid)).size).toBe(1250);
-  });
+test('coding and mathematics are categories of 2.0 with its baseline', async () => {
+  const rows = ['coding', 'math'].map((category) =>
+    row(category, { judgment: '[[A>B]] or [[B>A]]' }, game('A>B'), { category, baseline: undefined }),
+  );
+  const boards = await evaluateArena([write('coding.jsonl', rows)], {});
+  expect(boards.map(({ baseline, models }) => [baseline, models[0]!.wins])).toEqual([
+    ['o3-mini-2025-01-31', 2],
+    ['o3-mini-2025-01-31', 2],
+  ]);
 });

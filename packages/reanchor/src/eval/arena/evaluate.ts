@@ -1,15 +1,18 @@
 /** Arena-Hard from judgments that exist already. */
 import { UsageError, UserError } from '../../errors.js';
-import { type ArenaAnswer, type ArenaQuestion, readArenaAnswers, readJudgments } from './files.js';
+import { characters } from '../answers.js';
+import { type ArenaAnswer, type ArenaQuestion, readArenaAnswers, readJudgments, versionOf } from './files.js';
 import {
   type ArenaJudgment,
   type ArenaVersion,
   arenaLeaderboards,
   type Leaderboard,
   type LeaderboardOptions,
+  type Styles,
 } from './leaderboard.js';
+import type { Style } from './style.js';
 
-export interface ArenaOptions extends Omit<LeaderboardOptions, 'version' | 'styleOf'> {
+export interface ArenaOptions extends Omit<LeaderboardOptions, 'version' | 'styles'> {
   /** Default: told by the categories of the judgments. */
   version?: ArenaVersion | undefined;
   /** Answers of the models and of the baselines, for their lengths and for style control. */
@@ -39,23 +42,42 @@ export function scoreArena(
     throw new UsageError('--style needs --answers: the files of answers of the models and of the baselines');
   }
   requireOnce(judgments);
-  const isV2 = judgments.every(({ category }) => category !== 'arena-hard-v0.1');
   return arenaLeaderboards(judgments, {
     ...options,
-    version: version ?? (isV2 ? 'v2.0' : 'v0.1'),
-    styleOf: answers.size === 0 ? undefined : (model, uid) => answers.get(model)?.get(uid)?.style,
+    version: version ?? versionOf(judgments),
+    styles: answers.size === 0 ? undefined : stylesOf(answers),
   });
 }
 
-/** The answers of files, by model and question. A model may have several files. */
+/** The styles of answers, whose lengths are in tokens only where all have them: characters / 4 are no tokens. */
+function stylesOf(answers: ReadonlyMap<string, ReadonlyMap<string, ArenaAnswer>>): Styles {
+  const all = [...answers.values()].flatMap((own) => [...own.values()]);
+  const lengthUnit = all.every(({ tokens }) => tokens !== undefined) ? 'tokens' : 'characters / 4';
+  const of = (model: string, uid: string): Style | undefined => {
+    const answer = answers.get(model)?.get(uid);
+    if (answer === undefined || lengthUnit === 'tokens') return answer?.style;
+    return { ...answer.style, length: characters(answer.text) / 4 };
+  };
+  return { lengthUnit, of };
+}
+
+/**
+ * The answers of files, by model and question. A model may have several files. Errors: UserError for a second answer of
+ * a model to a question; UserError and FormatError of the files.
+ */
 export async function readAllAnswers(
   files: readonly string[],
   questions: readonly ArenaQuestion[] = [],
 ): Promise<Map<string, Map<string, ArenaAnswer>>> {
   const all = new Map<string, Map<string, ArenaAnswer>>();
   for (const file of files) {
-    for (const answer of (await readArenaAnswers(file, questions, modelOfFile(file))).values()) {
+    for (const answer of await readArenaAnswers(file, questions, modelOfFile(file))) {
       const own = all.get(answer.model) ?? new Map<string, ArenaAnswer>();
+      if (own.has(answer.uid)) {
+        throw new UserError(
+          `${file}: a second answer of ${answer.model} to question ${answer.uid}: leave one file out, or name the models`,
+        );
+      }
       own.set(answer.uid, answer);
       all.set(answer.model, own);
     }

@@ -1,7 +1,9 @@
 /** The files of Arena-Hard 0.1 and 2.0. */
+import type { Content } from '../../data/index.js';
 import { FormatError, UserError } from '../../errors.js';
 import { readRecords } from '../../formats/index.js';
-import { placesOf } from '../answers.js';
+import { answerOf, characters } from '../answers.js';
+import { placesOf, promptKeys } from '../prompts.js';
 import { type ArenaJudgment, type ArenaVersion, arenaRules } from './leaderboard.js';
 import { type Style, styleOf } from './style.js';
 import { type ArenaVerdict, labelOf, readVerdict } from './verdict.js';
@@ -17,16 +19,26 @@ export interface ArenaAnswer {
   model: string;
   text: string;
   style: Style;
+  /** Its length in tokens, where its file says so; then the style's length is that. */
+  tokens?: number | undefined;
 }
 
 type Row = Record<string, unknown>;
 
-/** The questions of a file: rows {uid (or question_id), category, prompt}. Errors: UserError, FormatError. */
+/** The version that the categories are of; questions of one's own go by the rules of 2.0. */
+export function versionOf(questions: readonly { category: string }[]): ArenaVersion {
+  return questions.every(({ category }) => !(category in arenaRules['v0.1'].baselines)) ? 'v2.0' : 'v0.1';
+}
+
+/**
+ * The questions of a file: rows {uid (or question_id), category, prompt (or turns, of which there is one)}. Errors:
+ * UserError, FormatError; that for a question of several turns, of which the benchmark has none.
+ */
 export async function readQuestions(file: string): Promise<ArenaQuestion[]> {
   const questions: ArenaQuestion[] = [];
   for await (const { where, value } of readRecords(file)) {
     const row = (value ?? {}) as Row;
-    const [uid, prompt] = [uidOf(row), textOf(row.prompt) ?? textOf(at(row, 'turns', 0, 'content'))];
+    const [uid, prompt] = [uidOf(row), textOf(row.prompt) ?? turnText(onlyTurn(row.turns, file, where))];
     if (uid === undefined || prompt === undefined) {
       throw new FormatError('a question is {"uid", "category", "prompt"}', { file, where: String(where) });
     }
@@ -36,49 +48,83 @@ export async function readQuestions(file: string): Promise<ArenaQuestion[]> {
   return questions;
 }
 
-/** The version whose categories the questions have. */
-export function versionOf(questions: readonly { category: string }[]): ArenaVersion {
-  return questions.every(({ category }) => category in arenaRules['v2.0'].baselines) ? 'v2.0' : 'v0.1';
-}
-
 /**
- * A model's answers by question, in the form of Arena-Hard 2.0 (messages), of 0.1 (choices), or {uid or prompt,
- * completion}, which are matched with `questions` by prompt. The model is the rows' own, else `name`. Style is what the
- * rows' metadata say, else counted. Errors: UserError, FormatError.
+ * The answers of a file, in the form of Arena-Hard 2.0 (messages), of 0.1 (choices), or {uid or prompt, completion} as
+ * in all files of answers, which are matched with `questions` by prompt. The model is the rows' own, else `name`. Style
+ * is what the rows' metadata say, else counted. Errors: UserError, FormatError; that for a second answer of a model to
+ * a question.
  */
 export async function readArenaAnswers(
   file: string,
   questions: readonly ArenaQuestion[],
   name?: string,
-): Promise<Map<string, ArenaAnswer>> {
-  const rows: { row: Row; text: string; where: number }[] = [];
+): Promise<ArenaAnswer[]> {
+  const byModel = new Map<string, GivenAnswer[]>();
   for await (const { where, value } of readRecords(file)) {
-    const row = (value ?? {}) as Row;
-    const text = answerText(row);
-    if (text === undefined) {
-      const forms = '"messages" (2.0), "choices" (0.1) or "completion"';
-      throw new FormatError(`no answer: a row has ${forms}`, { file, where: String(where) });
-    }
-    rows.push({ row, text, where });
+    const given = givenAnswer((value ?? {}) as Row, file, where, name);
+    const rows = byModel.get(given.model);
+    if (rows) rows.push(given);
+    else byModel.set(given.model, [given]);
   }
-  const answers = new Map<string, ArenaAnswer>();
-  const prompts = rows.map(({ row }) => (uidOf(row) === undefined ? (textOf(row.prompt) ?? '') : ''));
-  const places = placesOf(
-    prompts,
-    questions.map(({ prompt }) => prompt),
-  );
-  for (const [i, { row, text, where }] of rows.entries()) {
-    const uid = uidOf(row) ?? questions[places[i]!]?.uid;
-    const model = textOf(row.model) ?? textOf(row.model_id) ?? name;
-    if (uid === undefined || model === undefined) {
-      const missing = uid === undefined ? 'neither a uid nor a prompt of the questions' : 'no model';
-      throw new FormatError(`${missing} in the row`, { file, where: String(where) });
-    }
-    answers.set(uid, { uid, model: model.split('/').at(-1)!, text, style: knownStyle(row) ?? styleOf(text) });
-  }
-  if (answers.size === 0) throw new UserError(`${file}: no answers`);
-  return answers;
+  if (byModel.size === 0) throw new UserError(`${file}: no answers`);
+  const asked = questions.map(({ prompt }) => promptKeys(prompt));
+  return [...byModel.values()].flatMap((rows) => {
+    const places = placesOf(
+      rows.map(({ uid, prompt }) => (uid === undefined ? promptKeys(prompt) : [undefined, undefined])),
+      asked,
+    );
+    const seen = new Set<string>();
+    return rows.map(({ uid: own, prompt: _, line, ...answer }, i): ArenaAnswer => {
+      const uid = own ?? questions[places[i]!]?.uid;
+      const problem =
+        uid === undefined
+          ? 'neither a uid nor a prompt of the questions in the row (or the question is answered already)'
+          : seen.has(uid) && `a second answer of ${answer.model} to question ${uid}: take one out`;
+      if (problem) throw new FormatError(problem, { file, where: String(line) });
+      seen.add(uid!);
+      return { uid: uid!, ...answer };
+    });
+  });
 }
+
+/** An answer whose question may have to be found by the prompt. */
+interface GivenAnswer extends Omit<ArenaAnswer, 'uid'> {
+  uid: string | undefined;
+  prompt: Content;
+  line: number;
+}
+
+function givenAnswer(row: Row, file: string, line: number, name: string | undefined): GivenAnswer {
+  const turn = onlyTurn(at(row, 'choices', 0, 'turns'), file, line);
+  const last = Array.isArray(row.messages) ? (row.messages.at(-1) as unknown) : undefined;
+  const form = textOf(at(last, 'content', 'answer')) ?? textOf(at(last, 'content')) ?? turnText(turn);
+  // A row that names its question needs no prompt.
+  const plain = form === undefined ? answerOf({ instruction: '', ...row }, file, line) : undefined;
+  const model = textOf(row.model) ?? textOf(row.model_id) ?? plain?.model ?? name;
+  if (model === undefined) throw new FormatError('no model in the row', { file, where: String(line) });
+  const text = form ?? plain!.text;
+  const metadata = (row.metadata ?? row.conv_metadata) as Row | undefined;
+  const tokens = total(metadata?.token_len) ?? total(at(turn, 'token_len'));
+  return {
+    uid: uidOf(row),
+    prompt: plain?.prompt ?? '',
+    model: model.split('/').at(-1)!,
+    text,
+    style: styleWith(text, tokens, metadata),
+    ...(tokens !== undefined && { tokens }),
+    line,
+  };
+}
+
+/** The one turn of a question or an answer, or undefined. Errors: FormatError for several. */
+function onlyTurn(turns: unknown, file: string, line: number): unknown {
+  if (!Array.isArray(turns)) return undefined;
+  if (turns.length <= 1) return turns[0] as unknown;
+  const message = `${turns.length} turns; Arena-Hard has questions of one`;
+  throw new FormatError(message, { file, where: String(line) });
+}
+
+const turnText = (turn: unknown) => textOf(turn) ?? textOf(at(turn, 'content'));
 
 /**
  * Judgments: rows {uid (or question_id), category, model, baseline, games: [{score, judgment}]}. A game's verdict is its
@@ -121,25 +167,12 @@ function gameVerdict(games: readonly unknown[], order: number, rule: 'last' | 'o
   return read && 'verdict' in read ? read.verdict : undefined;
 }
 
-function answerText(row: Row): string | undefined {
-  const messages = row.messages;
-  const last = Array.isArray(messages) ? (messages.at(-1) as unknown) : undefined;
-  return (
-    textOf(at(last, 'content', 'answer')) ??
-    textOf(at(last, 'content')) ??
-    textOf(at(row, 'choices', 0, 'turns', 0, 'content')) ??
-    textOf(row.completion) ??
-    textOf(row.output)
-  );
-}
-
-/** Style as the answer's metadata give it: token_len, and counts by kind of header, list and bold text. */
-function knownStyle(row: Row): Style | undefined {
-  const metadata = (row.metadata ?? row.conv_metadata) as Row | undefined;
-  const counts = ['token_len', 'header_count', 'list_count', 'bold_count'].map((name) => total(metadata?.[name]));
-  const [length, headers, lists, bolds] = counts;
-  if ([length, headers, lists, bolds].some((one) => one === undefined)) return undefined;
-  return { length: length!, headers: headers!, lists: lists!, bolds: bolds! };
+/** Style by the answer's tokens and metadata (counts by kind of header, list and bold text), else as counted. */
+function styleWith(text: string, tokens: number | undefined, metadata: Row | undefined): Style {
+  const [headers, lists, bolds] = ['header', 'list', 'bold'].map((name) => total(metadata?.[`${name}_count`]));
+  const length = tokens ?? characters(text) / 4;
+  if (headers === undefined || lists === undefined || bolds === undefined) return { ...styleOf(text), length };
+  return { length, headers, lists, bolds };
 }
 
 /** A number, or the sum of an object of numbers. */
@@ -152,7 +185,11 @@ function total(value: unknown): number | undefined {
 
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-const uidOf = (row: Row): string | undefined => textOf(row.uid) ?? textOf(row.question_id);
+/** A text or a whole number. */
+const uidOf = ({ uid = null, question_id }: Row): string | undefined => {
+  const given = uid ?? question_id;
+  return Number.isInteger(given) ? String(given) : textOf(given);
+};
 
 /** What lies at a path of keys, or undefined. */
 const at = (value: unknown, ...path: (string | number)[]): unknown =>

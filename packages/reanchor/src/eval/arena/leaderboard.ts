@@ -14,7 +14,12 @@ export const arenaRules = {
     labels: 'last',
     drops: 'question',
     level: 0.9,
-    baselines: { hard_prompt: 'o3-mini-2025-01-31', creative_writing: 'gemini-2.0-flash-001' },
+    baselines: {
+      hard_prompt: 'o3-mini-2025-01-31',
+      coding: 'o3-mini-2025-01-31',
+      math: 'o3-mini-2025-01-31',
+      creative_writing: 'gemini-2.0-flash-001',
+    },
   },
 } as const;
 
@@ -50,8 +55,15 @@ export interface LeaderboardOptions {
    * Arena-Hard 2.0 does; there the control says nothing of a model that is alone against the baseline.
    */
   styleAt?: 'equal' | 'mean' | undefined;
-  /** The style of an answer; needed with `style`. Undefined where the answer is missing. */
-  styleOf?: ((model: string, uid: string) => Style | undefined) | undefined;
+  /** The styles of answers; needed with `style`. */
+  styles?: Styles | undefined;
+}
+
+export interface Styles {
+  /** What lengths are in. */
+  lengthUnit: 'tokens' | 'characters / 4';
+  /** The style of a model's answer to a question; undefined where that is missing. */
+  of(model: string, uid: string): Style | undefined;
 }
 
 export interface ArenaModel {
@@ -74,18 +86,23 @@ export interface ArenaModel {
 export interface Leaderboard {
   category: string;
   baseline: string;
-  /** Of the baseline's answers, in tokens where their file says so, else in characters / 4; where answers are given. */
+  /** Of the baseline's answers, where answers are given. */
   baseline_mean_length?: number | undefined;
+  /** What the lengths of this board are in. */
+  length_unit?: Styles['lengthUnit'] | undefined;
   models: ArenaModel[];
+  /** Models without a verdict that counts, and how many of their questions were left out. */
+  unjudged: { model: string; dropped: number }[];
   /** Log-odds per standard deviation of each difference in style, where it is controlled for. */
   style?: Record<string, { coefficient: number } & Interval> | undefined;
 }
 
 /**
- * A leaderboard for each category, best model first: the Bradley-Terry probability to win against the baseline, a strong
- * verdict counting three times, a tie as half a win; with bootstrap intervals and, if wanted, style control. Without style
- * control the score is the weighted mean of the verdicts. Errors: UserError for a missing answer, or nothing to score.
- * Source: arena-hard-auto, show_result.py.
+ * A leaderboard for each category, best model first: the Bradley-Terry probability to win against the baseline, a
+ * strong verdict counting three times, a tie as half a win; with bootstrap intervals and, if wanted, style control.
+ * Without style control the score is the weighted mean of the verdicts. A model of which no verdict counts has no
+ * score, and a category of which none does has no models. Errors: UserError for a missing answer, and where no verdict
+ * of any category counts. Source: arena-hard-auto, show_result.py.
  */
 export function arenaLeaderboards(judgments: readonly ArenaJudgment[], options: LeaderboardOptions): Leaderboard[] {
   const groups = new Map<string, ArenaJudgment[]>();
@@ -95,50 +112,67 @@ export function arenaLeaderboards(judgments: readonly ArenaJudgment[], options: 
     if (group) group.push(judgment);
     else groups.set(key, [judgment]);
   }
-  return [...groups.values()].map((group) => leaderboard(group, options));
+  const boards = [...groups.values()].map((group) => leaderboard(group, options));
+  if (boards.some(({ models }) => models.length > 0)) return boards;
+  throw new UserError(
+    boards.map(({ category, unjudged }) => `${category}: no verdict counts, of ${sum(unjudged)} questions`).join('\n'),
+  );
 }
+
+const sum = (some: readonly { dropped: number }[]) => some.reduce((total, { dropped }) => total + dropped, 0);
 
 /** Battles of the model (first) against the baseline (second). */
 type Game = Battle & { uid: string };
 
 function leaderboard(judgments: readonly ArenaJudgment[], options: LeaderboardOptions): Leaderboard {
-  const { version, level = arenaRules[version].level, resamples = 100, seed = 0 } = options;
   const { category, baseline } = judgments[0]!;
   const tallies = new Map<string, Tally>();
-  const games = judgments.flatMap((judgment) => gamesOf(judgment, version, tallies));
-  if (games.length === 0) throw new UserError(`${category}: no verdict counts, of ${judgments.length} questions`);
+  const games = judgments.flatMap((judgment) => gamesOf(judgment, options.version, tallies));
+  const judged = [...tallies].filter(([, { questions }]) => questions > 0);
+  const unjudged = [...tallies]
+    .filter(([, { questions }]) => questions === 0)
+    .map(([model, { dropped }]) => ({ model, dropped }));
+  const board = {
+    ...{ category, baseline, baseline_mean_length: meanLength(baseline, judgments, options.styles) },
+    length_unit: options.styles?.lengthUnit,
+  };
+  if (games.length === 0) return { ...board, models: [], unjudged };
+  const fit = fitGames(games, baseline, options);
+  const models = judged.map(([model, tally]): ArenaModel => {
+    const { rate, low, high } = fit.winRates[fit.players.indexOf(model)]!;
+    const mean_length = meanLength(model, judgments, options.styles);
+    return { model, score: 100 * rate, low: 100 * low, high: 100 * high, ...tally, mean_length };
+  });
+  const names = styleNames.filter((name) => isControlled(name, options.style));
+  const style = names.map((name, j) => [name, { coefficient: fit.coefficients[j]!, ...fit.coefficientIntervals[j]! }]);
+  return {
+    ...board,
+    models: models.sort((a, b) => b.score - a.score),
+    unjudged,
+    style: options.style && Object.fromEntries(style),
+  };
+}
+
+function fitGames(games: readonly Game[], baseline: string, options: LeaderboardOptions) {
+  const { version, level = arenaRules[version].level, resamples = 100, seed = 0, resample } = options;
   const battles = options.style ? withStyle(games, options) : games;
-  const each = options.resample === 'battles' ? battles.flatMap(once) : battles;
-  const fit = bradleyTerryBootstrap(each, {
+  return bradleyTerryBootstrap(resample === 'battles' ? battles.flatMap(once) : battles, {
     anchor: baseline,
     random: uniforms(seed, 1),
     resamples,
     level,
     // Shifts a score by less than 1e-6 points, and keeps a model that always wins at a number.
     ridge: 1e-9,
-    clusterOf: options.resample === 'battles' ? undefined : (battle) => (battle as Game).uid,
+    clusterOf: resample === 'battles' ? undefined : (battle) => (battle as Game).uid,
   });
-  const models = [...tallies].map(([model, tally]): ArenaModel => {
-    const at = fit.players.indexOf(model);
-    if (at === -1) throw new UserError(`${category}: no verdict on ${model} counts, of ${tally.dropped} questions`);
-    const { rate, low, high } = fit.winRates[at]!;
-    return { model, score: 100 * rate, low: 100 * low, high: 100 * high, ...tally, mean_length: meanLength(model) };
-  });
-  function meanLength(model: string): number | undefined {
-    if (!options.styleOf) return undefined;
-    const uids = judgments.filter((one) => one.model === model || one.baseline === model).map(({ uid }) => uid);
-    const own = [...new Set(uids)].map((uid) => options.styleOf!(model, uid)?.length);
-    return own.every((one) => one !== undefined) ? own.reduce((sum, one) => sum + one!, 0) / own.length : undefined;
-  }
-  const names = styleNames.filter((name) => isControlled(name, options.style));
-  const style = names.map((name, j) => [name, { coefficient: fit.coefficients[j]!, ...fit.coefficientIntervals[j]! }]);
-  return {
-    category,
-    baseline,
-    baseline_mean_length: meanLength(baseline),
-    models: models.sort((a, b) => b.score - a.score),
-    style: options.style && Object.fromEntries(style),
-  };
+}
+
+/** The mean length of a model's answers to the questions that are judged, where all are there. */
+function meanLength(name: string, judgments: readonly ArenaJudgment[], styles: Styles | undefined): number | undefined {
+  if (!styles) return undefined;
+  const uids = judgments.filter(({ model, baseline }) => model === name || baseline === name).map(({ uid }) => uid);
+  const own = [...new Set(uids)].flatMap((uid) => styles.of(name, uid)?.length ?? []);
+  return own.length === new Set(uids).size ? own.reduce((total, one) => total + one, 0) / own.length : undefined;
 }
 
 type Tally = Pick<ArenaModel, 'questions' | 'wins' | 'ties' | 'losses' | 'unparsed' | 'dropped'>;
@@ -169,9 +203,9 @@ function gamesOf(
 /** A battle that counts several times as so many battles. */
 const once = (battle: Battle): Battle[] => Array.from({ length: battle.weight ?? 1 }, () => ({ ...battle, weight: 1 }));
 
-function withStyle(games: readonly Game[], { style, styleAt = 'equal', styleOf }: LeaderboardOptions): Game[] {
+function withStyle(games: readonly Game[], { style, styleAt = 'equal', styles }: LeaderboardOptions): Game[] {
   const find = (model: string, uid: string) => {
-    const found = styleOf?.(model, uid);
+    const found = styles?.of(model, uid);
     if (!found) throw new UserError(`style control needs the answer of ${model} to ${uid}: give its file of answers`);
     return found;
   };

@@ -15,27 +15,29 @@ export const styleNames = ['length', 'headers', 'lists', 'bolds'] as const;
 export function styleOf(text: string): Style {
   const outside = text.replace(/```[^`]*```/g, '```');
   const count = (pattern: RegExp) => outside.match(pattern)?.length ?? 0;
+  // A line begins after \n alone, as in Python; the m flag would have more ends of lines.
   return {
     length: characters(text) / 4,
-    headers: count(/^#{1,6}\s/gm),
+    headers: count(/(?<![^\n])#{1,6}\s/g),
     // White space of the item's own line: with \s each of many empty lines would be looked through to the last.
-    lists: count(/^[^\S\r\n\u2028\u2029]*\d+\.\s/gm) + count(/^[^\S\r\n\u2028\u2029]*[-*+]\s/gm),
+    lists: count(/(?<![^\n])[^\S\n]*\d+\.\s/g) + count(/(?<![^\n])[^\S\n]*[-*+]\s/g),
     bolds: count(/\*\*[^*\n]+\*\*/g) + count(/__[^_\n]+__/g),
   };
 }
 
 /**
  * The difference in style between a model's answer and the baseline's, one number for each of {@link styleNames}: of
- * length (m - b) / (m + b); of headers, lists and bold text (m - b) / (m + b + 1), with each count divided by its answer's
- * length first. Empty answers count as of length 1. Source: arena-hard-auto 2.0, show_result.py.
+ * length (m - b) / (m + b), 0 for two empty answers; of headers, lists and bold text (m - b) / (m + b + 1), with each
+ * count divided by its answer's length + 1 first. Source: arena-hard-auto 2.0, show_result.py, which does so with
+ * answers to 0.1 as well.
  */
 export function styleDifference(model: Style, baseline: Style): number[] {
-  const [m, b] = [Math.max(1, model.length), Math.max(1, baseline.length)];
+  const [m, b] = [model.length, baseline.length];
   const density = (name: 'headers' | 'lists' | 'bolds') => {
-    const [dm, db] = [model[name] / m, baseline[name] / b];
+    const [dm, db] = [model[name] / (m + 1), baseline[name] / (b + 1)];
     return (dm - db) / (dm + db + 1);
   };
-  return [(m - b) / (m + b), density('headers'), density('lists'), density('bolds')];
+  return [m + b === 0 ? 0 : (m - b) / (m + b), density('headers'), density('lists'), density('bolds')];
 }
 
 /**

@@ -1,6 +1,6 @@
 /** How diverse and how long the answers of a file are. */
 import { distinct, mean, quantile, selfBleu } from '../../stats/index.js';
-import { characters, type ModelAnswer } from '../answers.js';
+import { type Answer, characters } from '../answers.js';
 
 export interface SelfBleu {
   /** On words between white space, and on characters. */
@@ -30,7 +30,7 @@ export interface Diversity {
   lengths: { characters: LengthSummary; words: LengthSummary; tokens: LengthSummary | undefined };
 }
 
-type Texts = Pick<ModelAnswer, 'prompt' | 'text' | 'tokens'>;
+type Texts = Pick<Answer, 'prompt' | 'text' | 'tokens'>;
 
 /** The words of a text between white space. */
 const wordsOf = (text: string) => text.split(/\s+/).filter((word) => word !== '');

@@ -64,7 +64,7 @@ const recipe = (reference: string, beta: number) =>
   });
 
 test('run folders and files of results make one front', async () => {
-  const evaluations = [0, 1, 2].map((kl) => ({ 'kl/initial': kl, 'rewards/accuracies': kl / 4 }));
+  const evaluations = [0, 1, 2].map((kl) => ({ 'kl/initial': kl, 'rewards/accuracies': 0.5 + kl / 4 }));
   const made = await createRunFolder(join(folder, 'tr'), {
     recipe: recipe('{update: hard, tau: 32}', 0.1),
     command: [],
@@ -73,7 +73,8 @@ test('run folders and files of results make one front', async () => {
     device: 'cpu',
   });
   using events = new EventWriter(made.events);
-  for (const [step, metrics] of evaluations.entries()) events.write({ type: 'evaluation', step, metrics });
+  for (const [step, metrics] of evaluations.entries())
+    events.write({ type: 'evaluation', step, metrics: { ...metrics, ...(step === 0 && { 'rewards/accuracies': 0 }) } });
   const file = join(folder, 'dpo.jsonl');
   const rows = evaluations.map((metrics, step) => ({
     method: 'dpo',
@@ -91,8 +92,8 @@ test('run folders and files of results make one front', async () => {
     ['tr-dpo hard tau 32', 'dpo', 0.1],
     ['dpo', 'dpo', 0.1],
   ]);
-  // Of a run folder the accuracy before the first step is left out: all rewards are equal then.
-  expect(found.runs.map(({ points }) => points.map(({ step }) => step))).toEqual([[1, 2], [0, 1, 2]]); // biome-ignore format: short
+  // Before the first step all rewards are equal, an accuracy of one half; older runs say 0.
+  expect(found.runs.map(({ points }) => points.map(({ quality }) => quality))).toEqual([[0.5, 0.75, 1], [0.5, 0.75, 1]]); // biome-ignore format: short
   expect(found.comparisons).toHaveLength(1);
   expect(found.comparisons[0]!.rows.map(({ difference }) => difference)).toEqual([0, 0, 0, 0, 0]);
   const svg = frontChart(found.runs, metrics);
@@ -104,4 +105,14 @@ test('run folders and files of results make one front', async () => {
   await expect(front({ runs, kl: 'kl/inital', quality: 'rewards/accuracies' })).rejects.toThrow(
     /did you mean kl\/initial/,
   );
+});
+
+test('two runs that a file of results does not tell apart are refused', async () => {
+  const file = join(folder, 'mixed.jsonl');
+  const row = (more: object) => JSON.stringify({ method: 'dpo', beta: 0.1, kl: 1, win: 0.5, ...more });
+  const metrics = { kl: 'kl', quality: 'win', runs: [{ name: 'r', file }] };
+  writeFileSync(file, [row({ step: 2 }), row({ step: 1 }), row({ step: 2 })].join('\n'));
+  await expect(front(metrics)).rejects.toThrow(/mixed\.jsonl:3: a second row of step 2 of r dpo beta 0\.1: .*"run"/);
+  writeFileSync(file, [row({ step: 2, run: 'a' }), row({ step: 1, run: 'a' }), row({ step: 2, run: 'b' })].join('\n'));
+  expect((await front(metrics)).runs.map(({ points }) => points.map(({ step }) => step))).toEqual([[1, 2], [2]]);
 });

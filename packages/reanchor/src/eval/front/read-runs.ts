@@ -22,7 +22,8 @@ interface RawRun extends Omit<FrontRun, 'points'> {
 /**
  * The runs of run folders, by their evaluations, and of files of results: JSONL, JSON lists or Parquet with rows
  * `{method, base?, beta?, run?, step?}` and metrics as further numbers; rows of equal method, beta and run are one run.
- * Errors: UserError for what cannot be read, and for a metric that a run lacks, with those it has; FormatError.
+ * Errors: UserError for what cannot be read, and for a metric that a run lacks, with those it has; FormatError, also
+ * for a step that a run has twice: two runs are mixed there.
  */
 export async function readFrontRuns(given: readonly NamedFile[], metrics: FrontMetrics): Promise<FrontRun[]> {
   const runs: RawRun[] = [];
@@ -62,16 +63,14 @@ function ofFolder(name: string, path: string): RawRun {
   const { run, folder } = readRun(path);
   const { events } = readEvents(folder.events);
   const evaluations = events.flatMap((event) =>
-    event.type === 'evaluation' ? [{ step: event.step, metrics: meaningful(event.step, event.metrics) }] : [],
+    event.type === 'evaluation' ? [{ step: event.step, metrics: withTies(event.step, event.metrics) }] : [],
   );
   return { name, ...methodOf(run.recipe), beta: run.recipe.loss.beta, evaluations };
 }
 
-/** Before the first step all rewards are equal, and an accuracy of 0 says nothing of the policy. */
-function meaningful(step: number, metrics: RawRun['evaluations'][number]['metrics']) {
-  if (step > 0) return metrics;
-  const { 'rewards/accuracies': _tied, ...others } = metrics;
-  return others;
+/** Before the first step all rewards are equal, which is an accuracy of 1/2; runs were written that say 0. */
+function withTies(step: number, metrics: RawRun['evaluations'][number]['metrics']) {
+  return step > 0 || metrics['rewards/accuracies'] === undefined ? metrics : { ...metrics, 'rewards/accuracies': 0.5 };
 }
 
 /** What a recipe's method is called: by its loss, and with the update of the reference. */
@@ -104,6 +103,12 @@ async function ofFile(file: string, path: string): Promise<RawRun[]> {
       beta: typeof beta === 'number' ? beta : undefined,
       evaluations: [],
     };
+    if (known.evaluations.some((one) => one.step === step)) {
+      throw new FormatError(
+        `a second row of step ${step} of ${known.name}: give rows their "step", and runs of equal method and beta a "run"`,
+        { file: path, where: String(where) },
+      );
+    }
     const metrics = Object.fromEntries(numbers.filter(([name]) => name !== 'step' && name !== 'beta'));
     known.evaluations.push({ step, metrics });
     runs.set(key, known);

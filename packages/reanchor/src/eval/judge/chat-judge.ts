@@ -1,6 +1,7 @@
 /** Judges that are models behind a chat endpoint. */
 import { UserError } from '../../errors.js';
 import { readVerdict, verdictScore } from '../arena/verdict.js';
+import { promptText } from '../prompts.js';
 import type { ChatReply } from './chat-reply.js';
 import type { Pair, PairJudge, Verdict } from './judge.js';
 import type { JudgeClient } from './judge-client.js';
@@ -36,7 +37,7 @@ export function chatJudge(options: ChatJudgeOptions): PairJudge {
       ...(topLogprobs !== undefined && { topLogprobs }),
     },
     async judge(pair) {
-      const values = { prompt: pair.prompt, answer_a: pair.first, answer_b: pair.second };
+      const values = { prompt: promptText(pair.prompt), answer_a: pair.first, answer_b: pair.second };
       const messages = fillTemplate(templateOf(pair), values);
       const outcome = await client.ask({ messages, temperature, maxNewTokens, topLogprobs }, read);
       const text = outcome.reply?.text;

@@ -1,10 +1,14 @@
 /** What a judge is: something that compares two answers. */
+import type { Content } from '../../data/index.js';
 
 /** Two answers to one prompt, in the order in which the judge sees them. */
 export interface Pair {
-  prompt: string;
+  /** A text, or the messages of a chat. */
+  prompt: Content;
   first: string;
   second: string;
+  /** Whether each was cut at its greatest length, as far as that is known, and has no end. */
+  isCut?: readonly [first: boolean, second: boolean] | undefined;
   /** For benchmarks whose instructions to the judge depend on it. */
   category?: string | undefined;
 }
@@ -35,6 +39,12 @@ export interface PairJudge {
 
 export type Outcome = 'win' | 'tie' | 'loss';
 
+/** Two answers to one prompt, whichever is seen first. */
+export interface ComparedTexts extends Omit<Pair, 'first' | 'second'> {
+  answer: string;
+  other: string;
+}
+
 export interface BothOrders {
   /** Verdicts with the answer in the first and in the second place. */
   verdicts: [Verdict, Verdict];
@@ -48,13 +58,11 @@ export interface BothOrders {
  * Judges a pair in both orders: `answer` wins or loses where both orders say so, anything else is a tie, so that a
  * preference for a place decides nothing.
  */
-export async function judgeBothOrders(
-  judge: PairJudge,
-  { prompt, answer, other, category }: { prompt: string; answer: string; other: string; category?: string | undefined },
-): Promise<BothOrders> {
+export async function judgeBothOrders(judge: PairJudge, compared: ComparedTexts): Promise<BothOrders> {
+  const { answer, other, isCut: [isAnswerCut, isOtherCut] = [false, false], ...asked } = compared;
   const verdicts = await Promise.all([
-    judge.judge({ prompt, first: answer, second: other, category }),
-    judge.judge({ prompt, first: other, second: answer, category }),
+    judge.judge({ ...asked, first: answer, second: other, isCut: [isAnswerCut, isOtherCut] }),
+    judge.judge({ ...asked, first: other, second: answer, isCut: [isOtherCut, isAnswerCut] }),
   ]);
   const [there, back] = verdicts.map(({ first }) => first);
   if (there === undefined || back === undefined) return { verdicts, outcome: undefined, agree: undefined };

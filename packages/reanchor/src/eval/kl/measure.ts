@@ -3,10 +3,12 @@ import { type Group, textOf } from '../../data/index.js';
 import { UserError } from '../../errors.js';
 import { type Prompt, readPrompts, TextGenerator } from '../../generate/index.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
-import { loadModel } from '../../models/load.js';
+import type { CausalLM } from '../../models/causal-lm.js';
+import { loadModel, readConfig } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
+import { positionsNote, shortestOf, writingNote } from '../../models/positions.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
-import { readModelAnswers } from '../answers.js';
+import { type Answer, readAnswers } from '../answers.js';
 import { type KlEstimate, klEstimate } from './estimate.js';
 
 /** Answers that the model writes. */
@@ -57,9 +59,11 @@ export interface KlResult extends KlEstimate {
 export async function measureKl(options: KlOptions): Promise<KlResult> {
   const { of, exact, chatTemplate, setting, tokensPerMicroBatch = 16384, onProgress } = options;
   const folder = await modelFolder(options.reference, options);
+  const configJson = await readConfig(folder);
   using generator = await TextGenerator.load(options.model, { ...options, chatTemplate, setting });
+  const told = { shortest: shortestOf([generator.model, { configJson }]), onNote: options.onNote, onProgress };
   const { groups, ended, texts } =
-    'answers' in of ? await givenAnswers(generator, of.answers) : await newAnswers(generator, of, options);
+    'answers' in of ? await givenAnswers(generator, of.answers, told) : await newAnswers(generator, of, told);
   await requireSameTokens(folder, generator, texts);
   using reference = await loadModel(folder, generator.model);
   const count = groups.reduce((sum, { completions }) => sum + completions.length, 0);
@@ -81,19 +85,27 @@ interface Answers {
   texts: Prompt[];
 }
 
+interface Told extends Pick<KlOptions, 'onNote' | 'onProgress'> {
+  /** Of the two models, the one made for the fewest positions. */
+  shortest: Pick<CausalLM, 'configJson'>;
+}
+
 async function newAnswers(
   generator: TextGenerator,
   { prompts: file, samples = 1, temperature = 1, ...rest }: KlSampling,
-  { onProgress, onNote }: KlOptions,
+  { shortest, onNote, onProgress }: Told,
 ): Promise<Answers> {
   const texts = await readPrompts(file, onNote);
+  const prompts = generator.encodeAll(texts);
+  const tooLong = writingNote(shortest, prompts, rest.maxNewTokens);
+  if (tooLong !== undefined) onNote?.(tooLong);
   const written = await generator.complete(texts, {
     ...rest,
     samples,
     temperature,
     onProgress: ({ done, of }) => onProgress?.('writing', done, of),
   });
-  const groups = generator.encodeAll(texts).map((prompt, i) => ({
+  const groups = prompts.map((prompt, i) => ({
     prompt,
     completions: written.slice(i * samples, (i + 1) * samples).map(drawnTokens),
   }));
@@ -105,31 +117,61 @@ export function drawnTokens({ tokens, stopToken }: { tokens: Int32Array; stopTok
   return stopToken === undefined ? tokens : Int32Array.of(...tokens, stopToken);
 }
 
-async function givenAnswers(generator: TextGenerator, file: string): Promise<Answers> {
+async function givenAnswers(generator: TextGenerator, file: string, { shortest, onNote }: Told): Promise<Answers> {
   const groups = new Map<string, { prompt: Int32Array; completions: Int32Array[]; text: Prompt }>();
   let ended = 0;
-  for (const { prompt, text, finish, line } of await readModelAnswers(file)) {
-    const isEnded = finish !== 'length';
-    const key = JSON.stringify(prompt);
+  for (const answer of await readAnswers(file)) {
+    const { asked, line } = answer;
+    const end = endOf(answer);
+    const key = JSON.stringify(asked);
     try {
-      const group = groups.get(key) ?? { prompt: generator.encode(prompt), completions: [], text: prompt };
-      group.completions.push(generator.encodeAnswer(prompt, text, isEnded));
+      const group = groups.get(key) ?? { prompt: generator.encode(asked), completions: [], text: asked };
+      group.completions.push(givenTokens(generator, answer, group.prompt, end));
       groups.set(key, group);
     } catch (cause) {
       if (!(cause instanceof UserError)) throw cause;
       throw new UserError(`${file}:${line}: ${cause.message}`, { cause });
     }
-    if (isEnded) ended++;
+    if (end !== undefined) ended++;
   }
   const all = [...groups.values()];
   const vocabulary = generator.model.head_VD.shape[0]!;
   const foreign = all
     .flatMap(({ prompt, completions }) => [prompt, ...completions])
-    .find((ids) => ids.some((id) => id >= vocabulary));
+    .find((ids) => ids.some((id) => id < 0 || id >= vocabulary));
   if (foreign !== undefined) {
-    throw new UserError(`${file}: the tokenizer gives tokens that the model, with ${vocabulary}, does not have`);
+    throw new UserError(
+      `${file}: it has tokens that the model, with ${vocabulary}, does not have; name the model that wrote it`,
+    );
   }
+  const tooLong = positionsNote(shortest, all, () => 'what they say of the tokens beyond means little');
+  if (tooLong !== undefined) onNote?.(tooLong);
   return { groups: all, ended, texts: all.map(({ text }) => text) };
+}
+
+/**
+ * The tokens that were drawn, where the row has them and they are the text to this tokenizer; else the text's,
+ * tokenised again.
+ */
+function givenTokens(
+  generator: TextGenerator,
+  { asked, text, ids, stopString }: Answer,
+  promptIds: Int32Array,
+  end: End,
+): Int32Array {
+  const written = ids && generator.decoder(asked, promptIds)(ids);
+  const isText = written === text || (stopString !== undefined && written?.startsWith(text));
+  if (!isText || end === 'own') return generator.encodeWritten(asked, text, end);
+  return Int32Array.from(end === undefined ? ids! : [...ids!, end]);
+}
+
+/** A token's id, the model's usual end, or none. */
+type End = number | 'own' | undefined;
+
+/** What the model drew after an answer: the token that its row names, else the usual one; nothing where it was cut. */
+function endOf({ finish, stopToken, stopString }: Answer): End {
+  if (finish === 'length' || stopString !== undefined) return undefined;
+  return stopToken ?? 'own';
 }
 
 /** A reference reads the policy's tokens; with another tokenizer they would mean something else. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
+import { narrowModel } from '../../../../../tests/support/narrow-model.js';
 import { commandLine } from '../../cli/main.js';
 import { Terminal } from '../../cli/terminal.js';
 import { openCheckpoint, writeSafetensors } from '../../formats/index.js';
@@ -100,6 +101,18 @@ test('means are those of score, row by row; changes are paired', async () => {
   const share = mean(scores[1]!.map(({ chosen, rejected }) => Number(chosen.logprob > rejected.logprob)));
   expect(models[3]!.accuracy).toBeCloseTo(share, 12);
   expect(models[0]!.change).toBeUndefined();
+});
+
+test('rows that are longer than one of the models was made for are told of once, with both numbers', async () => {
+  const narrow = narrowModel(join(folder, 'narrow'), 40);
+  const notes: string[] = [];
+  const options = { data: [data], resamples: 10, onNote: (note: string) => notes.push(note) };
+  await checkpointLogps({ ...options, models: [tiny], maxLength: 60 });
+  expect(notes).toEqual([]);
+  await checkpointLogps({ ...options, models: [`h=${run}`, narrow], maxLength: 60 });
+  await score({ ...options, model: narrow, reference: narrow, maxLength: 60, out: join(folder, 'narrow.jsonl') });
+  const note = expect.stringMatching(/the longest row has 60 tokens and the model was made for 40 \(max_position_emb/);
+  expect(notes).toEqual([note, note]);
 });
 
 test('a model with another tokenizer is refused', async () => {

@@ -1,13 +1,14 @@
 /** Log-probabilities of chosen and rejected completions under the models of a run, beside the first of them. */
 
-import { describeSkips, loadPreferenceRows, type SkipReport, tokenizePairs } from '../../data/index.js';
+import { describeSkips, loadPreferenceRows, pairGroup, type SkipReport, tokenizePairs } from '../../data/index.js';
 import { uniforms } from '../../data/random.js';
 import { UserError } from '../../errors.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import { loadModel } from '../../models/load.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
-import { type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
+import { accuracyOf, type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
+import { scoringNote } from '../positions.js';
 import { type RowText, type RowTextOptions, rowText } from '../row-text.js';
 import { requireSameTokens } from '../same-tokens.js';
 import { modelsOf } from './models.js';
@@ -35,7 +36,7 @@ export interface ModelLogps {
   model: string;
   /** Means over pairs, with their standard errors. `margin` is chosen - rejected. */
   logps: Record<Measure, { mean: number; standardError: number }>;
-  /** Share of the pairs whose chosen completion is the more probable one. */
+  /** Share of the pairs whose chosen completion is the more probable one, ties counting half. */
   accuracy: number;
   /** This model less the first, pair by pair; none of the first itself. */
   change?: Record<Measure, BootstrapResult> | undefined;
@@ -71,6 +72,8 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
   const why = `${models[0]!.name}: log-probabilities of other tokens cannot be compared`;
   for (const folder of folders.slice(1)) await requireSameTokens(folder, rows, pairs, tokenize, why);
+  const tooLong = await scoringNote(folders as [string, ...string[]], pairs.map(pairGroup));
+  if (tooLong !== undefined) options.onNote?.(tooLong);
 
   const results: ModelLogps[] = [];
   let first: Record<Measure, number[]> | undefined;
@@ -84,7 +87,7 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
       name,
       model,
       logps: { chosen: one('chosen'), rejected: one('rejected'), margin: one('margin') },
-      accuracy: values.margin.filter((margin) => margin > 0).length / pairs.length,
+      accuracy: accuracyOf(values.margin),
       change: first && changes(values, first, options),
     });
     first ??= values;

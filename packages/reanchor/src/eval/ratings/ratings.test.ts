@@ -83,7 +83,34 @@ test('means, and the probability of improvement per criterion and over all', asy
   expect(same).toEqual(result);
 });
 
-test('a model without a single rating is an error', async () => {
-  const answers = [write('none.jsonl', ['a', 'b'])];
-  await expect(rateAnswers({ answers, rater, concurrency: 1 })).rejects.toThrow(/none: no rating could be read, of 2/);
+test('a model without a single rating does not end the others; none at all is an error', async () => {
+  const none = write('none.jsonl', ['a', 'b']);
+  const some = write('some.jsonl', ['7', '9', '3']);
+  const result = await rateAnswers({ answers: [none, some], rater, concurrency: 1, resamples: 100 });
+  expect(result.models.map(({ model, rated }) => [model, rated])).toEqual([['some', 2]]);
+  expect(result).toMatchObject({ names: ['none', 'some'], unrated: ['none'], improvements: [], leftOut: [0, 1] });
+  await expect(rateAnswers({ answers: [none], rater, concurrency: 1 })).rejects.toThrow(
+    /none: no rating could be read, of 2/,
+  );
+});
+
+test('answers to chats are rated as answers to what was asked', async () => {
+  const file = join(folder, 'chats.jsonl');
+  const user = (content: string) => ({ role: 'user', content });
+  const rows = [
+    { prompt: [user('One?')], completion: '4' },
+    { prompt: [user('Two?'), { role: 'assistant', content: 'No.' }, user('So?')], completion: '6' },
+  ];
+  writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'));
+  const asked: string[] = [];
+  const hearing: Rater = {
+    ...rater,
+    rate: (answer) => {
+      asked.push(answer.prompt);
+      return rater.rate(answer);
+    },
+  };
+  const { models } = await rateAnswers({ answers: [file], rater: hearing, concurrency: 1, resamples: 100 });
+  expect(models[0]!.rated).toBe(2);
+  expect(asked).toEqual(['One?', 'User: Two?\n\nAssistant: No.\n\nUser: So?']);
 });

@@ -7,6 +7,7 @@ import { readAnswerSets } from '../answer-sets.js';
 import { characters } from '../answers.js';
 import { mapConcurrently } from '../judge/gate.js';
 import { type Criterion, criteria } from '../judge/templates.js';
+import { promptText } from '../prompts.js';
 import type { Rater, Ratings } from './rater.js';
 
 export interface RatingsOptions {
@@ -43,16 +44,22 @@ export interface ImprovementOf {
 }
 
 export interface RatingsResult {
+  /** All models, in the order of their files. */
+  names: string[];
   prompts: number;
+  /** Per model of `names`, answers that were left out because another file lacks their prompts. */
   leftOut: number[];
   models: RatedModel[];
+  /** Models without a single rating. */
+  unrated: string[];
   improvements: ImprovementOf[];
 }
 
 /**
- * Rates every answer from 1 to 10 on five criteria and compares the models: mean ratings (bootstrap over prompts) and, for
- * each pair, the probability of improvement P(X > Y) + P(X = Y) / 2 with a bootstrap stratified by criterion. An answer
- * whose rating cannot be read counts nowhere. Errors: UsageError, UserError, FormatError, those of the rater.
+ * Rates every answer from 1 to 10 on five criteria and compares the models: mean ratings (bootstrap over prompts) and,
+ * for each pair, the probability of improvement P(X > Y) + P(X = Y) / 2 with a bootstrap stratified by criterion. An
+ * answer whose rating cannot be read counts nowhere. Errors: UsageError, FormatError, those of the rater; UserError of
+ * the files, and where no answer has a rating.
  */
 export async function rateAnswers(options: RatingsOptions): Promise<RatingsResult> {
   const { rater, sample, seed = 0, level = 0.95, resamples = 2000, out, concurrency, onProgress } = options;
@@ -61,7 +68,7 @@ export async function rateAnswers(options: RatingsOptions): Promise<RatingsResul
   const tasks = sets.names.flatMap((_, model) => sets.prompts.map((prompt, i) => ({ model, prompt, i })));
   let done = 0;
   const rated = await mapConcurrently(tasks, concurrency, async ({ model, prompt, i }) => {
-    const ratings = await rater.rate({ prompt, answer: sets.answers[model]![i]!.text });
+    const ratings = await rater.rate({ prompt: promptText(prompt), answer: sets.answers[model]![i]!.text });
     onProgress?.(++done, tasks.length);
     return ratings;
   });
@@ -76,14 +83,16 @@ export async function rateAnswers(options: RatingsOptions): Promise<RatingsResul
     await writeJsonl(out, lines);
   }
   const count = sets.prompts.length;
-  const byModel = sets.names.map((model, m) => {
-    const all = rated.slice(m * count, (m + 1) * count);
-    const own = all.flatMap(({ ratings }) => (ratings ? [ratings] : []));
-    const lengths = all.flatMap(({ ratings }, i) => (ratings ? [characters(sets.answers[m]![i]!.text)] : []));
-    if (own.length === 0) throw new UserError(`${model}: no rating could be read, of ${count} answers`);
+  const all = sets.names.map((model, m) => {
+    const some = rated.slice(m * count, (m + 1) * count);
+    const own = some.flatMap(({ ratings }) => (ratings ? [ratings] : []));
+    const lengths = some.flatMap(({ ratings }, i) => (ratings ? [characters(sets.answers[m]![i]!.text)] : []));
     return { model, own, lengths };
   });
+  const byModel = all.filter(({ own }) => own.length > 0);
+  if (byModel.length === 0) throw new UserError(`${all[0]!.model}: ${noRating(count)}`);
   return {
+    names: sets.names,
     prompts: count,
     leftOut: sets.leftOut,
     models: byModel.map(({ model, own, lengths }) => ({
@@ -93,6 +102,7 @@ export async function rateAnswers(options: RatingsOptions): Promise<RatingsResul
       meanLength: mean(lengths),
       means: meanRatings(own, { seed, level, resamples }),
     })),
+    unrated: all.filter(({ own }) => own.length === 0).map(({ model }) => model),
     improvements: byModel.flatMap((x, i) =>
       byModel.slice(i + 1).map((y) => ({
         model: x.model,
@@ -102,6 +112,9 @@ export async function rateAnswers(options: RatingsOptions): Promise<RatingsResul
     ),
   };
 }
+
+/** What is said of a model without a rating. */
+export const noRating = (answers: number) => `no rating could be read, of ${answers} answers`;
 
 interface Drawing {
   seed: number;

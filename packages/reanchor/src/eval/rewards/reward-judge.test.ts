@@ -3,11 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { narrowModel } from '../../../../../tests/support/narrow-model.js';
 import { commandLine } from '../../cli/main.js';
 import { Terminal } from '../../cli/terminal.js';
 import { initModel } from '../../models/init.js';
+import { loadModel } from '../../models/load.js';
+import { type LogRatio, logRatios } from '../../models/log-ratios.js';
 import { saveModel } from '../../models/save.js';
 import { sigmoid } from '../../stats/index.js';
+import { loadTokenizer } from '../../text/tokenizer.js';
 import { judgeBothOrders } from '../judge/judge.js';
 import { score } from '../score.js';
 import { RewardJudge } from './reward-judge.js';
@@ -57,6 +61,57 @@ test('the share of an answer is the sigmoid of the margin that reanchor score gi
   }
   const empty = await judge.judge({ prompt: 'Say nothing', first: '', second: ' nothing' });
   expect(empty.first).toBeGreaterThan(0);
+});
+
+test('answers to chats have the rewards that reanchor score gives them, and cut ones have no end', async () => {
+  const folders = [tiny, other].map((path, i) => {
+    const chat = join(folder, `chat-${i}`);
+    cpSync(path, chat, { recursive: true });
+    const template =
+      "{% for m in messages %}{{ m.role + ': ' + m.content + eos_token + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
+    writeFileSync(join(chat, 'chat_template.jinja'), template);
+    return chat;
+  });
+  const [reference, model] = folders as [string, string];
+  const prompt = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: 'Yes?' },
+    { role: 'user', content: 'Why?' },
+  ];
+  const [first, second] = ['Because it is.', 'No.'];
+  const data = join(folder, 'chats.jsonl');
+  const answer = (content: string) => [{ role: 'assistant', content }];
+  writeFileSync(data, JSON.stringify({ prompt, chosen: answer(first), rejected: answer(second) }));
+  const out = join(folder, 'chat-scores.jsonl');
+  await score({ model, reference, beta: 0.1, data: [data], out });
+  const { reward } = JSON.parse(readFileSync(out, 'utf8')) as { reward: { chosen: number; rejected: number } };
+  using judge = await RewardJudge.load({ model, reference });
+  expect(await judge.reward(prompt, first)).toBeCloseTo(reward.chosen, 6);
+  expect((await judge.judge({ prompt, first, second })).first).toBeCloseTo(sigmoid(reward.chosen - reward.rejected), 6);
+
+  // The tokens alone, without EOS and the line feed that the template writes after it.
+  const tokenizer = await loadTokenizer(model);
+  const start = 'user: Hi</s>\nassistant: Yes?</s>\nuser: Why?</s>\nassistant:';
+  const ids = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
+  const written = Int32Array.from(ids(`${start} ${first}`).slice(ids(start).length));
+  using ours = await loadModel(model, { dtype: 'float32' });
+  using theirs = await loadModel(reference, { dtype: 'float32' });
+  const group = { prompt: Int32Array.from(tokenizer.encode(start)), completions: [written] };
+  const [[ratio]] = (await logRatios(ours, theirs, [group], { tokensPerMicroBatch: 4096 })) as [[LogRatio]];
+  expect(await judge.reward(prompt, first, true)).toBeCloseTo(0.1 * ratio.logRatio, 6);
+  const verdict = await judge.judge({ prompt, first, second, isCut: [true, false] });
+  expect(verdict.first).toBeCloseTo(sigmoid(0.1 * ratio.logRatio - reward.rejected), 6);
+});
+
+test('answers that are longer than the models were made for are told of once', async () => {
+  const narrow = narrowModel(join(folder, 'narrow'), 10);
+  const notes: string[] = [];
+  using judge = await RewardJudge.load({ model: tiny, reference: narrow, onNote: (note) => notes.push(note) });
+  await judge.judge({ prompt: 'A', first: 'b', second: 'c' });
+  expect(notes).toEqual([]);
+  for (const answer of ['is blue, and so is the sea', 'is red, and so is the evening sky'])
+    await judge.judge({ prompt: 'A colour', first: answer, second: 'c' });
+  expect(notes).toEqual([expect.stringMatching(/the longest row has \d+ tokens and the model was made for 10/)]);
 });
 
 test('equal rewards are ties: a model against itself prefers nothing', async () => {

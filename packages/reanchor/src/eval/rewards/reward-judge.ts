@@ -1,12 +1,13 @@
 /** A judge without a judge model: the implicit rewards of a model against its reference. */
 import { setImmediate } from 'node:timers/promises';
-import type { Group } from '../../data/index.js';
+import type { Content, Group } from '../../data/index.js';
 import { UserError } from '../../errors.js';
 import { TextGenerator } from '../../generate/index.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
 import { loadModel } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
+import { positionsNote, shortestOf } from '../../models/positions.js';
 import { sigmoid } from '../../stats/index.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
 import type { Pair, PairJudge, Verdict } from '../judge/judge.js';
@@ -24,9 +25,9 @@ export interface RewardJudgeOptions extends HubOptions {
 
 /**
  * Prefers the answer with the larger implicit reward r = beta (log pi(y | x) - log ref(y | x)), sums over an answer's
- * tokens with the one that ends it. The share of the first answer is the Bradley-Terry probability sigmoid(r_1 - r_2):
- * 1/2, a tie, where rewards are equal. A place means nothing to it, and each answer is scored once. Source: Rafailov et
- * al. 2023 (2305.18290).
+ * tokens as `reanchor score` takes them, with what ends it; one that was cut has no end. The share of the first answer
+ * is the Bradley-Terry probability sigmoid(r_1 - r_2): 1/2, a tie, where rewards are equal. A place means nothing to
+ * it, and each answer is scored once. Source: Rafailov et al. 2023 (2305.18290).
  */
 export class RewardJudge implements PairJudge, Disposable {
   readonly name: string;
@@ -34,6 +35,7 @@ export class RewardJudge implements PairJudge, Disposable {
   readonly #rewards = new Map<string, Promise<number>>();
   #waiting: { group: Group; resolve(reward: number): void; reject(error: unknown): void }[] = [];
   #working: Promise<void> = Promise.resolve();
+  #isTold = false;
 
   private constructor(
     private readonly generator: TextGenerator,
@@ -62,25 +64,39 @@ export class RewardJudge implements PairJudge, Disposable {
     return new RewardJudge(generator, await loadModel(folder, generator.model), beta, options);
   }
 
-  async judge({ prompt, first, second }: Pair): Promise<Verdict> {
-    const [a, b] = await Promise.all([this.reward(prompt, first), this.reward(prompt, second)]);
+  async judge({ prompt, first, second, isCut: [isFirstCut, isSecondCut] = [false, false] }: Pair): Promise<Verdict> {
+    const [a, b] = await Promise.all([
+      this.reward(prompt, first, isFirstCut),
+      this.reward(prompt, second, isSecondCut),
+    ]);
     const text = `${a} and ${b}`;
     if (!Number.isFinite(a - b)) return { first: undefined, text, unparsed: 'a reward is no number' };
     return { first: sigmoid(a - b), text };
   }
 
   /** The implicit reward of an answer. Errors: UserError for one that cannot be tokenised. */
-  reward(prompt: string, answer: string): Promise<number> {
-    const key = JSON.stringify([prompt, answer]);
+  reward(prompt: Content, answer: string, isCut = false): Promise<number> {
+    const key = JSON.stringify([prompt, answer, isCut]);
     const known = this.#rewards.get(key);
     if (known) return known;
     const { generator } = this;
     const reward = new Promise<number>((resolve, reject) => {
-      const group = { prompt: generator.encode(prompt), completions: [generator.encodeAnswer(prompt, answer, true)] };
+      const ids = isCut ? generator.encodeWritten(prompt, answer, undefined) : generator.encodeAnswer(prompt, answer);
+      const group = { prompt: generator.encode(prompt), completions: [ids] };
+      this.#noteLength(group);
       if (this.#waiting.push({ group, resolve, reject }) === 1) this.#working = this.#working.then(() => this.#work());
     });
     this.#rewards.set(key, reward);
     return reward;
+  }
+
+  /** Tells once of an answer that is longer than the models were made for. */
+  #noteLength(group: Group): void {
+    if (this.#isTold) return;
+    const models = shortestOf([this.generator.model, this.reference]);
+    const tooLong = positionsNote(models, [group], () => 'such rewards mean little');
+    this.#isTold = tooLong !== undefined;
+    if (tooLong !== undefined) this.options.onNote?.(tooLong);
   }
 
   /** Scores all answers that wait, together. */

@@ -101,6 +101,54 @@ describe('win rates', () => {
     expect(leftOut).toEqual([1, 0]);
   });
 
+  test('answers to chats are matched with those to the same chats, and to texts that are their one question', async () => {
+    const user = (content: string) => ({ role: 'user', content });
+    const dialogue = [user('Hi'), { role: 'assistant', content: 'Yes?' }, user('Why?')];
+    const lines = (name: string, rows: object[]) => {
+      writeFileSync(join(folder, name), rows.map((row) => JSON.stringify(row)).join('\n'));
+      return join(folder, name);
+    };
+    const tuned = lines('tuned.jsonl', [
+      { prompt: dialogue, completion: '1', finish: 'length' },
+      { prompt: [user('One')], completion: '2', finish: 'stop' },
+      { prompt: [user('Two ')], completion: '3' },
+    ]);
+    const sft = lines('sft.jsonl', [
+      { instruction: 'Two', output: '4' },
+      { instruction: 'One', output: '1' },
+      { prompt: dialogue, completion: '0' },
+    ]);
+    const seen: Pair[] = [];
+    const { pairs, leftOut } = await winRate({ answers: [tuned, sft], judge: numberJudge(seen), concurrency: 1 });
+    expect(leftOut).toEqual([0, 0]);
+    expect(pairs[0]!.rows.map(({ prompt, answer, other, outcome }) => [prompt, answer, other, outcome])).toEqual([
+      ['User: Hi\n\nAssistant: Yes?\n\nUser: Why?', '1', '0', 'win'],
+      ['One', '2', '1', 'win'],
+      ['Two ', '3', '4', 'loss'],
+    ]);
+    const turned = await winRate({ answers: [sft, tuned], judge: numberJudge(), concurrency: 1 });
+    expect(turned.pairs[0]!.rows.map(({ prompt }) => prompt).sort()).toEqual(
+      pairs[0]!.rows.map(({ prompt }) => prompt).sort(),
+    );
+    // The judge sees the chat itself, and which answers were cut, in both orders.
+    expect(seen.slice(0, 2).map(({ prompt, isCut }) => [prompt, isCut])).toEqual([
+      [dialogue, [true, false]],
+      [dialogue, [false, true]],
+    ]);
+  });
+
+  test('a pair without a verdict does not end the others', async () => {
+    const words = write('words.jsonl', { p: 'x', q: 'y', r: 'z' });
+    const result = await winRate({ answers: [a, words, c], judge: numberJudge(), concurrency: 2 });
+    expect(result.pairs.map(({ model, other }) => `${model}-${other}`)).toEqual(['a-c']);
+    expect(result.unjudged).toEqual([
+      { model: 'a', other: 'words' },
+      { model: 'words', other: 'c' },
+    ]);
+    const html = winRateReport(result, { title: 't', settings: {}, samples: 1, seed: 1 });
+    expect(html).not.toContain('NaN');
+  });
+
   test('mistakes say what to do', async () => {
     const judge = numberJudge();
     await expect(winRate({ answers: [a], judge, concurrency: 1 })).rejects.toThrow(/two or more files/);

@@ -3,7 +3,8 @@ import { UsageError, UserError } from '../../errors.js';
 import { requireWritable, writeJsonl } from '../../formats/index.js';
 import { type AnswerSets, readAnswerSets } from '../answer-sets.js';
 import { mapConcurrently } from '../judge/gate.js';
-import { judgeBothOrders, type PairJudge } from '../judge/judge.js';
+import { type ComparedTexts, judgeBothOrders, type PairJudge } from '../judge/judge.js';
+import { promptText } from '../prompts.js';
 import { type ComparedRow, type Comparison, compare, comparedRow } from './compare.js';
 
 export interface WinRateOptions {
@@ -36,12 +37,14 @@ export interface WinRateResult {
   /** Per model, answers that were left out because another file lacks their prompts. */
   leftOut: number[];
   pairs: ModelPair[];
+  /** Pairs without a single verdict. */
+  unjudged: Pick<ModelPair, 'model' | 'other'>[];
 }
 
 /**
  * Judges the models of the files against each other on the prompts they have in common: each pair in both orders,
- * disagreement being a tie; equal answers are ties that nobody is asked about. Errors: UsageError, UserError, FormatError,
- * those of the judge.
+ * disagreement being a tie; equal answers are ties that nobody is asked about. Errors: UsageError, FormatError, those
+ * of the judge; UserError of the files, and where no pair has a verdict.
  */
 export async function winRate(options: WinRateOptions): Promise<WinRateResult> {
   const { answers: files, judge, baseline, sample, seed = 0, level, resamples, out, concurrency, onProgress } = options;
@@ -53,9 +56,10 @@ export async function winRate(options: WinRateOptions): Promise<WinRateResult> {
   let done = 0;
   const rows = await mapConcurrently(tasks, concurrency, async ({ pair, i }) => {
     const texts = textsOf(sets, pair, i);
-    const judged = texts.answer === texts.other ? undefined : await judgeBothOrders(judge, texts);
+    const { answer, other } = texts;
+    const judged = answer === other ? undefined : await judgeBothOrders(judge, texts);
     onProgress?.(++done, tasks.length);
-    return comparedRow(texts, judged);
+    return comparedRow({ prompt: promptText(texts.prompt), answer, other }, judged);
   });
   if (out !== undefined)
     await writeJsonl(
@@ -63,22 +67,29 @@ export async function winRate(options: WinRateOptions): Promise<WinRateResult> {
       tasks.map(({ pair, i }, t) => line(sets, pair, i, rows[t]!)),
     );
   const count = sets.prompts.length;
+  const judged = pairs.map(([a, b], p) => ({
+    ...{ model: sets.names[a]!, other: sets.names[b]! },
+    rows: rows.slice(p * count, (p + 1) * count),
+  }));
+  const isJudged = (own: readonly ComparedRow[]) => own.some(({ outcome }) => outcome !== undefined);
+  const unjudged = judged.filter((pair) => !isJudged(pair.rows)).map(({ model, other }) => ({ model, other }));
+  if (unjudged.length === pairs.length) {
+    const [{ model, other }] = unjudged as [(typeof unjudged)[number]];
+    throw new UserError(`${model} and ${other}: ${noVerdict(count)}`);
+  }
   return {
     names: sets.names,
     prompts: count,
     leftOut: sets.leftOut,
-    pairs: pairs.map(([a, b], p) => {
-      const own = rows.slice(p * count, (p + 1) * count);
-      const [model, other] = [sets.names[a]!, sets.names[b]!];
-      if (own.every(({ outcome }) => outcome === undefined)) {
-        throw new UserError(
-          `${model} and ${other}: the judge gave no verdict that can be read on any of ${count} prompts`,
-        );
-      }
-      return { model, other, comparison: compare(own, { level: level ?? 0.95, resamples, seed }), rows: own };
-    }),
+    pairs: judged
+      .filter((pair) => isJudged(pair.rows))
+      .map((pair) => ({ ...pair, comparison: compare(pair.rows, { level: level ?? 0.95, resamples, seed }) })),
+    unjudged,
   };
 }
+
+/** What is said of a pair of models that the judge has not compared. */
+export const noVerdict = (prompts: number) => `the judge gave no verdict that can be read on any of ${prompts} prompts`;
 
 type Indices = readonly [model: number, other: number];
 
@@ -90,8 +101,10 @@ function modelPairs(names: readonly string[], baseline: string | undefined): Ind
   return all.filter((i) => i !== base).map((i): Indices => [i, base]);
 }
 
-function textsOf({ prompts, answers }: AnswerSets, [a, b]: Indices, i: number) {
-  return { prompt: prompts[i]!, answer: answers[a]![i]!.text, other: answers[b]![i]!.text };
+function textsOf({ prompts, answers }: AnswerSets, [a, b]: Indices, i: number): ComparedTexts {
+  const [answer, other] = [answers[a]![i]!, answers[b]![i]!];
+  const isCut = [answer.finish === 'length', other.finish === 'length'] as const;
+  return { prompt: prompts[i]!, answer: answer.text, other: other.text, isCut };
 }
 
 function line({ names, answers }: AnswerSets, [a, b]: Indices, i: number, { outcome, agree, verdicts }: ComparedRow) {
