@@ -11,6 +11,18 @@ import { isRecord } from './values.js';
 
 const allowed = 'a row is {"prompt": text}, {"prompt": [{"role", "content"}, ...]} or {"messages": [...]}';
 
+/** Columns of rows that are answered already, which prompts may be taken from. */
+const answerColumns = new Set([
+  'completion',
+  'chosen',
+  'rejected',
+  'label',
+  'output',
+  'answer',
+  'response',
+  'messages',
+]);
+
 /**
  * The prompts of records, with what their rows have for a chat template. `onNote` hears of columns that are not read.
  * Errors: UserError where there is none; FormatError for a row without a prompt, or with a chat that is answered already.
@@ -26,7 +38,10 @@ export async function loadPrompts(
     if (!isRecord(value)) throw wrong(`not an object; ${allowed}`);
     const fields = new Fields(value, wrong, allowed);
     prompts.push(promptText(fields));
-    unread.add(fields.names, fields.taken);
+    unread.add(
+      fields.names.filter((column) => !answerColumns.has(column)),
+      fields.taken,
+    );
   }
   if (prompts.length === 0) throw new UserError(`${name}: no rows; ${allowed}`);
   for (const note of [...unread.notes(name), ...promptRemarks(prompts)]) onNote?.(note);

@@ -49,7 +49,7 @@ describe('a row of answers', () => {
     [{ prompt: 'x' }, /:1: no text completion or output/],
     [{ prompt: 3, completion: 'x' }, /"prompt" is a number, not text/],
     [{ prompt: [], completion: 'x' }, /"prompt" is a chat without messages/],
-    [{ prompt: [{ role: 'bard', content: 'x' }], completion: 'x' }, /"prompt\[0\].role" is not a role/],
+    [{ prompt: [{ role: 1, content: 'x' }], completion: 'x' }, /"prompt\[0\].role" is a number, not text/],
     [{ prompt: 'x', completion: ['x'] }, /"completion" is a list, not text/],
     ['x', /not an object/],
   ])('is refused where it is another: %j', async (row, message) => {

@@ -39,7 +39,6 @@ writeFileSync(data, [...lines.slice(0, 24), same].join('\n'));
 
 const run = join(folder, 'runs/hard');
 mkdirSync(join(run, 'checkpoints/step-000300'), { recursive: true });
-writeFileSync(join(run, 'run.json'), '{}');
 await scaled('runs/hard/checkpoints/step-000100', 0.9);
 await scaled('runs/hard/checkpoints/step-000020', 0.97);
 await scaled('runs/hard/final', 0.8);

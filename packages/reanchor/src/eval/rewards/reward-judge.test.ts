@@ -96,7 +96,7 @@ test('answers to chats have the rewards that reanchor score gives them, and cut 
   const written = Int32Array.from(ids(`${start} ${first}`).slice(ids(start).length));
   using ours = await loadModel(model, { dtype: 'float32' });
   using theirs = await loadModel(reference, { dtype: 'float32' });
-  const group = { prompt: Int32Array.from(tokenizer.encode(start)), completions: [written] };
+  const group = { prompt: Int32Array.from(ids(start)), completions: [written] };
   const [[ratio]] = (await logRatios(ours, theirs, [group], { tokensPerMicroBatch: 4096 })) as [[LogRatio]];
   expect(await judge.reward(prompt, first, true)).toBeCloseTo(0.1 * ratio.logRatio, 6);
   const verdict = await judge.judge({ prompt, first, second, isCut: [true, false] });
