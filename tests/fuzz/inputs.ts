@@ -257,6 +257,13 @@ export const wholeInputs: Readonly<Record<string, () => Buffer[]>> = {
       ],
       eos_token: { content: '</s>' },
     }),
+    json({
+      tokenizer_class: 'Qwen2TokenizerFast',
+      add_prefix_space: true,
+      pad_token: '[PAD]',
+      additional_special_tokens: ['<new>'],
+      extra_special_tokens: { image_token: '<image>' },
+    }),
   ],
   template: chatTemplates,
   recipe: () => [

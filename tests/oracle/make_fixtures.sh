@@ -19,6 +19,8 @@ fixtures=$out/fixtures
 "$python" "$here/make_text.py" --out "$fixtures/text/pairs.jsonl"
 "$python" "$here/make_tokenizer.py" --pairs "$fixtures/text/pairs.jsonl" --out "$fixtures/tokenizer"
 "$python" "$here/make_parquet.py" --out "$fixtures/parquet"
+"$python" "$here/make_splits.py" --out "$fixtures/splits/trees.jsonl"
+"$python" "$here/make_tokenizer_configs.py" --tokenizer "$fixtures/tokenizer" --out "$fixtures/tokenizer-configs"
 "$python" "$here/make_chat.py" --tokenizer "$fixtures/tokenizer" --out "$fixtures/chat"
 "$python" "$ORACLE/make_arch.py" --spec "$specs/models.json" --out "$fixtures/models"
 "$python" "$here/make_tokenizer.py" --copy "$fixtures/tokenizer" --out "$fixtures/models/llama-tiny"

@@ -44,8 +44,7 @@ export function portable(definition: unknown): Portable {
       ...definition,
       added_tokens: added.map((token) => (strips.includes(token) ? { ...token, lstrip: false, rstrip: false } : token)),
       normalizer: mapPart(normalizer, 'normalizer', normalizers),
-      pre_tokenizer:
-        pre_tokenizer === null ? wordStarts(model) : mapPart(pre_tokenizer, 'pre-tokenizer', preTokenizers),
+      pre_tokenizer: wordsOf(pre_tokenizer, model),
       post_processor: mapPart(post_processor, 'post-processor', postProcessors),
       decoder: mapPart(decoder, 'decoder', decoders),
     },
@@ -218,8 +217,15 @@ function splitBy({ pattern, behavior, invert = false }: Part): Part {
   throw new Error(`pre-tokenizer Split with behavior ${behavior} is not supported`);
 }
 
+function wordsOf(preTokenizer: unknown, model: Part): Part | null {
+  if (preTokenizer === null) return wordStarts(model);
+  const part = mapPart(preTokenizer, 'pre-tokenizer', preTokenizers);
+  const isWhole = isPart(preTokenizer) && preTokenizer.type === 'Metaspace' && preTokenizer.split === false;
+  return isWhole && (preTokenizer.replacement ?? '▁') === '▁' ? preTokenizerSequence(part, wordStarts(model)) : part;
+}
+
 /**
- * For a BPE without pre-tokenizer (Llama 2), a split before each word. It changes no id where no merge joins the end of
+ * For a BPE that takes texts as a whole (Llama 2), a split before each word. It changes no id where no merge joins the end of
  * a word with the "▁" that begins the next one, and spares the library from searching whole texts for the next merge.
  */
 function wordStarts({ vocab, merges, ignore_merges, end_of_word_suffix }: Part): Part | null {

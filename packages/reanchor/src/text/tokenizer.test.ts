@@ -42,7 +42,8 @@ describe('a tokenizer from a folder', () => {
     const folder = folderWith({ 'tokenizer_config.json': '{"eos_token": null}', 'special_tokens_map.json': map });
     expect(await loadTokenizer(folder)).toMatchObject({ eosToken: '</s>', bosToken: '<s>', padToken: undefined });
     const config = JSON.stringify({ eos_token: { content: '<s>' } });
-    expect((await loadTokenizer(folderWith({ 'tokenizer_config.json': config }))).eosId).toBe(1);
+    const without = { 'tokenizer_config.json': config, 'special_tokens_map.json': undefined };
+    expect((await loadTokenizer(folderWith(without))).eosId).toBe(1);
   });
 
   test.each([
@@ -66,8 +67,8 @@ describe('a tokenizer from a folder', () => {
     ],
     [
       'an EOS token that is not in the vocabulary',
-      () => folderWith({ 'tokenizer_config.json': '{"eos_token": "<end>"}' }),
-      /eos_token "<end>".*not in the vocabulary/,
+      () => folderWith({ 'tokenizer_config.json': '{"eos_token": "<end>", "added_tokens_decoder": {}}' }),
+      /eos_token "<end>" of tokenizer_config\.json is not in the vocabulary/,
     ],
   ])('%s is an error that says what to do', async (_name, folder, message) => {
     const error = await loadTokenizer(folder()).catch((error: unknown) => error);
@@ -79,6 +80,26 @@ describe('a tokenizer from a folder', () => {
     const folder = folderWith({ 'tokenizer_config.json': undefined, 'special_tokens_map.json': undefined });
     expect((await loadTokenizer(folder)).eosToken).toBeUndefined();
   });
+});
+
+test.each<[string, unknown, string | undefined]>([
+  ['a text', 'a', 'a'],
+  [
+    'a list of named ones',
+    [
+      { name: 'tool_use', template: 'b' },
+      { name: 'default', template: 'a' },
+    ],
+    'a',
+  ],
+  ['an object of named ones', { tool_use: 'b', default: 'a' }, 'a'],
+  ['named ones without a default', [{ name: 'tool_use', template: 'b' }], undefined],
+  ['null', null, undefined],
+])('a chat template may be %s', async (_what, chat_template, expected) => {
+  const folder = folderWith({ 'tokenizer_config.json': JSON.stringify({ chat_template }) });
+  expect((await loadTokenizer(folder)).chatTemplate).toBe(expected);
+  writeFileSync(join(folder, 'chat_template.jinja'), 'of its own file');
+  expect((await loadTokenizer(folder)).chatTemplate).toBe('of its own file');
 });
 
 describe('encode and decode', () => {

@@ -5,10 +5,12 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
-import { FormatError, UserError, unreadable } from '../errors.js';
+import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { type Portable, portable } from './parts.js';
 import { hasForeignPattern } from './patterns.js';
+import { specialToken, type TokenFiles, withAddedTokens } from './special-tokens.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
+import { isObject, tokenizerClass, withPrefixSpace } from './tokenizer-class.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -36,6 +38,7 @@ export interface Tokenizer {
 const definition = 'tokenizer.json';
 const config = 'tokenizer_config.json';
 const specialTokens = 'special_tokens_map.json';
+const addedTokens = 'added_tokens.json';
 const templateFile = 'chat_template.jinja';
 const templateJson = 'chat_template.json';
 
@@ -44,7 +47,7 @@ const tokenizerFiles = [
   definition,
   config,
   specialTokens,
-  'added_tokens.json',
+  addedTokens,
   templateFile,
   templateJson,
   'tokenizer.model',
@@ -53,8 +56,8 @@ const tokenizerFiles = [
 ];
 
 /**
- * The tokenizer of a Hugging Face folder: tokenizer.json, and the names of its special tokens in tokenizer_config.json
- * or special_tokens_map.json. Errors: UserError for a folder without tokenizer.json; FormatError for files that are not
+ * The tokenizer of a Hugging Face folder: tokenizer.json, and what the files beside it say of it, as transformers 5.18
+ * reads them: special and added tokens, the class, which a model's config.json may decide. Errors: UserError for a folder without tokenizer.json; FormatError for files that are not
  * JSON, not a tokenizer, or one that is not supported.
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
@@ -83,6 +86,10 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   return parseTokenizer(json(definition), {
     config: json(config),
     specialTokens: json(specialTokens),
+    addedTokens: json(addedTokens),
+    modelConfig: names.includes('config.json')
+      ? parseJson(await readFile(join(folder, 'config.json')), join(folder, 'config.json'))
+      : undefined,
     file: join(folder, definition),
     files,
   });
@@ -93,10 +100,11 @@ const patternMs = 500;
 
 /** What is known of a tokenizer besides its definition. */
 export interface TokenizerSource {
-  /** The value of tokenizer_config.json: eos_token and the like, each a string or an object with `content`. */
+  /** The values of tokenizer_config.json, special_tokens_map.json, added_tokens.json and the model's config.json. */
   config?: unknown;
-  /** The value of special_tokens_map.json, which is asked when `config` does not name a token. */
   specialTokens?: unknown;
+  addedTokens?: unknown;
+  modelConfig?: unknown;
   /** The name of the definition in messages. */
   file?: string;
   files?: ReadonlyMap<string, Uint8Array>;
@@ -105,14 +113,17 @@ export interface TokenizerSource {
 /** The tokenizer that the value of a tokenizer.json defines. Errors: FormatError as in {@link loadTokenizer}. */
 export function parseTokenizer(
   tokenizerJson: unknown,
-  { config, specialTokens, file = definition, files = new Map() }: TokenizerSource = {},
+  { file = definition, files = new Map(), ...beside }: TokenizerSource = {},
 ): Tokenizer {
-  const named = [config, specialTokens].filter(isObject);
+  const objectOf = (value: unknown) => (isObject(value) ? value : {});
+  const config = objectOf(beside.config);
+  const named = { config, specialTokens: objectOf(beside.specialTokens), addedTokens: objectOf(beside.addedTokens) };
+  const className = tokenizerClass(config, objectOf(beside.modelConfig));
   let library: Library;
   let prepare: Portable['prepare'];
   let isLimited: boolean;
   try {
-    const source = portable(tokenizerJson);
+    const source = portable(asTransformers(tokenizerJson, named, className));
     library = new JsTokenizer(source.definition, {});
     prepare = source.prepare;
     const { normalizer, pre_tokenizer, decoder } = tokenizerJson as Record<string, unknown>;
@@ -123,12 +134,15 @@ export function parseTokenizer(
   mendByteFallback(library.decoder);
   cacheWords(library);
   const special = (key: string) => {
-    const token = named.map((source) => tokenText(source[key])).find((text) => text !== undefined);
+    const { token, file: by } = specialToken(key, named, className);
     const id = token === undefined ? undefined : library.token_to_id(token);
-    if (token !== undefined && id === undefined) {
-      throw new FormatError(`${key} ${JSON.stringify(token)} of ${config} is not in the vocabulary`, { file });
+    if (token !== undefined && id === undefined && by !== undefined) {
+      throw new FormatError(
+        `${key} ${shown(token)} of ${by} is not in the vocabulary: name one that is, or add it and give the model a row for it`,
+        { file },
+      );
     }
-    return { token, id };
+    return id === undefined ? { token: undefined, id } : { token, id };
   };
   const eos = special('eos_token');
   const bos = special('bos_token');
@@ -148,7 +162,7 @@ export function parseTokenizer(
       );
     }
   };
-  const cleanUp = named.some((source) => source.clean_up_tokenization_spaces === true);
+  const cleanUp = config.clean_up_tokenization_spaces === true;
   return {
     encode: (text, { addSpecialTokens = true } = {}) =>
       limited(text.length, () => library.encode(prepare(text), { add_special_tokens: addSpecialTokens }).ids),
@@ -168,6 +182,15 @@ export function parseTokenizer(
     chatTemplate: chatTemplateText(config, files),
     files,
   };
+}
+
+/** The definition as transformers changes it by the files beside it. Errors: Error. */
+function asTransformers(definition: unknown, files: TokenFiles, className: string | undefined): unknown {
+  if (files.config.split_special_tokens === true) {
+    throw new Error('split_special_tokens of tokenizer_config.json is not supported: set it to false');
+  }
+  if (!isObject(definition)) return definition;
+  return withAddedTokens(withPrefixSpace(definition, className, files.config), files, className);
 }
 
 /** What is used of the library, whose own declarations do not resolve under Node's module rules. */
@@ -259,14 +282,10 @@ function chatTemplateText(config: unknown, files: ReadonlyMap<string, Uint8Array
   const json = files.get(templateJson);
   const sources = [config, json && parseJson(json, templateJson)].filter(isObject);
   const given = sources.map((source) => source.chat_template).find((value) => value !== undefined && value !== null);
-  if (!Array.isArray(given)) return typeof given === 'string' ? given : undefined;
-  const named: unknown = given.find((entry: unknown) => isObject(entry) && entry.name === 'default');
-  return isObject(named) && typeof named.template === 'string' ? named.template : undefined;
-}
-
-function tokenText(value: unknown): string | undefined {
-  const text = isObject(value) ? value.content : value;
-  return typeof text === 'string' ? text : undefined;
+  const entry: unknown = Array.isArray(given)
+    ? given.find((one: unknown) => isObject(one) && one.name === 'default')
+    : { template: isObject(given) ? given.default : given };
+  return isObject(entry) && typeof entry.template === 'string' ? entry.template : undefined;
 }
 
 function parseJson(bytes: Uint8Array, file: string): unknown {
@@ -275,8 +294,4 @@ function parseJson(bytes: Uint8Array, file: string): unknown {
   } catch (cause) {
     throw new FormatError('not JSON: fetch the file again', { file, cause });
   }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
