@@ -1,5 +1,5 @@
 // The dashboard as a person meets it, in a real browser; skipped where there is none.
-import { readFileSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import axe from 'axe-core';
@@ -258,6 +258,42 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     await list.locator('tr:has-text("live"):has-text("30 / 30")').waitFor();
     for (const one of [list, page]) await close(one);
     rmSync(join(runs, 'live'), { recursive: true });
+  });
+
+  test('a run that failed says why above its charts, and in the list in a sentence', async () => {
+    await expect(trainTiny(join(runs, 'failed'), '{ update: fixed }', { lr: '1.0e+30' })).rejects.toThrow(/diverged/);
+    const [list, page] = [await open(), await open('#/run/failed')];
+    const row = list.locator('tr:has(a:text-is("failed"))');
+    await row.waitFor();
+    expect(await row.locator('.problem').innerText()).toMatch(/^the .* step \d+ .*\.$/);
+    expect(await row.innerText()).toContain('Failed');
+    const reason = page.getByRole('alert');
+    await page.locator('figure').first().waitFor();
+    expect(await reason.innerText()).toMatch(/^It ended with an error after step \d+: the .*The rows of the step: /s);
+    const isAbove = '(([a, b]) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING)';
+    const order = `${isAbove}([document.querySelector('[role=alert]'), document.querySelector('figure')])`;
+    expect(await page.evaluate(order)).toBeTruthy();
+    for (const one of [list, page]) await close(one);
+    rmSync(join(runs, 'failed'), { recursive: true });
+  });
+
+  test('numbers of training never stand for those of evaluations', async () => {
+    const page = await open();
+    const cells = (id: string) => page.locator(`tr:has(a:text-is("${id}")) td[data-label=Margin]`);
+    const last = readEvents(join(runs, 'hard/events.jsonl')).events.findLast(({ type }) => type === 'evaluation');
+    const margin = (last as { metrics: Record<string, number> }).metrics['rewards/margins']!;
+    await cells('hard').waitFor();
+    expect(Number(await cells('hard').innerText())).toBeCloseTo(margin, 3);
+    expect(await cells('hard').getAttribute('class')).toBe('number');
+    const unmeasured = join(runs, 'unmeasured');
+    cpSync(join(runs, 'hard'), unmeasured, { recursive: true });
+    const lines = readFileSync(join(unmeasured, 'events.jsonl'), 'utf8').split('\n');
+    const isKept = (line: string) => !line.includes('"type":"evaluation"');
+    writeFileSync(join(unmeasured, 'events.jsonl'), lines.filter(isKept).join('\n'));
+    await cells('unmeasured').waitFor();
+    expect(await cells('unmeasured').getAttribute('title')).toMatch(/of the last training step/);
+    await close(page);
+    rmSync(unmeasured, { recursive: true });
   });
 
   test('without the token, under another name, from another site, outside of the folder: nothing', async () => {

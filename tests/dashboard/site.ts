@@ -51,10 +51,10 @@ export const winrate = {
 export function trainTiny(
   out: string,
   reference: string,
-  more: { steps?: number; onEvent?: (event: RunEvent) => void } = {},
+  more: { steps?: number; lr?: string; onEvent?: (event: RunEvent) => void } = {},
 ) {
   const recipe = parseRecipe(
-    `{ model: ${tinyModel}, method: dpo, reference: ${reference}, batch: { size: 8 }, optimizer: { lr: 1.0e-3 }, steps: ${more.steps ?? 10},
+    `{ model: ${tinyModel}, method: dpo, reference: ${reference}, batch: { size: 8 }, optimizer: { lr: ${more.lr ?? '1.0e-3'} }, steps: ${more.steps ?? 10},
        data: { train: ${tinyPairs}, validation: 16, maxLength: 96 }, evaluate: { every: 4 } }`,
     { file: 'tiny.yaml', env: {} },
   );

@@ -6,7 +6,7 @@ import { lineOf, paletteSize } from '../charts/lines.js';
 import { differences } from '../data/recipe.js';
 import { useRuns } from '../data/stream.js';
 import { number, shortNames, whole } from '../format.js';
-import { chartSections, metricText } from '../metrics.js';
+import { chartSections, metricText, newestValue } from '../metrics.js';
 import { Title } from '../parts/Header.js';
 import { Empty, Lost, Scroll, Status } from '../parts/small.js';
 import { type View, ViewControls, wholeView } from '../parts/ViewControls.js';
@@ -142,9 +142,7 @@ function Table({ compared }: { compared: readonly Compared[] }) {
               <td class="number">{whole(summary.step)}</td>
               <td class="number">{whole(updateCount)}</td>
               <td class="number">{number(summary.metrics.loss)}</td>
-              <td class="number">
-                {number(summary.evaluation['rewards/margins'] ?? summary.metrics['rewards/margins'])}
-              </td>
+              <td class="number">{number(newestValue(summary, 'rewards/margins'))}</td>
             </tr>
           ))}
         </tbody>

@@ -12,7 +12,7 @@ export {
 } from './events.js';
 export * from './folder.js';
 export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
-export { lockRun } from './lock.js';
+export { lockHolderState, lockName, lockRun } from './lock.js';
 export type { LogOptions } from './log-section.js';
 export { type ParseOptions, parseRecipe, readRecipe } from './parse.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
