@@ -24,6 +24,6 @@ export {
   type ToyResult,
   toyResultSchema,
 } from './results.js';
-export { completeEvents, isFinished, newestRun, supersedeEvents } from './resume.js';
+export { completeEvents, hasMadeSteps, isFinished, newestRun, supersedeEvents } from './resume.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';
 export { packageVersion } from './version.js';

@@ -1,14 +1,32 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  bestStep,
+  bestCheckpoint,
   checkpointName,
   keepCheckpoints,
-  listCheckpoints,
   type Recipe,
+  type RunFolder,
   replaceCheckpoint,
 } from '../runs/index.js';
 import type { EvaluationResult } from './run-evaluations.js';
+
+export interface BestCheckpoint {
+  step: number;
+  path: string;
+  metric: string;
+  value: number;
+}
+
+/** The best checkpoint that a run has. */
+export function bestOf(
+  { checkpoint: { best: metric } }: Recipe,
+  { checkpoints }: RunFolder,
+  evaluations: readonly EvaluationResult[],
+): BestCheckpoint | undefined {
+  if (metric === undefined) return undefined;
+  const found = bestCheckpoint(checkpoints, evaluations, metric);
+  return found && { ...found, metric };
+}
 
 /** When checkpoints are written and which are kept, as a recipe says. */
 export class Checkpointer {
@@ -36,9 +54,8 @@ export class Checkpointer {
     if (isThere) await replaceCheckpoint(path, this.write);
     else await this.write(path);
     const { keep, best } = this.options;
-    const there = listCheckpoints(this.folder).map((found) => found.step);
-    const winner = best === undefined ? undefined : bestStep(evaluations, best, there);
-    await keepCheckpoints(this.folder, keep, winner === undefined ? [] : [winner]);
+    const winner = best === undefined ? undefined : bestCheckpoint(this.folder, evaluations, best);
+    await keepCheckpoints(this.folder, keep, winner === undefined ? [] : [winner.step]);
     return path;
   }
 }
