@@ -17,13 +17,10 @@ import type { TrainFlags } from './train.js';
 
 /**
  * Runs the command line `argv` (node, script, arguments) and sets `process.exitCode`: 0 fine, 1 failed or stopped by
- * Ctrl-C, 2 wrong usage, which includes a recipe with a mistake in it, 130 training that was stopped by a signal.
+ * a signal, 2 wrong usage, which includes a recipe with a mistake in it, 130 training that was stopped by a signal.
  */
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
-  // A reader that has seen enough, such as `head`, is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreGoneReader);
   const terminal = new Terminal();
   try {
     await commandLine(terminal).parseAsync(argv);
@@ -31,6 +28,11 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
     if (!(error instanceof CommanderError)) reportError(error, terminal, process.env);
     process.exitCode = exitCodeOf(error);
   }
+}
+
+/** A reader that has seen enough, such as `head`, or a terminal that was closed, ends no work. */
+function ignoreGoneReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
 }
 
 /** The verbs and flags; a test holds their list. */
