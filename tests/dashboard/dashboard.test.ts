@@ -277,6 +277,49 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     rmSync(join(runs, 'failed'), { recursive: true });
   });
 
+  test('what the policy writes is shown over training, and beside that of another run', async () => {
+    const names = ['texts/one', 'texts/two'];
+    for (const [i, name] of names.entries()) {
+      const generate = '{ prompts: 4, maxNewTokens: 12 }';
+      await trainTiny(join(runs, name), `{ update: hard, tau: ${i + 1} }`, { generate });
+    }
+    const written = names.map((name) =>
+      readEvents(join(runs, name, 'events.jsonl')).events.flatMap((event) => (event.type === 'samples' ? [event] : [])),
+    );
+    expect(written[0]!.map(({ step }) => step)).toEqual([0, 4, 8, 10]);
+    const page = await open('#/run/texts%2Fone');
+    const texts = page.locator('section[aria-labelledby=samples]');
+    await texts.waitFor();
+    const shown = () =>
+      texts.locator('article').evaluateAll((articles) => articles.map(({ textContent }) => textContent));
+    const expected = (first: number, at: number) =>
+      written[0]![at]!.samples.map(({ prompt, completion }, i) => {
+        const before = `Step ${written[0]![first]!.step}${written[0]![first]!.samples[i]!.completion}`;
+        return `${prompt.trim()}${first === at ? '' : before}Step ${written[0]![at]!.step}${completion}`;
+      });
+    expect(await shown()).toEqual(expected(0, 3));
+    const slider = page.getByRole('slider', { name: 'Step', exact: true });
+    await slider.press('ArrowLeft');
+    await expect.poll(shown).toEqual(expected(0, 2));
+    await slider.press('Home');
+    await expect.poll(shown).toEqual(expected(0, 0));
+    await close(page);
+
+    const both = await open('#/compare?run=texts%2Fone&run=texts%2Ftwo');
+    const columns = both.locator('section[aria-labelledby=samples] article');
+    await columns.first().waitFor();
+    expect(await columns.evaluateAll((articles) => articles.map(({ textContent }) => textContent))).toEqual(
+      written[0]!
+        .at(-1)!
+        .samples.map(
+          ({ prompt, completion }, i) =>
+            `${prompt.trim()} one, step 10${completion} two, step 10${written[1]!.at(-1)!.samples[i]!.completion}`,
+        ),
+    );
+    await close(both);
+    rmSync(join(runs, 'texts'), { recursive: true });
+  });
+
   test('numbers of training never stand for those of evaluations', async () => {
     const page = await open();
     const cells = (id: string) => page.locator(`tr:has(a:text-is("${id}")) td[data-label=Margin]`);

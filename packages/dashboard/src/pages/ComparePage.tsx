@@ -8,6 +8,7 @@ import { useRuns } from '../data/stream.js';
 import { number, shortNames, whole } from '../format.js';
 import { chartSections, metricText, newestValue } from '../metrics.js';
 import { Title } from '../parts/Header.js';
+import { SamplesOfRuns } from '../parts/Samples.js';
 import { Empty, Lost, Scroll, Status } from '../parts/small.js';
 import { type View, ViewControls, wholeView } from '../parts/ViewControls.js';
 import { runHref } from '../router.js';
@@ -98,6 +99,7 @@ function Comparison({ runs, ids }: { runs: readonly RunState[]; ids: readonly st
           onView={setView}
         />
       ))}
+      <SamplesOfRuns runs={compared.map(({ state, ...named }) => ({ ...named, samples: state.log.samples }))} />
       <Differences compared={compared} />
     </>
   );

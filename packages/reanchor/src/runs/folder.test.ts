@@ -116,5 +116,7 @@ it('a folder for a run is reserved for one alone, and removed if nothing came in
   for (const path of paths) path[Symbol.dispose]();
   expect(readdirSync(folder)).toEqual([`${name}-4`]);
   writeFileSync(join(folder, 'file'), '');
-  expect(() => reserveRunFolder(join(folder, 'file'), 'r.yaml', time)).toThrow(/file cannot be written: something is there already/);
+  expect(() => reserveRunFolder(join(folder, 'file'), 'r.yaml', time)).toThrow(
+    /file cannot be written: something is there already/,
+  );
 });

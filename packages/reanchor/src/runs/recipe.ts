@@ -87,7 +87,9 @@ const evaluateSchema = z.strictObject({
         ),
     })
     .optional()
-    .describe('the answers that the policy writes at each evaluation, at temperature 1, and what is measured of them'),
+    .describe(
+      'the answers that the policy writes at each evaluation, at temperature 1, and what is measured of them; up to six of them are kept as texts',
+    ),
 });
 
 const saveSchema = z.strictObject({

@@ -113,6 +113,19 @@ test('a skim that is followed knows the newest step, every evaluation and why a 
   expect([skim.series.scanner.time, skim.series.steps.lastStep]).toEqual([later, 2000]);
 });
 
+test('of the texts of many evaluations some are kept, from the first to the newest', async () => {
+  const samples = [{ prompt: 'p', completion: 'c' }];
+  const text = Array.from({ length: 1000 }, (_, i) => line({ time, type: 'samples', step: i, samples }));
+  writeFileSync(file, text.join(''));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  const kept = run.series.log.samples.map(({ step }) => step);
+  expect(kept.length).toBeGreaterThan(30);
+  expect(kept.length).toBeLessThanOrEqual(64);
+  expect([kept[0], kept.at(-1)]).toEqual([0, 999]);
+  expect(Math.max(...kept.slice(1).map((step, i) => step - kept[i]!))).toBeLessThanOrEqual(32);
+});
+
 test('a file that is deleted leaves no events behind', async () => {
   writeFileSync(file, step(1));
   const run = new RunFile(folder, path);
