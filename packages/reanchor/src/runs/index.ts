@@ -1,5 +1,5 @@
 /** What a run is made of and leaves behind: recipe, run folder, events. Loads no torch. */
-export type { CheckpointOptions } from './checkpoint-section.js';
+export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
 export * from './checkpoints.js';
 export {
   EventWriter,

@@ -53,7 +53,7 @@ describe('a recipe', () => {
       evaluate: {},
       logEvery: 1,
       onDivergence: 'stop',
-      checkpoint: { keep: 2 },
+      checkpoint: { every: '15min', keep: 2 },
       save: { maxShardSize: '5GB' },
       log: { tensorboard: false },
       seed: 42,

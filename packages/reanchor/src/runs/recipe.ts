@@ -310,12 +310,14 @@ export const crossRules: readonly CrossRule[] = [
       const evaluated = sectionOf(given, 'evaluate').every;
       return best !== undefined && !(Number(every) % Number(evaluated) === 0);
     },
-    rule: 'checkpoints are compared by the evaluation of their step: set evaluate.every, and checkpoint.every to a multiple of it, or remove this key',
+    rule: 'checkpoints are compared by the evaluation of their step: set evaluate.every, and checkpoint.every to a multiple of it in steps, or remove this key',
   },
   {
     path: ['onDivergence'],
-    isBroken: (given) => given.onDivergence === 'rollback' && sectionOf(given, 'checkpoint').every === undefined,
-    rule: 'rollback needs checkpoints to go back to: set checkpoint.every, or use stop or skip',
+    isBroken: (given) =>
+      given.onDivergence === 'rollback' &&
+      [undefined, 'never'].includes(sectionOf(given, 'checkpoint').every as string),
+    rule: 'rollback needs checkpoints to go back to: set checkpoint.every, in steps where they have to be there in time, or use stop or skip',
   },
   {
     path: ['log', 'experiment'],

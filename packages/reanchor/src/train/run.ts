@@ -162,7 +162,7 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
     evaluations: evaluations.results,
   });
   const sources = once(() => state?.sources ?? sourceDigests(options));
-  const checkpoints = new Checkpointer(folder.checkpoints, recipe.checkpoint, async (path) => {
+  const write = async (path: string) => {
     await writeCheckpoint(path, stateful, trained(), {
       isEvaluationDue: loop.isEvaluationDue,
       eventBytes: record.sync(),
@@ -174,7 +174,10 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
       divergences: divergences.state(),
     });
     emit({ type: 'checkpoint', step: trainer.steps, folder: join(folder.checkpoints, checkpointName(trainer.steps)) });
-  });
+  };
+  const { now = () => performance.now() } = options;
+  const place = { folder: folder.checkpoints, options: recipe.checkpoint };
+  const checkpoints = new Checkpointer({ ...place, write, warn, now });
 
   const interrupted = await loop.go(checkpoints).finally(() => {
     told.steps = trainer.steps;

@@ -47,6 +47,8 @@ export interface TrainOptions {
   onDownload?: HubOptions['onDownload'];
   /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
   probe?: Probe | undefined;
+  /** Milliseconds of a clock that nobody sets, by which checkpoints by time are due. */
+  now?: (() => number) | undefined;
   /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
   profile?: string | undefined;
 }
@@ -212,7 +214,8 @@ function diskBytes<Row extends RowPlace, Score extends LoggedRow>(
 ): number {
   const { every, keep, best } = recipe.checkpoint;
   const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
-  const count = every === undefined ? 0 : Math.min(most, Math.floor(stepCount(rows.length, plan) / every));
+  // Those by time can be left out.
+  const count = typeof every === 'number' ? Math.min(most, Math.floor(stepCount(rows.length, plan) / every)) : 0;
   const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
   // What is trained, two moments of AdamW, the reference.
   const checkpoint = 3 * modelBytes(trained) + (hasCopy ? modelBytes(trained, referenceDType(recipe)) : 0);
