@@ -1,5 +1,5 @@
 // The dashboard as a person meets it, in a real browser; skipped where there is none.
-import { readFileSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import axe from 'axe-core';
@@ -258,6 +258,85 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     await list.locator('tr:has-text("live"):has-text("30 / 30")').waitFor();
     for (const one of [list, page]) await close(one);
     rmSync(join(runs, 'live'), { recursive: true });
+  });
+
+  test('a run that failed says why above its charts, and in the list in a sentence', async () => {
+    await expect(trainTiny(join(runs, 'failed'), '{ update: fixed }', { lr: '1.0e+30' })).rejects.toThrow(/diverged/);
+    const [list, page] = [await open(), await open('#/run/failed')];
+    const row = list.locator('tr:has(a:text-is("failed"))');
+    await row.waitFor();
+    expect(await row.locator('.problem').innerText()).toMatch(/^the .* step \d+ .*\.$/);
+    expect(await row.innerText()).toContain('Failed');
+    const reason = page.getByRole('alert');
+    await page.locator('figure').first().waitFor();
+    expect(await reason.innerText()).toMatch(/^It ended with an error after step \d+: the .*The rows of the step: /s);
+    const isAbove = '(([a, b]) => a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING)';
+    const order = `${isAbove}([document.querySelector('[role=alert]'), document.querySelector('figure')])`;
+    expect(await page.evaluate(order)).toBeTruthy();
+    for (const one of [list, page]) await close(one);
+    rmSync(join(runs, 'failed'), { recursive: true });
+  });
+
+  test('what the policy writes is shown over training, and beside that of another run', async () => {
+    const names = ['texts/one', 'texts/two'];
+    for (const [i, name] of names.entries()) {
+      const generate = '{ prompts: 4, maxNewTokens: 12 }';
+      await trainTiny(join(runs, name), `{ update: hard, tau: ${i + 1} }`, { generate });
+    }
+    const written = names.map((name) =>
+      readEvents(join(runs, name, 'events.jsonl')).events.flatMap((event) => (event.type === 'samples' ? [event] : [])),
+    );
+    expect(written[0]!.map(({ step }) => step)).toEqual([0, 4, 8, 10]);
+    const page = await open('#/run/texts%2Fone');
+    const texts = page.locator('section[aria-labelledby=samples]');
+    await texts.waitFor();
+    const shown = () =>
+      texts.locator('article').evaluateAll((articles) => articles.map(({ textContent }) => textContent));
+    const expected = (first: number, at: number) =>
+      written[0]![at]!.samples.map(({ prompt, completion }, i) => {
+        const before = `Step ${written[0]![first]!.step}${written[0]![first]!.samples[i]!.completion}`;
+        return `${prompt.trim()}${first === at ? '' : before}Step ${written[0]![at]!.step}${completion}`;
+      });
+    expect(await shown()).toEqual(expected(0, 3));
+    const slider = page.getByRole('slider', { name: 'Step', exact: true });
+    await slider.press('ArrowLeft');
+    await expect.poll(shown).toEqual(expected(0, 2));
+    await slider.press('Home');
+    await expect.poll(shown).toEqual(expected(0, 0));
+    await close(page);
+
+    const both = await open('#/compare?run=texts%2Fone&run=texts%2Ftwo');
+    const columns = both.locator('section[aria-labelledby=samples] article');
+    await columns.first().waitFor();
+    expect(await columns.evaluateAll((articles) => articles.map(({ textContent }) => textContent))).toEqual(
+      written[0]!
+        .at(-1)!
+        .samples.map(
+          ({ prompt, completion }, i) =>
+            `${prompt.trim()} one, step 10${completion} two, step 10${written[1]!.at(-1)!.samples[i]!.completion}`,
+        ),
+    );
+    await close(both);
+    rmSync(join(runs, 'texts'), { recursive: true });
+  });
+
+  test('numbers of training never stand for those of evaluations', async () => {
+    const page = await open();
+    const cells = (id: string) => page.locator(`tr:has(a:text-is("${id}")) td[data-label=Margin]`);
+    const last = readEvents(join(runs, 'hard/events.jsonl')).events.findLast(({ type }) => type === 'evaluation');
+    const margin = (last as { metrics: Record<string, number> }).metrics['rewards/margins']!;
+    await cells('hard').waitFor();
+    expect(Number(await cells('hard').innerText())).toBeCloseTo(margin, 3);
+    expect(await cells('hard').getAttribute('class')).toBe('number');
+    const unmeasured = join(runs, 'unmeasured');
+    cpSync(join(runs, 'hard'), unmeasured, { recursive: true });
+    const lines = readFileSync(join(unmeasured, 'events.jsonl'), 'utf8').split('\n');
+    const isKept = (line: string) => !line.includes('"type":"evaluation"');
+    writeFileSync(join(unmeasured, 'events.jsonl'), lines.filter(isKept).join('\n'));
+    await cells('unmeasured').waitFor();
+    expect(await cells('unmeasured').getAttribute('title')).toMatch(/of the last training step/);
+    await close(page);
+    rmSync(unmeasured, { recursive: true });
   });
 
   test('without the token, under another name, from another site, outside of the folder: nothing', async () => {

@@ -47,15 +47,18 @@ export const winrate = {
   ],
 };
 
-/** Trains the tiny model; the probe's numbers stand for measurements that take longer. */
+/**
+ * Trains the tiny model; the probe's numbers stand for measurements that take longer. With `generate`, as in a recipe, the
+ * model's own answers are measured instead.
+ */
 export function trainTiny(
   out: string,
   reference: string,
-  more: { steps?: number; onEvent?: (event: RunEvent) => void } = {},
+  more: { steps?: number; lr?: string; generate?: string; onEvent?: (event: RunEvent) => void } = {},
 ) {
   const recipe = parseRecipe(
-    `{ model: ${tinyModel}, method: dpo, reference: ${reference}, batch: { size: 8 }, optimizer: { lr: 1.0e-3 }, steps: ${more.steps ?? 10},
-       data: { train: ${tinyPairs}, validation: 16, maxLength: 96 }, evaluate: { every: 4 } }`,
+    `{ model: ${tinyModel}, method: dpo, reference: ${reference}, batch: { size: 8 }, optimizer: { lr: ${more.lr ?? '1.0e-3'} }, steps: ${more.steps ?? 10},
+       data: { train: ${tinyPairs}, validation: 16, maxLength: 96 }, evaluate: { every: 4${more.generate ? `, generate: ${more.generate}` : ''} } }`,
     { file: 'tiny.yaml', env: {} },
   );
   return train({
@@ -63,13 +66,15 @@ export function trainTiny(
     out,
     command: ['reanchor', 'train', 'tiny.yaml'],
     onEvent: more.onEvent,
-    probe: {
-      every: 5,
-      measure: async (_, step) => ({
-        metrics: { 'kl/initial': step / 2, 'gold/reward': Math.sqrt(step) },
-        samples: [{ prompt: 'Once upon a time', completion: ` there was step ${step}` }],
-      }),
-    },
+    probe: more.generate
+      ? undefined
+      : {
+          every: 5,
+          measure: async (_, step) => ({
+            metrics: { 'kl/initial': step / 2, 'gold/reward': Math.sqrt(step) },
+            samples: [{ prompt: 'Once upon a time', completion: ` there was step ${step}` }],
+          }),
+        },
   });
 }
 

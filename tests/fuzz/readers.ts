@@ -32,7 +32,7 @@ import { modelStopTokens } from '../../packages/reanchor/src/generate/stop-token
 import { listRepository } from '../../packages/reanchor/src/hub/client.js';
 import { readEvents, readRecipe, readRun } from '../../packages/reanchor/src/runs/index.js';
 import { ResultFiles } from '../../packages/reanchor/src/serve/result-files.js';
-import { RunFile, sketch } from '../../packages/reanchor/src/serve/run-file.js';
+import { RunFile } from '../../packages/reanchor/src/serve/run-file.js';
 import { ServedFolder } from '../../packages/reanchor/src/serve/served-folder.js';
 import { ChatTemplate, loadTokenizer, parseTokenizer, type Tokenizer } from '../../packages/reanchor/src/text/index.js';
 import { fixtures } from '../support/repository.js';
@@ -181,7 +181,7 @@ export const readers: Readonly<Record<string, Reader>> = {
   events: ofFile('events.jsonl', 7, async (file, folder) => {
     const served = await ServedFolder.at(folder);
     await new RunFile(served, folder).refresh();
-    await sketch(served, folder, { samples: 8, buckets: 8 });
+    await new RunFile(served, folder, { samples: 8, buckets: 8 }).refresh();
     readEvents(file);
   }),
   run: ofFile('run.json', 3, (_file, folder) => readRun(folder)),

@@ -65,11 +65,14 @@ describe('a run', () => {
   test('keeps the best besides, by a metric that there is', async () => {
     const out = join(folder, 'best');
     const best = recipe('evaluate.every=1', 'checkpoint={ every: 1, keep: 1, best: logps/rejected }');
-    const { evaluations } = await train({ recipe: best, out, command: [] });
+    const { evaluations, best: told } = await train({ recipe: best, out, command: [] });
     const values = evaluations.slice(1).map(({ metrics }) => metrics['logps/rejected']!);
     const top = 1 + values.indexOf(Math.max(...values));
     const kept = [...new Set([top, 8])].map((step) => `step-00000${step}`);
     expect(readdirSync(join(out, 'checkpoints'))).toEqual(kept);
+    const path = join(out, 'checkpoints', kept[0]!);
+    expect(told).toEqual({ step: top, path, metric: 'logps/rejected', value: Math.max(...values) });
+    expect((await resume(out, best)).best).toEqual(told);
     const none = recipe('evaluate.every=1', 'checkpoint={ every: 1, best: accuracy }');
     const without = train({ recipe: none, out: join(folder, 'none'), command: [] });
     await expect(without).rejects.toThrow(/checkpoint\.best: .* no metric accuracy; they have rewards\/chosen/);

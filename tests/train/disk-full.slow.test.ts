@@ -125,3 +125,32 @@ test.skipIf(!canMount)('a disk that is full at any write loses nothing that was 
   ])
     expect([...stages.keys()]).toContain(stage);
 });
+
+test.skipIf(!canMount)(
+  'a checkpoint by time that finds no room is left out, and the run comes to its end',
+  async () => {
+    const timed = resumableRecipe(
+      tinyModel,
+      'checkpoint.every=1h',
+      'logEvery=1',
+      'reference={ update: soft, alpha: 0.5 }',
+    );
+    const out = join(disk, 'timed');
+    let hours = 0;
+    resize(8000);
+    const onEvent = ({ type }: RunEvent) => {
+      if (type === 'start') resize(500);
+      if (type === 'step') hours += 1;
+    };
+    const result = await train({ recipe: timed, out, command: [], onEvent, now: () => hours * 3_600_000 });
+    expect(result.isFinished).toBe(true);
+    const { events } = readEvents(join(out, 'events.jsonl'));
+    const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+    expect(warnings).toHaveLength(8);
+    expect(warnings[0]).toMatch(
+      /^there is no checkpoint after step 1: .*the disk is full \(ENOSPC\).*The run goes on without$/,
+    );
+    expect(listCheckpoints(join(out, 'checkpoints'))).toEqual([]);
+    rmSync(out, { recursive: true });
+  },
+);

@@ -1,11 +1,10 @@
 // The command, stopped by signals of the system in a process of its own, and gone on with.
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { train } from '../../packages/reanchor/src/train/index.js';
-import { repositoryRoot } from '../support/repository.js';
+import { startCommand } from '../support/command.js';
 import { outcome, resumableRecipe } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
@@ -17,23 +16,10 @@ async function reanchor(
   args: string[],
   onErrors: (text: string, kill: (signal: NodeJS.Signals) => void) => void = () => {},
 ) {
-  const main = join(repositoryRoot, 'packages/reanchor/src/cli/main.ts');
-  const launch = `import { main } from ${JSON.stringify(main)}; await main(['node', 'reanchor', ...process.argv.slice(1)]);`;
-  const child = spawn(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', launch, '--', ...args],
-    { cwd: repositoryRoot, stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  const written = { stdout: '', stderr: '' };
-  child.stdout.on('data', (text) => (written.stdout += String(text)));
-  child.stderr.on('data', (text) => {
-    written.stderr += String(text);
-    onErrors(written.stderr, (signal) => child.kill(signal));
+  const { child, ended } = startCommand(args, {
+    onErrors: (text) => onErrors(text, (signal) => child.kill(signal)),
   });
-  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
-    child.once('close', (...ended) => resolve(ended)),
-  );
-  return { code, signal, ...written };
+  return ended;
 }
 
 test('SIGTERM ends after the step with a checkpoint and code 130, a second signal at once; --resume finishes the run', async () => {

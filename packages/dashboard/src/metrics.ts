@@ -1,4 +1,5 @@
 /** What each metric is called, is measured in, and means. The one place for these texts. */
+import type { RunSummary } from 'reanchor/serve';
 
 export interface MetricText {
   title: string;
@@ -181,3 +182,13 @@ function single(name: string): ChartSpec {
   const { title, unit } = metricText(name);
   return { title, unit, metrics: [name] };
 }
+
+/** Whether a run has been evaluated on rows that it is not trained on. */
+export const isEvaluated = ({ evaluation }: RunSummary) => Object.keys(evaluation).length > 0;
+
+/**
+ * A run's newest value of a metric: of evaluations, which measure against the initial model and so say more than a step, or
+ * of the last step where there is none. The two are never mixed in a run.
+ */
+export const newestValue = (run: RunSummary, name: string): number | null =>
+  (isEvaluated(run) ? run.evaluation : run.metrics)[name] ?? null;

@@ -65,13 +65,19 @@ export function shown(value: unknown): string {
 export class RecipeError extends UsageError {
   override name = 'RecipeError';
 
+  /** `message` tells what is wrong where a list of problems would not. */
   constructor(
     readonly file: string,
     readonly problems: readonly string[],
+    message: string = problemList(file, problems),
   ) {
-    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
-    const told = problems.slice(0, mostProblems).map((problem) => `  ${shortened(problem, 300)}`);
-    const others = problems.length - told.length;
-    super([`${file} has ${count}:`, ...told, ...(others > 0 ? [`  and ${others} more`] : [])].join('\n'));
+    super(message);
   }
+}
+
+function problemList(file: string, problems: readonly string[]): string {
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+  const told = problems.slice(0, mostProblems).map((problem) => `  ${shortened(problem, 300)}`);
+  const others = problems.length - told.length;
+  return [`${file} has ${count}:`, ...told, ...(others > 0 ? [`  and ${others} more`] : [])].join('\n');
 }

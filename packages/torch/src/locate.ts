@@ -1,6 +1,6 @@
 /** Finding libtorch. Nothing here loads native code. */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { SetupError } from './errors.js';
@@ -52,6 +52,8 @@ export function prepareCache(): string {
     mkdirSync(cache, { recursive: true });
     accessSync(cache, constants.W_OK);
   } catch (error) {
+    const full = diskFull(error, 'the cache folder was being made');
+    if (full) throw full;
     throw new SetupError(
       `cannot write to the cache folder ${cache} (${(error as NodeJS.ErrnoException).code}). ` +
         'Set REANCHOR_CACHE to a folder that can be written.',
@@ -186,6 +188,7 @@ export function rememberLocated(located: Located): void {
     writeFileSync(temporary, JSON.stringify({ environment: environmentKey(), located }));
     renameSync(temporary, file);
   } catch {
+    rmSync(temporary, { force: true });
     // A cache shared by many and written by one is fine: the search is then made at each start.
   }
 }

@@ -21,9 +21,9 @@ export const isAlive = (pid: number): boolean => {
 export async function withLock<T>(name: string, log: Log, work: () => Promise<T>): Promise<T> {
   const file = join(cacheFolder(), `${name}.lock`);
   const mine = `${file}.${randomUUID()}`;
-  // Linked into place, so that a lock never exists without its owner's number in it.
-  writeFileSync(mine, String(process.pid));
   try {
+    // Linked into place, so that a lock never exists without its owner's number in it.
+    writeFileSync(mine, String(process.pid));
     for (let told = false; ; told = true) {
       try {
         linkSync(mine, file);

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -119,6 +119,33 @@ describe('errors name the three ways', () => {
     expect(message).toMatch(/the disk of .* filled up while libtorch was being installed; nothing half-done was left/);
     expect(message).toMatch(/REANCHOR_CACHE to a folder on another disk/);
     expect(message).toContain(THREE_WAYS);
+  });
+
+  /** A file system of a few kilobytes, full; undefined where none can be mounted. */
+  function fullDisk(): string | undefined {
+    const disk = join(folder, 'disk');
+    mkdirSync(disk);
+    const { status } = spawnSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=8k', 'tmpfs', disk]);
+    if (status !== 0) return undefined;
+    writeFileSync(join(disk, 'filler'), Buffer.alloc(8192));
+    return disk;
+  }
+
+  test('a disk that is full before anything begins, wherever setup writes first', async (context) => {
+    const disk = fullDisk();
+    if (disk === undefined) return context.skip();
+    try {
+      for (const cache of [disk, join(disk, 'deep', 'cache')]) {
+        vi.stubEnv('REANCHOR_CACHE', cache);
+        fakePython(bin, { pip: PIP_INSTALLS });
+        fakeCompiler(bin);
+        const message = await failure();
+        expect(message).toMatch(/^the disk of .* filled up while .*REANCHOR_CACHE to a folder on another disk/);
+        expect(message).toContain(THREE_WAYS);
+      }
+    } finally {
+      spawnSync('/bin/umount', [disk]);
+    }
   });
 
   test('too little free space is noticed before anything is downloaded', () => {

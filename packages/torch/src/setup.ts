@@ -5,7 +5,7 @@
 import { buildAddon } from './build.js';
 import { SetupError } from './errors.js';
 import { installLibtorch } from './install.js';
-import { type Located, locateLibtorch, rememberLocated, searchLibtorch } from './locate.js';
+import { diskFull, type Located, locateLibtorch, rememberLocated, searchLibtorch } from './locate.js';
 import type { Log } from './lock.js';
 
 export { addonFile } from './build.js';
@@ -40,6 +40,15 @@ export interface SetupResult {
  * missing and the three ways to get there.
  */
 export async function setup({ log = () => {} }: SetupOptions = {}): Promise<SetupResult> {
+  try {
+    return await findOrInstall(log);
+  } catch (error) {
+    if (error instanceof SetupError) throw error;
+    throw diskFull(error, 'setup was at work') ?? error;
+  }
+}
+
+async function findOrInstall(log: Log): Promise<SetupResult> {
   if (process.platform === 'win32') {
     throw new SetupError('Windows is not supported: run it in WSL, where the Linux build of libtorch works.');
   }

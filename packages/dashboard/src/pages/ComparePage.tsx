@@ -6,8 +6,9 @@ import { lineOf, paletteSize } from '../charts/lines.js';
 import { differences } from '../data/recipe.js';
 import { useRuns } from '../data/stream.js';
 import { number, shortNames, whole } from '../format.js';
-import { chartSections, metricText } from '../metrics.js';
+import { chartSections, metricText, newestValue } from '../metrics.js';
 import { Title } from '../parts/Header.js';
+import { SamplesOfRuns } from '../parts/Samples.js';
 import { Empty, Lost, Scroll, Status } from '../parts/small.js';
 import { type View, ViewControls, wholeView } from '../parts/ViewControls.js';
 import { runHref } from '../router.js';
@@ -98,6 +99,7 @@ function Comparison({ runs, ids }: { runs: readonly RunState[]; ids: readonly st
           onView={setView}
         />
       ))}
+      <SamplesOfRuns runs={compared.map(({ state, ...named }) => ({ ...named, samples: state.log.samples }))} />
       <Differences compared={compared} />
     </>
   );
@@ -142,9 +144,7 @@ function Table({ compared }: { compared: readonly Compared[] }) {
               <td class="number">{whole(summary.step)}</td>
               <td class="number">{whole(updateCount)}</td>
               <td class="number">{number(summary.metrics.loss)}</td>
-              <td class="number">
-                {number(summary.evaluation['rewards/margins'] ?? summary.metrics['rewards/margins'])}
-              </td>
+              <td class="number">{number(newestValue(summary, 'rewards/margins'))}</td>
             </tr>
           ))}
         </tbody>

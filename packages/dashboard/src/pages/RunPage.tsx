@@ -44,6 +44,11 @@ function Run({ state }: { state: RunState }) {
         </p>
       )}
       {summary.problem && <p class="banner warn">{summary.problem}</p>}
+      {log.failed && (
+        <p class="banner warn" role="alert">
+          <b>It ended with an error after step {whole(log.failed.step)}:</b> {log.failed.message}
+        </p>
+      )}
       {lastStep > 1 && <ViewControls last={lastStep} view={view} onView={setView} />}
       <Sections title="Training" points={data.steps} {...charts} />
       {log.samples.length > 0 && <Samples samples={log.samples} />}
@@ -177,19 +182,14 @@ function Facts({ state: { info, summary, log, updateCount } }: { state: RunState
   );
 }
 
-function Events({ state: { log, checkpoints, id } }: { state: RunState }) {
-  const { failed, warnings, moreWarnings, skipped, saved, resumed, badLines } = log;
+function Events({ state: { log, checkpoints } }: { state: RunState }) {
+  const { warnings, moreWarnings, skipped, saved, resumed, badLines } = log;
   const skippedRows = skipped.reduce((sum, { count }) => sum + count, 0);
   const said = [warnings, skipped, saved, resumed, checkpoints];
-  if (!failed && badLines === 0 && said.every(({ length }) => length === 0)) return null;
+  if (badLines === 0 && said.every(({ length }) => length === 0)) return null;
   return (
     <section class="group" aria-labelledby="events">
       <h2 id="events">What the run said</h2>
-      {failed && (
-        <p class="note warn">
-          It ended with an error after step {whole(failed.step)}: {failed.message}
-        </p>
-      )}
       {badLines > 0 && (
         <p class="note warn">
           {whole(badLines)} {badLines === 1 ? 'line' : 'lines'} of events.jsonl cannot be understood and{' '}
@@ -242,8 +242,7 @@ function Events({ state: { log, checkpoints, id } }: { state: RunState }) {
             ))}
             {saved.map(({ folder, time }) => (
               <li key={folder}>
-                <code>{folder.includes(baseName(id)) ? folder.slice(folder.indexOf(baseName(id))) : folder}</code>{' '}
-                <span class="of">{date(time)}</span>
+                <code>{folder.split(/[\\/]/).slice(-2).join('/')}</code> <span class="of">{date(time)}</span>
               </li>
             ))}
           </ul>

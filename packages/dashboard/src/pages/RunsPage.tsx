@@ -2,6 +2,7 @@ import { useMemo, useState } from 'preact/hooks';
 import type { RunSummary } from 'reanchor/serve';
 import { useList } from '../data/stream.js';
 import { ago, date, modelName, number, percent, whole } from '../format.js';
+import { isEvaluated, newestValue } from '../metrics.js';
 import { Title } from '../parts/Header.js';
 import { Empty, Lost, Sparkline, Status } from '../parts/small.js';
 import { compareHref, runHref } from '../router.js';
@@ -16,10 +17,7 @@ interface Column {
   of?: string;
 }
 
-/** An evaluation measures against the initial model: where there is one, it says more than the last step. */
-const newest = (run: RunSummary, name: string) => run.evaluation[name] ?? run.metrics[name] ?? null;
-
-const evaluated = 'of the last evaluation; of the last training step where there is none';
+const evaluated = 'of the last evaluation; of the last training step, in grey, where a run has none';
 
 const columns: Column[] = [
   { key: 'id', title: 'Run', value: (run) => run.id },
@@ -33,15 +31,21 @@ const columns: Column[] = [
     value: (run) => run.metrics.loss ?? null,
     isNumber: true,
   },
-  { key: 'margin', title: 'Margin', of: evaluated, value: (run) => newest(run, 'rewards/margins'), isNumber: true },
+  {
+    key: 'margin',
+    title: 'Margin',
+    of: evaluated,
+    value: (run) => newestValue(run, 'rewards/margins'),
+    isNumber: true,
+  },
   {
     key: 'accuracy',
     title: 'Accuracy',
     of: evaluated,
-    value: (run) => newest(run, 'rewards/accuracies'),
+    value: (run) => newestValue(run, 'rewards/accuracies'),
     isNumber: true,
   },
-  { key: 'kl', title: 'KL', of: evaluated, value: (run) => newest(run, 'kl/initial'), isNumber: true },
+  { key: 'kl', title: 'KL', of: evaluated, value: (run) => newestValue(run, 'kl/initial'), isNumber: true },
   { key: 'started', title: 'Started', value: (run) => run.started ?? '' },
 ];
 
@@ -167,7 +171,11 @@ function Heading({ column, sort, onSort }: { column: Column; sort: Sort; onSort:
 
 function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; onTick: () => void }) {
   const progress = run.steps ? Math.min(1, run.step / run.steps) : undefined;
-  const accuracy = newest(run, 'rewards/accuracies');
+  const accuracy = newestValue(run, 'rewards/accuracies');
+  // Numbers of two kinds in one column are told apart.
+  const kind = isEvaluated(run)
+    ? { class: 'number' }
+    : { class: 'number trained', title: 'of the last training step: this run has no evaluation' };
   return (
     <tr class={isTicked ? 'ticked' : undefined}>
       <td class="tick">
@@ -181,6 +189,7 @@ function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; on
             run.json cannot be read
           </span>
         )}
+        {run.failure && <span class="problem">{run.failure}</span>}
       </th>
       <td data-label="Status">
         <Status status={run.status} />
@@ -198,14 +207,14 @@ function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; on
       <td data-label="Loss" class="number">
         {number(run.metrics.loss)}
       </td>
-      <td data-label="Margin" class="number">
-        {number(newest(run, 'rewards/margins'))}
+      <td data-label="Margin" {...kind}>
+        {number(newestValue(run, 'rewards/margins'))}
       </td>
-      <td data-label="Accuracy" class="number">
+      <td data-label="Accuracy" {...kind}>
         {accuracy === null ? '–' : accuracy.toFixed(3)}
       </td>
       <td data-label="KL" class="number">
-        {number(newest(run, 'kl/initial'))}
+        {number(newestValue(run, 'kl/initial'))}
       </td>
       <td data-label="Started" title={run.started && date(run.started)}>
         {run.started ? ago(run.started) : '–'}

@@ -11,11 +11,11 @@ const statusWords: Record<RunStatus, string> = {
   stopped: 'Stopped',
 };
 const statusHelp: Record<RunStatus, string> = {
-  running: 'events still come',
+  running: 'its process is there, or events still come',
   finished: 'all planned steps were made',
   interrupted: 'it was ended before its last step',
   failed: 'it ended with an error, which its page shows',
-  stopped: 'no event has come for long, and the run did not say that it ended',
+  stopped: 'its process is gone, or no event has come for long, and the run did not say that it ended',
 };
 
 export function Status({ status }: { status: RunStatus }) {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { numberFlag } from './flags.js';
+import { stopOnSignals } from './signals.js';
 import type { Terminal } from './terminal.js';
 
 /** The flags of `dashboard` as commander gives them. */
@@ -9,12 +10,12 @@ export interface DashboardFlags {
   open?: boolean;
 }
 
-/** `reanchor dashboard [RUNS]`: serves the page until Ctrl-C, and prints its address. */
+/** `reanchor dashboard [RUNS]`: serves the page until a signal, such as that of Ctrl-C, and prints its address. */
 export async function dashboardVerb(
   folder: string,
   flags: DashboardFlags,
   terminal: Terminal,
-  signal: AbortSignal = interrupted(),
+  until?: AbortSignal,
 ): Promise<void> {
   const port = numberFlag('--port', flags.port, { integer: true, min: 0, max: 65535 });
   const { serveDashboard, isLoopback } = await import('../serve/index.js');
@@ -28,16 +29,12 @@ export async function dashboardVerb(
   }
   terminal.note(`runs in ${folder}; Ctrl-C ends it`);
   if (flags.open) openBrowser(dashboard.url, terminal);
+  using stop = stopOnSignals();
+  const signal = until ?? stop.signal;
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-}
-
-function interrupted(): AbortSignal {
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
-  return stop.signal;
 }
 
 function openBrowser(url: string, terminal: Terminal): void {

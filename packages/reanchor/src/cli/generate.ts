@@ -1,7 +1,8 @@
-import { UsageError, UserError } from '../errors.js';
+import { UsageError } from '../errors.js';
 import type { GenerateProgress } from '../generate/index.js';
 import { deviceFlag, numberFlag } from './flags.js';
 import { downloadStatus, number } from './progress.js';
+import { stopOnSignals } from './signals.js';
 import type { Terminal } from './terminal.js';
 
 /** The flags of `generate` as commander gives them. */
@@ -24,14 +25,12 @@ export interface GenerateFlags {
 
 /**
  * `reanchor generate`: completions of the prompts in a file as JSON lines in `--out`, or of one `--prompt`, streamed to
- * stdout as it is written. Returns the exit code: 1 when it was stopped by Ctrl-C.
+ * stdout as it is written. Returns the exit code: 1 when it was stopped by a signal.
  */
 export async function generateVerb(flags: GenerateFlags, terminal: Terminal): Promise<number> {
   const isSingle = requireTask(flags);
   const options = optionsOf(flags, isSingle, terminal);
-  const stop = new AbortController();
-  const onInterrupt = () => stop.abort(new UserError('stopped by Ctrl-C'));
-  process.once('SIGINT', onInterrupt);
+  using stop = stopOnSignals();
   try {
     await (isSingle ? stream : writeFile)(flags, { ...options, signal: stop.signal }, terminal);
     return 0;
@@ -40,10 +39,8 @@ export async function generateVerb(flags: GenerateFlags, terminal: Terminal): Pr
     terminal.endStatus();
     if (isSingle) terminal.stream('\n');
     const goOn = isSingle ? '' : `: what is done is in ${flags.out}.partial, and the same command goes on from there`;
-    terminal.note(`stopped by Ctrl-C${goOn}`);
+    terminal.note(`${stop.signal.reason.message}${goOn}`);
     return 1;
-  } finally {
-    process.off('SIGINT', onInterrupt);
   }
 }
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,13 +15,21 @@ const repository = fileURLToPath(new URL('../../../../', import.meta.url));
 const mainFile = new URL('./main.ts', import.meta.url).href;
 
 /** Runs the command in a process of its own, with no libtorch to be found. */
-function reanchor(args: string[], { env = {}, cwd = repository }: { env?: Record<string, string>; cwd?: string } = {}) {
+function reanchor(
+  args: string[],
+  {
+    env = {},
+    cwd = repository,
+    stdout: out = 'pipe',
+  }: { env?: Record<string, string>; cwd?: string; stdout?: 'pipe' | number } = {},
+) {
   const launch = `import { main } from ${JSON.stringify(mainFile)}; await main(['node', 'reanchor', ...process.argv.slice(1)]);`;
   const tsx = import.meta.resolve('tsx');
   const options = ['--import', tsx, '--input-type=module', '--eval', launch, '--', ...args];
   const { status, stdout, stderr } = spawnSync(process.execPath, options, {
     cwd,
     encoding: 'utf8',
+    stdio: ['ignore', out, 'pipe'],
     env: { ...process.env, REANCHOR_LIBTORCH: '/nonexistent', FORCE_COLOR: '', ...env },
   });
   return { status, stdout, stderr };
@@ -61,7 +69,7 @@ describe('the command', () => {
       ]),
     );
     expect(flags).toEqual({
-      reanchor: ['--version'],
+      reanchor: ['-V, --version'],
       setup: [],
       doctor: [],
       quickstart: ['--out <folder>', '--fast', '--seed <number>', '--threads <count>'],
@@ -126,6 +134,41 @@ describe('the command', () => {
 
   it('prints its version', () => {
     expect(reanchor(['--version'])).toEqual({ status: 0, stdout: `${packageVersion()}\n`, stderr: '' });
+  });
+
+  it.each([['--help'], ['-h'], ['help']])('prints help when asked by %j', async (word) => {
+    const { status, stdout, stderr } = await mainHere([word]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^Usage: reanchor .*\n(.*\n)* {2}train /);
+  });
+
+  it.each([['--version'], ['-V'], ['-v'], ['version']])('prints its version when asked by %j', async (word) => {
+    expect(await mainHere([word])).toEqual({ status: 0, stdout: `${packageVersion()}\n`, stderr: '' });
+  });
+
+  it.each([
+    [['help', 'train'], /^Usage: reanchor train /],
+    [['train', '-h'], /^Usage: reanchor train /],
+    [['train', '--help'], /^Usage: reanchor train /],
+    [['help', 'eval'], /^Usage: reanchor eval /],
+    [['eval', 'help'], /^Usage: reanchor eval /],
+    [['eval', '-h'], /^Usage: reanchor eval /],
+    [['eval', 'help', 'winrate'], /^Usage: reanchor eval winrate /],
+    [['help', 'eval', 'winrate'], /^Usage: reanchor eval winrate /],
+    [['eval', 'winrate', '-h'], /^Usage: reanchor eval winrate /],
+  ])('prints help of a verb when asked by %j', async (words, usage) => {
+    const { status, stdout, stderr } = await mainHere(words);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(usage);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('says so when what it prints finds no room, and ends with 1', () => {
+    const full = openSync('/dev/full', 'w');
+    const { status, stderr } = reanchor(['--help'], { stdout: full });
+    closeSync(full);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^error: what is printed cannot be written: the disk is full \(ENOSPC\): free some space/);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
   });
 
   it('without a verb is wrong usage', async () => {

@@ -1,5 +1,6 @@
 /** The command `reanchor`: verbs, flags, exit codes. Every verb calls one library function, loaded when it is run. */
 import { Command, CommanderError, Option } from 'commander';
+import { writeError } from '../formats/atomic.js';
 import { recipeKeys } from '../runs/keys.js';
 import { packageVersion } from '../runs/version.js';
 import type { DashboardFlags } from './dashboard.js';
@@ -17,16 +18,14 @@ import type { TrainFlags } from './train.js';
 
 /**
  * Runs the command line `argv` (node, script, arguments) and sets `process.exitCode`: 0 fine, 1 failed or stopped by
- * Ctrl-C, 2 wrong usage, which includes a recipe with a mistake in it, 130 training that was stopped by a signal.
+ * a signal, 2 wrong usage, which includes a recipe with a mistake in it, 130 training that was stopped by a signal.
  */
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
-  // A reader that has seen enough, such as `head`, is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
   const terminal = new Terminal();
+  tellUnwritten(terminal);
+  const program = commandLine(terminal);
   try {
-    await commandLine(terminal).parseAsync(argv);
+    await program.parseAsync([...argv.slice(0, 2), ...plainWords(argv.slice(2), program)]);
   } catch (error) {
     if (!(error instanceof CommanderError)) reportError(error, terminal, process.env);
     process.exitCode = exitCodeOf(error);
@@ -35,13 +34,40 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
 
 const templateHelp =
   "what makes text of chats, and of a plain prompt a user's message: model, the name of one that is built in, a .jinja file, Jinja text, or none (default: that of the run that left the model; else the model's for chats, none for plain prompts)";
+/**
+ * What is printed and cannot be written ends no work. A reader that has seen enough, such as `head`, and a terminal that was
+ * closed, are no failure; anything else, a full disk say, is told once and makes the exit code 1.
+ */
+function tellUnwritten(terminal: Terminal): void {
+  let failure: Error | undefined;
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || error.code === 'EIO' || failure) return;
+    failure = error;
+    reportError(writeError('what is printed', error), terminal, process.env);
+  });
+  // Nobody is left to be told.
+  process.stderr.on('error', () => {});
+  process.on('exit', (code) => {
+    if (failure && code === 0) process.exitCode = 1;
+  });
+}
+
+/** The words by which people ask for help and version, as the flags that they mean: `help train` is `train --help`. */
+function plainWords(words: readonly string[], command: Command): string[] {
+  const [first, ...rest] = words;
+  if (first === undefined) return [];
+  if (first === 'help') return [...rest, '--help'];
+  if (command.parent === null && ['version', '-v'].includes(first)) return ['--version'];
+  const inner = command.commands.find((one) => one.name() === first);
+  return inner && inner.commands.length > 0 ? [first, ...plainWords(rest, inner)] : [...words];
+}
 
 /** The verbs and flags; a test holds their list. */
 export function commandLine(terminal: Terminal): Command {
   const program = new Command('reanchor')
     .description('Trust-region preference alignment (TR-DPO) of language models, with libtorch.')
-    .version(packageVersion(), '--version', 'print the version')
-    .helpOption('--help', 'print help')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .showHelpAfterError('(--help shows what is allowed)')
     .exitOverride();

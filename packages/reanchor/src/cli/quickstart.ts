@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { numberFlag } from './flags.js';
+import { stopOnSignals } from './signals.js';
 import { duration, type Terminal, table } from './terminal.js';
 
 /** The flags of `quickstart` as commander gives them. */
@@ -12,7 +13,7 @@ export interface QuickstartFlags {
 
 /**
  * `reanchor quickstart`: the whole story on this machine in minutes; prints a table and samples. Returns the exit code:
- * 1 when it was stopped by Ctrl-C.
+ * 1 when it was stopped by a signal.
  */
 export async function quickstartVerb(flags: QuickstartFlags, terminal: Terminal): Promise<number> {
   const seed = numberFlag('--seed', flags.seed, { integer: true });
@@ -20,9 +21,7 @@ export async function quickstartVerb(flags: QuickstartFlags, terminal: Terminal)
   const size = flags.fast ? 'fast' : 'full';
   const out = flags.out ?? join('runs', flags.fast ? 'quickstart-fast' : 'quickstart');
   const { quickstart, quickstartSettings } = await import('../quickstart/index.js');
-  const stop = new AbortController();
-  const onInterrupt = () => stop.abort(new Error('stopped'));
-  process.once('SIGINT', onInterrupt);
+  using stop = stopOnSignals();
   const started = performance.now();
   let last = '';
   try {
@@ -66,10 +65,9 @@ export async function quickstartVerb(flags: QuickstartFlags, terminal: Terminal)
   } catch (error) {
     if (!stop.signal.aborted) throw error;
     terminal.endStatus();
-    terminal.note(`stopped by Ctrl-C; the same command goes on from here: what is done is in ${out}`);
+    terminal.note(`${stop.signal.reason.message}; the same command goes on from here: what is done is in ${out}`);
     return 1;
   } finally {
     terminal.endStatus();
-    process.off('SIGINT', onInterrupt);
   }
 }

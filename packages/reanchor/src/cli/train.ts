@@ -1,9 +1,9 @@
-import { join } from 'node:path';
-import { runName } from '../runs/folder.js';
+import { reserveRunFolder } from '../runs/folder.js';
 import { readRecipe } from '../runs/parse.js';
 import type { Recipe } from '../runs/recipe.js';
 import { newestRun } from '../runs/resume.js';
 import { downloadStatus, TrainProgress } from './progress.js';
+import { stopOnSignals } from './signals.js';
 import { shellWord, type Terminal, table } from './terminal.js';
 
 type Train = typeof import('../train/index.js').train;
@@ -19,44 +19,37 @@ export interface TrainFlags {
 /** The exit code of a run that was stopped by a signal and can be gone on with. */
 const interruptedCode = 130;
 
-const signals = ['SIGINT', 'SIGTERM'] as const;
-
 /**
- * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is.
- * With `resume` it goes on with the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run
- * was stopped by Ctrl-C (SIGINT) or SIGTERM. `load` gives the library's function.
+ * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is. With `resume` it goes on with
+ * the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run was stopped by a signal.
+ * `load` gives the library's function.
  */
 export async function trainVerb(
   recipeFile: string,
-  { set, out: given, resume = false, profile }: TrainFlags,
+  flags: TrainFlags,
   terminal: Terminal,
   load: () => Promise<{ train: Train }> = () => import('../train/index.js'),
 ): Promise<number> {
+  const { set, resume = false, profile } = flags;
   const recipe = readRecipe(recipeFile, { set });
-  const out = given ?? (resume ? await newestRun(recipeFile, 'runs') : join('runs', runName(recipeFile, new Date())));
+  using place = flags.out === undefined && !resume ? reserveRunFolder('runs', recipeFile, new Date()) : undefined;
+  const out = flags.out ?? place?.path ?? (await newestRun(recipeFile, 'runs'));
   const { train } = await load();
-  const command = [
-    'reanchor',
-    'train',
-    recipeFile,
-    ...set.flatMap((item) => ['--set', item]),
-    ...(given ? ['--out', given] : []),
-    ...(resume ? ['--resume'] : []),
-    ...(profile ? ['--profile', profile] : []),
-  ];
   const progress = new TrainProgress(terminal);
-  const stop = new AbortController();
-  const onSignal = () => {
-    terminal.note('stopping after this step, with a checkpoint; Ctrl-C again stops at once');
-    stop.abort();
-    for (const signal of signals) process.off(signal, onSignal);
+  using stop = stopOnSignals(() =>
+    terminal.note('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
+  );
+  const tellHowToGoOn = (where: string) => {
+    const sets = set.map((item) => ` --set ${shellWord(item)}`).join('');
+    terminal.note(`stopped ${where}; to go on:`);
+    terminal.note(`  npx reanchor train ${shellWord(recipeFile)}${sets} --out ${shellWord(out)} --resume`);
+    return interruptedCode;
   };
-  for (const signal of signals) process.on(signal, onSignal);
   try {
     const result = await train({
       recipe,
       out,
-      command,
+      command: commandOf(recipeFile, flags),
       resume,
       onEvent: (event) => progress.onEvent(event),
       onDownload: downloadStatus(terminal),
@@ -66,29 +59,31 @@ export async function trainVerb(
     terminal.endStatus();
     if (resume && progress.plannedSteps === 0) terminal.note(`the run in ${out} is finished already`);
     for (const line of summary(result, recipe)) terminal.result(line);
-    if (result.isFinished) return 0;
-    const sets = set.map((item) => ` --set ${shellWord(item)}`).join('');
-    terminal.note(`stopped after ${result.steps} of ${progress.plannedSteps} steps; to go on:`);
-    terminal.note(`  npx reanchor train ${shellWord(recipeFile)}${sets} --out ${shellWord(out)} --resume`);
-    return interruptedCode;
+    return result.isFinished ? 0 : tellHowToGoOn(`after ${result.steps} of ${progress.plannedSteps} steps`);
   } catch (error) {
     if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
     terminal.endStatus();
-    terminal.note(
-      resume
-        ? `stopped before the first step: ${out} is as it was`
-        : 'stopped before the first step: nothing was trained',
-    );
-    return interruptedCode;
+    return tellHowToGoOn(`before the first step${resume ? `, ${out} is as it was` : ''}`);
   } finally {
     terminal.endStatus();
-    for (const signal of signals) process.off(signal, onSignal);
   }
+}
+
+function commandOf(recipeFile: string, { set, out, resume, profile }: TrainFlags): string[] {
+  return [
+    'reanchor',
+    'train',
+    recipeFile,
+    ...set.flatMap((item) => ['--set', item]),
+    ...(out ? ['--out', out] : []),
+    ...(resume ? ['--resume'] : []),
+    ...(profile ? ['--profile', profile] : []),
+  ];
 }
 
 /** What is printed when a run has ended: the evaluation before and after, and how to go on. */
 export function summary(
-  { folder, final, isFinished, evaluations }: Omit<TrainResult, 'steps'>,
+  { folder, final, isFinished, evaluations, best }: Omit<TrainResult, 'steps'>,
   { model, data: { validation } }: Pick<Recipe, 'model' | 'data'>,
 ): string[] {
   const rows: [string, string][] = [
@@ -112,5 +107,11 @@ export function summary(
     : `--model ${shellWord(final)} --reference ${shellWord(model)}`;
   const isNamed = isFinished && typeof validation !== 'number' && validation !== undefined;
   const data = isNamed ? '' : ' --data FILE';
-  return [...evaluation, `model  ${final}`, `next   npx reanchor score ${models}${data} --out scores.jsonl`];
+  const bestLine = best && `best   ${best.path} (${best.metric} ${best.value.toFixed(4)} after step ${best.step})`;
+  return [
+    ...evaluation,
+    `model  ${final}`,
+    ...(bestLine ? [bestLine] : []),
+    `next   npx reanchor score ${models}${data} --out scores.jsonl`,
+  ];
 }

@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { basename, join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
 import type { RunEvent } from '../runs/events.js';
 import { stepText } from './progress.js';
 import { scoreVerb } from './score.js';
@@ -37,7 +37,7 @@ function recorder() {
 
 /** A stand-in for the library's train, which reports ten steps or stops when it is told to. */
 const fakeTrain =
-  (given: unknown[] = [], stopAt = 0, signalName: 'SIGINT' | 'SIGTERM' = 'SIGINT'): Train =>
+  (given: unknown[] = [], stopAt = 0, signalName: 'SIGINT' | 'SIGTERM' | 'SIGHUP' = 'SIGINT'): Train =>
   async (options) => {
     given.push(options);
     const { out, onEvent, signal } = options;
@@ -96,7 +96,7 @@ describe('train', () => {
     ]);
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)(
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     'stops after the step at %s, with exit code 130, and listens no longer',
     async (name) => {
       const { terminal, written } = recorder();
@@ -111,6 +111,43 @@ describe('train', () => {
       expect(process.listenerCount(name)).toBe(listeners);
     },
   );
+
+  it('names the best checkpoint at the end', async () => {
+    const { terminal, written } = recorder();
+    const best = { step: 4, path: 'x/checkpoints/step-000004', metric: 'rewards/accuracies', value: 0.8125 };
+    const train: Train = async (options) => ({ ...(await fakeTrain()(options)), best });
+    await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train }));
+    expect(written.stdout).toContain(
+      'model  x/final\nbest   x/checkpoints/step-000004 (rewards/accuracies 0.8125 after step 4)\nnext   ',
+    );
+  });
+
+  it('two runs of a recipe that begin in one second are in two folders, and what came to nothing leaves none', async () => {
+    const here = process.cwd();
+    process.chdir(mkdtempSync(join(folder, 'here-')));
+    try {
+      const start = async (train: Train) =>
+        trainVerb(recipe, { set: [] }, recorder().terminal, async () => ({ train }));
+      await expect(start(() => Promise.reject(new Error('no such model')))).rejects.toThrow('no such model');
+      expect(existsSync('runs')).toBe(false);
+      vi.useFakeTimers({ toFake: ['Date'], now: new Date(2026, 0, 2, 3, 4, 5) });
+      const given: { out: string }[] = [];
+      const busy: Train = async (options) => {
+        writeFileSync(join(options.out, 'run.json'), '{}');
+        return fakeTrain(given)(options);
+      };
+      await Promise.all([start(busy), start(busy), start(busy)]);
+      const name = 'r-20260102-030405';
+      expect(given.map(({ out }) => basename(out)).sort()).toEqual([name, `${name}-2`, `${name}-3`]);
+      await trainVerb(recipe, { set: [], resume: true }, recorder().terminal, async () => ({
+        train: fakeTrain(given),
+      }));
+      expect(given.at(-1)!.out).toBe(join('runs', `${name}-3`));
+    } finally {
+      vi.useRealTimers();
+      process.chdir(here);
+    }
+  });
 
   it('goes on with the newest run of the recipe, and says where there is none', async () => {
     const here = process.cwd();

@@ -3,11 +3,26 @@ import * as z from 'zod';
 
 const count = z.int().min(1);
 
+/** A time above 0: a number and a unit. */
+const timePattern = /^(?=.*[1-9])(?<number>\d+(\.\d+)?)\s*(?<unit>s|min|h)$/;
+const units = { s: 1000, min: 60_000, h: 3_600_000 } as const;
+const time = z
+  .string()
+  .regex(timePattern)
+  .meta({ examples: ['90s', '15min', '2h'] });
+
+/** The milliseconds of a time such as 15min. */
+export function timeMs(text: string): number {
+  const { number, unit } = timePattern.exec(text)!.groups as { number: string; unit: keyof typeof units };
+  return Number(number) * units[unit];
+}
+
 export const checkpointSchema = z.strictObject({
-  every: count
-    .optional()
+  every: z
+    .union([count, time, z.literal('never')])
+    .default('15min')
     .describe(
-      'the number of steps from one checkpoint to the next; when left out, one is written only when the run is interrupted',
+      'the number of steps, or the time, from one checkpoint to the next; one by time follows the first step that ends so long after the last one, or after twenty times what that took to write, and is left out with a warning where the disk has no room; never writes one only when the run is interrupted',
     ),
   keep: count
     .default(2)

@@ -205,6 +205,19 @@ export function bestStep(
   return best?.step;
 }
 
+/** The best of the checkpoints in a folder by a metric of evaluations, with its value; undefined where none has one. */
+export function bestCheckpoint(
+  folder: string,
+  evaluations: Parameters<typeof bestStep>[0],
+  metric: string,
+): (FoundCheckpoint & { value: number }) | undefined {
+  const there = listCheckpoints(folder);
+  const steps = there.map(({ step }) => step);
+  const winner = bestStep(evaluations, metric, steps);
+  const found = there.find(({ step }) => step === winner);
+  return found && { ...found, value: evaluations.find(({ step }) => step === winner)!.metrics[metric]! };
+}
+
 async function filesIn(folder: string, prefix = ''): Promise<string[]> {
   const entries = await readdir(join(folder, prefix), { withFileTypes: true });
   const names: string[] = [];

@@ -73,7 +73,7 @@ export const eventSchema = z.discriminatedUnion('type', [
    * (tokens): `train/generated-evaluation.ts`.
    */
   z.strictObject({ time, type: z.literal('evaluation'), step: count, metrics }),
-  /** What the policy writes after a step; the same prompts each time. */
+  /** What the policy writes after a step: a few of the answers that were measured, to the same prompts each time. */
   z.strictObject({
     time,
     type: z.literal('samples'),

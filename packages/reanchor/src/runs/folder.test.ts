@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FormatError, UserError } from '../errors.js';
-import { createRunFolder, readRun, runName } from './folder.js';
+import { createRunFolder, readRun, reserveRunFolder, runName } from './folder.js';
 import { parseRecipe } from './parse.js';
 import { packageVersion } from './version.js';
 
@@ -101,4 +101,22 @@ describe('a run folder', () => {
 
 it('the name of a run is that of its recipe and the local time', () => {
   expect(runName('recipes/tr-dpo.soft.yaml', new Date(2026, 0, 2, 3, 4, 5))).toBe('tr-dpo.soft-20260102-030405');
+});
+
+it('a folder for a run is reserved for one alone, and removed if nothing came into it', () => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'reserved-')), 'runs');
+  const time = new Date(2026, 0, 2, 3, 4, 5);
+  const paths = Array.from({ length: 11 }, () => reserveRunFolder(folder, 'x/r.yaml', time));
+  const name = 'r-20260102-030405';
+  expect(paths.map(({ path }) => basename(path))).toEqual([
+    name,
+    ...Array.from({ length: 10 }, (_, i) => `${name}-${i + 2}`),
+  ]);
+  writeFileSync(join(paths[3]!.path, 'run.json'), '{}');
+  for (const path of paths) path[Symbol.dispose]();
+  expect(readdirSync(folder)).toEqual([`${name}-4`]);
+  writeFileSync(join(folder, 'file'), '');
+  expect(() => reserveRunFolder(join(folder, 'file'), 'r.yaml', time)).toThrow(
+    /file cannot be written: something is there already/,
+  );
 });

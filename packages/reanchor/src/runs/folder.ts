@@ -59,6 +59,35 @@ const runFolder = (path: string): RunFolder => ({
   final: join(path, 'final'),
 });
 
+/**
+ * A new folder in `folder` for a run of a recipe file begun at a local time, named `<recipe>-<yyyymmdd>-<hhmmss>`, or with
+ * `-2`, `-3` behind it where that is taken. Disposed, it is removed if nothing came into it. Errors: UserError.
+ */
+export function reserveRunFolder(folder: string, recipeFile: string, time: Date): Disposable & { path: string } {
+  const name = runName(recipeFile, time);
+  try {
+    const made = mkdirSync(folder, { recursive: true });
+    for (let n = 1; ; n++) {
+      const path = join(folder, n === 1 ? name : `${name}-${n}`);
+      if (!isMade(path)) continue;
+      return { path, [Symbol.dispose]: () => removeEmpty(resolve(path), resolve(made ?? path)) };
+    }
+  } catch (error) {
+    throw writeError(folder, error);
+  }
+}
+
+/** Makes a folder; false where something is there. */
+function isMade(path: string): boolean {
+  try {
+    mkdirSync(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
 /** The name of a run of a recipe file begun at a local time: `<recipe>-<yyyymmdd>-<hhmmss>`. */
 export function runName(recipeFile: string, time: Date): string {
   const two = (n: number) => String(n).padStart(2, '0');
@@ -83,10 +112,7 @@ interface NewRun {
  * Errors: UserError for a folder with something in it, a read-only parent, a path that is a file, a full disk; nothing
  * is left behind.
  */
-export async function createRunFolder(
-  path: string,
-  { recipe, command, time, torch, device, commits = {} }: NewRun,
-): Promise<RunFolder & { lock: Disposable }> {
+export async function createRunFolder(path: string, run: NewRun): Promise<RunFolder & { lock: Disposable }> {
   refuseUsedFolder(path);
   let made: string | undefined;
   try {
@@ -94,6 +120,26 @@ export async function createRunFolder(
   } catch (error) {
     throw writeError(path, error);
   }
+  let lock: Disposable | undefined;
+  try {
+    lock = lockRun(path);
+    // Somebody may have been faster.
+    refuseUsedFolder(path);
+    await removeTemporary(path);
+    await writeRunInfo(path, run);
+    return { ...runFolder(path), lock };
+  } catch (error) {
+    lock?.[Symbol.dispose]();
+    if (made !== undefined && lock !== undefined) removeEmpty(resolve(path), resolve(made));
+    throw error;
+  }
+}
+
+/** Writes `run.json` of a run that begins now. Errors: UserError. */
+export async function writeRunInfo(
+  path: string,
+  { recipe, command, time, torch, device, commits = {} }: NewRun,
+): Promise<void> {
   const run: RunInfo = {
     time: time.toISOString(),
     localTime: localTimeOf(time),
@@ -111,19 +157,7 @@ export async function createRunFolder(
       device,
     },
   };
-  let lock: Disposable | undefined;
-  try {
-    lock = lockRun(path);
-    // Somebody may have been faster.
-    refuseUsedFolder(path);
-    await removeTemporary(path);
-    await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
-    return { ...runFolder(path), lock };
-  } catch (error) {
-    lock?.[Symbol.dispose]();
-    if (made !== undefined && lock !== undefined) removeEmpty(resolve(path), resolve(made));
-    throw error;
-  }
+  await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
 }
 
 /** Removes a folder and those above it, up to `last`, that are empty: others may have put something there since. */
@@ -164,16 +198,22 @@ export function parseRun(text: string, file: string): RunInfo {
   throw new FormatError(`not a run of reanchor ${packageVersion()}: ${why}`, { file });
 }
 
-/** Makes sure that `path` can become a run folder: nothing is there, or an empty folder. Errors: UserError. */
-export function refuseUsedFolder(path: string): void {
-  let names: string[];
+/** Whether nothing is at `path`, or an empty folder. Errors: UserError. */
+export const isUnusedFolder = (path: string) => namesIn(path).length === 0;
+
+/** What is in a folder, but for what a process that was cut off before it began a run may have left. Errors: UserError. */
+function namesIn(path: string): string[] {
   try {
-    // What a process that was cut off before it began the run may have left.
-    names = readdirSync(path).filter((name) => name !== lockName && !isTemporary(name));
+    return readdirSync(path).filter((name) => name !== lockName && !isTemporary(name));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw new UserError(`${unreadable(path, error)}: name a new folder`);
   }
+}
+
+/** Makes sure that `path` can become a run folder: nothing is there, or an empty folder. Errors: UserError. */
+export function refuseUsedFolder(path: string): void {
+  const names = namesIn(path);
   if (names.length > 0) {
     refuseLockedRun(path);
     if (

@@ -1,5 +1,5 @@
 /** What a run is made of and leaves behind: recipe, run folder, events. Loads no torch. */
-export type { CheckpointOptions } from './checkpoint-section.js';
+export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
 export * from './checkpoints.js';
 export {
   EventWriter,
@@ -12,7 +12,7 @@ export {
 } from './events.js';
 export * from './folder.js';
 export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
-export { lockRun } from './lock.js';
+export { lockHolderState, lockName, lockRun } from './lock.js';
 export type { LogOptions } from './log-section.js';
 export { type ParseOptions, parseRecipe, readRecipe } from './parse.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
@@ -24,7 +24,7 @@ export {
   type ToyResult,
   toyResultSchema,
 } from './results.js';
-export { completeEvents, isFinished, newestRun, supersedeEvents } from './resume.js';
+export { completeEvents, hasMadeSteps, isFinished, newestRun, supersedeEvents } from './resume.js';
 export { type RunText, runText, runTextOfModel } from './run-text.js';
 export { recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';

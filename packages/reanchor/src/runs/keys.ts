@@ -20,12 +20,25 @@ export interface RecipeKey {
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
-/** All keys and sections of a recipe in the order of the schema, each section before its keys. */
+/** The key of recipe files that is gone once they are laid over each other (`layers.ts`). */
+const extendsKey: RecipeKey = {
+  path: 'extends',
+  type: 'string | list of strings',
+  description:
+    'the recipe file under this one, or a list of them from the lowest up, named relative to this file; its keys hold where this one does not give them, sections are laid over each other key by key, null takes a key out; a reference that names its update is taken as a whole',
+  isRequired: false,
+  isSection: false,
+};
+
+/** All keys and sections of a recipe file in the order of the schema, each section before its keys. */
 export function recipeKeys(): readonly RecipeKey[] {
-  keys ??= [...keysOf(z.toJSONSchema(recipeSchema, { io: 'input' }), '')];
+  keys ??= [extendsKey, ...keysOf(z.toJSONSchema(recipeSchema, { io: 'input' }), '')];
   return keys;
 }
 let keys: RecipeKey[] | undefined;
+
+/** The names of the keys and sections of a recipe itself. */
+export const topLevelKeys = (): string[] => recipeKeys().flatMap(({ path }) => (path.includes('.') ? [] : [path]));
 
 /** The key or section at a dotted path, if there is one. */
 export function recipeKey(path: string): RecipeKey | undefined {

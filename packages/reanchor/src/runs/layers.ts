@@ -1,7 +1,7 @@
 /** A recipe and the ones it extends: YAML texts laid over each other. */
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { RecipeError, unreadable } from '../errors.js';
+import { readRecipeText, refuseOtherFile, refuseOtherText, refuseOtherValue } from './other-files.js';
 import { isRecord } from './problems.js';
 import { parseYaml, type YamlText } from './yaml.js';
 
@@ -20,8 +20,11 @@ const maxLayers = 32;
  * itself.
  */
 export function recipeLayers(text: string, file: string, above: readonly string[] = []): Layer[] {
+  refuseOtherFile(file, text);
   const yaml = parseYaml(text);
+  refuseOtherValue(file, yaml.value);
   if (yaml.problems.length > 0) {
+    if (yaml.problems[0]!.position) refuseOtherText(file, text);
     throw new RecipeError(
       file,
       yaml.problems.map(({ message, position }) => {
@@ -42,7 +45,7 @@ export function recipeLayers(text: string, file: string, above: readonly string[
     if (chain.includes(path)) return fail(`${path} extends itself: ${[...chain, path].join(' -> ')}`);
     let lowerText: string;
     try {
-      lowerText = readFileSync(path, 'utf8');
+      lowerText = readRecipeText(path);
     } catch (error) {
       return fail(`${unreadable(path, error)}: names are relative to ${dirname(file)}`);
     }
@@ -54,7 +57,7 @@ export function recipeLayers(text: string, file: string, above: readonly string[
 
 /** The models that a recipe file and those that it extends name, the lowest first. Errors: {@link recipeLayers}'s. */
 export function modelsNamed(file: string): string[] {
-  return recipeLayers(readFileSync(file, 'utf8'), file).flatMap(({ yaml }) =>
+  return recipeLayers(readRecipeText(file), file).flatMap(({ yaml }) =>
     isRecord(yaml.value) && typeof yaml.value.model === 'string' ? [yaml.value.model] : [],
   );
 }

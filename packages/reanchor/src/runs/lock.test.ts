@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { lockName, lockRun } from './lock.js';
+import { lockHolderState, lockName, lockRun } from './lock.js';
 
 const newFolder = () => mkdtempSync(join(tmpdir(), 'lock-'));
 const read = (folder: string) => JSON.parse(readFileSync(join(folder, lockName), 'utf8'));
@@ -66,4 +67,43 @@ describe('the lock of a run folder', () => {
     utimesSync(path, new Date(0), new Date(0));
     lockRun(folder)[Symbol.dispose]();
   });
+
+  it('tells from its text whether its process runs, is gone, or cannot be seen', async () => {
+    const folder = newFolder();
+    using _lock = lockRun(folder);
+    const own = read(folder);
+    const state = (changes: object) => lockHolderState(JSON.stringify({ ...own, ...changes }));
+    expect(state({})).toBe('running');
+    const child = spawn(process.execPath, ['-e', '']);
+    await once(child, 'close');
+    const gone = [{ pid: child.pid }, { began: '1' }, { boot: 'an earlier one' }];
+    expect(gone.map(state)).toEqual(['gone', 'gone', 'gone']);
+    expect([{ host: 'elsewhere' }, { numbering: 'pid:[1]' }].map(state)).toEqual(['unknown', 'unknown']);
+    expect(['', '{"pid":', 'null', '[]'].map(lockHolderState)).toEqual(Array(4).fill('unknown'));
+  });
+
+  it.skipIf(platform() !== 'linux')(
+    'of a process that has ended, but whose parent has not asked for it, is taken over',
+    async () => {
+      const folder = newFolder();
+      const lock = lockRun(folder);
+      const own = read(folder);
+      lock[Symbol.dispose]();
+      const parent = spawn('sh', ['-c', 'exec 3<&0; sh -c "read line <&3" & echo $!; exec sleep 600'], {
+        stdio: ['pipe', 'pipe', 'ignore'],
+      });
+      const pid = Number(String((await once(parent.stdout, 'data'))[0]));
+      const stat = () => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+      const began = stat()[19];
+      const held = JSON.stringify({ ...own, pid, began });
+      // Only then does nobody ask for the other one any more.
+      while (readFileSync(`/proc/${parent.pid}/comm`, 'utf8').trim() !== 'sleep') await turn();
+      expect(lockHolderState(held)).toBe('running');
+      parent.stdin.end();
+      while (stat()[0] !== 'Z') await turn();
+      expect(lockHolderState(held)).toBe('gone');
+      parent.kill('SIGKILL');
+      await once(parent, 'close');
+    },
+  );
 });

@@ -53,6 +53,21 @@ export function refuseLockedRun(folder: string): void {
   if (found !== undefined) refuseIfHeld(folder, path, found);
 }
 
+/**
+ * Whether the process that a lock's text names still runs: `unknown` of one on another machine or in another container, and
+ * of a text that is no lock.
+ */
+export function lockHolderState(text: string): 'running' | 'gone' | 'unknown' {
+  const holder = parse(text);
+  return holder === undefined ? 'unknown' : stateOf(holder);
+}
+
+function stateOf(holder: Holder): 'running' | 'gone' | 'unknown' {
+  const here = holderOf(holder.pid);
+  if (holder.host !== here.host || holder.numbering !== here.numbering) return 'unknown';
+  return holder.boot === here.boot && isAlive(holder.pid) && holder.began === here.began ? 'running' : 'gone';
+}
+
 /** Puts a whole lock in place, unless one is there. */
 function place(path: string, text: string): boolean {
   const temporary = temporaryName(path);
@@ -84,15 +99,15 @@ function refuseIfHeld(folder: string, path: string, text: string): void {
     if (age >= 0 && age < 10_000) throw new UserError(`${path} is being written by another process: try again`);
     return;
   }
-  const here = holderOf(holder.pid);
   const who = `process ${holder.pid} on ${holder.host}`;
-  if (holder.host !== here.host || holder.numbering !== here.numbering) {
+  const state = stateOf(holder);
+  if (state === 'unknown') {
     throw new UserError(
       `${folder} is used by ${who}, or was when that was cut off; from here it cannot be seen whether it still runs: ` +
         `if it does not, delete ${path}`,
     );
   }
-  if (holder.boot !== here.boot || !isAlive(holder.pid) || holder.began !== here.began) return;
+  if (state === 'gone') return;
   throw new UserError(`${folder} is used by ${who}: wait for it or stop it, or name another folder`);
 }
 
@@ -130,8 +145,14 @@ function holderOf(pid: number): Holder {
   };
 }
 
-/** Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and parentheses. */
-const startTicks = (stat: string) => stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+/**
+ * Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and parentheses. Undefined of a process that has ended
+ * and is only not yet asked for by its parent.
+ */
+function startTicks(stat: string): string | undefined {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ['Z', 'X'].includes(fields[0]!) ? undefined : fields[19];
+}
 
 const output = (command: string, ...args: string[]) =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();

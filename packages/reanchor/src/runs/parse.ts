@@ -1,10 +1,11 @@
 /** From the text of a recipe to a checked one: YAML, `--set` overrides, environment, schema. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RecipeError, UsageError, unreadable } from '../errors.js';
 import { recipeKey, recipeKeySchema } from './keys.js';
 import { type Layer, mergedLayers, recipeLayers } from './layers.js';
 import { nearest } from './nearest.js';
+import { readRecipeText } from './other-files.js';
 import { isRecord, type Problem, pathText, problemsOf, unknownKeyMessage, valueMessage } from './problems.js';
 import { type Recipe, recipeSchema } from './recipe.js';
 import { parseYaml } from './yaml.js';
@@ -41,7 +42,7 @@ interface Override {
 export function readRecipe(file: string, options: ParseOptions = {}): Recipe {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readRecipeText(file);
   } catch (error) {
     throw notRead(file, error as NodeJS.ErrnoException);
   }
@@ -61,7 +62,7 @@ export function parseRecipe(
 ): Recipe {
   const layers = recipeLayers(text, file);
   const values = mergedLayers(layers);
-  if (values === null)
+  if (!isRecord(values))
     throw new RecipeError(file, [`the file is empty: a recipe has at least model, method, data (${file})`]);
 
   const messages: string[] = [];
@@ -69,7 +70,7 @@ export function parseRecipe(
   const withOverrides = overrides.reduce(applyOverride, structuredClone(values));
   const problems: Problem[] = [];
   const given = substitute(withOverrides, env, [], problems);
-  problems.push(...problemsOf(given));
+  problems.push(...problemsOf(given as Record<string, unknown>));
 
   const placed = problems.map((problem) => ({ problem, ...placeOf(problem, layers, overrides, file) }));
   placed.sort((a, b) => a.order - b.order);
@@ -84,6 +85,10 @@ function parseOverride(item: string, messages: string[]): Override[] {
   const path = item.slice(0, equals).trim().split('.');
   if (equals < 1) {
     messages.push(`${text}: write --set key=value, such as --set optimizer.lr=1e-6`);
+    return [];
+  }
+  if (path[0] === 'extends') {
+    messages.push(`extends: it is for recipe files: write it into one, or set the keys themselves (${text})`);
     return [];
   }
   if (!recipeKey(path.join('.'))) {

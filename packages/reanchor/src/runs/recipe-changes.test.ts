@@ -15,7 +15,7 @@ describe('a run that goes on', () => {
   it('takes changes of what does not decide its course', () => {
     const changed = recipe('threads=2', 'logEvery=5', 'log.tensorboard=true', 'checkpoint.every=9', 'evaluate.every=3');
     expect(recipeChanges(recipe(), changed, 'runs/a').map(({ text }) => text)).toEqual([
-      'checkpoint.every: left out -> 9',
+      'checkpoint.every: "15min" -> 9',
       'evaluate.every: 2 -> 3',
       'log.tensorboard: false -> true',
       'logEvery: 1 -> 5',

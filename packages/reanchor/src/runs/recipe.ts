@@ -87,7 +87,9 @@ const evaluateSchema = z.strictObject({
         ),
     })
     .optional()
-    .describe('the answers that the policy writes at each evaluation, at temperature 1, and what is measured of them'),
+    .describe(
+      'the answers that the policy writes at each evaluation, at temperature 1, and what is measured of them; up to six of them are kept as texts',
+    ),
 });
 
 const saveSchema = z.strictObject({
@@ -308,12 +310,14 @@ export const crossRules: readonly CrossRule[] = [
       const evaluated = sectionOf(given, 'evaluate').every;
       return best !== undefined && !(Number(every) % Number(evaluated) === 0);
     },
-    rule: 'checkpoints are compared by the evaluation of their step: set evaluate.every, and checkpoint.every to a multiple of it, or remove this key',
+    rule: 'checkpoints are compared by the evaluation of their step: set evaluate.every, and checkpoint.every to a multiple of it in steps, or remove this key',
   },
   {
     path: ['onDivergence'],
-    isBroken: (given) => given.onDivergence === 'rollback' && sectionOf(given, 'checkpoint').every === undefined,
-    rule: 'rollback needs checkpoints to go back to: set checkpoint.every, or use stop or skip',
+    isBroken: (given) =>
+      given.onDivergence === 'rollback' &&
+      [undefined, 'never'].includes(sectionOf(given, 'checkpoint').every as string),
+    rule: 'rollback needs checkpoints to go back to: set checkpoint.every, in steps where they have to be there in time, or use stop or skip',
   },
   {
     path: ['log', 'experiment'],

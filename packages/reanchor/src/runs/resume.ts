@@ -15,12 +15,12 @@ import type { RunFolder } from './folder.js';
 export async function newestRun(recipeFile: string, folder: string): Promise<string> {
   const names = await readdir(folder).catch(() => [] as string[]);
   const recipe = basename(recipeFile, extname(recipeFile));
-  const ofRecipe = names.filter(
-    (name) =>
-      name.startsWith(`${recipe}-`) && /^\d{8}-\d{6}$/.test(name.slice(-15)) && name.length === recipe.length + 16,
-  );
-  const [newest] = ofRecipe.sort().reverse();
-  if (newest !== undefined) return join(folder, newest);
+  const ofRecipe = names.flatMap((name) => {
+    const [, time, n = '1'] = /^-(\d{8}-\d{6})(?:-(\d+))?$/.exec(name.slice(recipe.length)) ?? [];
+    return name.startsWith(recipe) && time !== undefined ? [{ name, time, n: Number(n) }] : [];
+  });
+  const [newest] = ofRecipe.sort((a, b) => b.time.localeCompare(a.time) || b.n - a.n);
+  if (newest !== undefined) return join(folder, newest.name);
   const others = names.filter((name) => existsSync(join(folder, name, 'run.json'))).sort();
   const there = others.length === 0 ? 'there are no runs' : `the runs there are ${others.join(', ')}`;
   throw new UsageError(
@@ -31,6 +31,16 @@ export async function newestRun(recipeFile: string, folder: string): Promise<str
 /** Whether a run has made all its steps and saved its model, which is whole or absent. */
 export function isFinished({ final }: RunFolder): boolean {
   return existsSync(final);
+}
+
+/** Whether a run's events tell of a step that was made. */
+export async function hasMadeSteps({ events }: RunFolder): Promise<boolean> {
+  if (!existsSync(events)) return false;
+  for await (const line of createInterface({ input: createReadStream(events) })) {
+    const event = decodeLine(line);
+    if (typeof event === 'object' && 'step' in event && event.step > 0) return true;
+  }
+  return false;
 }
 
 /**

@@ -10,7 +10,10 @@ import {
   type Node,
   type Pair,
   parseDocument,
+  visit,
+  type YAMLError,
 } from 'yaml';
+import { type Slip, slipOf } from './yaml-slips.js';
 
 /** A place in a text; both numbers count from 1. */
 export interface Position {
@@ -49,7 +52,8 @@ export function parseYaml(text: string, { mostCharacters = 1 << 16, version = '1
   const lines = new LineCounter();
   let doc: Document;
   try {
-    doc = parseDocument(text, { version, lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+    // A quieter level would drop all documents but the first in silence.
+    doc = parseDocument(text, { version, lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   } catch (error) {
     // What goes deep in a way that no bound sees.
     const message = `not YAML that can be read (${(error as Error).message})`;
@@ -59,13 +63,9 @@ export function parseYaml(text: string, { mostCharacters = 1 << 16, version = '1
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   };
-  const problems: YamlText['problems'] = [...doc.errors, ...doc.warnings].map((error) => ({
-    message:
-      error.code === 'DUPLICATE_KEY'
-        ? `${/^[^\s:]*/.exec(text.slice(error.pos[0]))![0]}: this key is given twice`
-        : error.message,
-    position: place(error.pos[0]),
-  }));
+  const errors = firstOfKind([...doc.errors, ...doc.warnings]);
+  const slips = errors.length > 0 ? errors.map((error) => slipOf(text, error)) : valueSlips(doc);
+  const problems: YamlText['problems'] = slips.map(({ message, offset }) => ({ message, position: place(offset) }));
   let value: unknown;
   if (problems.length === 0) {
     try {
@@ -83,6 +83,31 @@ export function parseYaml(text: string, { mostCharacters = 1 << 16, version = '1
       return offset === undefined ? undefined : place(offset);
     },
   };
+}
+
+/** Keys that are given twice, each, and of all else the first: what follows from it is not worth telling. */
+function firstOfKind(errors: readonly YAMLError[]): YAMLError[] {
+  const first = errors.filter(({ code }) => code !== 'DUPLICATE_KEY').sort((a, b) => a.pos[0] - b.pos[0])[0];
+  return errors.filter((error) => error === first || error.code === 'DUPLICATE_KEY');
+}
+
+/** What is YAML, and cannot have been meant. */
+function valueSlips(doc: Document): Slip[] {
+  const slips: Slip[] = [];
+  visit(doc, {
+    Alias(_, alias) {
+      if (alias.resolve(doc) !== undefined) return;
+      const message = `*${alias.source} stands for nothing: a value that begins with * needs quotes`;
+      slips.push({ message, offset: alias.range?.[0] ?? 0 });
+    },
+    Pair(_, { key, value }) {
+      const name = isScalar(key) && (value === null || (isScalar(value) && value.value === null)) ? key : undefined;
+      const [, before] = /^(\w+):\S/.exec(String(name?.value)) ?? [];
+      if (before === undefined) return;
+      slips.push({ message: `a space is missing after the colon of ${before}`, offset: name?.range?.[0] ?? 0 });
+    },
+  });
+  return slips;
 }
 
 /** What a text has too much of to be read, if anything. */

@@ -8,7 +8,10 @@ export type { MetricPoints, SeriesPoints } from './bucket-series.js';
 
 type Event<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;
 
-/** running: events still come; failed: it ended with an error; stopped: none have come for long, and there is no end. */
+/**
+ * running: its process is there, or where that cannot be seen, events still come; failed: it ended with an error; stopped:
+ * its process is gone, or no event has come for long, and there is no end.
+ */
 export type RunStatus = 'running' | 'finished' | 'interrupted' | 'failed' | 'stopped';
 
 /** A run in the list. */
@@ -28,14 +31,16 @@ export interface RunSummary {
   step: number;
   /** Planned steps. */
   steps: number | undefined;
-  /** Newest values of the steps' metrics. */
+  /** The metrics of the newest step that was logged. */
   metrics: Record<string, number | null>;
-  /** Newest values of the evaluations' metrics. */
+  /** The newest value of each metric of evaluations; empty before the first. */
   evaluation: Record<string, number | null>;
   /** Steps and values of the margin (of the loss where there is none), thinned; a sketch of the run. */
   sparkline: { metric: string; steps: number[]; values: (number | null)[] };
   /** What is wrong with the folder, in words. */
   problem: string | undefined;
+  /** The first sentence of why the run failed. */
+  failure: string | undefined;
 }
 
 export interface RunList {

@@ -15,6 +15,8 @@ class Column {
   /** Values that are NaN or infinite; they are in no bucket. */
   notFinite = 0;
   last = Number.NaN;
+  /** The line, counted from 1, that `last` is of. */
+  lastLine = 0;
 
   constructor(readonly capacity: number) {
     this.data = new Float64Array(numbers * capacity);
@@ -117,6 +119,7 @@ export class BucketSeries {
       this.#columns[metric] = column;
     }
     column.last = value;
+    column.lastLine = this.lines;
     // NaN and infinities alone differ from themselves when they are subtracted.
     if (value - value !== 0) {
       column.notFinite += 1;
@@ -131,9 +134,18 @@ export class BucketSeries {
     data[at + count]! += 1;
   }
 
-  /** The newest value of each metric; NaN and infinities as they are. */
-  lastValues(): Record<string, number> {
-    return Object.fromEntries(this.#columns.flatMap((column, i) => (column ? [[this.names[i]!, column.last]] : [])));
+  /** The newest value of each metric, or those of the newest line alone; NaN and infinities as they are. */
+  lastValues(of: 'metric' | 'line' = 'metric'): Record<string, number> {
+    const isMeant = (column: Column | undefined): column is Column =>
+      column !== undefined && (of === 'metric' || column.lastLine === this.lines);
+    return Object.fromEntries(
+      this.#columns.flatMap((column, i) => (isMeant(column) ? [[this.names[i]!, column.last]] : [])),
+    );
+  }
+
+  /** Whether any line had a metric. */
+  has(metric: string): boolean {
+    return this.#columns[this.names.indexOf(metric)] !== undefined;
   }
 
   /** The bytes of the file in which the lines of these steps are; undefined when there are none. */

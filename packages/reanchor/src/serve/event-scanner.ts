@@ -53,6 +53,11 @@ const typeKey = ascii('","type":"');
 const stepType = ascii('step","step":');
 const evaluationType = ascii('evaluation","step":');
 const referenceType = ascii('reference","step":');
+/** The first four bytes of types, as the view gives them. */
+const typeStart = (type: string) => Buffer.from(type).readInt32LE();
+const [stepStart, referenceStart] = [typeStart('step'), typeStart('reference')];
+/** Events of which there may be very many, or very long ones, and which say nothing of how a run stands. */
+const textStarts = [typeStart('samples'), typeStart('skipped')];
 const epochKey = ascii(',"epoch":');
 const metricsKey = ascii(',"metrics":{');
 const versionKey = ascii(',"version":');
@@ -67,11 +72,18 @@ export class EventScanner {
   readonly names: string[] = [];
   /** The time of the last event; '' before the first. */
   time = '';
+  /**
+   * Bytes from one line of a step that is read to the next, likewise of a reference update; those between are passed over,
+   * and so are samples and skipped rows. All other events are read, and the newest step of every call. At 0 all are.
+   */
+  stride = 0;
+  /** Where in the file the last line of a step, and of an update, that was read begins. */
+  readonly #readAt = new Map<number, number>();
   readonly #keys: Literal[] = [];
   readonly #ids = new Map<string, number>();
   /** Which metric followed each one the last time (the first one at place 0): it will follow again. */
   readonly #next: number[] = [-1];
-  #bytes: Uint8Array = new Uint8Array(0);
+  #bytes: Buffer = Buffer.alloc(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
   #at = 0;
   /** Metrics of the line at hand: a line is handed over only when all of it was understood. */
@@ -88,17 +100,45 @@ export class EventScanner {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let start = 0;
     let timeAt = -1;
+    let passed: [start: number, end: number] | undefined;
     for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-      if (end - start > typeAt && end + margin <= bytes.length && this.#line(start, offset, sink)) {
+      const type = this.stride > 0 && end - start > typeAt + 4 ? this.#view.getInt32(start + typeAt, true) : 0;
+      if (type !== 0 && this.#isPassed(type, offset + start)) {
         timeAt = start + head.length;
-      } else if (end > start) {
-        timeAt = -1;
-        this.#slowLine(bytes.subarray(start, end), offset + start, offset + end + 1, sink);
+        if (type === stepStart) passed = [start, end];
+      } else {
+        if (type === stepStart) passed = undefined;
+        timeAt = this.#read(start, end, offset, sink) ? start + head.length : -1;
       }
       start = end + 1;
     }
     if (timeAt >= 0) this.time = bytes.toString('latin1', timeAt, timeAt + 24);
+    if (passed) this.#readNewest(...passed, offset, sink);
     return start;
+  }
+
+  /** Whether a line is passed over, by the first bytes of its type and where it begins in the file. */
+  #isPassed(type: number, begin: number): boolean {
+    if (textStarts.includes(type)) return true;
+    if (type !== stepStart && type !== referenceStart) return false;
+    const before = this.#readAt.get(type);
+    if (before !== undefined && begin - before < this.stride) return true;
+    this.#readAt.set(type, begin);
+    return false;
+  }
+
+  /** Reads a line; whether it is in the usual form, so that its time stands in its place. */
+  #read(start: number, end: number, offset: number, sink: ScanSink): boolean {
+    if (end - start > typeAt && end + margin <= this.#bytes.length && this.#line(start, offset, sink)) return true;
+    if (end > start) this.#slowLine(this.#bytes.subarray(start, end), offset + start, offset + end + 1, sink);
+    return false;
+  }
+
+  /** Reads a step that was passed over; what came after it is not undone by it. */
+  #readNewest(start: number, end: number, offset: number, sink: ScanSink): void {
+    const { time } = this;
+    this.#read(start, end, offset, sink);
+    this.time = time;
   }
 
   /** Reads a whole line in its usual form; false if it is not in that form. */

@@ -2,25 +2,26 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError } from '../errors.js';
+import { lockName } from '../runs/index.js';
 import type { Result, RunList, RunSeriesData, RunState, RunSummary } from './api.js';
 import { ResultFiles } from './result-files.js';
-import { RunFile, sketch } from './run-file.js';
+import { RunFile, type Skim } from './run-file.js';
 import type { RunSeries } from './run-series.js';
 import type { Found, ServedFolder } from './served-folder.js';
-import { readInfo, summarize } from './summary.js';
+import { type Described, type ProcessState, processState, readInfo, summarize } from './summary.js';
 
 /** Runs whose series are kept in memory: each takes up to some megabytes. */
 const mostOpen = 40;
-/** Samples of a file for the list, and for a page whose file is not read yet. */
-const [listSketch, pageSketch] = [
-  { samples: 24, buckets: 128 },
-  { samples: 240, buckets: 1024 },
+/** What is read of a file for the list, and for a page whose file is not read yet. */
+const [listSkim, pageSkim]: [Skim, Skim] = [
+  { samples: 96, buckets: 128 },
+  { samples: 960, buckets: 1024 },
 ];
 /** Runs that are looked at at once. */
 const atOnce = 16;
 
 export class Library {
-  readonly #summaries = new Map<string, { key: string; summary: RunSummary; series: RunSeries }>();
+  readonly #summaries = new Map<string, { key: string; summary: RunSummary; file: RunFile }>();
   /** In the order of their last use. */
   readonly #open = new Map<string, RunFile>();
   readonly #results: ResultFiles;
@@ -69,14 +70,19 @@ export class Library {
     return file;
   }
 
+  /** Whether a run's process is there; to be asked before its events are read. */
+  processOf({ runPath }: RunFile): Promise<ProcessState> {
+    return processState(this.folder, runPath);
+  }
+
   /** What a run's page shows, by the events in `series`. */
-  async state(id: string, file: RunFile, series: RunSeries): Promise<RunState> {
+  async state(id: string, file: RunFile, process: ProcessState, series: RunSeries): Promise<RunState> {
     const described = await readInfo(this.folder, file.runPath);
     return {
       id,
       generation: file.generation,
       info: described.info,
-      summary: summarize(id, described, series, this.now()),
+      summary: this.summaryOf(id, described, process, series),
       ...seriesData(series),
       log: series.log,
       checkpoints: await this.checkpoints(file),
@@ -98,14 +104,15 @@ export class Library {
     return (await Promise.all(timed)).flat().sort((a, b) => a.name.localeCompare(b.name));
   }
 
-  /** The summary of a run whose state is known, by its newest events. */
-  summaryOf(id: string, { info, summary: { problem } }: RunState, series: RunSeries): RunSummary {
-    return summarize(id, { info, problem }, series, this.now());
+  summaryOf(id: string, described: Described, process: ProcessState, series: RunSeries): RunSummary {
+    return summarize(id, { ...described, process, series, now: this.now() });
   }
 
-  /** Some of a run's events, at once, however many there are. */
-  async sketch(file: RunFile): Promise<RunSeries> {
-    return (await sketch(this.folder, file.runPath, pageSketch)).series;
+  /** Some of a run's events, soon, however many there are. */
+  async sketch({ runPath }: RunFile): Promise<RunSeries> {
+    const skimmed = new RunFile(this.folder, runPath, pageSkim);
+    await skimmed.refresh();
+    return skimmed.series;
   }
 
   /** The series of some steps of a run, in as much detail as fits. */
@@ -134,13 +141,13 @@ export class Library {
   async #summary(id: string, path: string): Promise<RunSummary> {
     const key = await fileKey(path);
     const known = this.#summaries.get(id);
-    const described = await (known?.key === key && known.summary.status !== 'running'
-      ? undefined
-      : readInfo(this.folder, path));
-    if (known && !described) return known.summary;
-    const series = known?.key === key ? known.series : (await sketch(this.folder, path, listSketch)).series;
-    const summary = summarize(id, described!, series, this.now());
-    this.#summaries.set(id, { key, summary, series });
+    if (known?.key === key && known.summary.status !== 'running') return known.summary;
+    const process = await processState(this.folder, path);
+    const described = await readInfo(this.folder, path);
+    const file = known?.file.runPath === path ? known.file : new RunFile(this.folder, path, listSkim);
+    await file.refresh();
+    const summary = this.summaryOf(id, described, process, file.series);
+    this.#summaries.set(id, { key, summary, file });
     return summary;
   }
 }
@@ -161,7 +168,7 @@ export function seriesData(
 /** What changes when a run's files do. */
 async function fileKey(path: string): Promise<string> {
   const states = await Promise.all(
-    ['events.jsonl', 'run.json'].map((name) => stat(join(path, name)).catch(() => undefined)),
+    ['events.jsonl', 'run.json', lockName].map((name) => stat(join(path, name)).catch(() => undefined)),
   );
   return states.map((state) => `${state?.ino} ${state?.size} ${state?.mtimeMs}`).join();
 }

@@ -1,12 +1,12 @@
-import { appendFileSync, mkdirSync, mkdtempSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { encodeEvent, type RunEvent } from '../runs/index.js';
-import { RunFile, sketch } from './run-file.js';
+import { RunFile } from './run-file.js';
 import { ServedFolder } from './served-folder.js';
 
-const time = '2026-01-02T03:04:05.678Z';
+const [time, later] = ['2026-01-02T03:04:05.678Z', '2026-01-02T04:04:05.678Z'];
 const line = (event: RunEvent) => `${encodeEvent(event)}\n`;
 const step = (step: number, loss = step) => line({ time, type: 'step', step, epoch: step / 100, metrics: { loss } });
 const update = (step: number) => line({ time, type: 'reference', step, version: step, update: 'hard', share: 1 });
@@ -62,7 +62,7 @@ test('a line longer than what is read at once', async () => {
   expect(run.series.log.warnings[0]!.message).toHaveLength(message.length);
 });
 
-test('of a long run: every value in some point, a part in full, a sketch at once', async () => {
+test('of a long run: every value in some point, a part in full, a skim of it', async () => {
   const total = 30_000;
   const text = Array.from({ length: total }, (_, i) => step(i + 1) + ((i + 1) % 500 === 0 ? update(i + 1) : ''));
   writeFileSync(
@@ -79,14 +79,60 @@ test('of a long run: every value in some point, a part in full, a sketch at once
   expect(part.steps.points().steps).toEqual(Array.from({ length: 600 }, (_, i) => 12_001 + i));
   expect(part.marks().map(({ step }) => step)).toEqual([12_500]);
 
-  const { series, bytes } = await sketch(folder, path, { samples: 100, buckets: 1024 });
-  expect(bytes).toBe(run.bytes);
+  const skim = new RunFile(folder, path, { samples: 100, buckets: 1024 });
+  await skim.refresh();
+  const { series } = skim;
   expect(series.log.start!.steps).toBe(total);
   expect(series.steps.lastStep).toBe(total);
-  expect(series.steps.lines).toBeLessThan(total / 10);
+  expect(series.steps.lines).toBeLessThan(120);
   const sketched = series.steps.points().steps;
-  expect(sketched.length).toBeGreaterThan(100);
+  expect(sketched.length).toBeGreaterThan(95);
   expect(Math.max(...sketched.slice(1).map((at, i) => at - sketched[i]!))).toBeLessThan(total / 50);
+});
+
+test('a skim that is followed knows the newest step, every evaluation and why a run failed', async () => {
+  const evaluation = (step: number) => line({ time, type: 'evaluation', step, metrics: { loss: step } });
+  const sample = { prompt: 'p'.repeat(10_000), completion: 'c' };
+  let text = '';
+  const skim = new RunFile(folder, path, { samples: 10, buckets: 128 });
+  for (let at = 1; at <= 2000; at++) {
+    text += step(at) + update(at);
+    if (at % 300 === 0) text += evaluation(at) + line({ time, type: 'samples', step: at, samples: [sample] });
+    if (at % 500 !== 7) continue;
+    writeFileSync(file, text, { flag: 'a' });
+    text = '';
+    await skim.refresh();
+    expect(skim.series.steps.lastValues('line')).toEqual({ loss: at });
+    const evaluated = Math.floor(at / 300) * 300;
+    expect(skim.series.evaluations.lastValues()).toEqual(evaluated > 0 ? { loss: evaluated } : {});
+  }
+  const message = 'a row '.repeat(20_000);
+  appendFileSync(file, text + line({ time: later, type: 'failed', step: 2000, message }));
+  await skim.refresh();
+  expect(skim.series.log.failed!.message).toBe(message);
+  expect([skim.series.scanner.time, skim.series.steps.lastStep]).toEqual([later, 2000]);
+});
+
+test('of the texts of many evaluations some are kept, from the first to the newest', async () => {
+  const samples = [{ prompt: 'p', completion: 'c' }];
+  const text = Array.from({ length: 1000 }, (_, i) => line({ time, type: 'samples', step: i, samples }));
+  writeFileSync(file, text.join(''));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  const kept = run.series.log.samples.map(({ step }) => step);
+  expect(kept.length).toBeGreaterThan(30);
+  expect(kept.length).toBeLessThanOrEqual(64);
+  expect([kept[0], kept.at(-1)]).toEqual([0, 999]);
+  expect(Math.max(...kept.slice(1).map((step, i) => step - kept[i]!))).toBeLessThanOrEqual(32);
+});
+
+test('a file that is deleted leaves no events behind', async () => {
+  writeFileSync(file, step(1));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  rmSync(file);
+  await run.refresh();
+  expect([steps(run), run.generation]).toEqual([[], 1]);
 });
 
 test('thousands of updates are told by place and number', async () => {

@@ -1,5 +1,4 @@
 /** One run's events.jsonl, followed as it grows. */
-import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunSeries } from './run-series.js';
@@ -10,8 +9,15 @@ const chunkBytes = 1 << 20;
 /** A line longer than this is not read, nor what follows it. */
 const longestLine = 1 << 28;
 
+/** How little of a file is enough: some steps and updates, in so many buckets. All other events are read. */
+export interface Skim {
+  /** Steps that are read, or a few more, the newest among them. */
+  samples: number;
+  buckets: number;
+}
+
 export class RunFile {
-  series = new RunSeries();
+  series: RunSeries;
   /** Rises when the file was replaced or cut off, which starts it anew. */
   generation = 0;
   /** Bytes read, which are whole lines. */
@@ -20,10 +26,14 @@ export class RunFile {
   #inode = 0;
   #reading: Promise<void> | undefined;
 
+  /** Reads every event, or with `skim` what says how the run stands, at a fraction of the price. */
   constructor(
     readonly folder: ServedFolder,
     readonly runPath: string,
-  ) {}
+    readonly skim?: Skim,
+  ) {
+    this.series = new RunSeries(skim);
+  }
 
   /** The share that has been read, up to 1. */
   get read(): number {
@@ -32,9 +42,7 @@ export class RunFile {
 
   /** The bytes that {@link refresh} would read. */
   async unread(): Promise<number> {
-    await this.#open(async (handle) => {
-      this.bytes = (await handle.stat()).size;
-    });
+    this.bytes = (await this.#open(async (handle) => (await handle.stat()).size)) ?? 0;
     return this.bytes - this.bytesRead;
   }
 
@@ -57,26 +65,33 @@ export class RunFile {
   }
 
   async #refresh(): Promise<void> {
-    await this.#open(async (handle) => {
+    const isThere = await this.#open(async (handle) => {
       const { size, ino } = await handle.stat();
-      if (size < this.bytesRead || (ino !== this.#inode && this.#inode !== 0)) {
-        this.series = new RunSeries();
-        this.generation += 1;
-        this.bytesRead = 0;
-      }
+      if (size < this.bytesRead || (ino !== this.#inode && this.#inode !== 0)) this.#restart();
       this.#inode = ino;
       this.bytes = size;
+      if (this.skim) this.series.scanner.stride = Math.ceil(size / this.skim.samples);
       await readLines(handle, this.series, this.bytesRead, size, (position) => {
         this.bytesRead = position;
       });
+      return true;
     });
+    if (!isThere && this.bytesRead > 0) this.#restart();
   }
 
-  async #open(use: (handle: FileHandle) => Promise<void>): Promise<void> {
-    const handle = await this.folder.open(eventsPath(this.runPath)).catch(() => undefined);
-    if (!handle) return;
+  #restart(): void {
+    this.series = new RunSeries(this.skim);
+    this.generation += 1;
+    this.bytesRead = 0;
+    this.bytes = 0;
+  }
+
+  /** What `use` makes of the open file; undefined where none is there. */
+  async #open<T>(use: (handle: FileHandle) => Promise<T>): Promise<T | undefined> {
+    const handle = await this.folder.open(join(this.runPath, 'events.jsonl')).catch(() => undefined);
+    if (!handle) return undefined;
     try {
-      await use(handle);
+      return await use(handle);
     } finally {
       await handle.close();
     }
@@ -108,49 +123,3 @@ async function readLines(
     buffer = Buffer.concat([buffer, Buffer.allocUnsafe(buffer.length)]);
   }
 }
-
-/** A file up to this size is read whole for a sketch. */
-const sketchWhole = 1 << 16;
-const headBytes = 1 << 13;
-const tailBytes = 1 << 13;
-const sampleBytes = 1 << 11;
-
-/**
- * A run's first and last events and some in between, at the price of a few reads however long the file is. Returns the
- * size of the file; 0 when it is not there.
- */
-export async function sketch(
-  folder: ServedFolder,
-  runPath: string,
-  { samples, buckets }: { samples: number; buckets: number },
-): Promise<{ series: RunSeries; bytes: number }> {
-  const series = new RunSeries({ buckets });
-  const handle = await folder.open(eventsPath(runPath)).catch(() => undefined);
-  if (!handle) return { series, bytes: 0 };
-  try {
-    const { size } = await handle.stat();
-    if (size <= sketchWhole) {
-      await readLines(handle, series, 0, size);
-      return { series, bytes: size };
-    }
-    const between = size - headBytes - tailBytes;
-    const step = Math.floor(between / samples);
-    const places: [position: number, length: number][] = [
-      [0, headBytes],
-      ...Array.from({ length: samples }, (_, i): [number, number] => [headBytes + i * step, sampleBytes]),
-      [size - tailBytes, tailBytes],
-    ];
-    const buffer = Buffer.allocUnsafe(Math.max(headBytes, tailBytes));
-    for (const [position, length] of places) {
-      // Many small reads: each takes microseconds, and handing it to another thread several times as long.
-      const bytes = buffer.subarray(0, readSync(handle.fd, buffer, 0, length, position));
-      const line = position === 0 ? 0 : bytes.indexOf(10) + 1;
-      if (position === 0 || line > 0) series.scanner.scan(bytes.subarray(line), position + line, series);
-    }
-    return { series, bytes: size };
-  } finally {
-    await handle.close();
-  }
-}
-
-const eventsPath = (runPath: string) => join(runPath, 'events.jsonl');

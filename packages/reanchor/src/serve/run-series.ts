@@ -2,10 +2,13 @@ import type { RunEvent } from '../runs/index.js';
 import type { ReferenceMark, RunLog } from './api.js';
 import { BucketSeries } from './bucket-series.js';
 import { EventScanner, type ReferenceLine, type ScanSink } from './event-scanner.js';
+import { Thinned } from './thinned.js';
 
 /** Kept one by one; what is beyond is counted. */
 const mostMarks = 4096;
 const mostMessages = 500;
+/** Evaluations whose texts are kept. */
+const mostSamples = 64;
 
 /** What a run's events say, in bounded memory. */
 export class RunSeries implements ScanSink {
@@ -23,6 +26,7 @@ export class RunSeries implements ScanSink {
     badLines: 0,
     samples: [],
   };
+  readonly #samples = new Thinned<RunLog['samples'][number]>(mostSamples);
   #marks: ReferenceMark[] | undefined = [];
   #series: BucketSeries;
   #bucket = -1;
@@ -113,7 +117,8 @@ export class RunSeries implements ScanSink {
         break;
       }
       case 'samples':
-        if (log.samples.length < mostMessages) log.samples.push({ step: event.step, samples: event.samples });
+        this.#samples.push({ step: event.step, samples: event.samples });
+        log.samples = this.#samples.items;
         break;
       default:
         break;

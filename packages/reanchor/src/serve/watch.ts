@@ -5,6 +5,7 @@ import type { RunState, StreamEvents } from './api.js';
 import { type Library, seriesData } from './library.js';
 import type { RunFile } from './run-file.js';
 import type { RunSeries } from './run-series.js';
+import type { ProcessState } from './summary.js';
 
 export interface Watched {
   runs: readonly string[];
@@ -59,8 +60,9 @@ class Follow {
   async look(): Promise<void> {
     try {
       const file = await this.library.file(this.id);
-      await this.#refresh(file);
-      await this.#sendNew(file);
+      const process = await this.library.processOf(file);
+      await this.#refresh(file, process);
+      await this.#sendNew(file, process);
       this.#problem = undefined;
     } catch (error) {
       if (!(error instanceof UserError || (error as NodeJS.ErrnoException).syscall !== undefined)) throw error;
@@ -71,31 +73,32 @@ class Follow {
     }
   }
 
-  async #refresh(file: RunFile): Promise<void> {
+  async #refresh(file: RunFile, process: ProcessState): Promise<void> {
     if (this.#sent === undefined && (await file.unread()) > quickBytes) {
-      await this.#sendState(file, await this.library.sketch(file));
+      await this.#sendState(file, process, await this.library.sketch(file));
       // The page draws it before the machine is busy with reading.
       await sleep(drawMs);
     }
     await file.refresh();
   }
 
-  async #sendState(file: RunFile, series: RunSeries): Promise<void> {
-    const state = await this.library.state(this.id, file, series);
+  async #sendState(file: RunFile, process: ProcessState, series: RunSeries): Promise<void> {
+    const state = await this.library.state(this.id, file, process, series);
     this.#sent = { state, series, ...position(series) };
     await this.send('state', state);
   }
 
-  async #sendNew(file: RunFile): Promise<void> {
+  async #sendNew(file: RunFile, process: ProcessState): Promise<void> {
     const { series } = file;
     const sent = this.#sent;
     const now = position(series);
     // Points of another width, or of a file that was replaced, cannot be put behind the ones that the page has.
     if (sent === undefined || sent.series !== series || sent.widths !== now.widths) {
-      await this.#sendState(file, series);
+      await this.#sendState(file, process, series);
       return;
     }
-    const summary = this.library.summaryOf(this.id, sent.state, series);
+    const described = { info: sent.state.info, problem: sent.state.summary.problem };
+    const summary = this.library.summaryOf(this.id, described, process, series);
     if (now.lines === sent.lines && now.changes === sent.changes && summary.status === sent.state.summary.status)
       return;
     const { steps, evaluations } = sent.state;

@@ -1,27 +1,79 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  bestStep,
+  bestCheckpoint,
   checkpointName,
   keepCheckpoints,
-  listCheckpoints,
   type Recipe,
+  type RunFolder,
   replaceCheckpoint,
+  timeMs,
 } from '../runs/index.js';
+import { isDiskFull } from './faults.js';
 import type { EvaluationResult } from './run-evaluations.js';
+
+export interface BestCheckpoint {
+  step: number;
+  path: string;
+  metric: string;
+  value: number;
+}
+
+/** The best checkpoint that a run has. */
+export function bestOf(
+  { checkpoint: { best: metric } }: Recipe,
+  { checkpoints }: RunFolder,
+  evaluations: readonly EvaluationResult[],
+): BestCheckpoint | undefined {
+  if (metric === undefined) return undefined;
+  const found = bestCheckpoint(checkpoints, evaluations, metric);
+  return found && { ...found, metric };
+}
+
+export interface CheckpointerOptions {
+  folder: string;
+  options: Recipe['checkpoint'];
+  /** Writes the checkpoint of the present moment into a new folder. */
+  write(path: string): Promise<void>;
+  warn(message: string): void;
+  /** Milliseconds of a clock that nobody sets. */
+  now(): number;
+}
+
+/** The share of the time that goes into checkpoints by time at most. */
+const mostShare = 1 / 20;
 
 /** When checkpoints are written and which are kept, as a recipe says. */
 export class Checkpointer {
-  constructor(
-    readonly folder: string,
-    readonly options: Recipe['checkpoint'],
-    /** Writes the checkpoint of the present moment into a new folder. */
-    readonly write: (path: string) => Promise<void>,
-  ) {}
+  /** When the last one was whole, or the run began; and how long it took. */
+  #lastAt: number;
+  #lastMs = 0;
 
-  /** Whether one is due after a step. */
-  isDue(step: number): boolean {
-    return this.options.every !== undefined && step % this.options.every === 0;
+  constructor(private readonly options: CheckpointerOptions) {
+    this.#lastAt = options.now();
+  }
+
+  /**
+   * Writes the checkpoint of a step if one is due. One by time is there in case something happens: where the disk has no
+   * room for it the run goes on without. Errors: as {@link save}.
+   */
+  async saveIfDue(step: number, evaluations: readonly EvaluationResult[]): Promise<void> {
+    const { options, now, warn } = this.options;
+    if (!this.#isDue(step)) return;
+    try {
+      await this.save(step, evaluations);
+    } catch (error) {
+      if (typeof options.every === 'number' || !isDiskFull(error)) throw error;
+      this.#lastAt = now();
+      warn(`there is no checkpoint after step ${step}: ${(error as Error).message}. The run goes on without`);
+    }
+  }
+
+  #isDue(step: number): boolean {
+    const { every } = this.options.options;
+    if (every === 'never') return false;
+    if (typeof every === 'number') return step % every === 0;
+    return this.options.now() - this.#lastAt >= Math.max(timeMs(every), this.#lastMs / mostShare);
   }
 
   /**
@@ -30,15 +82,18 @@ export class Checkpointer {
    * be written.
    */
   async save(step: number, evaluations: readonly EvaluationResult[], { replaces = false } = {}): Promise<string> {
-    const path = join(this.folder, checkpointName(step));
+    const { folder, options, write, now } = this.options;
+    const path = join(folder, checkpointName(step));
     const isThere = existsSync(path);
     if (isThere && !replaces) return path;
-    if (isThere) await replaceCheckpoint(path, this.write);
-    else await this.write(path);
-    const { keep, best } = this.options;
-    const there = listCheckpoints(this.folder).map((found) => found.step);
-    const winner = best === undefined ? undefined : bestStep(evaluations, best, there);
-    await keepCheckpoints(this.folder, keep, winner === undefined ? [] : [winner]);
+    const begun = now();
+    if (isThere) await replaceCheckpoint(path, write);
+    else await write(path);
+    const { keep, best } = options;
+    const winner = best === undefined ? undefined : bestCheckpoint(folder, evaluations, best);
+    await keepCheckpoints(folder, keep, winner === undefined ? [] : [winner.step]);
+    this.#lastAt = now();
+    this.#lastMs = this.#lastAt - begun;
     return path;
   }
 }

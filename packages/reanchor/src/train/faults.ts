@@ -37,7 +37,7 @@ function memoryAdvice({ batch, activationCheckpointing, reference, method }: Rec
 }
 
 /** Whether it is, or was caused by, a write that found no room. */
-function isDiskFull(error: unknown): boolean {
+export function isDiskFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOSPC' || code === 'EDQUOT' || isDiskFull(error.cause);

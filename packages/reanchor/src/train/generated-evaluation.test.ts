@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { parseRecipe, readEvents } from '../runs/index.js';
+import { keptText } from './generated-evaluation.js';
 import { train } from './train.js';
 
 const fixtures = fileURLToPath(new URL('../../../../tests/fixtures/', import.meta.url));
@@ -51,6 +52,49 @@ test('answers are written at every evaluation: KL, diversity and length, logged 
   }
   expect(after!['length/mean']).toBeLessThanOrEqual(8);
   expect(after!['rewards/accuracies']).toBeDefined();
+});
+
+/** The texts that a run has kept, by step, with the run's folder. */
+async function textsOf(name: string, ...recipeOf: Parameters<typeof recipe>) {
+  const out = join(folder, name);
+  await train({ recipe: recipe(...recipeOf), out, command: [] });
+  return readEvents(join(out, 'events.jsonl')).events.flatMap((event) => (event.type === 'samples' ? [event] : []));
+}
+
+test('a few answers are kept at every evaluation, to the same prompts, and are the same in a run of the same seed', async () => {
+  const generate = '{ prompts: 7, samples: 2, maxNewTokens: 8, metrics: [length] }';
+  const texts = await textsOf('texts', '{ update: fixed }', generate);
+  expect(texts.map(({ step }) => step)).toEqual([0, 2, 4]);
+  const prompts = texts.map(({ samples }) => samples.map(({ prompt }) => prompt));
+  expect(new Set(prompts[0]).size).toBe(6);
+  expect(prompts).toEqual([prompts[0], prompts[0], prompts[0]]);
+  const [first, , last] = texts.map(({ samples }) => samples.map(({ completion }) => completion));
+  expect(first).not.toEqual(last);
+  const again = await textsOf('texts-again', '{ update: fixed }', generate);
+  expect(again.map(({ samples }) => samples)).toEqual(texts.map(({ samples }) => samples));
+});
+
+test.each([
+  ['{ prompts: 1, maxNewTokens: 4 }', 1, 1],
+  ['{ prompts: 1, samples: 2, maxNewTokens: 4 }', 2, 1],
+  ['{ prompts: 2, samples: 4, maxNewTokens: 4 }', 3, 2],
+  ['{ prompts: 5, samples: 4, maxNewTokens: 4 }', 5, 5],
+])('of answers %s so many are kept: %i, to %i prompts', async (generate, count, prompts) => {
+  const texts = await textsOf(`texts-${generate}`, '{ update: fixed }', generate);
+  for (const { samples } of texts) {
+    expect(samples).toHaveLength(count);
+    expect(new Set(samples.map(({ prompt }) => prompt)).size).toBe(prompts);
+  }
+});
+
+test('kept texts are bounded: the end of a prompt, the beginning of an answer, whole code points', () => {
+  expect(keptText('p', 'c')).toEqual({ prompt: 'p', completion: 'c' });
+  const whole = { prompt: '😀'.repeat(600), completion: '😀'.repeat(1200) };
+  expect(keptText(whole.prompt, whole.completion)).toEqual(whole);
+  expect(keptText(`begin${whole.prompt}`, `${whole.completion}end`)).toEqual({
+    prompt: `…${whole.prompt}`,
+    completion: `${whole.completion}…`,
+  });
 });
 
 test('what is not asked for is not measured; training is the same', async () => {

@@ -5,7 +5,7 @@ import { logRatios } from '../models/log-ratios.js';
 import type { Recipe } from '../runs/index.js';
 import { distinct, mean, quantile, ratioEstimate, selfBleu } from '../stats/index.js';
 import type { Tokenizer } from '../text/index.js';
-import type { Metrics } from './metrics.js';
+import type { Metrics, Probed } from './metrics.js';
 
 type GenerateSection = NonNullable<Recipe['evaluate']['generate']>;
 
@@ -17,6 +17,19 @@ export interface GeneratedEvaluationOptions extends GenerateSection {
   seed: number;
   tokensPerMicroBatch: number;
   signal?: AbortSignal | undefined;
+}
+
+/** Texts of an evaluation that are kept, and their code points: of a prompt the last ones, of an answer the first. */
+const [fewestTexts, mostTexts] = [3, 6];
+const [promptLength, completionLength] = [600, 1200];
+
+/** A prompt and its answer in bounded length; `…` stands where something was cut off. */
+export function keptText(prompt: string, completion: string): { prompt: string; completion: string } {
+  const [read, written] = [[...prompt], [...completion]];
+  return {
+    prompt: read.length > promptLength ? `…${read.slice(-promptLength).join('')}` : prompt,
+    completion: written.length > completionLength ? `${written.slice(0, completionLength).join('')}…` : completion,
+  };
 }
 
 /** The models that the policy is compared with, by what metrics call them. */
@@ -45,15 +58,30 @@ export class GeneratedEvaluation {
     return this.options.metrics.includes('kl');
   }
 
-  async metrics(policy: CausalLM, anchors: Anchors): Promise<Metrics> {
+  /** What is measured of the policy's answers, and a few of them, to the same prompts each time. */
+  async measure(policy: CausalLM, anchors: Anchors): Promise<Required<Probed>> {
     const { samples, maxNewTokens, stopTokens, seed, signal, metrics } = this.options;
     const drawing = { samples, maxNewTokens, stopTokens, seed, signal, temperature: 1 };
     const answers = await generate(policy, this.#prompts, drawing);
-    return {
+    const measured = {
       ...(metrics.includes('kl') && (await this.#divergences(policy, anchors, answers))),
       ...(metrics.includes('diversity') && this.#diversity(answers)),
       ...(metrics.includes('length') && lengths(answers)),
     };
+    return { metrics: measured, samples: this.#texts(answers) };
+  }
+
+  /** The first answer to each of a few prompts; where there are too few of these, further answers to them. */
+  #texts(answers: readonly GeneratedCompletion[]): Required<Probed>['samples'] {
+    const { samples, tokenizer } = this.options;
+    const count = Math.min(answers.length, Math.max(fewestTexts, Math.min(this.#prompts.length, mostTexts)));
+    return Array.from({ length: count }, (_, i) => {
+      const [prompt, drawn] = [i % this.#prompts.length, Math.floor(i / this.#prompts.length)];
+      const written = answers[prompt * samples + drawn]!;
+      // What is special in an answer says something of the policy; in a prompt it would only be in the way.
+      const asked = tokenizer.decode(this.#prompts[prompt]!, { skipSpecialTokens: true });
+      return keptText(asked, tokenizer.decode(written.tokens));
+    });
   }
 
   async #divergences(policy: CausalLM, anchors: Anchors, answers: readonly GeneratedCompletion[]): Promise<Metrics> {

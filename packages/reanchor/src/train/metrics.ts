@@ -8,6 +8,12 @@ import type { StepResult } from './trainer-options.js';
 /** Metrics by name; TRL's name where TRL has one. */
 export type Metrics = Record<string, number>;
 
+/** What a measurement of the policy found: numbers, and texts that it wrote. */
+export interface Probed {
+  metrics: Metrics;
+  samples?: { prompt: string; completion: string }[];
+}
+
 /**
  * Means over pairs: `logps/chosen|rejected` (summed log-probabilities, nats), `rewards/chosen|rejected` (beta times
  * log-ratio to the reference), `rewards/margins` (chosen - rejected), `rewards/accuracies` (share of pairs whose chosen

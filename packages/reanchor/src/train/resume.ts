@@ -4,7 +4,9 @@ import { UserError } from '../errors.js';
 import {
   checkpointName,
   completeEvents,
+  hasMadeSteps,
   isFinished,
+  isUnusedFolder,
   listCheckpoints,
   lockRun,
   newestCheckpoint,
@@ -19,23 +21,30 @@ import {
   supersedeEvents,
   type TrainingState,
 } from '../runs/index.js';
-import { type ResumePoint, sourceDigests } from './run.js';
+import { bestOf } from './checkpointer.js';
+import type { ResumePoint } from './run.js';
 import type { RollbackRequest } from './run-divergences.js';
-import { requireSameSources } from './source-digests.js';
+import { requireSameSources, sourceDigests } from './source-digests.js';
 import type { TrainResult } from './train.js';
 
 /** A run folder that this process alone writes into. */
 export interface OpenRun {
   folder: RunFolder;
   lock: Disposable;
+  /** Undefined for a run that begins. */
   from: ResumePoint | undefined;
 }
 
 /**
- * The run in a folder, locked, and the point from which it goes on; or what it has come to, when it is finished. Errors:
- * UserError for a folder without a run or a checkpoint, a changed recipe, a run that another process is busy with.
+ * The run in a folder, locked, and the point from which it goes on; or what it has come to, when it is finished. One that
+ * was stopped before its first step, or before its folder was made, begins anew. Errors: UserError for a folder with
+ * something else in it, a run without a checkpoint, a changed recipe, a run that another process is busy with.
  */
-export async function reopenRun(path: string, recipe: Recipe): Promise<OpenRun | { finished: TrainResult }> {
+export async function reopenRun(
+  path: string,
+  recipe: Recipe,
+): Promise<OpenRun | { finished: TrainResult } | undefined> {
+  if (isUnusedFolder(path)) return undefined;
   const { run, folder } = readRun(path);
   const changes = recipeChanges(run.recipe, recipe, path);
   const lock = lockRun(path);
@@ -43,7 +52,13 @@ export async function reopenRun(path: string, recipe: Recipe): Promise<OpenRun |
     if (isFinished(folder)) {
       const { steps, evaluations } = await completeEvents(folder);
       lock[Symbol.dispose]();
-      return { finished: { folder: path, final: folder.final, isFinished: true, steps, evaluations } };
+      const best = bestOf(recipe, folder, evaluations);
+      return { finished: { folder: path, final: folder.final, isFinished: true, steps, evaluations, best } };
+    }
+    if (listCheckpoints(folder.checkpoints).length === 0 && !(await hasMadeSteps(folder))) {
+      await removeTemporary(folder.path);
+      await supersedeEvents(folder, 0);
+      return { folder, lock, from: undefined };
     }
     const from = await pointOf(folder, { hash: recipeHash(run.recipe) });
     from.changes.push(...changes.map(({ text }) => text));

@@ -8,14 +8,11 @@ import type { NewRunEvent, Recipe } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
 import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
-import type { Metrics } from './metrics.js';
-import type { LoggedRow, Objective } from './objectives/objective.js';
+import type { Metrics, Probed } from './metrics.js';
 
-/** What a probe found: numbers, and texts that the policy wrote. */
-export interface Probed {
-  metrics: Metrics;
-  samples?: { prompt: string; completion: string }[];
-}
+export type { Probed } from './metrics.js';
+
+import type { LoggedRow, Objective } from './objectives/objective.js';
 
 /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
 export interface Probe {
@@ -91,14 +88,14 @@ export class RunEvaluations<Row extends RowPlace> implements Disposable {
     const isProbed = probe && (isLast || step % probe.every === 0);
     if (!isEvaluated && !isProbed) return undefined;
     const probed = isProbed ? await probe.measure(policy, step) : undefined;
-    const metrics = {
-      ...(isEvaluated && (step === 0 ? this.evaluation!.initialMetrics() : await this.evaluation!.metrics(policy))),
-      ...(isEvaluated && (await this.generated?.metrics(policy, this.#anchors(reference)))),
-      ...probed?.metrics,
-    };
+    const measured =
+      isEvaluated && (step === 0 ? this.evaluation!.initialMetrics() : await this.evaluation!.metrics(policy));
+    const written = isEvaluated ? await this.generated?.measure(policy, this.#anchors(reference)) : undefined;
+    const metrics = { ...measured, ...written?.metrics, ...probed?.metrics };
+    const samples = [...(written?.samples ?? []), ...(probed?.samples ?? [])];
     this.results.push({ step, metrics });
     emit({ type: 'evaluation', step, metrics });
-    if (probed?.samples) emit({ type: 'samples', step, samples: probed.samples });
+    if (samples.length > 0) emit({ type: 'samples', step, samples });
     const { best } = recipe.checkpoint;
     if (isEvaluated && best !== undefined && !(best in metrics)) {
       throw new UserError(

@@ -61,7 +61,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
         await setImmediate();
         signal?.throwIfAborted();
         await this.#evaluate();
-        if (checkpoints.isDue(planned.step)) await checkpoints.save(planned.step, evaluations.results);
+        await checkpoints.saveIfDue(planned.step, evaluations.results);
       }
       return undefined;
     } catch (error) {

@@ -8,7 +8,8 @@ import { type Checkpoint, checkpointName, type NewRunEvent, type RunFolder, reci
 import type { Tokenizer } from '../text/tokenizer.js';
 import { announce } from './announce.js';
 import { checkpointReference, restoreCheckpoint, writeCheckpoint } from './checkpoint.js';
-import { Checkpointer } from './checkpointer.js';
+import { bestOf, Checkpointer } from './checkpointer.js';
+import { explainFault } from './faults.js';
 import type { MasterWeights } from './master-weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 import { StepProfiler } from './profiler.js';
@@ -20,7 +21,7 @@ import { RunEvaluations } from './run-evaluations.js';
 import { RunLoop } from './run-loop.js';
 import { RunRecord } from './run-record.js';
 import { saveOrRescue } from './save-trained.js';
-import { rowsDigest } from './source-digests.js';
+import { sourceDigests } from './source-digests.js';
 import { StepLog } from './step-log.js';
 import type { TrainOptions, TrainResult } from './train.js';
 import { Trainer } from './trainer.js';
@@ -55,34 +56,67 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   report: DataReport;
 }
 
-/** A run on rows of one kind, from its folder, or a checkpoint in it, to the saved model. */
+/** A run on rows of one kind, from its folder, or a checkpoint in it, to the saved model. Whatever ends it is told in its events. */
 export async function run<Row extends RowPlace, Score extends LoggedRow>(
   options: RunOptions<Row, Score>,
 ): Promise<TrainResult> {
-  const { recipe, policy, masters, tokenizer, objective, rows, validation, plan, from, signal, probe } = options;
-  const state = from?.checkpoint.state;
-  const started = performance.now() - 1000 * (state?.seconds ?? 0);
+  const { recipe, from, onEvent } = options;
+  using anchors = await anchorsOf(options);
+  const folder = await options.open();
+  const resumedAt = from?.checkpoint.state.step;
+  await using record = new RunRecord(folder, recipe, { onEvent, resumedAt });
+  const told = { steps: resumedAt ?? 0, seconds: clockOf(options) };
+  try {
+    return await toTheEnd(options, { ...anchors, folder, record, told });
+  } catch (error) {
+    if (!(error instanceof RollbackRequest)) await tellEnd(error, options, folder, record, told);
+    throw error;
+  }
+}
+
+/** The reference policy of a run and the initial one, as far as it needs them, before the folder is made. */
+async function anchorsOf<Row extends RowPlace, Score extends LoggedRow>(options: RunOptions<Row, Score>) {
+  const { recipe, policy, masters, objective, rows, plan, from } = options;
   const totalSteps = stepCount(rows.length, plan);
   const rule: UpdateRule = objective.needsReference ? recipeRule(recipe.reference, totalSteps) : { update: 'fixed' };
-  const { dtype, device } = policy;
-  const referenceForm = { dtype: referenceDType(recipe), device };
+  const form = { dtype: referenceDType(recipe), device: policy.device };
   const loadInitial = async () =>
-    options.initialFolder === undefined ? undefined : await loadModel(options.initialFolder, referenceForm);
+    options.initialFolder === undefined ? undefined : await loadModel(options.initialFolder, form);
   const lengths = rows.map((row) => groupTokens(objective.group(row)));
-  const initial = from ? await checkpointReference(from.checkpoint, device, loadInitial) : await loadInitial();
+  const initial = from ? await checkpointReference(from.checkpoint, policy.device, loadInitial) : await loadInitial();
   const upcoming = function* (step: number) {
     for (const planned of planSteps(lengths, plan, step)) yield objective.layOut(planned, rows);
   };
   const { reference, initialPolicy } = objective.needsReference
     ? recipeReference(recipe.reference, {
         ...{ policy, rule, totalSteps, upcoming, initial },
-        ...{ masters: masters?.model, dtype: referenceForm.dtype },
+        ...{ masters: masters?.model, dtype: form.dtype },
       })
     : { reference: undefined, initialPolicy: undefined };
-  using _anchors = disposeAll([reference, initialPolicy]);
+  return { totalSteps, rule, lengths, reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
+}
 
-  const folder = await options.open();
-  await using record = new RunRecord(folder, recipe, { onEvent: options.onEvent, resumedAt: state?.step });
+interface Begun extends Awaited<ReturnType<typeof anchorsOf>> {
+  folder: RunFolder;
+  record: RunRecord;
+  /** What an end before the last step has to tell. */
+  told: Told;
+}
+
+/** The optimizer steps taken, and the seconds of training so far. */
+interface Told {
+  steps: number;
+  seconds: () => number;
+}
+
+async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
+  options: RunOptions<Row, Score>,
+  { totalSteps, rule, lengths, reference, initialPolicy, folder, record, told }: Begun,
+): Promise<TrainResult> {
+  const { recipe, policy, masters, tokenizer, objective, rows, validation, plan, from, signal, probe } = options;
+  const { seconds } = told;
+  const state = from?.checkpoint.state;
+  const { dtype, device } = policy;
   const emit = record.emit.bind(record);
   if (from === undefined) announce(options, totalSteps, rule, emit);
   else tellResumed(from, totalSteps, emit);
@@ -114,7 +148,6 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
   const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile, warn);
   const material = { recipe, objective, rows, lengths, plan, evaluations, divergences, profiler, signal, emit };
   const loop = new RunLoop({ ...stateful, ...material }, state?.isEvaluationDue ?? false);
-  const seconds = () => (performance.now() - started) / 1000;
   const trained = () => ({
     ...{
       policy: masters?.model ?? policy,
@@ -129,7 +162,7 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
     evaluations: evaluations.results,
   });
   const sources = once(() => state?.sources ?? sourceDigests(options));
-  const checkpoints = new Checkpointer(folder.checkpoints, recipe.checkpoint, async (path) => {
+  const write = async (path: string) => {
     await writeCheckpoint(path, stateful, trained(), {
       isEvaluationDue: loop.isEvaluationDue,
       eventBytes: record.sync(),
@@ -141,11 +174,13 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
       divergences: divergences.state(),
     });
     emit({ type: 'checkpoint', step: trainer.steps, folder: join(folder.checkpoints, checkpointName(trainer.steps)) });
-  });
+  };
+  const { now = () => performance.now() } = options;
+  const place = { folder: folder.checkpoints, options: recipe.checkpoint };
+  const checkpoints = new Checkpointer({ ...place, write, warn, now });
 
-  const interrupted = await loop.go(checkpoints).catch((error: unknown) => {
-    if (!(error instanceof RollbackRequest)) tellFailure(error, trainer.steps, emit);
-    throw error;
+  const interrupted = await loop.go(checkpoints).finally(() => {
+    told.steps = trainer.steps;
   });
   if (interrupted === undefined) {
     await saveOrRescue(folder.final, trained());
@@ -159,16 +194,8 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
     isFinished: interrupted === undefined,
     steps: trainer.steps,
     evaluations: evaluations.results,
+    best: bestOf(recipe, folder, evaluations.results),
   };
-}
-
-/** What the run reads, as digests by the keys of the recipe. */
-export function sourceDigests({
-  models,
-  rows,
-  validation,
-}: Pick<RunOptions<object, LoggedRow>, 'models' | 'rows' | 'validation'>): Record<string, string> {
-  return { ...models, 'data.train': rowsDigest(rows), 'data.validation': rowsDigest(validation) };
 }
 
 function tellResumed(
@@ -183,12 +210,32 @@ function tellResumed(
   for (const message of warnings) emit({ type: 'warning', message });
 }
 
-function tellFailure(error: unknown, step: number, emit: (event: NewRunEvent) => void): void {
+/** That a run has ended before its last step: why it failed, or that it was stopped before there was something to save. */
+async function tellEnd(
+  error: unknown,
+  { recipe, signal }: Pick<TrainOptions, 'recipe' | 'signal'>,
+  folder: RunFolder,
+  record: RunRecord,
+  { steps, seconds }: Told,
+): Promise<void> {
+  const isStopped = signal?.aborted === true && error === signal.reason;
+  const told = explainFault(error, recipe, folder);
   try {
-    emit({ type: 'failed', step, message: error instanceof Error ? error.message : String(error) });
+    if (isStopped) await record.close('interrupted');
+    record.emit(
+      isStopped
+        ? { type: 'end', steps, seconds: seconds() }
+        : { type: 'failed', step: steps, message: told instanceof Error ? told.message : String(told) },
+    );
   } catch {
     // Of a full disk, say: the error itself matters more.
   }
+}
+
+/** Seconds of training, those before a resume included. */
+function clockOf({ from }: Pick<RunOptions<object, LoggedRow>, 'from'>): () => number {
+  const started = performance.now() - 1000 * (from?.checkpoint.state.seconds ?? 0);
+  return () => (performance.now() - started) / 1000;
 }
 
 function once<T>(make: () => T): () => T {

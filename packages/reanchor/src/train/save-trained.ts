@@ -6,25 +6,15 @@ import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { type SaveOptions, saveModel } from '../models/save.js';
-import type { Recipe } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { Metrics } from './metrics.js';
+import { type Carded, modelCard } from './model-card.js';
 import { recipeSaveOptions } from './recipe-dtypes.js';
 
-export interface Trained {
+export interface Trained extends Carded {
   policy: CausalLM;
   tokenizer: Tokenizer;
-  recipe: Recipe;
   /** The folder of the model that was trained. */
   modelFolder: string;
-  /** The commits that names on the Hub stood for. */
-  commits: Readonly<Record<string, string>>;
-  steps: number;
-  /** The steps that were planned; more than `steps` in a checkpoint. */
-  totalSteps: number;
-  /** How often the reference moved. */
-  updates: number;
-  evaluations: readonly { step: number; metrics: Metrics }[];
 }
 
 /**
@@ -60,49 +50,4 @@ export async function writeModelFiles(folder: string, trained: Trained, options:
   const generation = join(trained.modelFolder, 'generation_config.json');
   if (existsSync(generation)) await copyFile(generation, join(folder, 'generation_config.json'));
   await writeFile(join(folder, 'README.md'), modelCard(trained));
-}
-
-/** The model card: what it was made from, how, and what was measured. */
-export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluations }: Trained): string {
-  // Paths of this machine say nothing elsewhere: of a text that is one, the last part. Names on the Hub do.
-  const shown = (text: string) => (/[\\/]/.test(text) && !Object.hasOwn(commits, text) ? basename(text) : text);
-  const base = shown(recipe.model);
-  const commit = commits[recipe.model];
-  const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
-  const length = steps === totalSteps ? `${steps}` : `A checkpoint after ${steps} of ${totalSteps}`;
-  const names = Object.keys(evaluations[0]?.metrics ?? {});
-  const table =
-    evaluations.length === 0
-      ? ['The recipe names no rows to evaluate on.']
-      : [
-          'On the rows of `data.validation`; rewards are measured against the initial policy.',
-          '',
-          `| step | ${names.join(' | ')} |`,
-          `|---|${names.map(() => '---').join('|')}|`,
-          ...evaluations.map(
-            ({ step, metrics }) => `| ${step} | ${names.map((name) => metrics[name]?.toFixed(4) ?? '').join(' | ')} |`,
-          ),
-        ];
-  return [
-    '---',
-    'library_name: transformers',
-    ...(commit === undefined ? [] : [`base_model: ${base.split('@')[0]}`]),
-    `tags: [${method}, preference-alignment, reanchor]`,
-    '---',
-    '',
-    `# ${base} trained with ${method.toUpperCase()}`,
-    '',
-    `${length} optimizer steps of ${recipe.batch.size} rows with reanchor, from \`${base}\`${commit === undefined ? '' : ` (commit ${commit})`}.${recipe.method === 'sft' ? '' : ` The reference moved ${updates} times.`}`,
-    '',
-    '## Evaluation',
-    '',
-    ...table,
-    '',
-    '## Recipe',
-    '',
-    '```json',
-    JSON.stringify(recipe, (_key, value) => (typeof value === 'string' ? shown(value) : value), 2),
-    '```',
-    '',
-  ].join('\n');
 }

@@ -85,3 +85,16 @@ export function requireSameSources(
       'put the old files back, or start a run of its own without --resume',
   );
 }
+
+/** What the run reads, as digests by the keys of the recipe. */
+export function sourceDigests({
+  models,
+  rows,
+  validation,
+}: {
+  models: Readonly<Record<string, string>>;
+  rows: readonly object[];
+  validation: readonly object[];
+}): Record<string, string> {
+  return { ...models, 'data.train': rowsDigest(rows), 'data.validation': rowsDigest(validation) };
+}

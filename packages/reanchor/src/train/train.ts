@@ -9,8 +9,17 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
-import { createRunFolder, type Recipe, type RunEvent, readRun, refuseUsedFolder, templateNow } from '../runs/index.js';
+import {
+  createRunFolder,
+  type Recipe,
+  type RunEvent,
+  readRun,
+  refuseUsedFolder,
+  templateNow,
+  writeRunInfo,
+} from '../runs/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
+import type { BestCheckpoint } from './checkpointer.js';
 import { explainFault } from './faults.js';
 import { MasterWeights } from './master-weights.js';
 import type { LoggedRow } from './objectives/objective.js';
@@ -33,7 +42,7 @@ export interface TrainOptions {
   out: string;
   /**
    * Goes on with the run in `out` from its newest checkpoint that is whole, to the same bits as if it had not been
-   * interrupted. A run that is finished is left as it is.
+   * interrupted. A run that is finished is left as it is; one that was stopped before its first step begins anew.
    */
   resume?: boolean | undefined;
   /** The command and its arguments, for run.json. */
@@ -46,6 +55,8 @@ export interface TrainOptions {
   onDownload?: HubOptions['onDownload'];
   /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
   probe?: Probe | undefined;
+  /** Milliseconds of a clock that nobody sets, by which checkpoints by time are due. */
+  now?: (() => number) | undefined;
   /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
   profile?: string | undefined;
 }
@@ -60,6 +71,8 @@ export interface TrainResult {
   /** Optimizer steps taken. */
   steps: number;
   evaluations: EvaluationResult[];
+  /** The checkpoint that is the best by `checkpoint.best` of the recipe, where it names a metric. */
+  best?: BestCheckpoint | undefined;
 }
 
 /**
@@ -77,7 +90,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const reopened = options.resume ? await reopenRun(out, recipe) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
   using place = new Place(options, device, reopened);
-  const notes: string[] = [];
+  const notes = options.resume && reopened?.from === undefined ? [beginsAnew(out, reopened !== undefined)] : [];
   const hub: HubOptions = {
     onDownload: options.onDownload,
     onCommit: (name, commit) => {
@@ -117,30 +130,45 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   }
 }
 
+const beginsAnew = (out: string, isThere: boolean) =>
+  isThere
+    ? `the run in ${out} was stopped before its first step: it begins anew`
+    : `there is no run in ${out} to go on with: it begins there`;
+
 /** The run folder: the one that is gone on with, or one that is made when all else is known to be right. */
 class Place implements Disposable {
   readonly commits: Record<string, string> = {};
+  /** Whether run.json is there and says what this process does. */
+  #isWritten: boolean;
 
   constructor(
     readonly options: TrainOptions,
     readonly device: Device,
     public opened: OpenRun | undefined,
     /** When the run began: chat templates tell this moment, also when it goes on later. */
-    readonly now = opened === undefined ? new Date() : templateNow(readRun(opened.folder.path).run),
-  ) {}
+    readonly now = opened?.from === undefined ? new Date() : templateNow(readRun(opened.folder.path).run),
+  ) {
+    this.#isWritten = opened?.from !== undefined;
+  }
 
   async open(): Promise<OpenRun> {
+    if (!this.#isWritten) this.opened = await this.#begin();
+    this.#isWritten = true;
+    return this.opened!;
+  }
+
+  async #begin(): Promise<OpenRun> {
     const { recipe, out, command } = this.options;
-    if (this.opened === undefined) {
-      const torch = nativeConfig().compiledFor;
-      const { device } = this;
-      const { lock, ...folder } = await createRunFolder(out, {
-        ...{ recipe, command, commits: this.commits, torch, device },
-        time: this.now,
-      });
-      this.opened = { folder, lock, from: undefined };
+    const run = {
+      ...{ recipe, command, commits: this.commits, time: this.now },
+      ...{ torch: nativeConfig().compiledFor, device: this.device },
+    };
+    if (this.opened) {
+      await writeRunInfo(out, run);
+      return this.opened;
     }
-    return this.opened;
+    const { lock, ...folder } = await createRunFolder(out, run);
+    return { folder, lock, from: undefined };
   }
 
   [Symbol.dispose](): void {
@@ -168,7 +196,7 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
       using wide = hasMasterWeights(recipe) ? await loadModel(source, { dtype: 'float32', device }) : undefined;
       using policy = wide ? copyModel(wide, dtype) : await loadModel(source, { dtype, device });
       const masters = wide && new MasterWeights(wide, policy);
-      await requireWritable(existingParent(out), diskBytes(start, wide ?? policy, place.opened !== undefined));
+      await requireWritable(existingParent(out), diskBytes(start, wide ?? policy, from !== undefined));
       requireVocabulary(policy, [...start.rows, ...start.validation]);
       models ??= await modelDigests(start);
       if (from === place.opened?.from)
@@ -199,7 +227,8 @@ function diskBytes<Row extends RowPlace, Score extends LoggedRow>(
 ): number {
   const { every, keep, best } = recipe.checkpoint;
   const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
-  const count = every === undefined ? 0 : Math.min(most, Math.floor(stepCount(rows.length, plan) / every));
+  // Those by time can be left out.
+  const count = typeof every === 'number' ? Math.min(most, Math.floor(stepCount(rows.length, plan) / every)) : 0;
   const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
   // What is trained, two moments of AdamW, the reference.
   const checkpoint = 3 * modelBytes(trained) + (hasCopy ? modelBytes(trained, referenceDType(recipe)) : 0);

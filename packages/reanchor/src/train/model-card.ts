@@ -1,0 +1,89 @@
+/** What a model folder says of itself in README.md. */
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { parseRepositoryName } from '../hub/index.js';
+import type { Recipe } from '../runs/index.js';
+import type { Metrics } from './metrics.js';
+
+export interface Carded {
+  recipe: Recipe;
+  /** The commits that names on the Hub stood for. */
+  commits: Readonly<Record<string, string>>;
+  steps: number;
+  /** The steps that were planned; more than `steps` in a checkpoint. */
+  totalSteps: number;
+  /** How often the reference moved. */
+  updates: number;
+  evaluations: readonly { step: number; metrics: Metrics }[];
+}
+
+/** The model card: what it was made from, how, and what was measured. */
+export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluations }: Carded): string {
+  const base = sourceName(recipe.model);
+  const commit = commits[recipe.model];
+  const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
+  const length = steps === totalSteps ? `${steps}` : `A checkpoint after ${steps} of ${totalSteps}`;
+  const names = [...new Set(evaluations.flatMap(({ metrics }) => Object.keys(metrics)))];
+  const table =
+    evaluations.length === 0
+      ? ['The recipe names no rows to evaluate on.']
+      : [
+          'On the rows of `data.validation`; rewards are measured against the initial policy.',
+          '',
+          `| step | ${names.join(' | ')} |`,
+          `|---|${names.map(() => '---').join('|')}|`,
+          ...evaluations.map(
+            ({ step, metrics }) => `| ${step} | ${names.map((name) => metrics[name]?.toFixed(4) ?? '').join(' | ')} |`,
+          ),
+        ];
+  return [
+    '---',
+    'library_name: transformers',
+    ...(commit === undefined ? [] : [`base_model: ${base.split('@')[0]}`]),
+    `tags: [${method}, preference-alignment, reanchor]`,
+    '---',
+    '',
+    `# ${base} trained with ${method.toUpperCase()}`,
+    '',
+    `${length} optimizer steps of ${recipe.batch.size} rows with reanchor, from \`${base}\`${commit === undefined ? '' : ` (commit ${commit})`}.${recipe.method === 'sft' ? '' : ` The reference moved ${updates} times.`}`,
+    '',
+    '## Evaluation',
+    '',
+    ...table,
+    '',
+    '## Recipe',
+    '',
+    '```json',
+    JSON.stringify(withoutPaths(recipe), null, 2),
+    '```',
+    '',
+  ].join('\n');
+}
+
+/** A recipe with the last parts of its paths in their place; every other value is as it was. */
+function withoutPaths(recipe: Recipe): Recipe {
+  const { data, reference } = recipe;
+  const train = [data.train]
+    .flat()
+    .map((entry) => (typeof entry === 'string' ? sourceName(entry) : { ...entry, source: sourceName(entry.source) }));
+  const { validation } = data;
+  return {
+    ...recipe,
+    model: sourceName(recipe.model),
+    reference: { ...reference, ...(reference.model !== undefined && { model: sourceName(reference.model) }) },
+    data: {
+      ...data,
+      train: Array.isArray(data.train) ? train : (train[0] as string),
+      ...(typeof validation === 'string' && { validation: sourceName(validation) }),
+      ...(Array.isArray(validation) && { validation: validation.map(sourceName) }),
+      ...(data.chatTemplate?.endsWith('.jinja') && { chatTemplate: basename(data.chatTemplate) }),
+    },
+  };
+}
+
+/** What a model, or a source of rows, is called elsewhere: a name on the Hub, or of a path of this machine its last part. */
+function sourceName(text: string): string {
+  // As where it is looked for: what is there is a path. Behind a name may stand a part of the set, or a revision.
+  const isName = !existsSync(text) && parseRepositoryName(text.replace(/[:@].*/s, ''), 'dataset') !== undefined;
+  return isName ? text : basename(resolve(text));
+}
