@@ -89,7 +89,7 @@ it.each([
   [
     'more than a recipe may hold',
     `model: m\n# ${'x'.repeat(1 << 20)}`,
-    /characters: a recipe may have 65536; is it another file\?/,
+    /characters, of which 65536 are read: is it another file\?/,
   ],
 ])('a text with %s is a recipe with a mistake', (_, text, message) => {
   const error = saidOf('mistake.yaml', text);
