@@ -65,5 +65,6 @@ export function completionMessages(completion: Content): readonly Message[] {
 export function isEmpty(completion: Content): boolean {
   if (typeof completion === 'string') return completion.trim() === '';
   const answers = completion.filter(({ role }) => role === 'assistant');
-  return answers.length === 0 || answers.at(-1)!.content.trim() === '';
+  const content = answers.at(-1)?.content;
+  return answers.length === 0 || (typeof content === 'string' && content.trim() === '');
 }
