@@ -123,7 +123,6 @@ const adapters: Record<string, string> = {
   picocolors: 'cli/terminal.ts',
   '@huggingface/tokenizers': 'text/tokenizer.ts',
   'pure-rand': 'data/random.ts',
-  '@huggingface/jinja': 'text/',
   '@hono/node-server': 'serve/server.ts',
   hono: 'serve/app.ts',
   hyparquet: 'formats/parquet',

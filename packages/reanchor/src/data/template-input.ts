@@ -1,20 +1,9 @@
 /** What a row gives its chat template besides messages. */
 import { parseExactJson } from '../formats/exact-json.js';
-import type { TemplateInput } from '../text/chat-template.js';
+import { reservedVariables, type TemplateInput } from '../text/chat-template.js';
 import type { Fields } from './fields.js';
 import type { PromptText } from './row.js';
 import { isRecord } from './values.js';
-
-/** Arguments of transformers' `apply_chat_template` that are no variables of a template, or that are decided here. */
-const reserved = [
-  'messages',
-  'conversation',
-  'chat_template',
-  'add_generation_prompt',
-  'continue_final_message',
-  'tokenize',
-  'return_dict',
-];
 
 /**
  * The tools, documents and variables (`chat_template_kwargs`) of a row, as TRL 1.13 hands them to the template. `tools`
@@ -65,12 +54,15 @@ function parsed(text: string): unknown {
   }
 }
 
+/** What may stand among the variables as well as in a column. */
+const ownColumns = ['tools', 'documents'];
+
 function variablesOf(fields: Fields): Readonly<Record<string, unknown>> {
   const name = 'chat_template_kwargs';
   if (!fields.has(name)) return {};
   const given = fields.isText(name) ? parsed(fields.text(name)) : fields.value(name);
   if (!isRecord(given)) throw fields.fault(name, 'is no object, nor one as JSON text');
-  const taken = reserved.find((one) => Object.hasOwn(given, one));
+  const taken = Object.keys(given).find((one) => reservedVariables.includes(one) && !ownColumns.includes(one));
   if (taken !== undefined) throw fields.fault(name, `has ${taken}, which is not for a row to say`);
   return given;
 }

@@ -1,7 +1,7 @@
 /** JSON whose numbers stay what they are in Python: 2.0 is a float and no 2, large integers keep all digits. */
 import { randomUUID } from 'node:crypto';
 
-/** A float with an integral value; plain numbers with one are integers, where the difference counts. */
+/** A float of Python, where it has to be told from an integer: 2.0 is none, and prints as `2.0`. */
 export class Float {
   constructor(readonly value: number) {}
 

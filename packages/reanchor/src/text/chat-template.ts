@@ -1,9 +1,18 @@
 /** Chat templates: Jinja programs of Hugging Face folders that turn messages into the text a model was taught with. */
 import { readFile } from 'node:fs/promises';
-import { Environment, parse, tokenize } from '@huggingface/jinja';
 import { FormatError, UserError, unreadable } from '../errors.js';
-import { BoundedInterpreter } from './bounded-interpreter.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
+import {
+  builtins,
+  fail,
+  parseTemplate,
+  render,
+  stringOf,
+  type Template,
+  toText,
+  type Variables,
+} from './jinja/index.js';
+import { strftime } from './strftime.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -12,27 +21,30 @@ export interface Message {
   /** system, user, assistant and the like. */
   role: string;
   content?: MessageContent | undefined;
+  /** Whatever else the row has: tool_calls, name, reasoning_content. */
   readonly [field: string]: unknown;
 }
 
-/** Text, or parts of it; null beside other fields, such as `tool_calls`. */
+/** A text, or parts of which some are texts; null beside calls of tools. */
 export type MessageContent = string | null | readonly ContentPart[];
 export interface ContentPart {
   readonly [field: string]: unknown;
 }
 
-/** What a template may be given besides messages, as transformers' `apply_chat_template` calls it. */
+/** What a chat is rendered with besides its messages, as transformers' `apply_chat_template` calls it. */
 export interface TemplateInput {
   /** JSON schemas of functions. */
   tools?: readonly unknown[] | undefined;
   documents?: readonly unknown[] | undefined;
-  /** Variables of the template's own, such as enable_thinking (`chat_template_kwargs`). */
-  variables?: Readonly<Record<string, unknown>> | undefined;
+  /** Further variables of the template (`chat_template_kwargs`), which go before special tokens. */
+  variables?: Variables | undefined;
 }
 
 export interface ChatTemplateOptions {
   bosToken?: string | undefined;
   eosToken?: string | undefined;
+  /** All special tokens by their names (`pad_token`); without one of a name, that is undefined in the template. */
+  specialTokens?: Readonly<Record<string, string>> | undefined;
   /** The name of the template in messages. */
   name?: string | undefined;
 }
@@ -44,79 +56,78 @@ export interface RenderOptions extends TemplateInput {
   now?: Date | undefined;
 }
 
-type Program = ReturnType<typeof parse>;
-
 /** Bytes of a template at most; the longest published ones have a tenth of it. */
 const maxSize = 1 << 18;
-/** Numbers that `range` gives at most. */
-const maxRange = 1 << 16;
 
 /** Milliseconds to read a template, and for one chat; usual are less than one. */
 const maxMs = 1000;
+
+/** What transformers' `apply_chat_template` has arguments of its own for: no variables of a template. */
+export const reservedVariables: readonly string[] = (
+  'conversation messages tools documents chat_template add_generation_prompt continue_final_message tokenize padding ' +
+  'truncation max_length return_tensors return_dict return_assistant_tokens_mask tokenizer_kwargs'
+).split(' ');
+
 /** A chat template that was read. It cannot reach files, the network or anything else but the values given to it. */
 export class ChatTemplate {
   private constructor(
-    private readonly program: Program,
+    /** What it was read from. */
+    readonly source: string,
+    private readonly template: Template,
     private readonly name: string,
-    private readonly variables: Readonly<Record<string, unknown>>,
+    private readonly variables: Variables,
   ) {}
 
   /**
-   * The template of a Jinja source. Errors: FormatError for one that is larger than 256 KiB or not Jinja as far as it
-   * is supported.
+   * The template of a Jinja source. Errors: FormatError for one that is larger than 256 KiB, is not Jinja, or uses what
+   * is not supported.
    */
-  static of(source: string, { bosToken, eosToken, name = 'chat template' }: ChatTemplateOptions = {}) {
+  static of(source: string, options: ChatTemplateOptions = {}): ChatTemplate {
+    const { bosToken, eosToken, specialTokens, name = 'chat template' } = options;
     if (Buffer.byteLength(source) > maxSize) {
       throw new FormatError(`a chat template of more than ${maxSize} bytes: is it another file?`, { file: name });
     }
-    let program: Program;
+    let template: Template;
     try {
-      program = withinTime(maxMs, () => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })));
+      template = withinTime(maxMs, () => parseTemplate(source));
     } catch (cause) {
       throw new FormatError(
         `not a chat template that can be read (${(cause as Error).message}): name another one with data.chatTemplate`,
         { file: name, cause },
       );
     }
-    return new ChatTemplate(program, name, {
-      bos_token: bosToken ?? '',
-      eos_token: eosToken ?? '',
-      tools: null,
-      documents: null,
-      ...constants,
-      range: boundedRange,
-      raise_exception: refuse,
+    const raiseException = builtins({
+      raise_exception: ['message', (message) => fail('TemplateError', stringOf(message))],
     });
+    const tokens = { ...specialTokens, bos_token: bosToken ?? specialTokens?.bos_token };
+    const variables = { ...tokens, eos_token: eosToken ?? specialTokens?.eos_token };
+    return new ChatTemplate(source, template, name, { ...Object.fromEntries(raiseException), ...variables });
+  }
+
+  /** Whether what it writes may depend on the day: whether it asks for `strftime_now`. */
+  get usesDate(): boolean {
+    return this.template.names.has('strftime_now');
   }
 
   /**
-   * The text of a chat. Errors: Error
-   * with the words of the template when it refuses the messages (`raise_exception`) or cannot be computed; FormatError
-   * for one that takes more than a second.
+   * The text of a chat. Errors: TemplateError with the words of the template when it refuses the messages
+   * (`raise_exception`), and with those of Python when it cannot be computed; FormatError for one that takes more than a
+   * second.
    */
-  render(
-    messages: readonly Message[],
-    {
-      addGenerationPrompt = false,
-      tools = undefined,
-      documents = undefined,
-      variables = {},
-      now = new Date(),
-    }: RenderOptions = {},
-  ): string {
-    const environment = new Environment();
-    const given = {
-      ...this.variables,
-      messages,
-      tools: tools ?? null,
-      documents: documents ?? null,
-      add_generation_prompt: addGenerationPrompt,
-      strftime_now: (format: string) => formatDate(now, format),
-      ...variables,
-    };
-    for (const [name, value] of Object.entries(given)) environment.set(name, value);
+  render(messages: readonly Message[], options: RenderOptions = {}): string {
+    const { addGenerationPrompt = false, tools = null, documents = null, variables = {}, now = new Date() } = options;
+    const taken = Object.keys(variables).find((name) => reservedVariables.includes(name));
+    if (taken !== undefined) {
+      fail('TypeError', `chat_template_kwargs have no place for ${taken}, which has a meaning of its own`);
+    }
+    const clock = builtins({
+      strftime_now: ['format', (format) => strftime(now, toText(format, 'strftime() argument 1'))],
+    });
+    const given = { messages, tools, documents, add_generation_prompt: addGenerationPrompt };
     try {
-      return withinTime(maxMs, () => String(new BoundedInterpreter(environment).run(this.program).value));
+      return withinTime(maxMs, () =>
+        render(this.template, { ...this.variables, ...Object.fromEntries(clock), ...variables, ...given }),
+      );
     } catch (cause) {
       if (!(cause instanceof TimeLimitError)) throw cause;
       throw new FormatError(`the chat template takes too long (${cause.message}): name another one`, {
@@ -190,45 +201,3 @@ const freeTemplates = Object.entries(builtInTemplates).flatMap(([name, { tokens 
 );
 const allowedChoices = (setting: string) =>
   `name one with ${setting}: model, ${Object.keys(builtInTemplates).join(', ')}, a .jinja file, or Jinja text`;
-
-/** Names that Jinja and Python give to the same values. */
-const constants = { true: true, false: false, none: null, True: true, False: false, None: null };
-
-function refuse(message: unknown): never {
-  throw new Error(String(message));
-}
-
-function boundedRange(...given: unknown[]): number[] {
-  const bounds = given.filter((bound) => typeof bound === 'number');
-  const [start, stop, step] =
-    bounds.length === 1 ? [0, bounds[0]!, 1] : [bounds[0] ?? 0, bounds[1] ?? 0, bounds[2] ?? 1];
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (!(length <= maxRange)) throw new Error(`range of more than ${maxRange} numbers`);
-  return Array.from({ length }, (_, i) => start + i * step);
-}
-
-const months = 'January February March April May June July August September October November December'.split(' ');
-const days = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
-
-/** Python's strftime in English, whatever the machine's language, as far as templates use it. */
-function formatDate(date: Date, format: string): string {
-  const two = (number: number) => String(number).padStart(2, '0');
-  const parts: Readonly<Record<string, string>> = {
-    Y: String(date.getFullYear()),
-    y: two(date.getFullYear() % 100),
-    m: two(date.getMonth() + 1),
-    d: two(date.getDate()),
-    B: months[date.getMonth()]!,
-    b: months[date.getMonth()]!.slice(0, 3),
-    A: days[date.getDay()]!,
-    a: days[date.getDay()]!.slice(0, 3),
-    H: two(date.getHours()),
-    M: two(date.getMinutes()),
-    S: two(date.getSeconds()),
-    '%': '%',
-  };
-  return format.replace(/%(.)/g, (all, name: string) => {
-    if (parts[name] === undefined) throw new Error(`strftime_now does not know ${all}`);
-    return parts[name];
-  });
-}

@@ -151,7 +151,7 @@ describe('a chat template', () => {
   test.each([
     ['{% for a in range(60000) %}{% for b in range(60000) %}{% endfor %}{% endfor %}', encodePrompt],
     [
-      '{% set ns = namespace(a=[1]) %}{% for i in range(40) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}{{ ns.a }}',
+      '{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(40) %}{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}',
       (row: { prompt: typeof chat }, model: Tokenizer, of: { template: ChatTemplate }) =>
         encodeChat(row, [], model, of),
     ],

@@ -1,0 +1,33 @@
+/**
+ * Jinja, as Python's transformers use it for chat templates: Jinja2 3.1, sandboxed, with `trim_blocks` and
+ * `lstrip_blocks`, loop controls and `{% generation %}`. What differs from run to run, or needs other files, is refused
+ * by its name.
+ */
+import { globals } from './globals.js';
+import { lift } from './lift.js';
+import type { Value } from './python/values.js';
+import { renderTemplate } from './render.js';
+import { Scope } from './scope.js';
+import { parseTemplate, type Template } from './syntax/parser.js';
+
+export { fail, TemplateError } from './errors.js';
+export { toText } from './python/convert.js';
+export { stringOf } from './python/repr.js';
+export { builtins } from './python/signature.js';
+export { Float } from './python/values.js';
+export { parseTemplate, type Template };
+
+/** Variables of a template: values of JSON, or functions of {@link builtins}. */
+export type Variables = Readonly<Record<string, unknown>>;
+
+/** What a template writes. Errors: TemplateError of the kind that Jinja or Python has for it; LimitError. */
+export function render(template: Template, variables: Variables): string {
+  const scope = new Scope(globalScope);
+  for (const [name, value] of Object.entries(variables)) if (value !== undefined) scope.set(name, lift(value));
+  return renderTemplate(template, scope);
+}
+
+const globalScope = new Scope(undefined);
+for (const [name, value] of globals) globalScope.set(name, value);
+
+export type { Value };

@@ -1,0 +1,103 @@
+/** What Jinja and Python refuse in a template before it runs. */
+import { fail, unsupported } from '../errors.js';
+import { requireLevels } from '../limits.js';
+import { filters, notSupported, tests } from '../registry.js';
+import type { Body, Expression, ForStatement, MacroDefinition, Statement } from './tree.js';
+import { allNames, namesOf, partsOf, undeclared } from './walk.js';
+
+/** Where something stands. */
+interface Place {
+  /** Whether in a condition: then a filter without one of its name is an error only when it is used. */
+  isConditional: boolean;
+  isInLoop: boolean;
+}
+
+/** Errors: TemplateAssertionError, SyntaxError; Unsupported. */
+export function checkTemplate({ statements }: Body): void {
+  check(statements, { isConditional: false, isInLoop: false });
+}
+
+function check(statements: readonly Statement[], place: Place): void {
+  for (const statement of statements) checkStatement(statement, place);
+}
+
+function checkStatement(statement: Statement, place: Place): void {
+  const inside = { ...place, isConditional: false };
+  switch (statement.kind) {
+    case 'print':
+    case 'set':
+      checkExpression(statement.value, place);
+      break;
+    case 'if': {
+      const branch = { ...place, isConditional: true };
+      for (const { test, body } of statement.branches) {
+        checkExpression(test, branch);
+        check(body, branch);
+      }
+      check(statement.otherwise, branch);
+      break;
+    }
+    case 'for':
+      checkFor(statement, place);
+      break;
+    case 'setBlock':
+      if (statement.filter) checkExpression(statement.filter, inside);
+      check(statement.body.statements, inside);
+      break;
+    case 'with':
+      for (const value of statement.values) checkExpression(value, place);
+      check(statement.body.statements, inside);
+      break;
+    case 'filterBlock':
+      checkExpression(statement.filter, inside);
+      check(statement.body.statements, inside);
+      break;
+    case 'callBlock':
+      if (statement.call) checkExpression(statement.call, place);
+      checkMacro(statement.macro);
+      break;
+    case 'macro':
+      checkMacro(statement.macro);
+      break;
+    case 'break':
+    case 'continue':
+      if (!place.isInLoop) fail('SyntaxError', `'${statement.kind}' outside loop (line ${statement.line})`);
+  }
+}
+
+function checkFor(loop: ForStatement, place: Place): void {
+  const names = [...namesOf(loop.target), ...allNames(loop.body.statements), ...allNames(loop.otherwise.statements)];
+  if (names.some(({ name, as }) => name === 'loop' && as === 'store')) {
+    fail('TemplateAssertionError', `Can't assign to special loop variable in for-loop target (line ${loop.line})`);
+  }
+  checkExpression(loop.values, place);
+  const inside = { isConditional: false, isInLoop: true };
+  if (loop.test) checkExpression(loop.test, inside);
+  check(loop.body.statements, inside);
+  check(loop.otherwise.statements, { ...place, isConditional: false });
+}
+
+function checkMacro({ parameters, defaults, body, line }: MacroDefinition): void {
+  const twice = parameters.find((name, i) => parameters.indexOf(name) !== i);
+  if (twice) fail('SyntaxError', `duplicate argument '${twice}' in a macro (line ${line})`);
+  const callerPlace = parameters.indexOf('caller');
+  const hasDefault = callerPlace >= parameters.length - defaults.length;
+  if (callerPlace !== -1 && !hasDefault && undeclared(body.statements, ['caller']).size > 0) {
+    const rule = 'the special "caller" argument must be omitted or be given a default';
+    fail('TemplateAssertionError', `When defining macros or call blocks ${rule} (line ${line})`);
+  }
+  const inside = { isConditional: false, isInLoop: false };
+  for (const value of defaults) checkExpression(value, inside);
+  check(body.statements, inside);
+}
+
+function checkExpression(expression: Expression, place: Place, level = 0): void {
+  requireLevels(level);
+  const inside = expression.kind === 'conditional' ? { ...place, isConditional: true } : place;
+  for (const part of partsOf(expression)) checkExpression(part, inside, level + 1);
+  if (expression.kind !== 'filter' && expression.kind !== 'test') return;
+  const { kind, name, line } = expression;
+  if (place.isConditional || (kind === 'filter' ? filters : tests).has(name)) return;
+  if (kind === 'filter' && notSupported.has(name)) unsupported(`the filter ${name} (line ${line})`);
+  fail('TemplateAssertionError', `No ${kind} named '${name}'. (line ${line})`);
+}
