@@ -72,6 +72,8 @@ describe("the date of a chat template is the run's", () => {
     };
     expect(await shown()).toContain('28 Nov 2026');
     expect(await shown('data.date=2024-07-26')).toContain('26 Jul 2024');
+    const { notes } = await rowTokens(recipe('data.date=2024-07-26'), 1);
+    expect(notes.join()).toContain('the chat template may write the date, which is 2024-07-26 in this run');
   });
 });
 

@@ -26,6 +26,6 @@ export {
 } from './results.js';
 export { completeEvents, hasMadeSteps, isFinished, newestRun, supersedeEvents } from './resume.js';
 export { type RunText, runText, runTextOfModel } from './run-text.js';
-export { recipeDate, templateNow } from './template-now.js';
+export { localTimeOf, recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';
 export { packageVersion } from './version.js';

@@ -150,7 +150,7 @@ export async function loadChatTemplate(
   tokenizer: Tokenizer,
   setting = 'data.chatTemplate',
 ): Promise<ChatTemplate> {
-  const options = { bosToken: tokenizer.bosToken, eosToken: tokenizer.eosToken, name: choice };
+  const options = { specialTokens: tokenizer.specialTokens, name: choice };
   if (choice === 'model') return modelChatTemplate(tokenizer, setting);
   if (isBuiltIn(choice)) {
     const { source, tokens } = builtInTemplates[choice];
@@ -183,13 +183,13 @@ const addsBos = ({ encode, bosId }: Tokenizer) => bosId !== undefined && encode(
 export function modelChatTemplate(tokenizer: Tokenizer, setting = 'data.chatTemplate'): ChatTemplate {
   const known = ofTokenizer.get(tokenizer);
   if (known) return known;
-  const { chatTemplate, bosToken, eosToken } = tokenizer;
+  const { chatTemplate, specialTokens } = tokenizer;
   if (chatTemplate === undefined) {
     throw new UserError(
       `the rows are chats, and the model's folder has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json): ${allowedChoices(setting)}`,
     );
   }
-  const template = ChatTemplate.of(chatTemplate, { bosToken, eosToken, name: "the model's chat template" });
+  const template = ChatTemplate.of(chatTemplate, { specialTokens, name: "the model's chat template" });
   ofTokenizer.set(tokenizer, template);
   return template;
 }

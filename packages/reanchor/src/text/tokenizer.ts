@@ -27,6 +27,8 @@ export interface Tokenizer {
   readonly bosId: number | undefined;
   readonly padToken: string | undefined;
   readonly padId: number | undefined;
+  /** The special tokens that have a name, such as `eos_token`, by their names: templates are given them. */
+  readonly specialTokens: Readonly<Record<string, string>>;
   /** One more than the largest id. */
   readonly vocabSize: number;
   /** The Jinja source of its chat template, if it has one. */
@@ -94,6 +96,9 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
     files,
   });
 }
+
+/** The names of transformers' special tokens. */
+const specialNames = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`);
 
 /** The time for a text where patterns are limited, and more for long ones; usual is a hundredth. */
 const patternMs = 500;
@@ -178,6 +183,12 @@ export function parseTokenizer(
     bosId: bos.id,
     padToken: pad.token,
     padId: pad.id,
+    specialTokens: Object.fromEntries(
+      specialNames.flatMap((name) => {
+        const { token } = specialToken(name, named, className);
+        return token === undefined ? [] : [[name, token]];
+      }),
+    ),
     vocabSize: library.model.vocab.length,
     chatTemplate: chatTemplateText(config, files),
     files,

@@ -17,8 +17,8 @@ import {
 } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
-import { type Recipe, recipeDate } from '../runs/index.js';
-import { loadChatTemplate } from '../text/chat-template.js';
+import { localTimeOf, type Recipe, recipeDate } from '../runs/index.js';
+import { loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
 /** What became of the rows of a recipe. */
@@ -106,7 +106,8 @@ async function rowsOf<Kind extends DataKind>(
     typeof validation === 'number' || validation === undefined
       ? { rows: texts.filter((_, i) => heldOut.has(i)), sources: [] }
       : await load(validation, 'validation');
-  const options = { maxLength, keepIdentical, truncate, chatTemplate, loss, now: recipeDate(recipe) ?? now };
+  const day = recipeDate(recipe) ?? now;
+  const options = { maxLength, keepIdentical, truncate, chatTemplate, loss, now: day };
   const kept = texts.filter((_, i) => !heldOut.has(i));
   const train = tokenizeRows(kind, kept, tokenizer, options);
   const evaluated = tokenizeRows(kind, validationTexts, tokenizer, { ...options, keepIdentical: false });
@@ -117,6 +118,11 @@ async function rowsOf<Kind extends DataKind>(
   for (const [what, { rows, report }] of used) {
     if (rows.length === 0)
       throw new UserError([`${what}: no row is left of ${report.total}`, ...describeSkips(report)].join('\n'));
+  }
+  const own = texts.some(({ prompt }) => typeof prompt !== 'string') && tokenizer.chatTemplate !== undefined;
+  const template = chatTemplate ?? (own ? modelChatTemplate(tokenizer) : undefined);
+  if (template?.usesDate) {
+    notes.push(`the chat template may write the date, which is ${localTimeOf(day).slice(0, 10)} in this run; data.date sets another`);
   }
   notes.push(...sourceNotes(sources, train.rows), ...sourceNotes(validationSources, evaluated.rows));
   const report: DataReport = {

@@ -18,8 +18,8 @@ export interface RowTokens extends RowPlace {
 
 /**
  * The first `rows` rows of a recipe's training data, token by token, which chat template has made text of them and
- * whether they begin with BOS, and what has to be said about the data. Nothing is trained, and of the model only the tokenizer is read. Errors: those of
- * `recipeData`.
+ * whether they begin with BOS, and what has to be said about the data. Nothing is trained, and of the model only the
+ * tokenizer is read. Errors: those of `recipeData`.
  */
 export async function rowTokens(
   recipe: Recipe,
