@@ -5,18 +5,27 @@ import { FormatError, UserError, unreadable } from '../errors.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 
 /**
- * The tokens that end a text or an answer of a model: those of generation_config.json (without them EOS), and what the
- * chat template, the one named or else the model's own, writes after an answer. Errors: UserError, FormatError.
+ * The tokens that end a text or an answer of a model that was trained with a chat template, or else its own: EOS, which
+ * ends texts, those of generation_config.json, and what the template writes after an answer. Errors: UserError,
+ * FormatError.
  */
-export async function stopTokens(folder: string, tokenizer: Tokenizer, chatTemplate?: string): Promise<number[]> {
-  const stops = await modelStopTokens(folder, tokenizer);
+export async function stopTokens(
+  folder: string,
+  tokenizer: Tokenizer,
+  chatTemplate?: string | ChatTemplate,
+): Promise<number[]> {
   const own = tokenizer.chatTemplate === undefined ? undefined : modelChatTemplate(tokenizer);
-  const template = chatTemplate === undefined ? own : await loadChatTemplate(chatTemplate, tokenizer);
-  const end = template && answerEnd(template, tokenizer);
-  return end === undefined || stops.includes(end) ? stops : [...stops, end];
+  const named = typeof chatTemplate === 'string' ? await loadChatTemplate(chatTemplate, tokenizer) : chatTemplate;
+  const template = named ?? own;
+  const ends = [
+    tokenizer.eosId,
+    ...(await modelStopTokens(folder, tokenizer)),
+    template && answerEnd(template, tokenizer),
+  ];
+  return [...new Set(ends)].filter((id) => id !== undefined);
 }
 
-/** The special token that a template writes after an answer, if it does. */
+/** The special token that a template writes after an answer, white space apart, if it does. */
 export function answerEnd(template: ChatTemplate, tokenizer: Tokenizer): number | undefined {
   const answer = 'xyzzy';
   let text: string;
@@ -30,9 +39,13 @@ export function answerEnd(template: ChatTemplate, tokenizer: Tokenizer): number 
   }
   const place = text.lastIndexOf(answer);
   if (place === -1) return undefined;
-  const [next] = tokenizer.encode(text.slice(place + answer.length), { addSpecialTokens: false });
-  const isSpecial = next !== undefined && tokenizer.decode([next], { skipSpecialTokens: true }) === '';
-  return isSpecial ? next : undefined;
+  return firstSpecial(tokenizer.encode(text.slice(place + answer.length), { addSpecialTokens: false }), tokenizer);
+}
+
+/** The first special token of ids, if before it there is white space only. */
+function firstSpecial(ids: readonly number[], tokenizer: Tokenizer): number | undefined {
+  const next = ids.find((id) => tokenizer.decode([id]).trim() !== '');
+  return next !== undefined && tokenizer.decode([next], { skipSpecialTokens: true }) === '' ? next : undefined;
 }
 
 /** The tokens that end a text: those of generation_config.json, or the tokenizer's EOS token. */

@@ -5,6 +5,7 @@ import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
+import { quantizationNote } from '../models/saved-config.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
@@ -65,6 +66,8 @@ export class TextGenerator implements Disposable {
     const template = chatTemplate === undefined ? undefined : await loadChatTemplate(chatTemplate, tokenizer, setting);
     const stopTokens = await modelStopTokens(folder, tokenizer);
     const model = await loadModel(folder, { dtype: 'float32', device });
+    const quantised = quantizationNote(model.configJson);
+    if (quantised !== undefined) hub.onNote?.(quantised);
     return new TextGenerator(folder, model, tokenizer, template, setting, stopTokens);
   }
 

@@ -34,6 +34,8 @@ const maxMs = 1000;
 /** A chat template that was read. It cannot reach files, the network or anything else but the values given to it. */
 export class ChatTemplate {
   private constructor(
+    /** The Jinja text. */
+    readonly source: string,
     private readonly program: Program,
     private readonly name: string,
     private readonly variables: Readonly<Record<string, unknown>>,
@@ -56,7 +58,7 @@ export class ChatTemplate {
         { file: name, cause },
       );
     }
-    return new ChatTemplate(program, name, {
+    return new ChatTemplate(source, program, name, {
       bos_token: bosToken ?? '',
       eos_token: eosToken ?? '',
       tools: null,

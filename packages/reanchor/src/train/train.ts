@@ -10,9 +10,10 @@ import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
 import { createRunFolder, type Recipe, type RunEvent, refuseUsedFolder } from '../runs/index.js';
-import { loadTokenizer } from '../text/tokenizer.js';
+import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
 import { explainFault } from './faults.js';
 import { MasterWeights } from './master-weights.js';
+import { modelFiles } from './model-files.js';
 import type { LoggedRow } from './objectives/objective.js';
 import { planOf } from './plan.js';
 import { recipeData } from './recipe-data.js';
@@ -95,6 +96,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     ...options,
     plan: planOf(recipe, data.shares),
     modelFolder: folder,
+    modelFiles: await modelFiles(folder, tokenizer, await namedTemplate(recipe, tokenizer)),
     initialFolder,
     commits: place.commits,
     tokenizer,
@@ -115,6 +117,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       return await attempts({ ...start, objective: recipeTextObjective(), rows, validation }, place);
     }
   }
+}
+
+/** The chat template that a recipe names, if it does. */
+async function namedTemplate({ data: { chatTemplate } }: Recipe, tokenizer: Tokenizer) {
+  return chatTemplate === undefined ? undefined : loadChatTemplate(chatTemplate, tokenizer);
 }
 
 /** The run folder: the one that is gone on with, or one that is made when all else is known to be right. */
