@@ -52,6 +52,7 @@ describe('a run', () => {
     expect(readdirSync(join(whole, 'checkpoints/step-000004')).sort()).toEqual([
       'README.md',
       'config.json',
+      'generation_config.json',
       'manifest.json',
       'model.safetensors',
       'special_tokens_map.json',

@@ -65,6 +65,7 @@ describe('train', () => {
     const names = [
       'README.md',
       'config.json',
+      'generation_config.json',
       'model.safetensors',
       'special_tokens_map.json',
       'tokenizer.json',
@@ -323,9 +324,11 @@ describe('score', () => {
     const other = join(folder, 'other');
     cpSync(tinyModel, other, { recursive: true });
     const file = join(other, 'tokenizer.json');
-    writeFileSync(file, readFileSync(file, 'utf8').replaceAll('"<s>"', '"<pad>"'));
+    const definition = JSON.parse(readFileSync(file, 'utf8'));
+    definition.pre_tokenizer.add_prefix_space = true;
+    writeFileSync(file, JSON.stringify(definition));
     const options = { model: tinyModel, data: [tinyPairs], out: join(folder, 'scores.jsonl'), maxLength: 96 };
-    await expect(score({ ...options, reference: other })).rejects.toThrow(/other|tokenizer/);
+    await expect(score({ ...options, reference: other })).rejects.toThrow(/other: its tokenizer gives other tokens/);
   });
 
   test('against itself as the reference every reward is 0, and every pair a tie', async () => {

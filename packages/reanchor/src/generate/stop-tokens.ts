@@ -5,15 +5,24 @@ import { FormatError, UserError, unreadable } from '../errors.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 
 /**
- * The tokens that end a text or an answer of a model: those of generation_config.json (without them EOS), and what the
- * chat template, the one named or else the model's own, writes after an answer. Errors: UserError, FormatError.
+ * The tokens that end a text or an answer of a model that was trained with a chat template, or else its own: EOS, which
+ * ends texts, those of generation_config.json, and what the template writes after an answer. Errors: UserError,
+ * FormatError.
  */
-export async function stopTokens(folder: string, tokenizer: Tokenizer, chatTemplate?: string): Promise<number[]> {
-  const stops = await modelStopTokens(folder, tokenizer);
+export async function stopTokens(
+  folder: string,
+  tokenizer: Tokenizer,
+  chatTemplate?: string | ChatTemplate,
+): Promise<number[]> {
   const own = tokenizer.chatTemplate === undefined ? undefined : modelChatTemplate(tokenizer);
-  const template = chatTemplate === undefined ? own : await loadChatTemplate(chatTemplate, tokenizer);
-  const end = template && answerEnd(template, tokenizer);
-  return end === undefined || stops.includes(end) ? stops : [...stops, end];
+  const named = typeof chatTemplate === 'string' ? await loadChatTemplate(chatTemplate, tokenizer) : chatTemplate;
+  const template = named ?? own;
+  const ends = [
+    tokenizer.eosId,
+    ...(await modelStopTokens(folder, tokenizer)),
+    template && answerEnd(template, tokenizer),
+  ];
+  return [...new Set(ends)].filter((id) => id !== undefined);
 }
 
 /** What a template writes around an answer. */
@@ -40,13 +49,16 @@ export function answerFrame(template: ChatTemplate): AnswerFrame | undefined {
   return { before, after: whole.slice(place + answer.length) };
 }
 
-/** The special token that a template writes after an answer, if it does. */
+/** The special token that a template writes after an answer, white space apart, if it does. */
 export function answerEnd(template: ChatTemplate, tokenizer: Tokenizer): number | undefined {
   const frame = answerFrame(template);
-  if (!frame) return undefined;
-  const [next] = tokenizer.encode(frame.after, { addSpecialTokens: false });
-  const isSpecial = next !== undefined && tokenizer.decode([next], { skipSpecialTokens: true }) === '';
-  return isSpecial ? next : undefined;
+  return frame && firstSpecial(tokenizer.encode(frame.after, { addSpecialTokens: false }), tokenizer);
+}
+
+/** The first special token of ids, if before it there is white space only. */
+function firstSpecial(ids: readonly number[], tokenizer: Tokenizer): number | undefined {
+  const next = ids.find((id) => tokenizer.decode([id]).trim() !== '');
+  return next !== undefined && tokenizer.decode([next], { skipSpecialTokens: true }) === '' ? next : undefined;
 }
 
 /** The tokens that end a text: those of generation_config.json, or the tokenizer's EOS token. */

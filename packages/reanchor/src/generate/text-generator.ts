@@ -7,6 +7,7 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { writingNote } from '../models/positions.js';
+import { quantizationNote } from '../models/saved-config.js';
 import { runTextOfModel } from '../runs/index.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
@@ -84,6 +85,8 @@ export class TextGenerator implements Disposable {
       hub.onNote?.(`every text goes through a chat template, as in ${run!.run}`);
     const stopTokens = await modelStopTokens(folder, tokenizer);
     const model = await loadModel(folder, { dtype: 'float32', device });
+    const quantised = quantizationNote(model.configJson);
+    if (quantised !== undefined) hub.onNote?.(quantised);
     return new TextGenerator(folder, model, tokenizer, template, now ?? run?.now ?? new Date(), setting, stopTokens);
   }
 

@@ -49,6 +49,18 @@ const partial = (name: string) =>
   readdirSync(join(cacheOf(name), 'blobs')).filter((file) => file.endsWith('.incomplete'));
 
 describe('a model', () => {
+  test('comes with its chat templates of other names, and without what is of no use', async () => {
+    const more = {
+      'additional_chat_templates/tool_use.jinja': 't',
+      'additional_chat_templates/x.md': '',
+      'LICENSE.md': '',
+    };
+    addModel('some/tools', { ...tiny, ...more });
+    const folder = await modelFolder('some/tools', { weights: false });
+    expect(readdirSync(join(folder, 'additional_chat_templates'))).toEqual(['tool_use.jinja']);
+    expect(existsSync(join(folder, 'LICENSE.md'))).toBe(false);
+  });
+
   test('is downloaded into the layout of the Hub: blobs, refs, and snapshots that link to blobs', async () => {
     const commit = addModel('some/model');
     const heard: DownloadProgress[] = [];

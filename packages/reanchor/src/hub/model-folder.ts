@@ -46,7 +46,8 @@ export async function modelFolder(name: string, options: ModelFolderOptions = {}
   }
   const repository = await openRepository(repositoryName, options);
   const weights = options.weights === false ? [] : weightFiles(repository, repositoryText(repositoryName));
-  await repository.get([...required, ...optional.filter((path) => repository.paths.includes(path)), ...weights]);
+  const isOfUse = (path: string) => optional.includes(path) || /^additional_chat_templates\/[^/]+\.jinja$/.test(path);
+  await repository.get([...required, ...repository.paths.filter(isOfUse), ...weights]);
   if (weights[0] === index) await repository.get(await shardNames(join(repository.folder, index)));
   return repository.folder;
 }

@@ -5,13 +5,19 @@ import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { GptNeox } from './gpt-neox/model.js';
 import { Llama } from './llama/model.js';
 
+interface Architecture {
+  network: new (configJson: ConfigJson, source: ParameterSource) => CausalLM;
+  /** What transformers calls the language model; its name stands in `architectures` of config.json. */
+  className: string;
+}
+
 /** The architectures by `model_type` of config.json. */
-const architectures: Record<string, new (configJson: ConfigJson, source: ParameterSource) => CausalLM> = {
-  llama: Llama,
-  mistral: Llama,
-  qwen2: Llama,
-  qwen3: Llama,
-  gpt_neox: GptNeox,
+const architectures: Record<string, Architecture> = {
+  llama: { network: Llama, className: 'LlamaForCausalLM' },
+  mistral: { network: Llama, className: 'MistralForCausalLM' },
+  qwen2: { network: Llama, className: 'Qwen2ForCausalLM' },
+  qwen3: { network: Llama, className: 'Qwen3ForCausalLM' },
+  gpt_neox: { network: GptNeox, className: 'GPTNeoXForCausalLM' },
 };
 
 /**
@@ -19,15 +25,21 @@ const architectures: Record<string, new (configJson: ConfigJson, source: Paramet
  * scope until `keep`.
  */
 export function buildModel(configJson: ConfigJson, source: ParameterSource): CausalLM {
-  const type = configJson.model_type;
-  const Architecture = typeof type === 'string' && Object.hasOwn(architectures, type) ? architectures[type] : undefined;
-  if (!Architecture) {
+  return new (architectureOf(configJson).network)(configJson, source);
+}
+
+/** The class of transformers that loads such a model. Errors: UserError for an architecture that is not supported. */
+export const causalClassName = (configJson: ConfigJson): string => architectureOf(configJson).className;
+
+function architectureOf({ model_type: type }: ConfigJson): Architecture {
+  const known = typeof type === 'string' && Object.hasOwn(architectures, type) ? architectures[type] : undefined;
+  if (!known) {
     throw new UserError(
       `config.json: architecture ${shown(type)} (model_type) is not supported; supported: ` +
         `${Object.keys(architectures).join(', ')}. docs/adding-a-model.md says how to add one`,
     );
   }
-  return new Architecture(configJson, source);
+  return known;
 }
 
 /**

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { type DType, dtypeBytes, type Tensor, tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { writeCheckpoint, writeFileAtomic } from '../formats/index.js';
-import type { CausalLM } from './causal-lm.js';
+import type { CausalLM, ConfigJson } from './causal-lm.js';
+import { savedConfig } from './saved-config.js';
 import { storedName } from './weight-dtypes.js';
 
 export interface SaveOptions {
@@ -10,18 +11,20 @@ export interface SaveOptions {
   dtype?: DType | undefined;
   /** The most bytes of one weight file, as far as single weights allow; 5 GB when left out. */
   maxShardBytes?: number | undefined;
+  /** Keys of config.json that have other values than when the model was loaded. */
+  config?: ConfigJson | undefined;
 }
 
 /**
  * Writes the model into `folder` in Hugging Face's layout: model.safetensors, or its shards with their index, with the
- * names it was loaded with, and its config.json (all keys kept; the dtype is that of the stored weights). Tied weights
- * are written once, one weight is converted at a time. Errors: UserError when the folder cannot be written, or a weight
+ * names it was loaded with, and its config.json ({@link savedConfig}; the dtype is that of the stored weights). Tied
+ * weights are written once, one weight is converted at a time. Errors: UserError when the folder cannot be written, or a weight
  * is beyond the range of `dtype`.
  */
 export async function saveModel(
   model: CausalLM,
   folder: string,
-  { dtype = model.dtype, maxShardBytes = 5e9 }: SaveOptions = {},
+  { dtype = model.dtype, maxShardBytes = 5e9, config }: SaveOptions = {},
 ): Promise<void> {
   const tensors = [...model.parameters].map(([name, parameter]) => ({
     name,
@@ -30,9 +33,8 @@ export async function saveModel(
     bytes: () => rawBytes(name, parameter, dtype),
   }));
   await writeCheckpoint(folder, tensors, { maxShardBytes, metadata: { format: 'pt' } });
-  const { torch_dtype: _old, dtype: _new, ...config } = model.configJson;
-  const dtypeKey = 'torch_dtype' in model.configJson ? 'torch_dtype' : 'dtype';
-  await writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify({ ...config, [dtypeKey]: dtype }, null, 2)}\n`);
+  const json = JSON.stringify(savedConfig(model.configJson, dtype, config), null, 2);
+  await writeFileAtomic(join(folder, 'config.json'), `${json}\n`);
 }
 
 /** The bytes of the model's weights on disk, in `dtype` or their own. */

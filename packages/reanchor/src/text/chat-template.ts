@@ -71,7 +71,7 @@ export const reservedVariables: readonly string[] = (
 /** A chat template that was read. It cannot reach files, the network or anything else but the values given to it. */
 export class ChatTemplate {
   private constructor(
-    /** What it was read from. */
+    /** The Jinja text. */
     readonly source: string,
     private readonly template: Template,
     private readonly name: string,

@@ -33,7 +33,7 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** The Jinja source of its chat template, if it has one. */
   readonly chatTemplate: string | undefined;
-  /** The tokenizer's files, for a folder that a model is saved to. */
+  /** The tokenizer's files, chat templates included, for a folder that a model is saved to. */
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
@@ -43,6 +43,8 @@ const specialTokens = 'special_tokens_map.json';
 const addedTokens = 'added_tokens.json';
 const templateFile = 'chat_template.jinja';
 const templateJson = 'chat_template.json';
+/** A folder of chat templates besides the default one, such as one for tools. */
+const namedTemplates = 'additional_chat_templates';
 
 /** Everything that belongs to a tokenizer's folder; the last three are not read here. */
 const tokenizerFiles = [
@@ -78,8 +80,10 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
     );
   }
   const files = new Map<string, Uint8Array>();
-  for (const name of tokenizerFiles) {
-    if (names.includes(name)) files.set(name, await readFile(join(folder, name)));
+  const more = names.includes(namedTemplates) ? await readdir(join(folder, namedTemplates)).catch(() => []) : [];
+  const templates = more.filter((name) => name.endsWith('.jinja')).map((name) => `${namedTemplates}/${name}`);
+  for (const name of [...tokenizerFiles.filter((one) => names.includes(one)), ...templates]) {
+    files.set(name, await readFile(join(folder, name)));
   }
   const json = (name: string) => {
     const bytes = files.get(name);

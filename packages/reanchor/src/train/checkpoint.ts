@@ -64,7 +64,9 @@ export async function writeCheckpoint(
     await writeTensors(at(checkpointFiles.optimizer), trainer.optimizerState);
     if (reference instanceof CopiedReference) {
       await mkdir(at(checkpointFiles.reference));
-      await saveModel(reference.weights, at(checkpointFiles.reference), { ...form, dtype: reference.weights.dtype });
+      const { config } = trained.modelFiles;
+      const referenceForm = { ...form, dtype: reference.weights.dtype, config };
+      await saveModel(reference.weights, at(checkpointFiles.reference), referenceForm);
     }
     if (reference instanceof CachedReference)
       await writeNumbers(at(checkpointFiles.referenceLogprobs), reference.known);

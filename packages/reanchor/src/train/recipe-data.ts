@@ -122,7 +122,9 @@ async function rowsOf<Kind extends DataKind>(
   const own = texts.some(({ prompt }) => typeof prompt !== 'string') && tokenizer.chatTemplate !== undefined;
   const template = chatTemplate ?? (own ? modelChatTemplate(tokenizer) : undefined);
   if (template?.usesDate) {
-    notes.push(`the chat template may write the date, which is ${localTimeOf(day).slice(0, 10)} in this run; data.date sets another`);
+    notes.push(
+      `the chat template may write the date, which is ${localTimeOf(day).slice(0, 10)} in this run; data.date sets another`,
+    );
   }
   notes.push(...sourceNotes(sources, train.rows), ...sourceNotes(validationSources, evaluated.rows));
   const report: DataReport = {

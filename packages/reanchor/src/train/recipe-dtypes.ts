@@ -26,6 +26,9 @@ export function referenceDType({ precision, reference }: Pick<Recipe, 'precision
 }
 
 /** How a recipe's trained model is stored. */
-export function recipeSaveOptions({ precision, save }: Pick<Recipe, 'precision' | 'save'>): Required<SaveOptions> {
+export function recipeSaveOptions({
+  precision,
+  save,
+}: Pick<Recipe, 'precision' | 'save'>): Required<Omit<SaveOptions, 'config'>> {
   return { dtype: dtypes[save.dtype ?? precision], maxShardBytes: sizeBytes(save.maxShardSize) };
 }

@@ -11,6 +11,7 @@ import { checkpointReference, restoreCheckpoint, writeCheckpoint } from './check
 import { bestOf, Checkpointer } from './checkpointer.js';
 import { explainFault } from './faults.js';
 import type { MasterWeights } from './master-weights.js';
+import type { ModelFiles } from './model-files.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 import { StepProfiler } from './profiler.js';
 import type { DataReport } from './recipe-data.js';
@@ -50,6 +51,8 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   /** The folders of the model that is trained, and of the reference's first model where that is another one. */
   modelFolder: string;
   initialFolder: string | undefined;
+  /** What is saved beside the weights. */
+  modelFiles: ModelFiles;
   commits: Record<string, string>;
   /** Digests of the models' files. */
   models: Readonly<Record<string, string>>;
@@ -151,10 +154,9 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
   const trained = () => ({
     ...{
       policy: masters?.model ?? policy,
-      tokenizer,
       recipe,
       totalSteps,
-      modelFolder: options.modelFolder,
+      modelFiles: options.modelFiles,
       commits: options.commits,
     },
     steps: trainer.steps,

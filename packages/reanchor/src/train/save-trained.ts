@@ -1,20 +1,18 @@
-import { existsSync } from 'node:fs';
-import { copyFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { type SaveOptions, saveModel } from '../models/save.js';
-import type { Tokenizer } from '../text/tokenizer.js';
 import { type Carded, modelCard } from './model-card.js';
+import type { ModelFiles } from './model-files.js';
 import { recipeSaveOptions } from './recipe-dtypes.js';
 
 export interface Trained extends Carded {
   policy: CausalLM;
-  tokenizer: Tokenizer;
-  /** The folder of the model that was trained. */
-  modelFolder: string;
+  /** What is saved beside the weights. */
+  modelFiles: ModelFiles;
 }
 
 /**
@@ -45,9 +43,11 @@ export async function saveTrained(folder: string, trained: Trained): Promise<voi
 
 /** Writes the files of a Hugging Face folder into one that is there. */
 export async function writeModelFiles(folder: string, trained: Trained, options: SaveOptions): Promise<void> {
-  await saveModel(trained.policy, folder, options);
-  for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(folder, name), bytes);
-  const generation = join(trained.modelFolder, 'generation_config.json');
-  if (existsSync(generation)) await copyFile(generation, join(folder, 'generation_config.json'));
+  const { config, files } = trained.modelFiles;
+  await saveModel(trained.policy, folder, { ...options, config });
+  for (const [path, bytes] of files) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), bytes);
+  }
   await writeFile(join(folder, 'README.md'), modelCard(trained));
 }

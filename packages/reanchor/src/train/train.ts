@@ -18,10 +18,11 @@ import {
   templateNow,
   writeRunInfo,
 } from '../runs/index.js';
-import { loadTokenizer } from '../text/tokenizer.js';
+import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
 import type { BestCheckpoint } from './checkpointer.js';
 import { explainFault } from './faults.js';
 import { MasterWeights } from './master-weights.js';
+import { modelFiles } from './model-files.js';
 import type { LoggedRow } from './objectives/objective.js';
 import { planOf } from './plan.js';
 import { recipeData } from './recipe-data.js';
@@ -108,6 +109,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     ...options,
     plan: planOf(recipe, data.shares),
     modelFolder: folder,
+    modelFiles: await modelFiles(folder, tokenizer, await namedTemplate(recipe, tokenizer)),
     initialFolder,
     commits: place.commits,
     tokenizer,
@@ -134,6 +136,11 @@ const beginsAnew = (out: string, isThere: boolean) =>
   isThere
     ? `the run in ${out} was stopped before its first step: it begins anew`
     : `there is no run in ${out} to go on with: it begins there`;
+
+/** The chat template that a recipe names, if it does. */
+async function namedTemplate({ data: { chatTemplate } }: Recipe, tokenizer: Tokenizer) {
+  return chatTemplate === undefined ? undefined : loadChatTemplate(chatTemplate, tokenizer);
+}
 
 /** The run folder: the one that is gone on with, or one that is made when all else is known to be right. */
 class Place implements Disposable {

@@ -1,6 +1,7 @@
 import { describeRemarks, type Group, type RowPlace } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { positionsNote } from '../models/positions.js';
+import { quantizationNote } from '../models/saved-config.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import type { Recipe } from '../runs/index.js';
 import type { DataReport } from './recipe-data.js';
@@ -64,6 +65,8 @@ export function runWarnings<Row extends RowPlace>(
         'since bfloat16 has 8 significant bits; precision: bf16 keeps float32 weights besides',
     );
   }
+  const quantised = quantizationNote(policy.configJson);
+  if (quantised !== undefined) found.push(quantised);
   const stored = policy.configJson.torch_dtype ?? policy.configJson.dtype;
   const { dtype: saved } = recipeSaveOptions(recipe);
   if (typeof stored === 'string' && stored !== saved) {
