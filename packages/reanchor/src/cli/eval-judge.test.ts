@@ -221,13 +221,21 @@ test('ratings: means and the probability of improvement', async () => {
     return { text: names.map((name) => `${name}: ${value}`).join('\n') };
   });
   const judge = ['--judge-url', server.url, '--judge-model', 'j', '--cache', at('cache4.jsonl')];
-  const { stdout, error } = await run('ratings', '--answers', longer, shorter, ...judge, '--json', at('r.json'));
+  const files = ['--answers', longer, shorter];
+  const { stdout, error } = await run('ratings', ...files, ...judge, '--json', at('r.json'));
   expect(error).toBeUndefined();
   expect(server.requests).toHaveLength(24);
   const { improvements, models } = json('r.json');
   expect(models[0].means.coherence.rating).toBeGreaterThan(models[1].means.coherence.rating);
   expect(improvements[0].improvement.all.probability).toBeGreaterThan(0.5);
   expect(stdout).toContain('longer over shorter');
+
+  const more = write('more.jsonl', [
+    ...prompts.map((prompt) => ({ prompt, completion: 'y' })),
+    { prompt: 'else', completion: 'y' },
+  ]);
+  const left = await run('ratings', ...files, more, ...judge);
+  expect(left.stderr).toContain('more: 1 answer is left out, whose prompts another file lacks');
 });
 
 describe('alpaca with a judge', () => {

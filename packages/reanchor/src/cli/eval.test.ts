@@ -60,6 +60,47 @@ test('alpaca prints a table and writes all numbers', async () => {
   await expect(run('alpaca', ...files, '--c', '0')).rejects.toThrow(/--c: "0" is not allowed; a number above 0 is/);
 });
 
+test('alpaca says why a number is missing, and goes on', async () => {
+  const row = { len_1: [5, 6, 7], preference: [2, 1.5, 1] };
+  const models = [
+    { ...row, model: 'constant', len_2: [7, 8, 9] },
+    { ...row, model: 'unjudged', len_2: [7, 6, 1], preference: [null, null, null] },
+    { ...row, model: 'm', len_2: [7, 6, 1] },
+  ];
+  const inputs = write('three.jsonl', models.map((model) => JSON.stringify(model)).join('\n'));
+  const difficulty = write('d.csv', 'index,instruction_difficulty\n2,1\n0,0.5\n1,-1\n');
+  const gamed = { S1: 0, S2: 0, lengths: { verbose: { len_1: [5, 6, 7], len_2: [9, 8, 7] } } };
+  const files = [
+    '--lc-inputs',
+    inputs,
+    '--difficulty',
+    difficulty,
+    '--baselines',
+    write('g.json', JSON.stringify(gamed)),
+  ];
+  const json = join(folder, 'three.json');
+  const { stdout, stderr } = await run('alpaca', ...files, '--json', json);
+  const cells = stdout.split('\n').map((line) => line.split(/ {2,}/).slice(0, 5));
+  expect(cells.slice(1, 3)).toEqual([
+    ['constant', '3', '50.00', '28.87', '-'],
+    ['unjudged', '0', '-', '-', '-'],
+  ]);
+  expect(cells[3]![4]).toMatch(/^\d+\.\d\d$/);
+  expect(stderr).toMatch(/^constant: all answers differ .* same length, .*\nunjudged: no row was judged\nwrote /);
+  expect(JSON.parse(readFileSync(json, 'utf8')).models[1]).toMatchObject({ n: 0, win_rate: null, lc_win_rate: null });
+});
+
+test('arena names the models and categories that no verdict counts of', async () => {
+  const row = (uid: string, category: string, model: string, score: string | null) => ({
+    ...{ uid, category, model, baseline: 'base', games: [{ score }, { score }] },
+  });
+  const rows = [row('1', 'math', 'm', null), row('2', 'coding', 'm', 'A=B'), row('2', 'coding', 'n', null)];
+  const judgments = write('some.jsonl', rows.map((one) => JSON.stringify(one)).join('\n'));
+  const { stdout, stderr } = await run('arena', '--judgments', judgments);
+  expect(stdout).toMatch(/^math against base .*\ncoding against base .*\nm +50\.00 /);
+  expect(stderr).toBe('math: no verdict on m counts, of 1 questions\ncoding: no verdict on n counts, of 1 questions\n');
+});
+
 test('arena prints a leaderboard for each category', async () => {
   const games = [{ score: 'A>B' }, { score: 'A>>B' }];
   const rows = [

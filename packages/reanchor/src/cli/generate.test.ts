@@ -34,6 +34,14 @@ test('one prompt goes to stdout, and --stop ends it before the string, whichever
   expect(stopped.stdout).toBe(`${text.slice(0, text.indexOf(early))}\n`);
 });
 
+test('a text that may become longer than the model was made for is told of before it is written', async () => {
+  const { stderr } = await run('--prompt', 'Hello', '--max-new-tokens', '255', '--seed', '4');
+  expect(stderr).toMatch(
+    /^the longest prompt has \d tokens, up to 2\d\d with .* made for 256 \(max_position_embeddings\)/,
+  );
+  expect(stderr.match(/max_position_embeddings/g)).toHaveLength(1);
+});
+
 test('a file goes to --out, with --stop, --samples and the others', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'verb-'));
   const [prompts, out] = [join(folder, 'prompts.jsonl'), join(folder, 'out.jsonl')];

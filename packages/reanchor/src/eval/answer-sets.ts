@@ -56,9 +56,10 @@ export async function readAnswerSets(
 
 /** What is to be said of answers that were left out. */
 export const leftOutNotes = ({ names, leftOut }: Pick<AnswerSets, 'names' | 'leftOut'>): string[] =>
-  leftOut.flatMap((count, i) =>
-    count > 0 ? [`${names[i]}: ${count} answers are left out, whose prompts another file lacks`] : [],
-  );
+  leftOut.flatMap((count, i) => {
+    const answers = count === 1 ? '1 answer is' : `${count} answers are`;
+    return count > 0 ? [`${names[i]}: ${answers} left out, whose prompts another file lacks`] : [];
+  });
 
 /**
  * Files given as `file` or `name=file`; a name that is not given is that of the file. Errors: UsageError for names that

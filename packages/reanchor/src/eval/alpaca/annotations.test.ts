@@ -68,6 +68,10 @@ describe('annotations of invented answers', () => {
       { instruction: 'Sort', output: 'xxx' },
     ];
     expect((await placesOf(rows, outputs)).len2).toEqual([1, 2, 3, 4]);
+    // Of the answers of several models those of the model are taken.
+    const mine = outputs.map((row) => ({ ...row, generator: 'm' }));
+    const others = outputs.map(({ output: _, ...row }) => ({ ...row, completion: 'another', generator: 'n' }));
+    expect((await placesOf(rows, [...others, ...mine])).len2).toEqual([1, 2, 3, 4]);
     await expect(placesOf(rows, outputs.slice(1))).rejects.toThrow(/rows\.json:4: .* in .*outputs\.json/);
   });
 

@@ -26,7 +26,9 @@ export async function readAnnotations(
   if (byModel.size === 0) throw new UserError(`${file}: no annotations`);
   const answers = outputs === undefined ? undefined : await readAnswers(outputs);
   return [...byModel].map(([model, rows]): JudgedModel => {
-    const own = answers?.filter((answer) => byModel.size === 1 || answer.model === model);
+    const named = answers?.filter((answer) => answer.model === model);
+    // The answers of one model may go by another name than its annotations.
+    const own = named?.length === 0 && byModel.size === 1 ? answers : named;
     const base = reference && matched(rows, 'output_1', reference, file, 'among the baseline’s answers');
     const texts = own && matched(rows, 'output_2', own, file, `in ${outputs}`);
     return {
