@@ -28,6 +28,7 @@ const allowed: Record<string, string[]> = {
   generate: ['errors', 'formats', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'torch'],
   train: [
     'errors',
+    'clock',
     'formats',
     'stats',
     'text',

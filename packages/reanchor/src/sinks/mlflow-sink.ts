@@ -19,7 +19,7 @@ export interface MlflowSinkOptions {
   env?: Readonly<Record<string, string | undefined>>;
   /** Milliseconds: the first and the longest wait before a request is tried again; how long `close` tries. */
   waits?: { first: number; longest: number; close: number };
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** Numbers kept while the server cannot be reached; about a day of steps a second. */
