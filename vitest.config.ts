@@ -11,6 +11,8 @@ const shared = {
   // No test asks the Hub itself: those that download start one on the loopback device.
   env: { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: '1', HF_HUB_OFFLINE: '1' },
   setupFiles: [path('tests/support/matchers.ts')],
+  // What a test waits for comes sooner or later, however busy the machine is.
+  expect: { poll: { timeout: 45_000 } },
 };
 
 // Tests run the sources, not the build, so that a test never sees stale output.

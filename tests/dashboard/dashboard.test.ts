@@ -38,7 +38,7 @@ afterEach(() => {
 async function open(route = '', options: BrowserContextOptions = {}): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(45_000);
   page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
   page.on('pageerror', (error) => complaints.push(error.message));
   await page.goto(`${dashboard.url}${route}`);
@@ -251,7 +251,7 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     await Promise.all([training, training.then(() => wait)]);
     expect(Number(/^step (\d+): Loss/.exec(seen[0]!)![1])).toBeGreaterThan(0);
     const value = page.getByRole('slider', { name: 'Loss by step' });
-    await expect.poll(() => value.getAttribute('aria-valuenow'), { timeout: 10_000 }).toBe('30');
+    await expect.poll(() => value.getAttribute('aria-valuenow')).toBe('30');
     await page.getByText('Finished').first().waitFor();
     const words = page.locator('section[aria-labelledby=group-Training] figure p.hidden').first();
     expect(await words.innerText()).toContain('3 reference updates at step 10, 20, 30.');

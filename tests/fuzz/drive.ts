@@ -49,6 +49,9 @@ export interface FuzzResult {
 
 const program = fileURLToPath(new URL('worker.ts', import.meta.url));
 
+/** Of real time a reader may take so many times its limit. */
+const mostWaits = 60;
+
 /** The errors of more findings than this are of no use. */
 const mostFindings = 50;
 
@@ -125,13 +128,16 @@ async function runPart(
         Object.assign(result, { slowestMs: report.slowestMs, slowest: report.slowest });
     }
   });
-  const watch = { index: -1, since: performance.now(), killed: undefined as Finding['kind'] | undefined };
+  const watch = { index: -1, since: performance.now(), workedMs: 0, killed: undefined as Finding['kind'] | undefined };
   const timer = setInterval(() => {
     const index = beatOf(heartbeat);
     const bytes = residentBytes(child);
     result.peakBytes = Math.max(result.peakBytes, bytes);
-    if (index !== watch.index) Object.assign(watch, { index, since: performance.now() });
-    const isHung = index >= 0 && performance.now() - watch.since > limitMs;
+    const workedMs = processorMsOf(child);
+    if (index !== watch.index) Object.assign(watch, { index, since: performance.now(), workedMs });
+    // A busy machine makes no reader slow; one that waits for ever takes no processor time.
+    const isSlow = workedMs - watch.workedMs > limitMs || performance.now() - watch.since > mostWaits * limitMs;
+    const isHung = index >= 0 && isSlow;
     if (!isDone && (isHung || bytes > limitBytes)) {
       watch.killed ??= isHung ? 'hang' : 'memory';
       child.kill('SIGKILL');
@@ -159,6 +165,19 @@ function beatOf(file: string): number {
     return text === '' ? -1 : Number(text);
   } catch {
     return -1;
+  }
+}
+
+/** Milliseconds of processor time that a process has taken, where the system says so; else of real time. */
+function processorMsOf({ pid }: ChildProcess): number {
+  if (process.platform !== 'linux') return performance.now();
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // In hundredths of a second, in user and in system mode.
+    return 10 * (Number(fields[11]) + Number(fields[12]));
+  } catch {
+    return Number.NaN; // gone
   }
 }
 

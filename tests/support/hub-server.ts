@@ -40,8 +40,8 @@ const hex = (algorithm: string, ...parts: (string | Uint8Array)[]) => {
 /** A Hub that serves until it is disposed of. */
 export class HubServer {
   readonly requests: LoggedRequest[] = [];
-  /** Breaks a connection after so many bytes of a file, once each time it is set. */
-  breakAfter: { path: string; bytes: number } | undefined;
+  /** Sends so many bytes of a file and breaks the connection when `once` is resolved; one time each time it is set. */
+  breakAfter: { path: string; bytes: number; once: Promise<void> } | undefined;
   /** Gives other bytes than the repository holds for a file. */
   corrupt: string | undefined;
   /** Answers everything with this status. */
@@ -183,9 +183,11 @@ export class HubServer {
     response.statusCode = start > 0 ? 206 : 200;
     if (request.method === 'HEAD') return void response.end();
     if (this.breakAfter?.path !== path) return void response.end(bytes.subarray(start));
-    const end = start + this.breakAfter.bytes;
+    const { bytes: sent, once } = this.breakAfter;
+    const end = start + sent;
     this.breakAfter = undefined;
-    response.write(bytes.subarray(start, end), () => setTimeout(() => response.destroy(), 20));
+    response.write(bytes.subarray(start, end));
+    void once.then(() => response.destroy());
   }
 }
 

@@ -13,6 +13,7 @@ import {
   verifyCheckpoint,
 } from '../../packages/reanchor/src/runs/index.js';
 import { train } from '../../packages/reanchor/src/train/index.js';
+import { ManualClock } from '../support/manual-clock.js';
 import { outcome, resumableRecipe } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';
 
@@ -136,13 +137,13 @@ test.skipIf(!canMount)(
       'reference={ update: soft, alpha: 0.5 }',
     );
     const out = join(disk, 'timed');
-    let hours = 0;
+    const clock = new ManualClock();
     resize(8000);
     const onEvent = ({ type }: RunEvent) => {
       if (type === 'start') resize(500);
-      if (type === 'step') hours += 1;
+      if (type === 'step') clock.advance(3_600_000);
     };
-    const result = await train({ recipe: timed, out, command: [], onEvent, now: () => hours * 3_600_000 });
+    const result = await train({ recipe: timed, out, command: [], onEvent, clock });
     expect(result.isFinished).toBe(true);
     const { events } = readEvents(join(out, 'events.jsonl'));
     const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));

@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { RecipeError } from '../../packages/reanchor/src/errors.js';
 import { parseRecipe, readEvents } from '../../packages/reanchor/src/runs/index.js';
 import { train } from '../../packages/reanchor/src/train/index.js';
+import { ManualClock } from '../support/manual-clock.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
 let folder: string;
@@ -61,7 +62,9 @@ test('a tracking server that is not there does not stop a run', async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
-  const result = await train({ recipe: recipe(`{ mlflow: 'http://127.0.0.1:${port}' }`), out, command: [] });
+  // What a run waits for at its end is over at once.
+  const clock = new ManualClock(60_000);
+  const result = await train({ recipe: recipe(`{ mlflow: 'http://127.0.0.1:${port}' }`), out, command: [], clock });
   expect(result.steps).toBe(3);
   const { events } = readEvents(join(out, 'events.jsonl'));
   const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));

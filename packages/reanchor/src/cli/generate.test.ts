@@ -2,19 +2,30 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { type GenerateFlags, generateVerb } from './generate.js';
 import { commandLine } from './main.js';
 import { Terminal } from './terminal.js';
 
 const model = fileURLToPath(new URL('../../../../tests/fixtures/models/llama-tiny', import.meta.url));
 
+/** Hears what is written to stderr. */
+let onErrors: (text: string) => void = () => {};
+afterEach(() => {
+  onErrors = () => {};
+});
+
 /** Runs the verb with flags as they are typed. */
 async function run(...flags: string[]) {
   const written = { stdout: '', stderr: '' };
   const terminal = new Terminal({
     stdout: { write: (text) => (written.stdout += text) },
-    stderr: { write: (text) => (written.stderr += text) },
+    stderr: {
+      write: (text) => {
+        written.stderr += text;
+        onErrors(text);
+      },
+    },
     env: {},
   });
   const verb = commandLine(terminal).commands.find((command) => command.name() === 'generate')!;
@@ -74,9 +85,17 @@ test('Ctrl-C ends it with exit code 1, and says where what is done is kept', asy
   const [prompts, out] = [join(folder, 'prompts.jsonl'), join(folder, 'out.jsonl')];
   writeFileSync(prompts, '{"prompt": "Hello"}\n'.repeat(20));
   const listeners = process.listenerCount('SIGINT');
-  const running = run('--prompts', prompts, '--out', out, '--batch-size', '1', '--max-new-tokens', '200');
-  setTimeout(() => process.emit('SIGINT'), 50);
-  const { code, stderr } = await running;
+  onErrors = (text) => text.startsWith('generating') && process.emit('SIGINT');
+  const { code, stderr } = await run(
+    '--prompts',
+    prompts,
+    '--out',
+    out,
+    '--batch-size',
+    '1',
+    '--max-new-tokens',
+    '200',
+  );
   expect(code).toBe(1);
   expect(stderr).toMatch(/stopped by Ctrl-C: what is done is in .*out\.jsonl\.partial, and the same command goes on/);
   expect(process.listenerCount('SIGINT')).toBe(listeners);

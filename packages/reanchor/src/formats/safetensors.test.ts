@@ -218,7 +218,7 @@ describe('writing', () => {
       name,
       bytes: async () => {
         log.push(`${name} asked`);
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await new Promise(setImmediate);
         log.push(`${name} given`);
         return new Uint8Array(8);
       },

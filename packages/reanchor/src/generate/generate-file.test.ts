@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { until } from '../../../../tests/support/manual-clock.js';
 import { narrowModel } from '../../../../tests/support/narrow-model.js';
 import { type CompletionLine, generateFile } from './generate-file.js';
 import { TextGenerator } from './text-generator.js';
@@ -107,7 +107,7 @@ test('what is done when the process is killed is not done again, and the file is
   );
   const partial = `${options.out}.partial`;
   const begun = () => existsSync(partial) && readFileSync(partial, 'utf8').split('\n').length > 5;
-  while (!begun() && child.exitCode === null) await setTimeout(5);
+  await until(() => begun() || child.exitCode !== null);
   child.kill('SIGKILL');
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   expect(child.signalCode).toBe('SIGKILL');
@@ -141,8 +141,7 @@ test('an unfinished file of other options, prompts or weights is neither mixed i
   await expect(generateFile(options)).rejects.toThrow(/different: prompts\)/);
   writeFileSync(options.prompts, jsonl([{ prompt: 'a' }, { prompt: 'b' }]));
   const weights = join(options.model, 'model.safetensors');
-  await setTimeout(10);
-  writeFileSync(weights, readFileSync(weights));
+  utimesSync(weights, new Date(), new Date('2026-01-02T03:04:05Z'));
   await expect(generateFile(options)).rejects.toThrow(/different: model\)/);
   expect(readFileSync(`${options.out}.partial`)).toEqual(partial);
   expect(existsSync(options.out)).toBe(false);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
-import { setTimeout } from 'node:timers/promises';
+import type { Clock } from '../clock.js';
 import { UserError } from '../errors.js';
 import { writeError, writeFully } from '../formats/atomic.js';
 import { asUnreachable, type HubFile, HubUnreachable, type OpenedFile } from './client.js';
@@ -15,6 +15,7 @@ export interface BlobOptions {
   onBytes?: ((bytes: number) => void) | undefined;
   signal?: AbortSignal | undefined;
   endpoint: string;
+  clock: Clock;
 }
 
 /** Connections in a row that bring nothing, before it is given up; the pause doubles from one to the next. */
@@ -42,7 +43,7 @@ export async function downloadBlob(file: HubFile, target: string, options: BlobO
         throw writeError(target, error);
       });
     },
-    options.signal,
+    options,
   );
 }
 
@@ -66,7 +67,7 @@ async function completed(file: HubFile, partial: string, options: BlobOptions): 
       if (!(error instanceof HubUnreachable)) throw error;
       fruitless = (await sizeOf(partial)) > before ? 0 : fruitless + 1;
       if (fruitless === fruitlessTries) throw error;
-      await setTimeout(firstPauseMs * 2 ** fruitless, undefined, options.signal ? { signal: options.signal } : {});
+      await options.clock.sleep(firstPauseMs * 2 ** fruitless, options.signal);
     }
   }
   const found = await hashOf(file, partial);

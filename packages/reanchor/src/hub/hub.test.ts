@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { filesOf, HubServer } from '../../../../tests/support/hub-server.js';
+import { ManualClock, until } from '../../../../tests/support/manual-clock.js';
 import { fixtures } from '../../../../tests/support/repository.js';
 import { type DownloadProgress, datasetFiles, hubSettings, modelFolder, parseRepositoryName } from './index.js';
 import { withLock } from './lock.js';
@@ -142,11 +143,21 @@ describe('a model', () => {
 describe('a download that breaks off', () => {
   test('is continued at its last byte, at once when the connection was lost', async () => {
     addModel('some/broken');
-    hub.breakAfter = { path: 'model.safetensors', bytes: 100_000 };
-    const folder = await modelFolder('some/broken');
+    let keep = () => {};
+    hub.breakAfter = { path: 'model.safetensors', bytes: 100_000, once: new Promise((resolve) => (keep = resolve)) };
+    let start: number | undefined;
+    const onDownload = ({ file, done }: DownloadProgress) => {
+      if (file !== 'model.safetensors') return;
+      start ??= done;
+      // What was sent is on the disk: only then is the connection lost.
+      if (done - start >= 100_000) keep();
+    };
+    const clock = new ManualClock(1000);
+    const folder = await modelFolder('some/broken', { onDownload, clock });
     expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true);
     const ranges = hub.downloads().filter(({ host, path }) => host === 'store' && path.endsWith('model.safetensors'));
     expect(ranges.map(({ range }) => range)).toEqual([undefined, 'bytes=100000-']);
+    expect(clock.waits).toEqual([500]);
   });
 
   test('is continued by the next one, when it was stopped', async () => {
@@ -158,7 +169,7 @@ describe('a download that breaks off', () => {
       start ??= done;
       if (done - start >= 50_000) stop.abort();
     };
-    hub.breakAfter = { path: 'model.safetensors', bytes: 50_000 };
+    hub.breakAfter = { path: 'model.safetensors', bytes: 50_000, once: new Promise(() => {}) };
     const error = await modelFolder('some/stopped', { onDownload, signal: stop.signal }).catch((reason) => reason);
     expect(error).toBe(stop.signal.reason);
     expect(partial('some/stopped').length).toBe(1);
@@ -346,7 +357,8 @@ test('the environment: folders and token as for the Python library', () => {
 
 test('two downloads at a time: one fetches, the other waits; the lock of a process that died is taken over', async () => {
   addModel('some/twice');
-  const folders = await Promise.all([modelFolder('some/twice'), modelFolder('some/twice')]);
+  const options = { clock: new ManualClock(1000) };
+  const folders = await Promise.all([modelFolder('some/twice', options), modelFolder('some/twice', options)]);
   expect(folders[0]).toBe(folders[1]);
   expect(hub.downloads().filter(({ host }) => host === 'store').length).toBe(1);
 
@@ -355,6 +367,9 @@ test('two downloads at a time: one fetches, the other waits; the lock of a proce
   expect(await withLock(lock, async () => 'done')).toBe('done');
   expect(existsSync(lock)).toBe(false);
   writeFileSync(lock, JSON.stringify({ host: 'elsewhere', pid: 1 }));
-  const stop = AbortSignal.timeout(50);
-  await expect(withLock(lock, async () => 'done', stop)).rejects.toThrow();
+  const [stop, clock] = [new AbortController(), new ManualClock()];
+  const waiting = withLock(lock, async () => 'done', { signal: stop.signal, clock });
+  await until(() => clock.sleeping > 0);
+  stop.abort();
+  await expect(waiting).rejects.toThrow();
 });

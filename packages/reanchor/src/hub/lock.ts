@@ -3,7 +3,7 @@
 import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { type Clock, systemClock } from '../clock.js';
 import { writeError } from '../formats/atomic.js';
 import { isAlive } from '../processes.js';
 
@@ -16,13 +16,17 @@ const pollMs = 200;
  * Runs `work` while no other process holds the lock file; one whose holder has ended, or fell silent, is taken over. The
  * locks of Python's huggingface_hub are of another kind: it never shares an unfinished file with us.
  */
-export async function withLock<T>(file: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+export async function withLock<T>(
+  file: string,
+  work: () => Promise<T>,
+  { signal, clock = systemClock }: { signal?: AbortSignal | undefined; clock?: Clock } = {},
+): Promise<T> {
   await mkdir(dirname(file), { recursive: true }).catch((error) => {
     throw writeError(file, error);
   });
   while (!(await take(file))) {
     if (await isLeftOver(file)) await rm(file, { force: true });
-    else await setTimeout(pollMs, undefined, signal ? { signal } : {});
+    else await clock.sleep(pollMs, signal);
   }
   const touching = setInterval(() => {
     const now = new Date();

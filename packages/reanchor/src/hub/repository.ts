@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Clock, systemClock } from '../clock.js';
 import { UserError } from '../errors.js';
 import { requireWritable, writeError } from '../formats/atomic.js';
 import { RepositoryCache } from './cache.js';
@@ -29,6 +30,8 @@ export interface HubOptions {
   onCommit?: ((name: string, commit: string) => void) | undefined;
   /** Stops a download; what is there of a file is kept, and continued by the next one. */
   signal?: AbortSignal | undefined;
+  /** By which it waits; the system's when left out. */
+  clock?: Clock | undefined;
 }
 
 export interface Repository {
@@ -145,6 +148,7 @@ async function fetchAll(files: readonly HubFile[], { name, listing, cache, setti
       onBytes: (bytes) => options.onDownload?.({ repository: name.id, file: path, done: before + bytes, total }),
       signal: options.signal,
       endpoint: settings.endpoint,
+      clock: options.clock ?? systemClock,
     });
     before += size;
   }

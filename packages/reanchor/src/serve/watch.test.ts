@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
+import { ManualClock } from '../../../../tests/support/manual-clock.js';
 import { encodeEvent } from '../runs/index.js';
 import type { RunPatch, RunState, StreamEvents } from './api.js';
 import { Library } from './library.js';
@@ -31,7 +32,8 @@ async function follow(onSent: (sent: [string, unknown][]) => void, enough: numbe
     onSent(sent);
     if (sent.length >= enough) stop.abort();
   };
-  await watch(library, { runs: ['run'], isListWatched: false }, stop.signal, send);
+  // Waits between looks are over at once.
+  await watch(library, { runs: ['run'], isListWatched: false }, stop.signal, send, new ManualClock(1000));
   return sent;
 }
 

@@ -1,5 +1,5 @@
 /** Follows runs for one page: all that there is first, then what has come since. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../clock.js';
 import { UserError } from '../errors.js';
 import type { RunState, StreamEvents } from './api.js';
 import { type Library, seriesData } from './library.js';
@@ -21,19 +21,25 @@ const quickBytes = 1 << 24;
 const drawMs = 300;
 
 /** Sends until the signal is aborted. */
-export async function watch(library: Library, watched: Watched, signal: AbortSignal, send: Send): Promise<void> {
-  const follows = watched.runs.map((id) => new Follow(library, id, send));
+export async function watch(
+  library: Library,
+  watched: Watched,
+  signal: AbortSignal,
+  send: Send,
+  clock: Clock = systemClock,
+): Promise<void> {
+  const follows = watched.runs.map((id) => new Follow(library, id, send, clock));
   let listText = '';
   for (let listedAt = Number.NEGATIVE_INFINITY; !signal.aborted; ) {
-    if (watched.isListWatched && performance.now() - listedAt >= listMs) {
-      listedAt = performance.now();
+    if (watched.isListWatched && clock.now() - listedAt >= listMs) {
+      listedAt = clock.now();
       const list = await library.list();
       const text = JSON.stringify(list);
       if (text !== listText) await send('list', list);
       listText = text;
     }
     for (const follow of follows) if (!signal.aborted) await follow.look();
-    await sleep(runMs, undefined, { signal }).catch(() => {});
+    await clock.sleep(runMs, signal).catch(() => {});
   }
 }
 
@@ -54,6 +60,7 @@ class Follow {
     readonly library: Library,
     readonly id: string,
     readonly send: Send,
+    readonly clock: Clock,
   ) {}
 
   /** Sends what is new. */
@@ -77,7 +84,7 @@ class Follow {
     if (this.#sent === undefined && (await file.unread()) > quickBytes) {
       await this.#sendState(file, process, await this.library.sketch(file));
       // The page draws it before the machine is busy with reading.
-      await sleep(drawMs);
+      await this.clock.sleep(drawMs);
     }
     await file.refresh();
   }

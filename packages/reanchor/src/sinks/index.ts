@@ -1,5 +1,6 @@
 /** Where the metrics of a run go besides events.jsonl: TensorBoard, MLflow. Loads no torch. */
 import { basename, resolve } from 'node:path';
+import type { Clock } from '../clock.js';
 import type { Recipe, RunEvent } from '../runs/index.js';
 import { MlflowSink } from './mlflow-sink.js';
 import type { MetricSink, RunEnd } from './sink.js';
@@ -14,15 +15,20 @@ export class MetricSinks implements AsyncDisposable {
 
   /**
    * The sinks that a recipe's `log` names, for the run in `folder`; `warn` hears what fails. `resumedAt` is the step from
-   * which a resumed run goes on.
+   * which a resumed run goes on; `clock` is by what they wait.
    */
-  constructor(recipe: Recipe, folder: string, warn: (message: string) => void, resumedAt?: number) {
+  constructor(
+    recipe: Recipe,
+    folder: string,
+    warn: (message: string) => void,
+    { resumedAt, clock }: { resumedAt?: number | undefined; clock?: Clock | undefined } = {},
+  ) {
     const { tensorboard, mlflow, experiment = 'reanchor' } = recipe.log;
     this.#sinks = [];
     if (tensorboard) this.#sinks.push(new TensorBoardSink(folder, warn, resumedAt));
     if (mlflow !== undefined) {
       const runName = basename(resolve(folder));
-      this.#sinks.push(new MlflowSink({ address: mlflow, experiment, runName, recipe, warn, folder }));
+      this.#sinks.push(new MlflowSink({ address: mlflow, experiment, runName, recipe, warn, folder, clock }));
     }
   }
 

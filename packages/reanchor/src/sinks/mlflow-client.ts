@@ -1,4 +1,8 @@
 /** The part of MLflow's REST API 2.0 that a run's metrics need. */
+import type { Clock } from '../clock.js';
+
+/** Of one request. */
+const timeoutMs = 10_000;
 
 /** A request that MLflow did not grant. */
 export class MlflowError extends Error {
@@ -33,12 +37,14 @@ export const batchLimits = { metrics: 1000, params: 100 };
 export class MlflowClient {
   readonly #base: string;
   readonly #headers: Record<string, string>;
-  readonly #timeoutMs: number;
 
-  constructor(address: string, env: Readonly<Record<string, string | undefined>>, timeoutMs = 10_000) {
+  constructor(
+    address: string,
+    env: Readonly<Record<string, string | undefined>>,
+    private readonly clock: Clock,
+  ) {
     this.#base = `${address.replace(/\/+$/, '')}/api/2.0/mlflow`;
     this.#headers = { 'content-type': 'application/json', ...authorization(env) };
-    this.#timeoutMs = timeoutMs;
   }
 
   /** The id of an experiment; undefined if there is none of that name. */
@@ -84,7 +90,7 @@ export class MlflowClient {
 
   async #request<T>(method: 'GET' | 'POST', path: string, body?: object): Promise<T> {
     const where = `${method} ${this.#base}/${path.split('?')[0]}`;
-    using limit = timeLimit(this.#timeoutMs);
+    using limit = timeLimit(this.clock, timeoutMs);
     let response: Response;
     let text: string;
     try {
@@ -128,10 +134,11 @@ function parsed(text: string): unknown {
  * A signal that is aborted after a time in which the event loop had a chance to see an answer: a training step blocks it,
  * and timers run before answers are read.
  */
-function timeLimit(milliseconds: number): Disposable & { signal: AbortSignal } {
-  const abort = new AbortController();
-  const timer = setTimeout(() => {
+function timeLimit(clock: Clock, milliseconds: number): Disposable & { signal: AbortSignal } {
+  const [abort, isDone] = [new AbortController(), new AbortController()];
+  const over = () => {
     setImmediate(() => setImmediate(() => abort.abort(new Error(`no answer in ${milliseconds / 1000} s`))));
-  }, milliseconds);
-  return { signal: abort.signal, [Symbol.dispose]: () => clearTimeout(timer) };
+  };
+  clock.sleep(milliseconds, isDone.signal).then(over, () => {});
+  return { signal: abort.signal, [Symbol.dispose]: () => isDone.abort() };
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { ManualClock, until } from '../../../../tests/support/manual-clock.js';
 import type { RunEvent } from '../runs/index.js';
 import { MlflowSink } from './mlflow-sink.js';
 
@@ -104,11 +105,13 @@ const step = (step: number, metrics: Record<string, number>): RunEvent => ({
   metrics,
 });
 const waits = { first: 5, longest: 20, close: 4000 };
+/** A sink whose waits between tries are over at once; what it waits for at its end passes when the test says so. */
 function sink(address: string, more: { env?: Record<string, string>; recipe?: object; folder?: string } = {}) {
   const warnings: string[] = [];
   const warn = (message: string) => warnings.push(message);
-  const options = { address, experiment: 'exp', runName: 'run', recipe: { method: 'dpo' }, waits, env: {}, warn };
-  return { warnings, sink: new MlflowSink({ ...options, ...more }) };
+  const clock = new ManualClock(waits.longest);
+  const run = { experiment: 'exp', runName: 'run', recipe: { method: 'dpo' } };
+  return { warnings, clock, sink: new MlflowSink({ address, ...run, waits, env: {}, warn, clock, ...more }) };
 }
 const metricsOf = (calls: Call[]) => calls.flatMap(({ body }) => body.metrics ?? []);
 
@@ -204,12 +207,19 @@ describe('MLflow', () => {
   it('that is not there costs a run nothing but two warnings, however long it is waited for', async () => {
     const { address } = await tracking();
     for (const close of servers.splice(0)) close();
-    const { sink: mlflow, warnings } = sink(address);
+    const { sink: mlflow, warnings, clock } = sink(address);
     for (let i = 1; i <= 10; i++) mlflow.write(step(i, { loss: i }));
-    await new Promise((resolve) => setTimeout(resolve, 150));
-    const started = performance.now();
-    await mlflow.close('finished');
-    expect(performance.now() - started).toBeLessThan(5000);
+    await until(() => warnings.length > 0);
+    let isClosed = false;
+    const closing = mlflow.close('finished').then(() => (isClosed = true));
+    // A tenth of the time that one gets that has ever answered.
+    clock.advance(waits.close / 10 - 1);
+    const tries = clock.waits.length;
+    await until(() => clock.waits.length > tries + 3);
+    expect(isClosed).toBe(false);
+    clock.advance(1);
+    await closing;
+    expect(clock.waits.filter((ms) => ms < waits.close / 10).slice(0, 6)).toEqual([5, 10, 20, 20, 20, 20]);
     expect(warnings).toHaveLength(2);
     expect(warnings[0]).toMatch(/ECONNREFUSED.*the run goes on, it is tried again/);
     expect(warnings[1]).toMatch(/^20 numbers of this run were not sent/);
@@ -219,9 +229,9 @@ describe('MLflow', () => {
     const first = await tracking();
     const port = Number(new URL(first.address).port);
     for (const close of servers.splice(0)) close();
-    const { sink: mlflow } = sink(first.address);
+    const { sink: mlflow, clock } = sink(first.address);
     for (let i = 1; i <= 10; i++) mlflow.write(step(i, { loss: i }));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(() => clock.waits.includes(waits.longest));
     const second = await tracking({ port });
     await mlflow.close('finished');
     expect(metricsOf(second.calls).filter(({ key }) => key === 'loss')).toHaveLength(10);

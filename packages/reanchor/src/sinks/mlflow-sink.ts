@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../clock.js';
 import { writeFileAtomic } from '../formats/index.js';
 import type { RunEvent } from '../runs/index.js';
 import { batchLimits, type KeyValue, MlflowClient, MlflowError, type MlflowMetric } from './mlflow-client.js';
@@ -19,6 +19,7 @@ export interface MlflowSinkOptions {
   env?: Readonly<Record<string, string | undefined>>;
   /** Milliseconds: the first and the longest wait before a request is tried again; how long `close` tries. */
   waits?: { first: number; longest: number; close: number };
+  clock?: Clock | undefined;
 }
 
 /** Numbers kept while the server cannot be reached; about a day of steps a second. */
@@ -36,6 +37,7 @@ export class MlflowSink implements MetricSink {
   readonly #client: MlflowClient;
   readonly #options: MlflowSinkOptions;
   readonly #waits: NonNullable<MlflowSinkOptions['waits']>;
+  readonly #clock: Clock;
   readonly #queue: MlflowMetric[] = [];
   readonly #closing = new AbortController();
   #unsent = 0;
@@ -49,7 +51,8 @@ export class MlflowSink implements MetricSink {
   constructor(options: MlflowSinkOptions) {
     this.#options = options;
     this.#waits = options.waits ?? { first: 500, longest: 30_000, close: 20_000 };
-    this.#client = new MlflowClient(options.address, options.env ?? process.env);
+    this.#clock = options.clock ?? systemClock;
+    this.#client = new MlflowClient(options.address, options.env ?? process.env, this.#clock);
     this.#pump = this.#run();
   }
 
@@ -69,9 +72,13 @@ export class MlflowSink implements MetricSink {
     this.#wake();
     // A server that has not answered during the whole run is not waited for as long as one that has.
     const wait = this.#hasAnswered ? this.#waits.close : this.#waits.close / 10;
-    const limit = setTimeout(() => this.#closing.abort(), wait);
+    const isDone = new AbortController();
+    this.#clock.sleep(wait, isDone.signal).then(
+      () => this.#closing.abort(),
+      () => {},
+    );
     await this.#pump;
-    clearTimeout(limit);
+    isDone.abort();
     const unsent = this.#unsent + this.#queue.length;
     if (unsent > 0) {
       this.#options.warn(
@@ -147,7 +154,7 @@ export class MlflowSink implements MetricSink {
         if (tries === toldAfter) this.#tell(error, 'it is tried again');
       }
       const wait = Math.min(longest, first * 2 ** (tries - 1));
-      await sleep(wait, undefined, { signal: this.#closing.signal }).catch(() => {});
+      await this.#clock.sleep(wait, this.#closing.signal).catch(() => {});
     }
   }
 

@@ -35,7 +35,7 @@ function steps(
     written.push(step);
   };
   const warn = (message: string) => warnings.push(message);
-  const checkpointer = new Checkpointer({ folder, options, write, warn, now: () => now });
+  const checkpointer = new Checkpointer({ folder, options, write, warn, clock: { now: () => now } });
   const go = async (count: number) => {
     for (let i = 0; i < count; i++) {
       now += minute;

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Clock } from '../clock.js';
 import {
   bestCheckpoint,
   checkpointName,
@@ -36,8 +37,7 @@ export interface CheckpointerOptions {
   /** Writes the checkpoint of the present moment into a new folder. */
   write(path: string): Promise<void>;
   warn(message: string): void;
-  /** Milliseconds of a clock that nobody sets. */
-  now(): number;
+  clock: Pick<Clock, 'now'>;
 }
 
 /** The share of the time that goes into checkpoints by time at most. */
@@ -50,7 +50,7 @@ export class Checkpointer {
   #lastMs = 0;
 
   constructor(private readonly options: CheckpointerOptions) {
-    this.#lastAt = options.now();
+    this.#lastAt = options.clock.now();
   }
 
   /**
@@ -58,13 +58,13 @@ export class Checkpointer {
    * room for it the run goes on without. Errors: as {@link save}.
    */
   async saveIfDue(step: number, evaluations: readonly EvaluationResult[]): Promise<void> {
-    const { options, now, warn } = this.options;
+    const { options, clock, warn } = this.options;
     if (!this.#isDue(step)) return;
     try {
       await this.save(step, evaluations);
     } catch (error) {
       if (typeof options.every === 'number' || !isDiskFull(error)) throw error;
-      this.#lastAt = now();
+      this.#lastAt = clock.now();
       warn(`there is no checkpoint after step ${step}: ${(error as Error).message}. The run goes on without`);
     }
   }
@@ -73,7 +73,7 @@ export class Checkpointer {
     const { every } = this.options.options;
     if (every === 'never') return false;
     if (typeof every === 'number') return step % every === 0;
-    return this.options.now() - this.#lastAt >= Math.max(timeMs(every), this.#lastMs / mostShare);
+    return this.options.clock.now() - this.#lastAt >= Math.max(timeMs(every), this.#lastMs / mostShare);
   }
 
   /**
@@ -82,17 +82,17 @@ export class Checkpointer {
    * be written.
    */
   async save(step: number, evaluations: readonly EvaluationResult[], { replaces = false } = {}): Promise<string> {
-    const { folder, options, write, now } = this.options;
+    const { folder, options, write, clock } = this.options;
     const path = join(folder, checkpointName(step));
     const isThere = existsSync(path);
     if (isThere && !replaces) return path;
-    const begun = now();
+    const begun = clock.now();
     if (isThere) await replaceCheckpoint(path, write);
     else await write(path);
     const { keep, best } = options;
     const winner = best === undefined ? undefined : bestCheckpoint(folder, evaluations, best);
     await keepCheckpoints(folder, keep, winner === undefined ? [] : [winner.step]);
-    this.#lastAt = now();
+    this.#lastAt = clock.now();
     this.#lastMs = this.#lastAt - begun;
     return path;
   }

@@ -1,5 +1,13 @@
+import type { Clock } from '../clock.js';
 import { EventWriter, type NewRunEvent, type Recipe, type RunEvent, type RunFolder } from '../runs/index.js';
 import { MetricSinks, type RunEnd } from '../sinks/index.js';
+
+interface RunRecordOptions {
+  onEvent?: ((event: RunEvent) => void) | undefined;
+  /** The step that a resumed run goes on from. */
+  resumedAt?: number | undefined;
+  clock?: Clock | undefined;
+}
 
 /** Where a run's events go: events.jsonl, the sinks of its recipe, whoever listens. */
 export class RunRecord implements AsyncDisposable {
@@ -7,12 +15,7 @@ export class RunRecord implements AsyncDisposable {
   readonly #sinks: MetricSinks;
   readonly #onEvent: ((event: RunEvent) => void) | undefined;
 
-  /** `resumedAt` is the step that a resumed run goes on from. */
-  constructor(
-    folder: RunFolder,
-    recipe: Recipe,
-    { onEvent, resumedAt }: { onEvent?: ((event: RunEvent) => void) | undefined; resumedAt?: number | undefined },
-  ) {
+  constructor(folder: RunFolder, recipe: Recipe, { onEvent, resumedAt, clock }: RunRecordOptions) {
     this.#onEvent = onEvent;
     this.#events = new EventWriter(folder.events);
     const warnings: string[] = [];
@@ -21,7 +24,7 @@ export class RunRecord implements AsyncDisposable {
     let tell = (message: string) => {
       warnings.push(message);
     };
-    this.#sinks = new MetricSinks(recipe, folder.path, (message) => tell(message), resumedAt);
+    this.#sinks = new MetricSinks(recipe, folder.path, (message) => tell(message), { resumedAt, clock });
     tell = warn;
     warnings.forEach(warn);
   }

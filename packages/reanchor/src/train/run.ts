@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { systemClock } from '../clock.js';
 import { groupTokens, type PlanOptions, planSteps, type RowPlace, stepCount } from '../data/index.js';
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
@@ -63,11 +64,11 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
 export async function run<Row extends RowPlace, Score extends LoggedRow>(
   options: RunOptions<Row, Score>,
 ): Promise<TrainResult> {
-  const { recipe, from, onEvent } = options;
+  const { recipe, from, onEvent, clock } = options;
   using anchors = await anchorsOf(options);
   const folder = await options.open();
   const resumedAt = from?.checkpoint.state.step;
-  await using record = new RunRecord(folder, recipe, { onEvent, resumedAt });
+  await using record = new RunRecord(folder, recipe, { onEvent, resumedAt, clock });
   const told = { steps: resumedAt ?? 0, seconds: clockOf(options) };
   try {
     return await toTheEnd(options, { ...anchors, folder, record, told });
@@ -177,9 +178,8 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
     });
     emit({ type: 'checkpoint', step: trainer.steps, folder: join(folder.checkpoints, checkpointName(trainer.steps)) });
   };
-  const { now = () => performance.now() } = options;
   const place = { folder: folder.checkpoints, options: recipe.checkpoint };
-  const checkpoints = new Checkpointer({ ...place, write, warn, now });
+  const checkpoints = new Checkpointer({ ...place, write, warn, clock: options.clock ?? systemClock });
 
   const interrupted = await loop.go(checkpoints).finally(() => {
     told.steps = trainer.steps;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Device, manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
+import type { Clock } from '../clock.js';
 import { type RowPlace, stepCount } from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
@@ -56,8 +57,8 @@ export interface TrainOptions {
   onDownload?: HubOptions['onDownload'];
   /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
   probe?: Probe | undefined;
-  /** Milliseconds of a clock that nobody sets, by which checkpoints by time are due. */
-  now?: (() => number) | undefined;
+  /** By which checkpoints by time are due, and waits are made; the system's when left out. */
+  clock?: Clock | undefined;
   /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
   profile?: string | undefined;
 }
@@ -99,6 +100,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     },
     onNote: (note) => notes.push(note),
     signal: options.signal,
+    clock: options.clock,
   };
   const folder = await modelFolder(recipe.model, hub);
   const { model: initialModel } = recipe.reference;

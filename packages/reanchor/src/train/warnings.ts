@@ -4,6 +4,7 @@ import { positionsNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import type { Recipe } from '../runs/index.js';
+import { dropoutNote } from './dropout.js';
 import type { DataReport } from './recipe-data.js';
 import { recipeSaveOptions } from './recipe-dtypes.js';
 import { sharedRows } from './source-digests.js';
@@ -58,6 +59,8 @@ export function runWarnings<Row extends RowPlace>(
     found.push(`${unprompted} of ${rows.length} rows have an empty prompt`);
   const tooLong = positionsNote(policy, groups, (positions) => `set data.maxLength to ${positions} or less`);
   if (tooLong !== undefined) found.push(tooLong);
+  const dropout = dropoutNote(recipe.method, policy.configJson);
+  if (dropout !== undefined) found.push(dropout);
   const smallest = recipe.optimizer.lr * 2 ** 9;
   if (recipe.precision === 'bf16-params' && smallest < 0.05) {
     found.push(

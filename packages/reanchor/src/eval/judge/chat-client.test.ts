@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
+import { ManualClock, until } from '../../../../../tests/support/manual-clock.js';
 import { ChatClient, type ChatClientOptions } from './chat-client.js';
 import { mapConcurrently } from './gate.js';
 import { type Behaviour, testServer } from './testing/server.js';
@@ -15,8 +15,12 @@ let files = 0;
 const newCache = () => join(folder, `cache-${files++}.jsonl`);
 const secret = 'sk-test-0123456789abcdef-very-secret';
 
+/** Opens a client whose waits before a further try are over at once; longer ones pass when the test says so. */
 const open = (baseUrl: string, change: Partial<ChatClientOptions> = {}) =>
-  ChatClient.open({ baseUrl, model: 'judge', apiKey: secret, cacheFile: newCache(), backoffMs: 2, ...change });
+  ChatClient.open({
+    ...{ baseUrl, model: 'judge', apiKey: secret, cacheFile: newCache(), backoffMs: 2, clock: new ManualClock(100) },
+    ...change,
+  });
 const request = (content: string, attempt?: number) => ({
   messages: [{ role: 'user' as const, content }],
   temperature: 0,
@@ -61,7 +65,7 @@ describe('a request', () => {
   });
 
   test('is asked once, however often it is wanted, at once or later; another attempt is another request', async () => {
-    await using server = await testServer(({ nth }) => ({ text: `answer ${nth}`, delayMs: 20 }));
+    await using server = await testServer(({ nth }) => ({ text: `answer ${nth}` }));
     const cacheFile = newCache();
     {
       await using client = await open(server.url, { cacheFile });
@@ -78,7 +82,16 @@ describe('a request', () => {
   });
 
   test('waits its turn: never more under way than allowed', async () => {
-    await using server = await testServer(() => ({ text: 'yes', delayMs: 10 }));
+    // Nobody is answered before three wait, or the last ones do.
+    let waiting: (() => void)[] = [];
+    const answer = () =>
+      new Promise<Behaviour>((resolve) => {
+        waiting.push(() => resolve({ text: 'yes' }));
+        if (waiting.length < 3 && server.requests.length < 20) return;
+        for (const go of waiting) go();
+        waiting = [];
+      });
+    await using server = await testServer(answer);
     await using client = await open(server.url, { concurrency: 3 });
     await Promise.all(Array.from({ length: 20 }, (_, i) => client.complete(request(`p${i}`))));
     expect(server.requests).toHaveLength(20);
@@ -100,30 +113,37 @@ describe('trouble that may pass', () => {
     expect(client.budget.calls).toBe(behaviours.length);
   });
 
-  test.each<[string, Behaviour]>([
-    ['to begin', { text: 'late', delayMs: 3000 }],
+  test.each<[string, Behaviour | Promise<Behaviour>]>([
+    ['to begin', new Promise<Behaviour>(() => {})],
     ['to end', { cut: '{"choices"', stalls: true }],
   ])('an answer that takes too long %s is asked for again', async (_, slow) => {
-    await using server = await testServer(inTurn(slow, good));
-    await using client = await open(server.url, { timeoutMs: 600 });
-    expect(await client.complete(request('p'))).toMatchObject({ text: 'yes' });
+    const clock = new ManualClock(100);
+    await using server = await testServer(({ nth }) => (nth === 0 ? slow : good));
+    await using client = await open(server.url, { timeoutMs: 600, clock });
+    const asked = client.complete(request('p'));
+    await until(() => server.requests.length === 1);
+    clock.advance(600);
+    expect(await asked).toMatchObject({ text: 'yes' });
     expect(server.requests).toHaveLength(2);
   });
 
   test('after 429 nobody asks before Retry-After is over', async () => {
-    const times: number[] = [];
-    await using server = await testServer(({ prompt, nth }) => {
-      times.push(Date.now());
-      return prompt === 'p0' && nth === 0
-        ? { status: 429, headers: { 'retry-after': '1' } }
-        : { text: 'yes', delayMs: 60 };
+    const clock = new ManualClock(100);
+    const isHeld = () => clock.waits.filter((ms) => ms === 1000).length;
+    await using server = await testServer(async ({ prompt, nth }) => {
+      if (prompt === 'p0' && nth === 0) return { status: 429, headers: { 'retry-after': '1' } };
+      // What is under way when the server asks for a pause is answered.
+      await until(() => isHeld() > 0);
+      return good;
     });
-    await using client = await open(server.url, { concurrency: 2 });
-    await Promise.all(Array.from({ length: 6 }, (_, i) => client.complete(request(`p${i}`))));
+    await using client = await open(server.url, { concurrency: 2, clock });
+    const asked = Promise.all(Array.from({ length: 6 }, (_, i) => client.complete(request(`p${i}`))));
+    await until(() => isHeld() === 2);
+    clock.advance(999);
+    expect(server.requests).toHaveLength(2);
+    clock.advance(1);
+    await asked;
     expect(server.requests).toHaveLength(7);
-    const [first, second, third] = times;
-    expect(second! - first!).toBeLessThan(900);
-    expect(third! - first!).toBeGreaterThanOrEqual(980);
   });
 
   test('Retry-After may be a date; a date that has passed is no wait', async () => {
@@ -306,25 +326,29 @@ test('a cache file that cannot be written is a user error', async () => {
 });
 
 test('killed midway, a run goes on where it was: nothing lost, nothing asked twice', async () => {
-  await using server = await testServer(({ prompt }) => ({ text: `to ${prompt}`, delayMs: 15 }));
+  const [total, concurrency, answered] = [60, 4, 24];
+  let isKilled = false;
+  await using server = await testServer(({ prompt }) => {
+    const answer: Behaviour = { text: `to ${prompt}` };
+    return isKilled || server.requests.length <= answered ? answer : new Promise<Behaviour>(() => {});
+  });
   const cacheFile = newCache();
-  const [total, concurrency] = [60, 4];
   const child = spawn(
     process.execPath,
     ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', childProgram, server.url, cacheFile],
     { env: { ...process.env, JUDGE_KEY: secret, TOTAL: String(total) }, stdio: 'inherit' },
   );
-  while (server.requests.length < 20) await sleep(2);
+  await until(() => server.requests.length === answered + concurrency);
+  isKilled = true;
   child.kill('SIGKILL');
   await once(child, 'exit');
   const before = new Map(server.counts);
   const kept = readFileSync(cacheFile, 'utf8')
     .split('\n')
     .filter((line) => line.endsWith('}')).length;
-  expect(kept).toBeGreaterThan(5);
-  expect(kept).toBeLessThan(total);
   // What was asked and is not kept was under way.
-  expect(before.size - kept).toBeLessThanOrEqual(2 * concurrency);
+  expect(before.size).toBe(answered + concurrency);
+  expect(kept).toBe(answered);
 
   await using client = await open(server.url, { cacheFile });
   expect(client.kept).toBe(kept);
@@ -335,7 +359,7 @@ test('killed midway, a run goes on where it was: nothing lost, nothing asked twi
   expect(server.requests).toHaveLength(before.size + total - kept);
   expect(Math.max(...before.values())).toBe(1);
   expect(readFileSync(cacheFile, 'utf8')).not.toContain(secret);
-}, 30_000);
+});
 
 const childProgram = `
 import { ChatClient } from ${JSON.stringify(new URL('./chat-client.ts', import.meta.url).href)};

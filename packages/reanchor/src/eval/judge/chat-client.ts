@@ -1,6 +1,6 @@
 /** Asking a model behind an OpenAI-compatible chat endpoint, with every answer kept. */
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../../clock.js';
 import { UserError } from '../../errors.js';
 import { bytesAtMost } from '../../formats/index.js';
 import { Budget } from './budget.js';
@@ -29,6 +29,8 @@ export interface ChatClientOptions {
   maxTokens?: number | undefined;
   /** Further fields of the request's body; null takes one out. */
   extra?: Readonly<Record<string, unknown>> | undefined;
+  /** By which it waits; the system's when left out. */
+  clock?: Clock | undefined;
 }
 
 interface Entry extends CacheEntry {
@@ -61,6 +63,7 @@ export class ChatClient implements JudgeClient {
   readonly #url: string;
   readonly #cache: ReplyCache<Entry>;
   readonly #gate: Gate;
+  readonly #clock: Clock;
   readonly #underWay = new Map<string, Promise<ChatReply | MalformedReply>>();
   #failure: unknown;
   #hasAnswered: boolean;
@@ -70,7 +73,8 @@ export class ChatClient implements JudgeClient {
     this.#url = endpoint(options.baseUrl);
     this.#cache = cache;
     this.#hasAnswered = cache.size > 0;
-    this.#gate = new Gate(options.concurrency ?? 8);
+    this.#clock = options.clock ?? systemClock;
+    this.#gate = new Gate(options.concurrency ?? 8, this.#clock);
     this.budget = new Budget(options.maxCalls, options.maxTokens);
   }
 
@@ -153,7 +157,7 @@ export class ChatClient implements JudgeClient {
       }
       const backoff = Math.min(longestWaitMs, backoffMs * 2 ** attempt) * (0.75 + Math.random() / 2);
       if (result.waitMs > 0) this.#gate.holdFor(result.waitMs);
-      else await sleep(backoff);
+      else await this.#clock.sleep(backoff);
     }
   }
 
@@ -162,12 +166,13 @@ export class ChatClient implements JudgeClient {
     const { apiKey, timeoutMs = 120_000 } = this.#options;
     // What a request has cost that was accepted and then broke off, nobody knows.
     let usedTokens: number | undefined;
+    using limit = timeLimit(this.#clock, timeoutMs);
     try {
       const headers = {
         'content-type': 'application/json',
         ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
       };
-      const signal = AbortSignal.timeout(timeoutMs);
+      const { signal } = limit;
       const response = await fetch(this.#url, { method: 'POST', headers, body, signal, redirect: 'manual' });
       const bytes = await bytesAtMost(response.body, mostBodyBytes);
       if (bytes === undefined && response.ok) return { malformed: `the body has more than ${mostBodyBytes} bytes` };
@@ -237,6 +242,14 @@ export class ChatClient implements JudgeClient {
     const { apiKey = '' } = this.#options;
     return apiKey.length < 8 ? text : text.replaceAll(apiKey, '[key]');
   }
+}
+
+/** A signal that is aborted with a TimeoutError after so long, unless it is disposed before. */
+function timeLimit(clock: Clock, ms: number): Disposable & { signal: AbortSignal } {
+  const [abort, isDone] = [new AbortController(), new AbortController()];
+  const over = () => abort.abort(new DOMException('no answer in time', 'TimeoutError'));
+  clock.sleep(ms, isDone.signal).then(over, () => {});
+  return { signal: abort.signal, [Symbol.dispose]: () => isDone.abort() };
 }
 
 function endpoint(baseUrl: string): string {

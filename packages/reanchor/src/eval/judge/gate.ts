@@ -1,5 +1,5 @@
 /** How many pass at once, and when. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../../clock.js';
 
 /** Lets `width` tasks run at once, and holds all of them when a server asks for a pause. */
 export class Gate {
@@ -7,7 +7,10 @@ export class Gate {
   #free: number;
   #heldUntil = 0;
 
-  constructor(width: number) {
+  constructor(
+    width: number,
+    private readonly clock: Clock = systemClock,
+  ) {
     this.#free = width;
   }
 
@@ -26,12 +29,13 @@ export class Gate {
 
   /** Holds everybody for so long from now. */
   holdFor(ms: number): void {
-    this.#heldUntil = Math.max(this.#heldUntil, Date.now() + ms);
+    this.#heldUntil = Math.max(this.#heldUntil, this.clock.now() + ms);
   }
 
   /** Resolved when nobody is held. */
   async calm(): Promise<void> {
-    for (let left = this.#heldUntil - Date.now(); left > 0; left = this.#heldUntil - Date.now()) await sleep(left);
+    const left = () => this.#heldUntil - this.clock.now();
+    for (let ms = left(); ms > 0; ms = left()) await this.clock.sleep(ms);
   }
 }
 

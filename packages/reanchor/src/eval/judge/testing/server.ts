@@ -1,11 +1,10 @@
 // A chat endpoint on the loopback interface, for tests: real HTTP, with every kind of trouble.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 /** What the server does with a request. */
 export type Behaviour =
-  | { text: string; role?: string | null; delayMs?: number; tokens?: number; logprobs?: unknown; finish?: string }
+  | { text: string; role?: string | null; tokens?: number; logprobs?: unknown; finish?: string }
   | { status: number; headers?: Record<string, string>; body?: string }
   /** A body sent as it is, with status 200. */
   | { body: string; type?: string }
@@ -80,16 +79,15 @@ export async function testServer(
 async function send(behaviour: Behaviour, response: ServerResponse): Promise<void> {
   const json = { 'content-type': 'application/json' };
   if ('cut' in behaviour) {
-    if (behaviour.chunked) response.writeHead(200, json).write(behaviour.cut);
-    else response.writeHead(200, { ...json, 'content-length': behaviour.cut.length + 100 }).write(behaviour.cut);
-    await sleep(5);
-    if (!behaviour.stalls) response.destroy();
+    const length = behaviour.chunked ? {} : { 'content-length': behaviour.cut.length + 100 };
+    // The client gets all of it, and then the end of the connection.
+    const hangUp = () => !behaviour.stalls && response.socket?.end();
+    response.writeHead(200, { ...json, ...length }).write(behaviour.cut, hangUp);
   } else if ('status' in behaviour) {
     response.writeHead(behaviour.status, behaviour.headers).end(behaviour.body);
   } else if ('body' in behaviour) {
     response.writeHead(200, { 'content-type': behaviour.type ?? 'application/json' }).end(behaviour.body);
   } else {
-    if (behaviour.delayMs) await sleep(behaviour.delayMs);
     response.writeHead(200, json).end(JSON.stringify(completion(behaviour)));
   }
 }
