@@ -75,8 +75,9 @@ describe('a split that a name asks for', () => {
 
   test('is no other one whose name begins like it', async () => {
     await expect(choose(mix)).rejects.toThrow(
-      /some\/set has no split train; its splits are test_prefs \(.*\), train_prefs \(.*\), train_sft \(.*\); name one, such as some\/set:test_prefs$/,
+      /some\/set has no split train; its splits are test_prefs \(.*\), train_prefs \(.*\), train_sft \(.*\); name one, such as some\/set:train_prefs$/,
     );
+    await expect(choose(mix, { split: 'validation' })).rejects.toThrow(/name one, such as some\/set:test_prefs$/);
     expect(await choose(mix, { selection: 'train_prefs' })).toEqual([mix[0]]);
     expect(await choose(mix, { selection: 'default/train_sft' })).toEqual([mix[1]]);
     await expect(choose(mix, { selection: 'train' })).rejects.toThrow(/has no split train;/);

@@ -30,10 +30,7 @@ export async function chooseFiles(listing: FileListing, choice: FileChoice): Pro
   const [configName, splitName] = parseSelection(name, selection);
   const config = pickConfig(name, configs, configName);
   const found = findSplits(name, listing.paths, config);
-  const [split, files] = pickSplit(found, splitName, {
-    ...choice,
-    name: configName === undefined ? name : `${name}:${configName}`,
-  });
+  const [split, files] = pickSplit(found, splitName, choice, configName);
   const { kind, files: ofKind, others } = filesOfOneKind(files);
   // Where a card names the files it means all of them; and a file is read once.
   const chosen = [...new Set(config === undefined ? ofKind : files)];
@@ -110,16 +107,19 @@ function pickSplit(
   { splits, isUnsplit }: SplitFiles,
   given: string | undefined,
   choice: FileChoice,
+  config: string | undefined,
 ): [string, readonly string[]] {
-  const { name, split: role, isOwn = false, parts = [] } = choice;
+  const { split: role, isOwn = false, parts = [] } = choice;
   const isAll = isUnsplit && isOwn && role === 'validation';
   const wanted = given === undefined ? (role === 'train' || isAll ? ['train'] : ['validation', 'test']) : [given];
   const split = wanted.find((one) => splits.has(one));
   if (split !== undefined) return [split, splits.get(split)!];
   const there = [...splits].map(([one, files]) => `${one} (${someOf(files)})`).join(', ');
   const others = parts.length === 0 ? '' : ` it also has the parts ${parts.join(', ')};`;
-  const before = name.includes(':') ? `${name}/` : `${name}:`;
+  const names = [...splits.keys()];
+  const likely = role === 'train' ? /^train/ : /^(val|test|dev|eval)/;
+  const name = config === undefined ? choice.name : `${choice.name}:${config}`;
   throw new UserError(
-    `${name} has no split ${wanted.join(' or ')}; its splits are ${there};${others} name one, such as ${before}${[...splits.keys()][0]}`,
+    `${name} has no split ${wanted.join(' or ')}; its splits are ${there};${others} name one, such as ${name}${config === undefined ? ':' : '/'}${names.find((one) => likely.test(one)) ?? names[0]}`,
   );
 }

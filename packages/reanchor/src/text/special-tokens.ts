@@ -34,7 +34,7 @@ export function specialToken(
 
 function tokenText(value: unknown): string | undefined {
   const text = isObject(value) ? value.content : value;
-  return typeof text === 'string' ? text : undefined;
+  return typeof text === 'string' && text !== '' ? text : undefined;
 }
 
 interface Token extends JsonObject {
@@ -51,42 +51,62 @@ export function withAddedTokens(definition: JsonObject, files: TokenFiles, class
   const { model, added_tokens: own = [] } = definition;
   const vocab = isObject(model) && isObject(model.vocab) ? model.vocab : undefined;
   if (!vocab || !Array.isArray(own) || !own.every(isToken)) return definition;
-  const tokens = new Map<string, JsonObject>(own.map((token) => [token.content, token]));
-  let next = Math.max(Object.keys(vocab).length, ...own.map(({ id }) => Number(id) + 1));
-  const add = (content: string, flags: JsonObject) => {
-    const known = tokens.get(content)?.id ?? (Object.hasOwn(vocab, content) ? vocab[content] : undefined);
-    tokens.set(content, { ...flags, content, id: known ?? next++ });
-  };
-  const { added_tokens_decoder: listed } = files.config;
-  const byId = (values: JsonObject, id: (entry: [string, unknown]) => number) =>
-    Object.entries(values).sort((a, b) => id(a) - id(b));
-  if (isObject(listed)) {
-    const added = byId(listed, ([id]) => Number(id)).flatMap(([, token]) => (isToken(token) ? [token] : []));
-    const forgotten = own.find(({ content }) => !added.some((token) => token.content === content));
-    if (forgotten && className !== undefined) {
-      throw new Error(
-        `added_tokens_decoder of tokenizer_config.json leaves out ${JSON.stringify(forgotten.content)}, ` +
-          `and ${className} of transformers then does not know it: add it, or take added_tokens_decoder out`,
-      );
-    }
-    for (const token of added) add(token.content, token);
-  }
+  const { added_tokens_decoder: decoder } = files.config;
   const special = specialTexts(files, className);
-  if (!isObject(listed)) {
-    for (const [content] of byId(files.addedTokens, ([, id]) => Number(id))) {
-      const isSpecial = special.some((one) => one.content === content);
-      if (!tokens.has(content)) add(content, { normalized: !isSpecial, special: isSpecial });
-    }
-  }
+  const listed = isObject(decoder) ? decoderTokens(decoder) : oldTokens(files.addedTokens, own, special);
+  if (isObject(decoder) && className !== undefined) refuseForgotten(own, listed, className);
+  const tokens = new Map<string, JsonObject>(own.map((token) => [token.content, token]));
+  let next = Math.max(
+    Object.keys(vocab).length,
+    ...own.map(({ id }) => (Number.isSafeInteger(id) ? Number(id) + 1 : 0)),
+  );
+  const add = (token: Token) => {
+    const { content } = token;
+    const known = tokens.get(content)?.id ?? (Object.hasOwn(vocab, content) ? vocab[content] : undefined);
+    tokens.set(content, { ...token, id: known ?? next++ });
+  };
+  for (const token of listed) add(token);
   for (const { content, isNeeded } of special) {
     const isNew = isNeeded || Object.hasOwn(vocab, content);
-    if (isNew && !tokens.has(content)) add(content, { normalized: false, special: true });
+    if (isNew && !tokens.has(content)) add({ content, normalized: false, special: true });
   }
   return { ...definition, added_tokens: [...tokens.values()] };
 }
 
-/** All special tokens, and whether they are added to a vocabulary that does not have them. */
-function specialTexts(files: TokenFiles, className: string | undefined): { content: string; isNeeded: boolean }[] {
+const sortedBy = (values: JsonObject, id: (entry: [string, unknown]) => number) =>
+  Object.entries(values).sort((a, b) => id(a) - id(b));
+
+/** The tokens of an added_tokens_decoder, { id: token }; their flags count before those in tokenizer.json. */
+const decoderTokens = (decoder: JsonObject): Token[] =>
+  sortedBy(decoder, ([id]) => Number(id)).flatMap(([, token]) =>
+    isToken(token) && token.content !== '' ? [token] : [],
+  );
+
+/** The tokens of an added_tokens.json, { token: id }, that tokenizer.json lacks. */
+const oldTokens = (added: JsonObject, own: readonly Token[], special: readonly SpecialText[]): Token[] =>
+  sortedBy(added, ([, id]) => Number(id)).flatMap(([content]) => {
+    const isSpecial = special.some((one) => one.content === content);
+    const isKnown = own.some((token) => token.content === content);
+    return isKnown || content === '' ? [] : [{ content, normalized: !isSpecial, special: isSpecial }];
+  });
+
+function refuseForgotten(own: readonly Token[], listed: readonly Token[], className: string): void {
+  const forgotten = own.find(({ content }) => !listed.some((token) => token.content === content));
+  if (!forgotten) return;
+  throw new Error(
+    `added_tokens_decoder of tokenizer_config.json leaves out ${JSON.stringify(forgotten.content)}, ` +
+      `and ${className} of transformers then does not know it: add it, or take added_tokens_decoder out`,
+  );
+}
+
+interface SpecialText {
+  content: string;
+  /** Whether it is added to a vocabulary that does not have it. */
+  isNeeded: boolean;
+}
+
+/** All special tokens that are named. */
+function specialTexts(files: TokenFiles, className: string | undefined): SpecialText[] {
   const { config } = files;
   const map = config.added_tokens_decoder === undefined ? files.specialTokens : {};
   const others = [config, map].flatMap((file) => [file.extra_special_tokens, file.additional_special_tokens]);
@@ -100,5 +120,5 @@ function specialTexts(files: TokenFiles, className: string | undefined): { conte
       return { content, isNeeded: file !== undefined && !['eos_token', 'bos_token'].includes(key) };
     }),
     ...more.map((content) => ({ content, isNeeded: true })),
-  ].filter((one): one is { content: string; isNeeded: boolean } => one.content !== undefined);
+  ].filter((one): one is SpecialText => one.content !== undefined);
 }

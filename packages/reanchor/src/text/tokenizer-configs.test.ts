@@ -81,6 +81,12 @@ test.each(Object.entries(refused))('%s is refused', async (name, message) => {
   expect((error as Error).message).toMatch(message);
 });
 
+test('an empty token is none', async () => {
+  const config = { ...(cases[0]!.files['tokenizer_config.json'] as object), pad_token: '', extra_special_tokens: [''] };
+  const tokenizer = await load(cases[0]!, { 'tokenizer_config.json': config });
+  expect(tokenizer.encode('Hello')).toEqual(answers[0]!.Hello![0]);
+});
+
 test.each([
   ['eos_token', 'tokenizer_config.json', { 'tokenizer_config.json': { eos_token: '<nothing>' } }],
   ['bos_token', 'special_tokens_map.json', { 'special_tokens_map.json': { bos_token: { content: '<nothing>' } } }],
