@@ -1,6 +1,6 @@
 """Rows of chats as TRL tokenises them: test vectors for what of a row reaches a chat template, and as which ids.
 
-    python make_rows.py --tokenizer ../fixtures/tokenizer --templates ../fixtures/chat/templates.json --out ../fixtures/chat
+    python make_rows.py --tokenizer ../fixtures/tokenizer --templates ../fixtures/chat/row-templates --out ../fixtures/chat
 
 rows.jsonl.gz
     One row a line: {"template", "row", "prompt", "chosen", "rejected"} with the ids that DPOTrainer._prepare_dataset of TRL
@@ -27,13 +27,16 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
 from datasets import load_dataset  # noqa: E402
+from datasets.exceptions import DatasetGenerationError  # noqa: E402
 from jinja2.exceptions import TemplateError  # noqa: E402
+from pyarrow import ArrowInvalid  # noqa: E402
 from tokenizers import Tokenizer, processors  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
 from trl import DPOTrainer  # noqa: E402
 
 ADDED = ["<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
 WORDS = "red green a colour of the sky is été 東京 🙂 naïve Straße \t two\nlines 3.50 {x} 'quoted' \"double\" <b> &amp; \u00a0 \u2028 end.".split(" ")
+VISIBLE = [word for word in WORDS if word.strip()]
 COUNT = 500
 
 
@@ -44,13 +47,13 @@ class Rows:
         self.random = random.Random(seed)
 
     def text(self, most: int = 8) -> str:
-        words = [self.random.choice(WORDS) for _ in range(self.random.randint(1, most))]
+        words = [self.random.choice(VISIBLE), *(self.random.choice(WORDS) for _ in range(self.random.randint(0, most - 1)))]
         padding = self.random.choice(["", "", "", " ", "\n", "  \n"])
         return padding + " ".join(words) + self.random.choice(["", "", padding])
 
-    def value(self, depth: int = 0):
+    def value(self, depth: int = 0, kind: str | None = None):
         kinds = ["int", "float", "whole", "text", "bool", "none", "large"] + (["list", "object"] if depth < 2 else [])
-        kind = self.random.choice(kinds)
+        kind = kind or self.random.choice(kinds)
         if kind == "int":
             return self.random.randint(-99, 99)
         if kind == "float":
@@ -64,13 +67,17 @@ class Rows:
         if kind == "bool":
             return self.random.random() < 0.5
         if kind == "list":
-            return [self.value(depth + 1) for _ in range(self.random.randint(0, 3))]
+            # Of one kind, since a column of datasets has one type.
+            kind = self.random.choice(kinds[:7])
+            return [self.value(depth + 1, kind) for _ in range(self.random.randint(0, 3))]
         if kind == "object":
-            return {name: self.value(depth + 1) for name in self.random.sample(["a", "b", "c d", "é"], self.random.randint(0, 3))}
+            return {name: self.value(depth + 1) for name in sorted(self.random.sample(["a", "b", "c d", "é"], self.random.randint(0, 3)))}
         return None
 
     def call(self) -> dict:
-        arguments = {name: self.value() for name in self.random.sample(["city", "unit", "days", "options"], self.random.randint(0, 3))}
+        # In one order, since a column of datasets has one.
+        names = sorted(self.random.sample(["city", "unit", "days", "options"], self.random.randint(0, 3)))
+        arguments = {name: self.value() for name in names}
         return {"type": "function", "function": {"name": self.random.choice(["get_temp", "search"]), "arguments": arguments}}
 
     def answer(self, has_calls: bool) -> dict:
@@ -101,7 +108,7 @@ class Rows:
     def tool(self) -> dict:
         properties = {
             name: {"type": self.random.choice(["string", "number"]), "description": self.text(3), **({"default": self.value()} if self.random.random() < 0.4 else {})}
-            for name in self.random.sample(["city", "unit", "days"], self.random.randint(1, 3))
+            for name in sorted(self.random.sample(["city", "unit", "days"], self.random.randint(1, 3)))
         }
         function = {"name": self.random.choice(["get_temp", "search"]), "description": self.text(4), "parameters": {"type": "object", "properties": properties, "required": list(properties)[:1]}}
         return {"type": "function", "function": function}
@@ -125,12 +132,16 @@ def load(rows: list[dict]):
         return load_dataset("json", data_files=str(file), split="train", keep_in_memory=True, cache_dir=folder)
 
 
-def vector(name: str, row: dict, tokenizer: PreTrainedTokenizerFast) -> dict:
+def vector(name: str, row: dict, tokenizer: PreTrainedTokenizerFast) -> dict | None:
+    """The vector of a row; None for one that datasets itself cannot read, having no type for a mixture in it."""
     arguments = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
     found = {"template": name, "row": row}
     try:
-        trainer = SimpleNamespace(_tokenizer=tokenizer)
-        [ids] = DPOTrainer._prepare_dataset(trainer, load([row]), tokenizer, arguments, "train")
+        read = load([row])
+    except (ArrowInvalid, DatasetGenerationError):
+        return None
+    try:
+        [ids] = DPOTrainer._prepare_dataset(SimpleNamespace(_tokenizer=tokenizer), read, tokenizer, arguments, "train")
     except TemplateError as error:
         return {**found, "refused": str(error)}
     except TypeError as error:
@@ -155,7 +166,7 @@ def main() -> None:
     backend = Tokenizer.from_file(str(args.tokenizer / "tokenizer.json"))
     backend.add_special_tokens(ADDED)
     backend.post_processor = processors.ByteLevel(trim_offsets=False)
-    templates = json.loads(args.templates.read_text("utf8"))
+    templates = {file.stem: file.read_text("utf8") for file in args.templates.glob("*.jinja")}
     names = sorted(templates)
     rows = Rows(20261128)
     lines = []
@@ -163,7 +174,9 @@ def main() -> None:
         name = names[i % len(names)]
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
         tokenizer.chat_template = templates[name]
-        lines.append(json.dumps(vector(name, rows.row(), tokenizer), ensure_ascii=False, separators=(",", ":")))
+        while (found := vector(name, rows.row(), tokenizer)) is None:
+            pass
+        lines.append(json.dumps(found, ensure_ascii=False, separators=(",", ":")))
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
         file.write(("\n".join(lines) + "\n").encode("utf8"))

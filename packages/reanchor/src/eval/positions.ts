@@ -1,20 +1,21 @@
 import type { Group } from '../data/index.js';
 import { readConfig } from '../models/load.js';
 import { positionsNote, shortestOf } from '../models/positions.js';
+import { quantizationNote } from '../models/saved-config.js';
 
 /**
- * What is to be said, once, of rows that are longer than one of the models in these folders was made for, if they are.
- * Errors: those of the folders' config.json.
+ * What is to be said of the models in these folders before they score rows: once, that rows are longer than one of them
+ * was made for; and what their config.json says of weights that are not quantised. Errors: those of config.json.
  */
-export async function scoringNote(
-  [first, ...others]: readonly [string, ...string[]],
-  rows: readonly Group[],
-): Promise<string | undefined> {
-  let shortest = { configJson: await readConfig(first) };
-  for (const folder of others) shortest = shortestOf([shortest, { configJson: await readConfig(folder) }]);
-  return positionsNote(
-    shortest,
+export async function scoringNotes(folders: readonly string[], rows: readonly Group[]): Promise<string[]> {
+  const models = await Promise.all(folders.map(async (folder) => ({ configJson: await readConfig(folder) })));
+  const [first, ...others] = models;
+  if (first === undefined) return [];
+  const tooLong = positionsNote(
+    shortestOf([first, ...others]),
     rows,
     (positions) => `its scores mean little; cut rows at ${positions} tokens (--max-length)`,
   );
+  const notes = [tooLong, ...models.map(({ configJson }) => quantizationNote(configJson))];
+  return [...new Set(notes)].filter((note) => note !== undefined);
 }

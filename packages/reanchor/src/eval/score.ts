@@ -19,7 +19,7 @@ import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.
 import { type RunText, runText } from '../runs/index.js';
 import { accuracyOf } from '../stats/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
-import { scoringNote } from './positions.js';
+import { scoringNotes } from './positions.js';
 import { type RowTextOptions, rowText } from './row-text.js';
 import { requireSameTokens } from './same-tokens.js';
 
@@ -88,8 +88,7 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const passes = referenceFolder === undefined ? 1 : 2;
   let finished = 0;
   const others = referenceFolder === undefined ? [] : [referenceFolder];
-  const tooLong = await scoringNote([folder, ...others], pairs.map(pairGroup));
-  if (tooLong !== undefined) options.onNote?.(tooLong);
+  for (const note of await scoringNotes([folder, ...others], pairs.map(pairGroup))) onNote?.(note);
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32', device });
     const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);

@@ -35,9 +35,8 @@ export function writingNote(
 }
 
 /** Of models that work on the same rows, the one made for the fewest positions: one note is enough. */
-export function shortestOf(models: readonly [Configured, Configured]): Configured {
-  const [a, b] = models;
-  return positionsOf(b) < positionsOf(a) ? b : a;
+export function shortestOf([first, ...others]: readonly [Configured, ...Configured[]]): Configured {
+  return others.reduce((a, b) => (positionsOf(b) < positionsOf(a) ? b : a), first);
 }
 
 function positionsOf({ configJson }: Configured): number {

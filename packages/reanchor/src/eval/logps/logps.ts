@@ -8,7 +8,7 @@ import { loadModel } from '../../models/load.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
 import { accuracyOf, type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
 import { loadTokenizer } from '../../text/tokenizer.js';
-import { scoringNote } from '../positions.js';
+import { scoringNotes } from '../positions.js';
 import { type RowText, type RowTextOptions, rowText } from '../row-text.js';
 import { requireSameTokens } from '../same-tokens.js';
 import { modelsOf } from './models.js';
@@ -72,8 +72,7 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
   const why = `${models[0]!.name}: log-probabilities of other tokens cannot be compared`;
   for (const folder of folders.slice(1)) await requireSameTokens(folder, rows, pairs, tokenize, why);
-  const tooLong = await scoringNote(folders as [string, ...string[]], pairs.map(pairGroup));
-  if (tooLong !== undefined) options.onNote?.(tooLong);
+  for (const note of await scoringNotes(folders, pairs.map(pairGroup))) onNote?.(note);
 
   const results: ModelLogps[] = [];
   let first: Record<Measure, number[]> | undefined;
