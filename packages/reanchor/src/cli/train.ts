@@ -1,4 +1,4 @@
-import { reserveRunFolder } from '../runs/folder.js';
+import { isUnusedFolder, reserveRunFolder } from '../runs/folder.js';
 import { readRecipe } from '../runs/parse.js';
 import { newestRun } from '../runs/resume.js';
 import { downloadStatus, TrainProgress } from './progress.js';
@@ -33,6 +33,7 @@ export async function trainVerb(
   const recipe = readRecipe(recipeFile, { set });
   using place = flags.out === undefined && !resume ? reserveRunFolder('runs', recipeFile, new Date()) : undefined;
   const out = flags.out ?? place?.path ?? (await newestRun(recipeFile, 'runs'));
+  if (resume && isUnusedFolder(out)) terminal.note(`there is no run in ${out} to go on with: it begins there`);
   const { train } = await load();
   const progress = new TrainProgress(terminal);
   using stop = stopOnSignals(() =>

@@ -40,6 +40,8 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   /** Makes the run folder, or gives the one that is there. */
   open(): Promise<RunFolder>;
   from: ResumePoint | undefined;
+  /** Whether the run was stopped before its first step, once. */
+  beginsAgain: boolean;
   policy: CausalLM;
   /** The policy's float32 weights, where it computes in half precision. */
   masters: MasterWeights | undefined;
@@ -121,6 +123,7 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
   const emit = record.emit.bind(record);
   if (from === undefined) announce(options, totalSteps, rule, emit);
   else tellResumed(from, totalSteps, emit);
+  if (options.beginsAgain) emit({ type: 'resumed', step: 0, steps: totalSteps });
   using evaluations = await RunEvaluations.of({
     ...{ recipe, objective, validation, policy, tokenizer, totalSteps, probe, signal, emit },
     modelFolder: options.modelFolder,

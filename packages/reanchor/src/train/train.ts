@@ -83,7 +83,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const reopened = options.resume ? await reopenRun(out, recipe) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
   using place = new Place(options, device, reopened);
-  const notes = options.resume && reopened?.from === undefined ? [beginsAnew(out, reopened !== undefined)] : [];
+  const notes: string[] = [];
   const hub: HubOptions = {
     onDownload: options.onDownload,
     onCommit: (name, commit) => {
@@ -106,6 +106,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     commits: place.commits,
     tokenizer,
     device,
+    beginsAgain: reopened !== undefined && reopened.from === undefined,
     report: { ...data.report, notes: [...notes, ...data.report.notes] },
   };
   switch (data.kind) {
@@ -123,11 +124,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     }
   }
 }
-
-const beginsAnew = (out: string, isThere: boolean) =>
-  isThere
-    ? `the run in ${out} was stopped before its first step: it begins anew`
-    : `there is no run in ${out} to go on with: it begins there`;
 
 /** The run folder: the one that is gone on with, or one that is made when all else is known to be right. */
 class Place implements Disposable {
