@@ -1,4 +1,5 @@
-// Runs that end before their first step, or that fail outside of their steps: what they tell, and how --resume begins them.
+// Runs that end before their first step, or that fail outside of their steps: what they tell, and how --resume begins
+// them.
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -33,8 +33,8 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
 }
 
 /**
- * What is printed and cannot be written ends no work. A reader that has seen enough, such as `head`, and a terminal that was
- * closed, are no failure; anything else, a full disk say, is told once and makes the exit code 1.
+ * What is printed and cannot be written ends no work. A reader that has seen enough, such as `head`, and a terminal
+ * that was closed, are no failure; anything else, a full disk say, is told once and makes the exit code 1.
  */
 function tellUnwritten(terminal: Terminal): void {
   let failure: Error | undefined;

@@ -175,6 +175,7 @@ describe('train', () => {
         mkdirSync(join('runs', name), { recursive: true });
         writeFileSync(join('runs', name, 'run.json'), '{}');
       }
+      mkdirSync('runs/r-20260103-000000');
       const given: unknown[] = [];
       await resume(given);
       expect(given).toEqual([expect.objectContaining({ out: 'runs/r-20260102-000000', resume: true })]);

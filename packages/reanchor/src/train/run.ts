@@ -59,7 +59,10 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   report: DataReport;
 }
 
-/** A run on rows of one kind, from its folder, or a checkpoint in it, to the saved model. Whatever ends it is told in its events. */
+/**
+ * A run on rows of one kind, from its folder, or a checkpoint in it, to the saved model. Whatever ends it is told in
+ * its events.
+ */
 export async function run<Row extends RowPlace, Score extends LoggedRow>(
   options: RunOptions<Row, Score>,
 ): Promise<TrainResult> {
@@ -213,7 +216,10 @@ function tellResumed(
   for (const message of warnings) emit({ type: 'warning', message });
 }
 
-/** That a run has ended before its last step: why it failed, or that it was stopped before there was something to save. */
+/**
+ * That a run has ended before its last step: why it failed, or that it was stopped before there was something to
+ * save.
+ */
 async function tellEnd(
   error: unknown,
   { recipe, signal }: Pick<TrainOptions, 'recipe' | 'signal'>,
