@@ -19,9 +19,9 @@ export interface TrainFlags {
 const interruptedCode = 130;
 
 /**
- * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is. With `resume` it goes on with
- * the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run was stopped by a signal.
- * `load` gives the library's function.
+ * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is. With `resume` it goes on
+ * with the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run was stopped by a
+ * signal. `load` gives the library's function.
  */
 export async function trainVerb(
   recipeFile: string,
