@@ -48,8 +48,8 @@ export const winrate = {
 };
 
 /**
- * Trains the tiny model; the probe's numbers stand for measurements that take longer. With `generate`, as in a recipe, the
- * model's own answers are measured instead.
+ * Trains the tiny model; the probe's numbers stand for measurements that take longer. With `generate`, as in a
+ * recipe, the model's own answers are measured instead.
  */
 export function trainTiny(
   out: string,

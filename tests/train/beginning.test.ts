@@ -1,4 +1,5 @@
-// Runs that end before their first step, or that fail outside of their steps: what they tell, and how --resume begins them.
+// Runs that end before their first step, or that fail outside of their steps: what they tell, and how --resume begins
+// them.
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +20,6 @@ beforeAll(async () => {
 });
 
 const eventsOf = (out: string) => readEvents(join(out, 'events.jsonl')).events;
-const warningsOf = (out: string) => eventsOf(out).flatMap((event) => (event.type === 'warning' ? [event.message] : []));
 const statusOf = async (out: string) => {
   const { runs } = await new Library(await ServedFolder.at(out)).list();
   return runs[0]!.status;
@@ -39,12 +39,6 @@ async function stoppedAtOnce(out: string): Promise<void> {
   await expect(train({ recipe: recipe(), out, command: ['first'], ...stopping() })).rejects.toBe(reason);
 }
 
-/** The outcome, but for the warning that the run begins anew. */
-function withoutWarning(out: string) {
-  const { events, weights } = outcome(out);
-  return { weights, events: events.filter((event) => !('message' in event)) };
-}
-
 describe('a run that is stopped before its first step', () => {
   test('says that it has ended, and begins anew with --resume', async () => {
     const out = join(folder, 'stopped');
@@ -54,8 +48,8 @@ describe('a run that is stopped before its first step', () => {
     const before = readRun(out).run.time;
     const result = await resume(out, recipe(), ['second']);
     expect(result.isFinished).toBe(true);
-    expect(withoutWarning(out)).toEqual(outcome(whole));
-    expect(warningsOf(out)).toEqual([`the run in ${out} was stopped before its first step: it begins anew`]);
+    expect(outcome(out)).toEqual(outcome(whole));
+    expect(eventsOf(out).filter(({ type }) => type === 'resumed')).toMatchObject([{ step: 0, steps: 8 }]);
     const { run } = readRun(out);
     expect([run.command, run.time > before]).toEqual([['second'], true]);
     expect(readFileSync(join(out, 'superseded.jsonl'), 'utf8')).toMatch(/"type":"start".*"type":"end"/s);
@@ -68,7 +62,7 @@ describe('a run that is stopped before its first step', () => {
     const again = train({ recipe: recipe(), out, command: [], resume: true, ...stopping() });
     await expect(again).rejects.toBe(reason);
     await resume(out);
-    expect(withoutWarning(out)).toEqual(outcome(whole));
+    expect(outcome(out)).toEqual(outcome(whole));
   });
 
   test('and whose process was killed, so that its events may be cut off, too', async () => {
@@ -77,11 +71,11 @@ describe('a run that is stopped before its first step', () => {
     const lines = readFileSync(join(out, 'events.jsonl'), 'utf8').split('\n').slice(0, -2).join('\n');
     writeFileSync(join(out, 'events.jsonl'), `${lines}\n{"time":"20`);
     await resume(out);
-    expect(withoutWarning(out)).toEqual(outcome(whole));
+    expect(outcome(out)).toEqual(outcome(whole));
     rmSync(join(out, 'final'), { recursive: true });
     rmSync(join(out, 'events.jsonl'));
     await resume(out);
-    expect(withoutWarning(out)).toEqual(outcome(whole));
+    expect(outcome(out)).toEqual(outcome(whole));
   });
 
   test.each([
@@ -91,8 +85,8 @@ describe('a run that is stopped before its first step', () => {
     const out = join(folder, when.replaceAll(' ', '-'));
     prepare(out);
     await resume(out);
-    expect(withoutWarning(out)).toEqual(outcome(whole));
-    expect(warningsOf(out)).toEqual([`there is no run in ${out} to go on with: it begins there`]);
+    expect(outcome(out)).toEqual(outcome(whole));
+    expect(eventsOf(out).map(({ type }) => type)).not.toContain('resumed');
   });
 
   test('keeps its recipe, and its events where steps were made', async () => {

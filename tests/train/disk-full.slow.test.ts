@@ -136,6 +136,7 @@ test.skipIf(!canMount)(
       'logEvery=1',
       'reference={ update: soft, alpha: 0.5 }',
     );
+    rmSync(join(disk, 'run'), { recursive: true, force: true });
     const out = join(disk, 'timed');
     const clock = new ManualClock();
     resize(8000);

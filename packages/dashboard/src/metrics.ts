@@ -187,8 +187,8 @@ function single(name: string): ChartSpec {
 export const isEvaluated = ({ evaluation }: RunSummary) => Object.keys(evaluation).length > 0;
 
 /**
- * A run's newest value of a metric: of evaluations, which measure against the initial model and so say more than a step, or
- * of the last step where there is none. The two are never mixed in a run.
+ * A run's newest value of a metric: of evaluations, which measure against the initial model and so say more than a
+ * step, or of the last step where there is none. The two are never mixed in a run.
  */
 export const newestValue = (run: RunSummary, name: string): number | null =>
   (isEvaluated(run) ? run.evaluation : run.metrics)[name] ?? null;

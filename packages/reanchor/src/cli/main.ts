@@ -35,8 +35,8 @@ export async function main(argv: readonly string[] = process.argv): Promise<void
 const templateHelp =
   "what makes text of chats, and of a plain prompt a user's message: model, the name of one that is built in, a .jinja file, Jinja text, or none (default: that of the run that left the model; else the model's for chats, none for plain prompts)";
 /**
- * What is printed and cannot be written ends no work. A reader that has seen enough, such as `head`, and a terminal that was
- * closed, are no failure; anything else, a full disk say, is told once and makes the exit code 1.
+ * What is printed and cannot be written ends no work. A reader that has seen enough, such as `head`, and a terminal
+ * that was closed, are no failure; anything else, a full disk say, is told once and makes the exit code 1.
  */
 function tellUnwritten(terminal: Terminal): void {
   let failure: Error | undefined;

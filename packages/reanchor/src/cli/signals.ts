@@ -5,8 +5,8 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * A signal that is aborted by the first SIGINT, SIGTERM or SIGHUP, of which `onStop` hears before; the message of its
- * reason names it. From then on Ctrl-C and SIGTERM end the process at once, as they do where nobody listens. SIGHUP does
- * not: the system and the shell both send it when a terminal is closed. Disposed, it listens no longer.
+ * reason names it. From then on Ctrl-C and SIGTERM end the process at once, as they do where nobody listens. SIGHUP
+ * does not: the system and the shell both send it when a terminal is closed. Disposed, it listens no longer.
  */
 export function stopOnSignals(onStop: () => void = () => {}): Disposable & { signal: AbortSignal } {
   const stop = new AbortController();

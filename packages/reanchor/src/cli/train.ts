@@ -1,4 +1,4 @@
-import { reserveRunFolder } from '../runs/folder.js';
+import { isUnusedFolder, reserveRunFolder } from '../runs/folder.js';
 import { readRecipe } from '../runs/parse.js';
 import type { Recipe } from '../runs/recipe.js';
 import { newestRun } from '../runs/resume.js';
@@ -20,9 +20,9 @@ export interface TrainFlags {
 const interruptedCode = 130;
 
 /**
- * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is. With `resume` it goes on with
- * the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run was stopped by a signal.
- * `load` gives the library's function.
+ * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is. With `resume` it goes on
+ * with the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run was stopped by a
+ * signal. `load` gives the library's function.
  */
 export async function trainVerb(
   recipeFile: string,
@@ -34,6 +34,7 @@ export async function trainVerb(
   const recipe = readRecipe(recipeFile, { set });
   using place = flags.out === undefined && !resume ? reserveRunFolder('runs', recipeFile, new Date()) : undefined;
   const out = flags.out ?? place?.path ?? (await newestRun(recipeFile, 'runs'));
+  if (resume && isUnusedFolder(out)) terminal.note(`there is no run in ${out} to go on with: it begins there`);
   const { train } = await load();
   const progress = new TrainProgress(terminal);
   using stop = stopOnSignals(() =>

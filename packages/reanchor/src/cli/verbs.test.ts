@@ -112,6 +112,20 @@ describe('train', () => {
     },
   );
 
+  it.each([false, true])('stopped before the first step it says how to go on (--resume: %s)', async (resume) => {
+    const { terminal, written } = recorder();
+    const train: Train = async ({ signal }) => {
+      process.emit('SIGINT');
+      throw signal!.reason;
+    };
+    const out = join(folder, `never-${resume}`);
+    expect(await trainVerb(recipe, { set: [], out, resume }, terminal, async () => ({ train }))).toBe(130);
+    const asItWas = resume ? `, ${out} is as it was` : '';
+    expect(written.stderr).toContain(`stopped before the first step${asItWas}; to go on:\n`);
+    expect(written.stderr).toContain(`npx reanchor train ${recipe} --out ${out} --resume\n`);
+    expect(written.stderr.includes(`there is no run in ${out} to go on with: it begins there\n`)).toBe(resume);
+  });
+
   it('names the best checkpoint at the end', async () => {
     const { terminal, written } = recorder();
     const best = { step: 4, path: 'x/checkpoints/step-000004', metric: 'rewards/accuracies', value: 0.8125 };
@@ -161,6 +175,7 @@ describe('train', () => {
         mkdirSync(join('runs', name), { recursive: true });
         writeFileSync(join('runs', name, 'run.json'), '{}');
       }
+      mkdirSync('runs/r-20260103-000000');
       const given: unknown[] = [];
       await resume(given);
       expect(given).toEqual([expect.objectContaining({ out: 'runs/r-20260102-000000', resume: true })]);

@@ -88,8 +88,9 @@ export const eventSchema = z.discriminatedUnion('type', [
   /** A checkpoint after a step is whole and on disk. */
   z.strictObject({ time, type: z.literal('checkpoint'), step: count, folder: z.string() }),
   /**
-   * The run goes on from the checkpoint of a step; `steps` are those that are planned. What had been written after that
-   * checkpoint is in `superseded.jsonl`. `changes` names recipe keys that were changed since, with old and new value.
+   * The run goes on from the checkpoint of a step, or from its beginning; `steps` are those that are planned. What
+   * had been written after that checkpoint is in `superseded.jsonl`. `changes` names recipe keys that were changed
+   * since, with old and new value.
    */
   z.strictObject({
     time,

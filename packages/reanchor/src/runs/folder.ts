@@ -60,8 +60,8 @@ const runFolder = (path: string): RunFolder => ({
 });
 
 /**
- * A new folder in `folder` for a run of a recipe file begun at a local time, named `<recipe>-<yyyymmdd>-<hhmmss>`, or with
- * `-2`, `-3` behind it where that is taken. Disposed, it is removed if nothing came into it. Errors: UserError.
+ * A new folder in `folder` for a run of a recipe file begun at a local time, named `<recipe>-<yyyymmdd>-<hhmmss>`, or
+ * with `-2`, `-3` behind it where that is taken. Disposed, it is removed if nothing came into it. Errors: UserError.
  */
 export function reserveRunFolder(folder: string, recipeFile: string, time: Date): Disposable & { path: string } {
   const name = runName(recipeFile, time);
@@ -201,7 +201,10 @@ export function parseRun(text: string, file: string): RunInfo {
 /** Whether nothing is at `path`, or an empty folder. Errors: UserError. */
 export const isUnusedFolder = (path: string) => namesIn(path).length === 0;
 
-/** What is in a folder, but for what a process that was cut off before it began a run may have left. Errors: UserError. */
+/**
+ * What is in a folder, but for what a process that was cut off before it began a run may have left. Errors:
+ * UserError.
+ */
 function namesIn(path: string): string[] {
   try {
     return readdirSync(path).filter((name) => name !== lockName && !isTemporary(name));

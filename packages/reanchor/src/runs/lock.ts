@@ -54,8 +54,8 @@ export function refuseLockedRun(folder: string): void {
 }
 
 /**
- * Whether the process that a lock's text names still runs: `unknown` of one on another machine or in another container, and
- * of a text that is no lock.
+ * Whether the process that a lock's text names still runs: `unknown` of one on another machine or in another
+ * container, and of a text that is no lock.
  */
 export function lockHolderState(text: string): 'running' | 'gone' | 'unknown' {
   const holder = parse(text);
@@ -146,8 +146,8 @@ function holderOf(pid: number): Holder {
 }
 
 /**
- * Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and parentheses. Undefined of a process that has ended
- * and is only not yet asked for by its parent.
+ * Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and parentheses. Undefined of a process that has
+ * ended and is only not yet asked for by its parent.
  */
 function startTicks(stat: string): string | undefined {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

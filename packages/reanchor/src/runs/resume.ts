@@ -17,7 +17,9 @@ export async function newestRun(recipeFile: string, folder: string): Promise<str
   const recipe = basename(recipeFile, extname(recipeFile));
   const ofRecipe = names.flatMap((name) => {
     const [, time, n = '1'] = /^-(\d{8}-\d{6})(?:-(\d+))?$/.exec(name.slice(recipe.length)) ?? [];
-    return name.startsWith(recipe) && time !== undefined ? [{ name, time, n: Number(n) }] : [];
+    // A folder alone may be left of a process that was killed before it began.
+    const isRun = name.startsWith(recipe) && time !== undefined && existsSync(join(folder, name, 'run.json'));
+    return isRun ? [{ name, time, n: Number(n) }] : [];
   });
   const [newest] = ofRecipe.sort((a, b) => b.time.localeCompare(a.time) || b.n - a.n);
   if (newest !== undefined) return join(folder, newest.name);

@@ -9,8 +9,8 @@ export type { MetricPoints, SeriesPoints } from './bucket-series.js';
 type Event<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;
 
 /**
- * running: its process is there, or where that cannot be seen, events still come; failed: it ended with an error; stopped:
- * its process is gone, or no event has come for long, and there is no end.
+ * running: its process is there, or where that cannot be seen, events still come; failed: it ended with an error;
+ * stopped: its process is gone, or no event has come for long, and there is no end.
  */
 export type RunStatus = 'running' | 'finished' | 'interrupted' | 'failed' | 'stopped';
 

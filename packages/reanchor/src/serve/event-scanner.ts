@@ -73,8 +73,9 @@ export class EventScanner {
   /** The time of the last event; '' before the first. */
   time = '';
   /**
-   * Bytes from one line of a step that is read to the next, likewise of a reference update; those between are passed over,
-   * and so are samples and skipped rows. All other events are read, and the newest step of every call. At 0 all are.
+   * Bytes from one line of a step that is read to the next, likewise of a reference update; those between are passed
+   * over, and so are samples and skipped rows. All other events are read, and the newest step of every call. At 0 all
+   * are.
    */
   stride = 0;
   /** Where in the file the last line of a step, and of an update, that was read begins. */

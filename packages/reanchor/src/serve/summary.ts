@@ -6,8 +6,8 @@ import type { ServedFolder } from './served-folder.js';
 
 const [mostRunJson, mostLock] = [4 << 20, 4096];
 /**
- * Silence after which a run without an end counts as stopped, where its process cannot be seen, besides twenty times the
- * time between its events.
+ * Silence after which a run without an end counts as stopped, where its process cannot be seen, besides twenty times
+ * the time between its events.
  */
 const silenceMs = 10 * 60_000;
 
@@ -30,8 +30,8 @@ export async function readInfo(folder: ServedFolder, runPath: string): Promise<D
 }
 
 /**
- * The state of the process that writes into a run folder, which holds its lock as long as it lives. To be asked before the
- * events are read: one that is gone writes no more of them.
+ * The state of the process that writes into a run folder, which holds its lock as long as it lives. To be asked
+ * before the events are read: one that is gone writes no more of them.
  */
 export async function processState(folder: ServedFolder, runPath: string): Promise<ProcessState> {
   try {

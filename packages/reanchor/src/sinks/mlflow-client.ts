@@ -1,5 +1,5 @@
 /** The part of MLflow's REST API 2.0 that a run's metrics need. */
-import type { Clock } from '../clock.js';
+import { type Clock, timeLimit } from '../clock.js';
 
 /** Of one request. */
 const timeoutMs = 10_000;
@@ -90,7 +90,7 @@ export class MlflowClient {
 
   async #request<T>(method: 'GET' | 'POST', path: string, body?: object): Promise<T> {
     const where = `${method} ${this.#base}/${path.split('?')[0]}`;
-    using limit = timeLimit(this.clock, timeoutMs);
+    using limit = timeLimit(this.clock, timeoutMs, new Error(`no answer in ${timeoutMs / 1000} s`));
     let response: Response;
     let text: string;
     try {
@@ -128,17 +128,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/**
- * A signal that is aborted after a time in which the event loop had a chance to see an answer: a training step blocks it,
- * and timers run before answers are read.
- */
-function timeLimit(clock: Clock, milliseconds: number): Disposable & { signal: AbortSignal } {
-  const [abort, isDone] = [new AbortController(), new AbortController()];
-  const over = () => {
-    setImmediate(() => setImmediate(() => abort.abort(new Error(`no answer in ${milliseconds / 1000} s`))));
-  };
-  clock.sleep(milliseconds, isDone.signal).then(over, () => {});
-  return { signal: abort.signal, [Symbol.dispose]: () => isDone.abort() };
 }

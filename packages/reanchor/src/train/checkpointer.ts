@@ -54,8 +54,8 @@ export class Checkpointer {
   }
 
   /**
-   * Writes the checkpoint of a step if one is due. One by time is there in case something happens: where the disk has no
-   * room for it the run goes on without. Errors: as {@link save}.
+   * Writes the checkpoint of a step if one is due. One by time is there in case something happens: where the disk has
+   * no room for it the run goes on without. Errors: as {@link save}.
    */
   async saveIfDue(step: number, evaluations: readonly EvaluationResult[]): Promise<void> {
     const { options, clock, warn } = this.options;

@@ -81,7 +81,10 @@ function withoutPaths(recipe: Recipe): Recipe {
   };
 }
 
-/** What a model, or a source of rows, is called elsewhere: a name on the Hub, or of a path of this machine its last part. */
+/**
+ * What a model, or a source of rows, is called elsewhere: a name on the Hub, or of a path of this machine its last
+ * part.
+ */
 function sourceName(text: string): string {
   // As where it is looked for: what is there is a path. Behind a name may stand a part of the set, or a revision.
   const isName = !existsSync(text) && parseRepositoryName(text.replace(/[:@].*/s, ''), 'dataset') !== undefined;

@@ -36,9 +36,9 @@ export interface OpenRun {
 }
 
 /**
- * The run in a folder, locked, and the point from which it goes on; or what it has come to, when it is finished. One that
- * was stopped before its first step, or before its folder was made, begins anew. Errors: UserError for a folder with
- * something else in it, a run without a checkpoint, a changed recipe, a run that another process is busy with.
+ * The run in a folder, locked, and the point from which it goes on; or what it has come to, when it is finished. One
+ * that was stopped before its first step, or before its folder was made, begins anew. Errors: UserError for a folder
+ * with something else in it, a run without a checkpoint, a changed recipe, a run that another process is busy with.
  */
 export async function reopenRun(
   path: string,

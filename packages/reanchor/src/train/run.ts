@@ -41,6 +41,8 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   /** Makes the run folder, or gives the one that is there. */
   open(): Promise<RunFolder>;
   from: ResumePoint | undefined;
+  /** Whether the run was stopped before its first step, once. */
+  beginsAgain: boolean;
   policy: CausalLM;
   /** The policy's float32 weights, where it computes in half precision. */
   masters: MasterWeights | undefined;
@@ -60,7 +62,10 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   report: DataReport;
 }
 
-/** A run on rows of one kind, from its folder, or a checkpoint in it, to the saved model. Whatever ends it is told in its events. */
+/**
+ * A run on rows of one kind, from its folder, or a checkpoint in it, to the saved model. Whatever ends it is told in
+ * its events.
+ */
 export async function run<Row extends RowPlace, Score extends LoggedRow>(
   options: RunOptions<Row, Score>,
 ): Promise<TrainResult> {
@@ -124,6 +129,7 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
   const emit = record.emit.bind(record);
   if (from === undefined) announce(options, totalSteps, rule, emit);
   else tellResumed(from, totalSteps, emit);
+  if (options.beginsAgain) emit({ type: 'resumed', step: 0, steps: totalSteps });
   using evaluations = await RunEvaluations.of({
     ...{ recipe, objective, validation, policy, tokenizer, totalSteps, probe, signal, emit },
     modelFolder: options.modelFolder,
@@ -212,7 +218,10 @@ function tellResumed(
   for (const message of warnings) emit({ type: 'warning', message });
 }
 
-/** That a run has ended before its last step: why it failed, or that it was stopped before there was something to save. */
+/**
+ * That a run has ended before its last step: why it failed, or that it was stopped before there was something to
+ * save.
+ */
 async function tellEnd(
   error: unknown,
   { recipe, signal }: Pick<TrainOptions, 'recipe' | 'signal'>,

@@ -92,7 +92,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const reopened = options.resume ? await reopenRun(out, recipe) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
   using place = new Place(options, device, reopened);
-  const notes = options.resume && reopened?.from === undefined ? [beginsAnew(out, reopened !== undefined)] : [];
+  const notes: string[] = [];
   const hub: HubOptions = {
     onDownload: options.onDownload,
     onCommit: (name, commit) => {
@@ -116,6 +116,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     commits: place.commits,
     tokenizer,
     device,
+    beginsAgain: reopened !== undefined && reopened.from === undefined,
     report: { ...data.report, notes: [...notes, ...data.report.notes] },
   };
   switch (data.kind) {
@@ -133,11 +134,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     }
   }
 }
-
-const beginsAnew = (out: string, isThere: boolean) =>
-  isThere
-    ? `the run in ${out} was stopped before its first step: it begins anew`
-    : `there is no run in ${out} to go on with: it begins there`;
 
 /** The chat template that a recipe names, if it does. */
 async function namedTemplate({ data: { chatTemplate } }: Recipe, tokenizer: Tokenizer) {

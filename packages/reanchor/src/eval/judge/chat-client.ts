@@ -1,6 +1,6 @@
 /** Asking a model behind an OpenAI-compatible chat endpoint, with every answer kept. */
 import { createHash } from 'node:crypto';
-import { type Clock, systemClock } from '../../clock.js';
+import { type Clock, systemClock, timeLimit } from '../../clock.js';
 import { UserError } from '../../errors.js';
 import { bytesAtMost } from '../../formats/index.js';
 import { Budget } from './budget.js';
@@ -166,7 +166,7 @@ export class ChatClient implements JudgeClient {
     const { apiKey, timeoutMs = 120_000 } = this.#options;
     // What a request has cost that was accepted and then broke off, nobody knows.
     let usedTokens: number | undefined;
-    using limit = timeLimit(this.#clock, timeoutMs);
+    using limit = timeLimit(this.#clock, timeoutMs, new DOMException('no answer in time', 'TimeoutError'));
     try {
       const headers = {
         'content-type': 'application/json',
@@ -242,14 +242,6 @@ export class ChatClient implements JudgeClient {
     const { apiKey = '' } = this.#options;
     return apiKey.length < 8 ? text : text.replaceAll(apiKey, '[key]');
   }
-}
-
-/** A signal that is aborted with a TimeoutError after so long, unless it is disposed before. */
-function timeLimit(clock: Clock, ms: number): Disposable & { signal: AbortSignal } {
-  const [abort, isDone] = [new AbortController(), new AbortController()];
-  const over = () => abort.abort(new DOMException('no answer in time', 'TimeoutError'));
-  clock.sleep(ms, isDone.signal).then(over, () => {});
-  return { signal: abort.signal, [Symbol.dispose]: () => isDone.abort() };
 }
 
 function endpoint(baseUrl: string): string {
