@@ -17,7 +17,6 @@ const noArguments: Arguments = { positional: [], named: [] };
 interface TargetOptions {
   withNamespace?: boolean;
   mayBeEmpty?: boolean;
-  end?: string;
 }
 
 export class ExpressionParser {
@@ -28,19 +27,16 @@ export class ExpressionParser {
     return this.tokens.nested(() => (withCondition ? this.#conditional() : this.#or()));
   }
 
-  /** One expression, or several with commas, which are a tuple; `end` is a name that ends them. */
-  tuple({ withCondition = true, end }: { withCondition?: boolean; end?: string } = {}): Expression {
-    return this.#tuple(() => this.expression(withCondition), { isParenthesised: false, end });
+  /** One expression, or several with commas, which are a tuple. */
+  tuple({ withCondition = true }: { withCondition?: boolean } = {}): Expression {
+    return this.#tuple(() => this.expression(withCondition), false);
   }
 
-  #tuple(
-    parse: () => Expression,
-    { isParenthesised, end }: { isParenthesised: boolean; end?: string | undefined },
-  ): Expression {
+  #tuple(parse: () => Expression, isParenthesised: boolean): Expression {
     const items: Expression[] = [];
     let isTuple = false;
     for (;;) {
-      if (this.#isTupleEnd(end)) break;
+      if (this.#isTupleEnd()) break;
       items.push(parse());
       if (!this.tokens.takeOperator(',')) break;
       isTuple = true;
@@ -52,22 +48,17 @@ export class ExpressionParser {
     return { kind: 'tuple', items };
   }
 
-  #isTupleEnd(end: string | undefined): boolean {
+  #isTupleEnd(): boolean {
     const { tokens } = this;
-    return (
-      tokens.is('print end') ||
-      tokens.is('block end') ||
-      tokens.isOperator(')') ||
-      (end !== undefined && tokens.isName(end))
-    );
+    return tokens.is('print end') || tokens.is('block end') || tokens.isOperator(')');
   }
 
-  /** What is assigned to; `end` is a name that ends it. Errors: TemplateSyntaxError for what cannot be. */
-  target({ withNamespace = false, mayBeEmpty = false, end }: TargetOptions = {}): Target {
+  /** What is assigned to. Errors: TemplateSyntaxError for what cannot be. */
+  target({ withNamespace = false, mayBeEmpty = false }: TargetOptions = {}): Target {
     const items: Target[] = [];
     let isTuple = false;
     for (;;) {
-      if (this.#isTupleEnd(end)) break;
+      if (this.#isTupleEnd()) break;
       items.push(this.#singleTarget(withNamespace));
       if (!this.tokens.takeOperator(',')) break;
       isTuple = true;
@@ -198,7 +189,7 @@ export class ExpressionParser {
     }
     if (tokens.take('constant')) return { kind: 'constant', value: token.value! };
     if (tokens.takeOperator('(')) {
-      const inner = this.#tuple(() => this.expression(), { isParenthesised: true });
+      const inner = this.#tuple(() => this.expression(), true);
       tokens.expect('operator', ')');
       return inner;
     }
