@@ -1,19 +1,23 @@
-"""What Jinja2 makes of templates, in the environment that transformers renders chat templates in.
+"""What Jinja2 makes of templates, in the environment in which transformers renders chat templates.
 
     python jinja_results.py < jobs.json > results.json
 
-jobs      {"now": [year, month, day, hour, minute, second], "templates": [source or {"trl": file name}], "variables": [{...}],
-           "cases": [[template, variables], ...]}, numbers of them
-results   one per case: the text, or [kind, message] of what was raised ("TypeError", "TemplateError" for raise_exception)
+jobs      {"now": [year, month, day, hour, minute, second], "templates": [source], "variables": [{...}],
+           "cases": [[number of a template, number of variables], ...]}; "hashed": true for hashes of texts
+results   one per case: the text or its SHA-256, or [kind, message] of what was raised ("TypeError", "TemplateError" for
+          raise_exception); ["Slow"] for what took more than a second
 
-With --list it prints the names of the templates that TRL ships instead.
+With --trl it prints the templates that TRL ships instead: {file name: source}.
 """
 
 from __future__ import annotations
 
+import copy
 import datetime
+import hashlib
 import json
 import os
+import signal
 import sys
 import warnings
 from importlib.util import find_spec
@@ -25,8 +29,15 @@ warnings.simplefilter("ignore")
 from transformers.utils import chat_template_utils as utils  # noqa: E402
 
 
-def trl_folder() -> Path:
-    return Path(find_spec("trl").origin).parent / "chat_templates"
+class Slow(BaseException):
+    """A template that takes too long."""
+
+
+def give_up(*_):
+    raise Slow
+
+
+signal.signal(signal.SIGALRM, give_up)
 
 
 def fix_date(now: list[int]) -> None:
@@ -36,10 +47,6 @@ def fix_date(now: list[int]) -> None:
             return cls(*now)
 
     utils.datetime = Fixed
-
-
-def source_of(template) -> str:
-    return template if isinstance(template, str) else (trl_folder() / template["trl"]).read_text(encoding="utf-8")
 
 
 class Templates:
@@ -60,20 +67,31 @@ class Templates:
         try:
             if isinstance(template, Exception):
                 raise template
-            return template.render(**variables)
+            signal.setitimer(signal.ITIMER_REAL, 1)
+            # A filter that fails may have changed them before.
+            return template.render(**copy.deepcopy(variables))
         except Exception as error:
             return [type(error).__name__, str(error)]
+        except Slow:
+            return ["Slow"]
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def main() -> None:
-    if sys.argv[1:] == ["--list"]:
-        print(json.dumps(sorted(path.name for path in trl_folder().glob("*.jinja"))))
+    if sys.argv[1:] == ["--trl"]:
+        files = sorted((Path(find_spec("trl").origin).parent / "chat_templates").glob("*.jinja"))
+        json.dump({file.name: file.read_bytes().decode() for file in files}, sys.stdout)
         return
     jobs = json.load(sys.stdin)
-    fix_date(jobs.get("now", [2024, 2, 3, 4, 5, 6]))
-    templates = Templates([source_of(template) for template in jobs["templates"]])
-    results = [templates.render(template, jobs["variables"][variables]) for template, variables in jobs["cases"]]
-    json.dump(results, sys.stdout)
+    fix_date(jobs["now"])
+    templates = Templates(jobs["templates"])
+
+    def result(template: int, variables: int):
+        text = templates.render(template, jobs["variables"][variables])
+        return hashlib.sha256(text.encode()).hexdigest() if jobs.get("hashed") and isinstance(text, str) else text
+
+    json.dump([result(*case) for case in jobs["cases"]], sys.stdout)
 
 
 if __name__ == "__main__":

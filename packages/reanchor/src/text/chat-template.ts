@@ -2,17 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
-import {
-  builtins,
-  fail,
-  parseTemplate,
-  render,
-  stringOf,
-  type Template,
-  toText,
-  type Variables,
-} from './jinja/index.js';
-import { strftime } from './strftime.js';
+import { fail, parseTemplate, render, type Template, type Variables } from './jinja/index.js';
+import { templateFunctions } from './template-functions.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -94,13 +85,9 @@ export class ChatTemplate {
         { file: name, cause },
       );
     }
-    const functions = builtins({
-      raise_exception: ['message', (message) => fail('TemplateError', stringOf(message))],
-      strftime_now: ['format', (format) => strftime(now ?? new Date(), toText(format, 'strftime() argument 1'))],
-    });
     const tokens = { ...specialTokens, bos_token: bosToken ?? specialTokens?.bos_token };
     const variables = { ...tokens, eos_token: eosToken ?? specialTokens?.eos_token };
-    return new ChatTemplate(template, name, { ...Object.fromEntries(functions), ...variables });
+    return new ChatTemplate(template, name, { ...templateFunctions(() => now ?? new Date()), ...variables });
   }
 
   /** Whether what it writes may depend on the day: whether it asks for `strftime_now`. */

@@ -1,4 +1,5 @@
 /** The expressions of templates, from the loosest operator to the tightest. Source: Jinja's parser. */
+import { fail } from '../errors.js';
 import type { BinaryOperator } from '../python/operators.js';
 import type { Value } from '../python/values.js';
 import { shown, type TokenStream } from './stream.js';
@@ -243,7 +244,7 @@ export class ExpressionParser {
     this.tokens.next();
     const [first] = keys;
     if (keys.length === 1 && first !== undefined && !('kind' in first)) return { kind: 'slice', object, bounds: first };
-    const items = keys.map((key) => ('kind' in key ? key : this.tokens.fail('a slice among several subscripts')));
+    const items = keys.map((key) => ('kind' in key ? key : fail('SyntaxError', 'a slice among several subscripts')));
     return { kind: 'item', object, key: items.length === 1 ? items[0]! : { kind: 'tuple', items } };
   }
 
