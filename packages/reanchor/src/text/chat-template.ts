@@ -2,17 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
-import {
-  builtins,
-  fail,
-  parseTemplate,
-  render,
-  stringOf,
-  type Template,
-  toText,
-  type Variables,
-} from './jinja/index.js';
-import { strftime } from './strftime.js';
+import { fail, parseTemplate, render, type Template, type Variables } from './jinja/index.js';
+import { templateFunctions } from './template-functions.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -96,12 +87,9 @@ export class ChatTemplate {
         { file: name, cause },
       );
     }
-    const raiseException = builtins({
-      raise_exception: ['message', (message) => fail('TemplateError', stringOf(message))],
-    });
     const tokens = { ...specialTokens, bos_token: bosToken ?? specialTokens?.bos_token };
     const variables = { ...tokens, eos_token: eosToken ?? specialTokens?.eos_token };
-    return new ChatTemplate(source, template, name, { ...Object.fromEntries(raiseException), ...variables });
+    return new ChatTemplate(source, template, name, variables);
   }
 
   /** Whether what it writes may depend on the day: whether it asks for `strftime_now`. */
@@ -120,14 +108,10 @@ export class ChatTemplate {
     if (taken !== undefined) {
       fail('TypeError', `chat_template_kwargs have no place for ${taken}, which has a meaning of its own`);
     }
-    const clock = builtins({
-      strftime_now: ['format', (format) => strftime(now, toText(format, 'strftime() argument 1'))],
-    });
     const given = { messages, tools, documents, add_generation_prompt: addGenerationPrompt };
+    const all = { ...templateFunctions(() => now), ...this.variables, ...variables, ...given };
     try {
-      return withinTime(maxMs, () =>
-        render(this.template, { ...this.variables, ...Object.fromEntries(clock), ...variables, ...given }),
-      );
+      return withinTime(maxMs, () => render(this.template, all));
     } catch (cause) {
       if (!(cause instanceof TimeLimitError)) throw cause;
       throw new FormatError(`the chat template takes too long (${cause.message}): name another one`, {

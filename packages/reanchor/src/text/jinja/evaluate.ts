@@ -1,5 +1,5 @@
 /** The values of expressions. */
-import { fail } from './errors.js';
+import { fail, unsupported } from './errors.js';
 import type { Budget } from './limits.js';
 import { getAttribute, getItem } from './python/attributes.js';
 import { contains, isEqual, isOrdered } from './python/compare.js';
@@ -19,7 +19,7 @@ import {
   Undefined,
   type Value,
 } from './python/values.js';
-import { filters, tests } from './registry.js';
+import { filters, notSupported, tests } from './registry.js';
 import type { Scope } from './scope.js';
 import type { Arguments, Comparison, Expression, FilterExpression, TestExpression } from './syntax/tree.js';
 
@@ -121,9 +121,9 @@ export class Evaluator {
 
   /** What a filter makes of a value: of what a block writes, or of what the filter before it made. */
   filter(expression: FilterExpression, input: Value, scope: Scope): Value {
-    const filter = filters.get(expression.name);
-    if (!filter) return fail('TemplateRuntimeError', `No filter named '${expression.name}' found.`);
     const { positional, named } = this.#arguments(expression.arguments, scope);
+    const filter = filters.get(expression.name);
+    if (!filter) return unnamed('filter', expression.name, named);
     return filter.call({ positional: [input, ...positional], named });
   }
 
@@ -137,9 +137,9 @@ export class Evaluator {
 
   #test(expression: TestExpression, scope: Scope): Value {
     const input = this.evaluate(expression.input, scope);
-    const test = tests.get(expression.name);
-    if (!test) return fail('TemplateRuntimeError', `No test named '${expression.name}' found.`);
     const { positional, named } = this.#arguments(expression.arguments, scope);
+    const test = tests.get(expression.name);
+    if (!test) return unnamed('test', expression.name, named);
     return test.call({ positional: [input, ...positional], named });
   }
 
@@ -170,6 +170,12 @@ export class Evaluator {
 }
 
 type MakingKind = 'binary' | 'concat' | 'filter' | 'call' | 'list' | 'tuple' | 'dict' | 'slice';
+
+/** What Jinja puts in the place of a filter or test that there is not takes no arguments by name. */
+function unnamed(kind: 'filter' | 'test', name: string, named: ReadonlyMap<string, Value>): never {
+  if (notSupported.has(name)) unsupported(`the ${kind} ${name}`);
+  return fail(named.size > 0 ? 'TypeError' : 'TemplateRuntimeError', `No ${kind} named '${name}' found.`);
+}
 
 const noNames: ReadonlyMap<string, Value> = new Map();
 

@@ -4,7 +4,7 @@ import { iterate, toIndex } from './python/convert.js';
 import { reprOfDict } from './python/repr.js';
 import { Builtin, builtins, signatureOf } from './python/signature.js';
 import { Range } from './python/things.js';
-import { Dict, elementsOf, Thing, Tuple, type Value } from './python/values.js';
+import { Dict, elementsOf, Thing, Tuple, Undefined, type Value } from './python/values.js';
 
 /** Numbers that a range gives at most; the sandbox of Jinja has the same limit. */
 const maxRange = 100_000;
@@ -78,6 +78,7 @@ class Joiner extends Thing {
 function makeDict(given: Tuple, named: Dict): Dict {
   const [source, ...others] = given.items;
   if (others.length > 0) fail('TypeError', `dict expected at most 1 argument, got ${given.items.length}`);
+  if (source instanceof Undefined) source.refuse();
   const dict = new Dict();
   if (source instanceof Dict) for (const [key, value] of source.entries()) dict.set(key, value);
   else if (source !== undefined) {

@@ -91,12 +91,12 @@ function truncate(value: Value, length: Value, killWords: Value, end: Value, lee
 function wordWrap(value: Value, width: Value, breaksLong: Value, mark: Value, breaksHyphens: Value): string {
   const lineEnd = mark === null ? '\n' : (textOf(mark) ?? without(mark, 'join'));
   const text = textOf(value) ?? without(value, 'splitlines');
-  const options = {
+  const options = () => ({
     width: width instanceof Undefined ? width.refuse() : toIndex(width),
     breaksLongWords: isTrue(breaksLong),
     breaksOnHyphens: breaksHyphens === true,
-  };
-  const lines = splitLines(text, false).map((line) => wrapText(line, options).join(lineEnd));
+  });
+  const lines = splitLines(text, false).map((line) => wrapText(line, options()).join(lineEnd));
   return lines.join(lineEnd);
 }
 

@@ -13,6 +13,7 @@ interface Spec {
   fill: string;
   align: '<' | '>' | '^' | '=' | undefined;
   sign: string;
+  withoutNegativeZero: boolean;
   isAlternate: boolean;
   hasZero: boolean;
   width: number;
@@ -46,13 +47,11 @@ function parse(format: string, value: Value): Spec {
     return fail('ValueError', `Invalid format specifier '${format}' for object of type '${typeName(value)}'`);
   }
   const hasZero = groups.zeros !== '' && groups.align === undefined;
-  if (groups.zero && !(value instanceof Float)) {
-    fail('ValueError', `Negative zero coercion (z) not allowed in format specifier with ${typeName(value)}`);
-  }
   return {
     fill: groups.fill ?? (groups.zeros ? '0' : ' '),
     align: groups.align as Spec['align'],
-    sign: groups.sign! + groups.zero!,
+    sign: groups.sign!,
+    withoutNegativeZero: groups.zero !== '',
     isAlternate: groups.alternate !== '',
     hasZero,
     width: Number(groups.width),
@@ -66,9 +65,16 @@ function unknown(type: string, value: Value): never {
   return fail('ValueError', `Unknown format code '${type}' for object of type '${typeName(value)}'`);
 }
 
+function requireNegativeZero({ withoutNegativeZero }: Spec, type: string): void {
+  if (withoutNegativeZero) {
+    fail('ValueError', `Negative zero coercion (z) not allowed in format specifier with ${type}`);
+  }
+}
+
 function formatText(text: string, spec: Spec): string {
   const { align, sign, isAlternate, grouping, precision, type } = spec;
   if (type !== '' && type !== 's') unknown(type, text);
+  requireNegativeZero(spec, 'string');
   if (sign !== '') fail('ValueError', 'Sign not allowed in string format specifier');
   if (isAlternate) fail('ValueError', 'Alternate form (#) not allowed in string format specifier');
   if (grouping !== '') fail('ValueError', `Cannot specify '${grouping}' with 's'.`);
@@ -82,6 +88,7 @@ const bases: Readonly<Record<string, number>> = { b: 2, o: 8, x: 16, X: 16 };
 function formatInteger(value: Int, spec: Spec, given: Value): string {
   const { type, grouping, isAlternate } = spec;
   if ('eEfFgG%'.includes(type) && type !== '') return formatFloat(toFloat(value), spec, given);
+  requireNegativeZero(spec, 'integer');
   if (spec.precision !== undefined) fail('ValueError', 'Precision not allowed in integer format specifier');
   if (type === 'c') return formatCharacter(value, spec);
   const base = bases[type] ?? 10;
@@ -112,7 +119,7 @@ function formatFloat(value: number, spec: Spec, given: Value): string {
   const style: FloatStyle = { type: letter as FloatStyle['type'], isAlternate, withPoint: type === '' };
   if (precision !== undefined) style.precision = precision;
   const text = formatMagnitude(Math.abs(type === '%' ? value * 100 : value), style);
-  const isZero = spec.sign.endsWith('z') && !/[1-9]/.test(text.split('e')[0]!);
+  const isZero = spec.withoutNegativeZero && !/[1-9]/.test(text.split('e')[0]!);
   const [, body, tail] = /^(\d*)(.*)$/s.exec(text)!;
   const percent = type === '%' ? '%' : '';
   if (body === '') return layOut(signOf(value), '', text + percent, '', 0, spec);

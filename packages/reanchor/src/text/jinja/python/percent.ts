@@ -37,7 +37,7 @@ interface Place {
 /** The values that places take one after another, or by name. */
 class Values {
   #next = 0;
-  readonly #all: readonly Value[];
+  #all: readonly Value[];
 
   constructor(private readonly given: Value) {
     this.#all = given instanceof Tuple ? given.items : [given];
@@ -49,7 +49,10 @@ class Values {
   }
 
   named(name: string): Value {
+    if (this.given instanceof Undefined) return this.given.refuse();
     if (!(this.given instanceof Dict)) return fail('TypeError', 'format requires a mapping');
+    // A place without a name has no value behind one that has one.
+    this.#all = [];
     const value = this.given.get(name);
     return value === undefined ? fail('KeyError', `'${name}'`) : value;
   }
@@ -85,8 +88,7 @@ export function formatPercent(format: string | Markup, given: Value): string | M
       precision: all.includes('.') ? Math.max(0, number(precision) ?? 0) : undefined,
       type,
     };
-    if (type === '%') return '%';
-    const shown = convert(value === undefined ? values.next() : value, spec, at, isEscaped);
+    const shown = convert(value === undefined ? values.next() : value, spec, at + all.length - 1, isEscaped);
     return pad(shown, spec);
   });
   values.end();

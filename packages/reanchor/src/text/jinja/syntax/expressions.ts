@@ -1,4 +1,5 @@
 /** The expressions of templates, from the loosest operator to the tightest. Source: Jinja's parser. */
+import { fail } from '../errors.js';
 import type { BinaryOperator } from '../python/operators.js';
 import type { Value } from '../python/values.js';
 import { shown, type TokenStream } from './stream.js';
@@ -17,7 +18,6 @@ const noArguments: Arguments = { positional: [], named: [] };
 interface TargetOptions {
   withNamespace?: boolean;
   mayBeEmpty?: boolean;
-  end?: string;
 }
 
 export class ExpressionParser {
@@ -28,19 +28,16 @@ export class ExpressionParser {
     return this.tokens.nested(() => (withCondition ? this.#conditional() : this.#or()));
   }
 
-  /** One expression, or several with commas, which are a tuple; `end` is a name that ends them. */
-  tuple({ withCondition = true, end }: { withCondition?: boolean; end?: string } = {}): Expression {
-    return this.#tuple(() => this.expression(withCondition), { isParenthesised: false, end });
+  /** One expression, or several with commas, which are a tuple. */
+  tuple({ withCondition = true }: { withCondition?: boolean } = {}): Expression {
+    return this.#tuple(() => this.expression(withCondition), false);
   }
 
-  #tuple(
-    parse: () => Expression,
-    { isParenthesised, end }: { isParenthesised: boolean; end?: string | undefined },
-  ): Expression {
+  #tuple(parse: () => Expression, isParenthesised: boolean): Expression {
     const items: Expression[] = [];
     let isTuple = false;
     for (;;) {
-      if (this.#isTupleEnd(end)) break;
+      if (this.#isTupleEnd()) break;
       items.push(parse());
       if (!this.tokens.takeOperator(',')) break;
       isTuple = true;
@@ -52,22 +49,17 @@ export class ExpressionParser {
     return { kind: 'tuple', items };
   }
 
-  #isTupleEnd(end: string | undefined): boolean {
+  #isTupleEnd(): boolean {
     const { tokens } = this;
-    return (
-      tokens.is('print end') ||
-      tokens.is('block end') ||
-      tokens.isOperator(')') ||
-      (end !== undefined && tokens.isName(end))
-    );
+    return tokens.is('print end') || tokens.is('block end') || tokens.isOperator(')');
   }
 
-  /** What is assigned to; `end` is a name that ends it. Errors: TemplateSyntaxError for what cannot be. */
-  target({ withNamespace = false, mayBeEmpty = false, end }: TargetOptions = {}): Target {
+  /** What is assigned to. Errors: TemplateSyntaxError for what cannot be. */
+  target({ withNamespace = false, mayBeEmpty = false }: TargetOptions = {}): Target {
     const items: Target[] = [];
     let isTuple = false;
     for (;;) {
-      if (this.#isTupleEnd(end)) break;
+      if (this.#isTupleEnd()) break;
       items.push(this.#singleTarget(withNamespace));
       if (!this.tokens.takeOperator(',')) break;
       isTuple = true;
@@ -198,7 +190,7 @@ export class ExpressionParser {
     }
     if (tokens.take('constant')) return { kind: 'constant', value: token.value! };
     if (tokens.takeOperator('(')) {
-      const inner = this.#tuple(() => this.expression(), { isParenthesised: true });
+      const inner = this.#tuple(() => this.expression(), true);
       tokens.expect('operator', ')');
       return inner;
     }
@@ -252,7 +244,7 @@ export class ExpressionParser {
     this.tokens.next();
     const [first] = keys;
     if (keys.length === 1 && first !== undefined && !('kind' in first)) return { kind: 'slice', object, bounds: first };
-    const items = keys.map((key) => ('kind' in key ? key : this.tokens.fail('a slice among several subscripts')));
+    const items = keys.map((key) => ('kind' in key ? key : fail('SyntaxError', 'a slice among several subscripts')));
     return { kind: 'item', object, key: items.length === 1 ? items[0]! : { kind: 'tuple', items } };
   }
 

@@ -112,16 +112,24 @@ class Lexer {
       return;
     }
     this.#at = begin;
-    this.#fail('Missing end of raw directive');
+    this.#requireEnd('Missing end of raw directive');
   }
 
   #comment(): void {
     const end = this.source.indexOf('#}', this.#at);
-    if (end === -1) this.#fail('Missing end of comment tag');
+    if (end === -1) {
+      this.#requireEnd('Missing end of comment tag');
+      return;
+    }
     const sign = end > this.#at ? this.source[end - 1] : '';
     const after = sign === '-' ? (this.#match(white, end + 2)?.length ?? 0) : 0;
     const isTrimmed = sign !== '-' && sign !== '+' && this.source[end + 2] === '\n';
     this.#skip(end + 2 + after + (isTrimmed ? 1 : 0));
+  }
+
+  /** What begins with the last characters of a template need not end. */
+  #requireEnd(message: string): void {
+    if (this.#at < this.source.length) this.#fail(message);
   }
 
   #skip(end: number): void {

@@ -131,9 +131,9 @@ class StatementParser extends ExpressionParser {
 
   #for(line: number): ForStatement {
     const { tokens } = this;
-    const target = this.target({ end: 'in' });
+    const target = this.target();
     tokens.expect('name', 'in');
-    const values = this.tuple({ withCondition: false, end: 'recursive' });
+    const values = this.tuple({ withCondition: false });
     const test = tokens.takeName('if') ? this.expression() : undefined;
     const isRecursive = tokens.takeName('recursive');
     const body = this.#body('endfor', 'else');
