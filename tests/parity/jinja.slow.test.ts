@@ -68,7 +68,7 @@ withOracle('the 63 chat templates of TRL 1.13', () => {
       const there = jinjaResults({ templates: [source], variables: lots, cases, hashed: true, now: statements.now });
       const ours = read(source);
       const isDifferent = all.map((messages, v) => {
-        const here = outcome(() => ours.render(messages));
+        const here = outcome(() => ours.render(messages, { now }));
         return !isSame(typeof here === 'string' ? hashOf(here) : here, there[v]!);
       });
       counts[names[t]!] = isDifferent.filter(Boolean).length;
