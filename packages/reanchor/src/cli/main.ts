@@ -39,6 +39,8 @@ const templateHelp =
  * that was closed, are no failure; anything else, a full disk say, is told once and makes the exit code 1.
  */
 function tellUnwritten(terminal: Terminal): void {
+  if (isTold) return;
+  isTold = true;
   let failure: Error | undefined;
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE' || error.code === 'EIO' || failure) return;
@@ -51,6 +53,8 @@ function tellUnwritten(terminal: Terminal): void {
     if (failure && code === 0) process.exitCode = 1;
   });
 }
+/** Streams belong to the process, however often the command is run in it. */
+let isTold = false;
 
 /** The words by which people ask for help and version, as the flags that they mean: `help train` is `train --help`. */
 function plainWords(words: readonly string[], command: Command): string[] {
