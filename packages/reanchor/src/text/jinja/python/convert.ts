@@ -1,5 +1,6 @@
 /** Values as what an operation asks for, with Python's errors where they are not that. */
 import { fail } from '../errors.js';
+import { requireElements } from '../limits.js';
 import {
   type Dict,
   Dict as DictClass,
@@ -45,6 +46,16 @@ export function iterate(value: Value): Iterable<Value> {
   if (text !== undefined) return text;
   const values = value instanceof Thing ? value.iterate?.() : undefined;
   return values ?? fail('TypeError', `'${typeName(value)}' object is not iterable`);
+}
+
+/** {@link iterate} all at once. Errors: LimitError for more values than a list may have. */
+export function listOf(value: Value): Value[] {
+  const values: Value[] = [];
+  for (const one of iterate(value)) {
+    values.push(one);
+    requireElements(values.length);
+  }
+  return values;
 }
 
 export function isIterable(value: Value): boolean {

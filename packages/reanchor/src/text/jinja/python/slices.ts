@@ -1,5 +1,6 @@
 /** Elements and slices of texts, lists, tuples and ranges, counted as Python counts: from the end below 0. */
 import { fail } from '../errors.js';
+import { requireElements } from '../limits.js';
 import { lengthOf, slicePoints } from './characters.js';
 import { Range } from './things.js';
 import {
@@ -104,6 +105,7 @@ function sliceIndex(value: Value): number {
 
 function sliceText(text: string, { start, stop, step }: Bounds): string {
   if (step === 1) return start < stop ? slicePoints(text, start, stop) : '';
+  requireElements(text.length);
   return sliceElements(Array.from(text), { start, stop, step }).join('');
 }
 
