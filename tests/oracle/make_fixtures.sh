@@ -20,6 +20,7 @@ fixtures=$out/fixtures
 "$python" "$here/make_tokenizer.py" --pairs "$fixtures/text/pairs.jsonl" --out "$fixtures/tokenizer"
 "$python" "$here/make_parquet.py" --out "$fixtures/parquet"
 "$python" "$here/make_chat.py" --tokenizer "$fixtures/tokenizer" --out "$fixtures/chat"
+"$python" "$here/make_jinja.py" --out "$fixtures/jinja"
 "$python" "$ORACLE/make_arch.py" --spec "$specs/models.json" --out "$fixtures/models"
 "$python" "$here/make_tokenizer.py" --copy "$fixtures/tokenizer" --out "$fixtures/models/llama-tiny"
 "$python" "$ORACLE/make_traces.py" --spec "$specs/traces.json" --out "$fixtures/traces"

@@ -91,6 +91,15 @@ describe('a template', () => {
     },
   );
 
+  test('takes objects as tools and documents', () => {
+    const template = ChatTemplate.of('{{ tools }}');
+    for (const name of ['tools', 'documents']) {
+      for (const value of ['text', null, [1]]) {
+        expect(() => template.render(chat, { [name]: [value] })).toThrow(`${name} are a list of objects`);
+      }
+    }
+  });
+
   test('says whether it asks for the day', () => {
     expect(ChatTemplate.of('{% if strftime_now is defined %}{{ date }}{% endif %}').usesDate).toBe(true);
     expect(ChatTemplate.of("{% macro m() %}{{ f(strftime_now('%Y')) }}{% endmacro %}").usesDate).toBe(true);

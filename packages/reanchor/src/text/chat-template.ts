@@ -40,9 +40,9 @@ export interface RenderOptions {
   /** Whether the text ends with what comes before the assistant's next answer. */
   addGenerationPrompt?: boolean | undefined;
   /** Tools as JSON schemas. */
-  tools?: readonly object[] | undefined;
+  tools?: readonly object[] | null | undefined;
   /** Documents of {title, text}. */
-  documents?: readonly object[] | undefined;
+  documents?: readonly object[] | null | undefined;
   /** Further variables of the template (`chat_template_kwargs`), which go before special tokens. */
   variables?: Variables | undefined;
 }
@@ -97,8 +97,8 @@ export class ChatTemplate {
 
   /**
    * The text of a chat. Errors: TemplateError with the words of the template when it refuses the messages
-   * (`raise_exception`), and with those of Python when it cannot be computed; FormatError for one that takes more than a
-   * second.
+   * (`raise_exception`), and with those of Python when it cannot be computed; FormatError for one that takes more than
+   * a second.
    */
   render(messages: readonly Message[], options: RenderOptions = {}): string {
     const { addGenerationPrompt = false, tools = null, documents = null, variables = {} } = options;
@@ -106,6 +106,8 @@ export class ChatTemplate {
     if (taken !== undefined) {
       fail('TypeError', `chat_template_kwargs have no place for ${taken}, which has a meaning of its own`);
     }
+    requireObjects('ValueError', 'tools', tools);
+    requireObjects('TypeError', 'documents', documents);
     const given = { messages, tools, documents, add_generation_prompt: addGenerationPrompt };
     try {
       return withinTime(maxMs, () => render(this.template, { ...this.variables, ...variables, ...given }));
@@ -117,6 +119,12 @@ export class ChatTemplate {
       });
     }
   }
+}
+
+/** Errors: those of transformers for what is no list of objects. */
+function requireObjects(kind: 'ValueError' | 'TypeError', name: string, values: readonly unknown[] | null): void {
+  const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (values?.every(isObject) === false) fail(kind, `${name} are a list of objects`);
 }
 
 /**

@@ -74,7 +74,7 @@ class Joiner extends Thing {
   }
 }
 
-/** A mapping of another one or of pairs, and of named values. Errors: TypeError, ValueError. Source: Python's `dict`. */
+/** A mapping of another one or of pairs, and of named values: Python's `dict`. Errors: TypeError, ValueError. */
 function makeDict(given: Tuple, named: Dict): Dict {
   const [source, ...others] = given.items;
   if (others.length > 0) fail('TypeError', `dict expected at most 1 argument, got ${given.items.length}`);

@@ -2,12 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { processorMs } from '../../../../../tests/support/processor-time.js';
 import { FormatError } from '../../errors.js';
 import { ChatTemplate } from '../chat-template.js';
+import { parseTemplate, render } from './index.js';
 
-/** The message of what a template is refused with, and soon. */
+/** The message of what a template is refused with, and soon, without a limit on its time. */
 function refusal(source: string): string {
   const begin = processorMs();
   try {
-    ChatTemplate.of(source).render([{ role: 'user', content: 'x'.repeat(100_000) }]);
+    render(parseTemplate(source), { messages: [{ role: 'user', content: 'x'.repeat(100_000) }] });
   } catch (error) {
     expect(processorMs() - begin).toBeLessThan(2500);
     return (error as Error).message;
@@ -53,7 +54,7 @@ describe('one expression makes no value beyond the limits', () => {
     'messages[0].content.replace("x", "a") | int(base=16)',
     '{((1,) * 1000000,): 1, ((1,) * 9000000,): 2}',
   ])('%s', (expression) => {
-    expect(refusal(`{{ ${expression} }}`)).toMatch(/grow without bound|Exceeds the limit|invalid literal/);
+    expect(refusal(`{{ ${expression} }}`)).toMatch(/grow without bound|invalid literal/);
   });
 });
 
@@ -62,7 +63,7 @@ describe('nor do many', () => {
     ['{% for i in range(99999) %}{{ messages[0].content }}{% endfor %}', growing],
     ['{% set ns = namespace(a=(1,)) %}{% for i in range(60) %}{% set ns.a = ns.a + ns.a %}{% endfor %}', growing],
     [
-      '{% set ns = namespace(a=(1,)) %}{% for i in range(60) %}{% set ns.a = (ns.a, ns.a) %}{% endfor %}{{ {ns.a: 1} }}',
+      '{% set ns = namespace(a=1) %}{% for i in range(60) %}{% set ns.a = (ns.a, ns.a) %}{% endfor %}{{ {ns.a: 1} }}',
       /./,
     ],
     ['{% set ns = namespace(a="<" | safe) %}{% for i in range(60) %}{% set ns.a = ns.a + ns.a %}{% endfor %}', growing],

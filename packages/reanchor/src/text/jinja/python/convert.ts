@@ -19,20 +19,12 @@ export function toText(value: Value, what: string): string {
   return textOf(value) ?? fail('TypeError', `${what} must be str, not ${typeName(value)}`);
 }
 
-/** An int as a number. Errors: TypeError for a value that is no int, floats too; OverflowError for one beyond numbers. */
+/** An int as a number. Errors: TypeError for any other value, floats too; OverflowError for one beyond numbers. */
 export function toIndex(value: Value): number {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return fail('OverflowError', "cannot fit 'int' into an index-sized integer");
   if (typeof value === 'boolean') return Number(value);
   return fail('TypeError', `'${typeName(value)}' object cannot be interpreted as an integer`);
-}
-
-/** {@link toIndex} of a value, or what stands for None. */
-export const toIndexOr = (value: Value, none: number): number => (value === null ? none : toIndex(value));
-
-/** An int as a bigint; a bool is one. */
-export function toBigInt(value: number | bigint | boolean): bigint {
-  return BigInt(value);
 }
 
 /** The values in a value, one after another. Errors: TypeError for one that cannot be gone through. */

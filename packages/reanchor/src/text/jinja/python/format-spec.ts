@@ -1,4 +1,4 @@
-/** Values as a format asks for them: `format(value, '>10,.2f')`. Source: Python's Format Specification Mini-Language. */
+/** Values as a format asks for them: `format(value, '>10,.2f')`. Source: Python's format specifications. */
 import { fail } from '../errors.js';
 import { requireText } from '../limits.js';
 import { lengthOf, slicePoints } from './characters.js';

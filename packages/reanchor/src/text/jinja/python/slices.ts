@@ -64,7 +64,7 @@ interface Bounds {
   step: number;
 }
 
-/** `value[start:stop:step]`. Errors: UndefinedError; TypeError for what cannot be sliced; ValueError for a step of 0. */
+/** `value[start:stop:step]`. Errors: UndefinedError; TypeError for what has no slices; ValueError for a step of 0. */
 export function sliceOf(value: Value, start: Value, stop: Value, step: Value): Value {
   if (value instanceof Undefined) return value.refuse();
   const text = textOf(value);
@@ -117,8 +117,8 @@ function sliceElements<T>(elements: readonly T[], { start, stop, step }: Bounds)
 }
 
 /**
- * Where `find`, `count` and the like look in a text: from and to which UTF-16 unit, of positions in code points that are
- * cut to the text. Undefined where the start is behind the end.
+ * Where `find`, `count` and the like look in a text: from and to which UTF-16 unit, of positions in code points that
+ * are cut to the text. Undefined where the start is behind the end.
  */
 export function searchSpan(text: string, start: Value, stop: Value): { from: number; to: number } | undefined {
   const length = lengthOf(text);
