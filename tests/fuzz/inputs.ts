@@ -179,7 +179,23 @@ const replies = [
 ];
 const oid = 'a'.repeat(40);
 
+/** The templates, statements and expressions of the vectors of Jinja2. */
+function jinjaSources(): string[] {
+  const read = (name: string): unknown => JSON.parse(fixture(`jinja/${name}.json`).toString());
+  const { templates } = read('chats') as { templates: { source: string }[] };
+  const { statements } = read('statements') as { statements: { source: string }[] };
+  const { expressions } = read('expressions') as { expressions: { expression: string }[] };
+  const lots = Array.from({ length: Math.ceil(expressions.length / 20) }, (_, i) =>
+    expressions.slice(20 * i, 20 * i + 20),
+  );
+  return [
+    ...[...templates, ...statements].map(({ source }) => source),
+    ...lots.map((lot) => lot.map(({ expression }) => `{{ (${expression}) if messages }}`).join('\n')),
+  ];
+}
+
 const chatTemplates = (): Buffer[] => [
+  ...jinjaSources().map((source) => Buffer.from(source)),
   ...Object.values(builtInTemplates).map(({ source }) => Buffer.from(source)),
   ...Object.values(
     (JSON.parse(fixture('chat/vectors.json').toString()) as { templates: Record<string, string> }).templates,

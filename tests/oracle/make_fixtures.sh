@@ -22,6 +22,7 @@ fixtures=$out/fixtures
 "$python" "$here/make_splits.py" --out "$fixtures/splits/trees.jsonl"
 "$python" "$here/make_tokenizer_configs.py" --tokenizer "$fixtures/tokenizer" --out "$fixtures/tokenizer-configs"
 "$python" "$here/make_chat.py" --tokenizer "$fixtures/tokenizer" --out "$fixtures/chat"
+"$python" "$here/make_jinja.py" --out "$fixtures/jinja"
 "$python" "$ORACLE/make_arch.py" --spec "$specs/models.json" --out "$fixtures/models"
 "$python" "$here/make_tokenizer.py" --copy "$fixtures/tokenizer" --out "$fixtures/models/llama-tiny"
 "$python" "$ORACLE/make_traces.py" --spec "$specs/traces.json" --out "$fixtures/traces"

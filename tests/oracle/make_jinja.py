@@ -4,7 +4,7 @@
 
 Reads specs/jinja. A result is a text, or [kind, message] of what was raised, as in jinja_results.py.
 
-expressions.json   {"texts", "variables", "expressions": [{"expression", "results": one per text, or one if all are equal}]}
+expressions.json   {"texts", "variables", "expressions": [{"expression", "results": one per text, or one for all}]}
 statements.json    {"variables", "statements": [{"source", "result"}]}
 chats.json         {"tools", "special_tokens", "chats", "templates": [{"name", "source", "results": one per chat}]}
 """
@@ -34,7 +34,8 @@ def expressions(inputs: dict) -> dict:
     cases = []
     for i, expression in enumerate(found):
         results = [without_message(templates.render(i, {**variables, "x": text})) for text in inputs["texts"]]
-        cases.append({"expression": expression, "results": results[:1] if all(r == results[0] for r in results) else results})
+        is_same = all(result == results[0] for result in results)
+        cases.append({"expression": expression, "results": results[:1] if is_same else results})
     return {"texts": inputs["texts"], "variables": variables, "expressions": cases}
 
 

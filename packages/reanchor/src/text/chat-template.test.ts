@@ -55,6 +55,60 @@ describe('a template', () => {
     expect(ChatTemplate.of('[{{ bos_token }}{{ eos_token }}]').render(chat)).toBe('[]');
   });
 
+  test('gets all fields of messages, and what else the row has', () => {
+    const template = ChatTemplate.of(
+      '{{ messages[0].name }}{{ messages[1].tool_calls[0].function.arguments }}{{ messages[1].content }} ' +
+        '{{ tools }} {{ documents }} {{ add_generation_prompt }} {{ enable_thinking is defined }}',
+    );
+    const messages = [
+      { role: 'user', content: [{ type: 'text', text: 'a' }], name: 'bo' },
+      { role: 'assistant', content: null, tool_calls: [{ function: { name: 'f', arguments: { x: 1 } } }] },
+    ];
+    expect(template.render(messages)).toBe("bo{'x': 1}None None None False False");
+    const given = {
+      tools: [{ a: 1 }],
+      documents: [],
+      variables: { enable_thinking: false },
+      addGenerationPrompt: true,
+    };
+    expect(template.render(messages, given)).toBe("bo{'x': 1}None [{'a': 1}] [] True True");
+  });
+
+  test('knows the special tokens there are, and further variables before them', () => {
+    const specialTokens = { bos_token: '<s>', pad_token: '<pad>' };
+    const template = ChatTemplate.of('{{ bos_token }}{{ pad_token }}{{ eos_token is defined }}', { specialTokens });
+    expect(template.render(chat)).toBe('<s><pad>False');
+    expect(template.render(chat, { variables: { pad_token: 1, eos_token: 2 } })).toBe('<s>1True');
+    // As in transformers, a tokenizer without BOS gives no empty text to add to.
+    expect(() => ChatTemplate.of("{{ bos_token + 'a' }}").render(chat)).toThrow("'bos_token' is undefined");
+  });
+
+  test.each(['messages', 'tools', 'chat_template', 'add_generation_prompt', 'tokenize'])(
+    'takes no variable %s, which apply_chat_template has for something else',
+    (name) => {
+      const render = () => ChatTemplate.of('a').render(chat, { variables: { [name]: 1 } });
+      expect(render).toThrow(`chat_template_kwargs have no place for ${name}`);
+    },
+  );
+
+  test('takes objects as tools and documents', () => {
+    const template = ChatTemplate.of('{{ tools }}');
+    for (const name of ['tools', 'documents']) {
+      for (const value of ['text', null, [1]]) {
+        expect(() => template.render(chat, { [name]: [value] })).toThrow(`${name} are a list of objects`);
+      }
+    }
+  });
+
+  test('says whether it asks for the day', () => {
+    expect(ChatTemplate.of('{% if strftime_now is defined %}{{ date }}{% endif %}').usesDate).toBe(true);
+    expect(ChatTemplate.of("{% macro m() %}{{ f(strftime_now('%Y')) }}{% endmacro %}").usesDate).toBe(true);
+    expect(ChatTemplate.of("strftime_now {{ 'strftime_now' }}{{ x.strftime_now }}{# strftime_now #}").usesDate).toBe(
+      false,
+    );
+    expect(ChatTemplate.of('{% set strftime_now = 1 %}').usesDate).toBe(false);
+  });
+
   test('that is broken or too long is an error that says what to do', () => {
     expect(() => render('{% for %}')).toThrow(FormatError);
     expect(() => render('{% for %}')).toThrow(

@@ -99,8 +99,8 @@ export class ChatTemplate {
 
   /**
    * The text of a chat. Errors: TemplateError with the words of the template when it refuses the messages
-   * (`raise_exception`), and with those of Python when it cannot be computed; FormatError for one that takes more than a
-   * second.
+   * (`raise_exception`), and with those of Python when it cannot be computed; FormatError for one that takes more than
+   * a second.
    */
   render(messages: readonly Message[], options: RenderOptions = {}): string {
     const { addGenerationPrompt = false, tools = null, documents = null, variables = {}, now = new Date() } = options;
@@ -108,6 +108,8 @@ export class ChatTemplate {
     if (taken !== undefined) {
       fail('TypeError', `chat_template_kwargs have no place for ${taken}, which has a meaning of its own`);
     }
+    requireObjects('ValueError', 'tools', tools);
+    requireObjects('TypeError', 'documents', documents);
     const given = { messages, tools, documents, add_generation_prompt: addGenerationPrompt };
     const all = { ...templateFunctions(() => now), ...this.variables, ...variables, ...given };
     try {
@@ -120,6 +122,12 @@ export class ChatTemplate {
       });
     }
   }
+}
+
+/** Errors: those of transformers for what is no list of objects. */
+function requireObjects(kind: 'ValueError' | 'TypeError', name: string, values: readonly unknown[] | null): void {
+  const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (values?.every(isObject) === false) fail(kind, `${name} are a list of objects`);
 }
 
 /**

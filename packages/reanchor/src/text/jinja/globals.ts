@@ -1,6 +1,6 @@
 /** The functions that every template has, and the objects they give. */
 import { fail, unsupported } from './errors.js';
-import { iterate, toIndex } from './python/convert.js';
+import { iterate, listOf, toIndex } from './python/convert.js';
 import { reprOfDict } from './python/repr.js';
 import { Builtin, builtins, signatureOf } from './python/signature.js';
 import { Range } from './python/things.js';
@@ -74,7 +74,7 @@ class Joiner extends Thing {
   }
 }
 
-/** A mapping of another one or of pairs, and of named values. Errors: TypeError, ValueError. Source: Python's `dict`. */
+/** A mapping of another one or of pairs, and of named values: Python's `dict`. Errors: TypeError, ValueError. */
 function makeDict(given: Tuple, named: Dict): Dict {
   const [source, ...others] = given.items;
   if (others.length > 0) fail('TypeError', `dict expected at most 1 argument, got ${given.items.length}`);
@@ -84,7 +84,7 @@ function makeDict(given: Tuple, named: Dict): Dict {
   else if (source !== undefined) {
     let place = 0;
     for (const pair of iterate(source)) {
-      const items = elementsOf(pair) ?? [...iterate(pair)];
+      const items = elementsOf(pair) ?? listOf(pair);
       if (items.length !== 2) {
         fail('ValueError', `dictionary update sequence element #${place} has length ${items.length}; 2 is required`);
       }

@@ -5,26 +5,33 @@
  */
 import { globals } from './globals.js';
 import { lift } from './lift.js';
+import { bounded } from './limits.js';
 import type { Value } from './python/values.js';
 import { renderTemplate } from './render.js';
 import { Scope } from './scope.js';
-import { parseTemplate, type Template } from './syntax/parser.js';
+import { readTemplate, type Template } from './syntax/parser.js';
 
 export { fail, TemplateError } from './errors.js';
 export { toText } from './python/convert.js';
 export { stringOf } from './python/repr.js';
 export { builtins } from './python/signature.js';
 export { Float } from './python/values.js';
-export { parseTemplate, type Template };
+export type { Template };
 
 /** Variables of a template: values of JSON, or functions of {@link builtins}. */
 export type Variables = Readonly<Record<string, unknown>>;
+
+/**
+ * The template of a source. Errors: TemplateError of the kind that Jinja has for it; Unsupported, with its name, for
+ * what is not read; LimitError for one that goes too deep.
+ */
+export const parseTemplate = (source: string): Template => bounded(() => readTemplate(source));
 
 /** What a template writes. Errors: TemplateError of the kind that Jinja or Python has for it; LimitError. */
 export function render(template: Template, variables: Variables): string {
   const scope = new Scope(globalScope);
   for (const [name, value] of Object.entries(variables)) if (value !== undefined) scope.set(name, lift(value));
-  return renderTemplate(template, scope);
+  return bounded(() => renderTemplate(template, scope));
 }
 
 const globalScope = new Scope(undefined);

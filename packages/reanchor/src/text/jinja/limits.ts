@@ -6,8 +6,10 @@ const maxElements = 1 << 20;
 const maxCharacters = 1 << 24;
 /** Elements and 64ths of characters of all values made for one chat, which are memory. */
 const maxMade = 1 << 23;
-/** Calls, blocks and expressions in each other. */
-const maxLevels = 400;
+/** Blocks and expressions in each other, as they are computed. A call of a macro counts as several. */
+const maxLevels = 1000;
+/** Blocks and expressions in each other, as they are written. */
+const maxNesting = 250;
 /** Lists and objects in each other: what prints or compares them goes into itself. */
 const maxDepth = 64;
 /** Binary digits of an integer. */
@@ -35,23 +37,36 @@ export class Budget {
     if (this.#made > maxMade) tooMuch();
   }
 
-  /** Goes one level deeper, until {@link leave}. Errors: LimitError beyond the limit. */
-  enter(): void {
-    if (this.#level >= maxLevels) endless();
-    this.#level++;
+  /** Goes so many levels deeper, until {@link leave}. Errors: LimitError beyond the limit. */
+  enter(levels = 1): void {
+    this.#level += levels;
+    if (this.#level > maxLevels) endless();
   }
 
-  leave(): void {
-    this.#level--;
+  leave(levels = 1): void {
+    this.#level -= levels;
   }
 }
 
 const tooMuch = (): never => fail('LimitError', 'its texts and lists grow without bound');
 const endless = (): never => fail('LimitError', 'it goes into itself without end');
 
+/** Levels of a call of a macro, and of a loop of itself: about 200 calls fit, as in Python. */
+export const callLevels = 3;
+
+/** What is computed. Errors: LimitError where JavaScript itself is at its end, of its stack or of the length of texts. */
+export function bounded<T>(compute: () => T): T {
+  try {
+    return compute();
+  } catch (error) {
+    if (error instanceof RangeError) error.message.includes('call stack') ? endless() : tooMuch();
+    throw error;
+  }
+}
+
 /** Errors: LimitError for so many levels of a source, before a parser that goes into itself is lost. */
 export function requireLevels(levels: number): void {
-  if (levels > maxLevels) endless();
+  if (levels > maxNesting) endless();
 }
 
 /** Errors: LimitError for a text of so many units; asked before it is made. */

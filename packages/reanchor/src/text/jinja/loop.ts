@@ -86,7 +86,7 @@ export class Loop extends Thing {
       case 'previtem':
         return index === 0 ? new Undefined('there is no previous item') : this.#before!;
       case 'nextitem':
-        return this.#peek()?.value ?? this.#noNext();
+        return this.#nextItem();
       case 'cycle':
         return new Builtin(name, anyValues, (values) => this.#cycle((values as Tuple).items));
       case 'changed':
@@ -96,16 +96,14 @@ export class Loop extends Thing {
     }
   }
 
-  /** None may be the next value. */
-  #noNext(): Value {
-    return this.#peek() === null ? new Undefined('there is no next item') : null;
+  #nextItem(): Value {
+    const next = this.#peek();
+    return next === null ? new Undefined('there is no next item') : next.value;
   }
 
   #cycle(values: readonly Value[]): Value {
-    return (
-      values[this.#index % values.length] ??
-      (values.length === 0 ? fail('TypeError', 'no items for cycling given') : null)
-    );
+    if (values.length === 0) fail('TypeError', 'no items for cycling given');
+    return values[this.#index % values.length]!;
   }
 
   #changed(values: Tuple): boolean {

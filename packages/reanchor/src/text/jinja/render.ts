@@ -2,7 +2,7 @@
 import { fail } from './errors.js';
 import { Evaluator } from './evaluate.js';
 import { Namespace } from './globals.js';
-import { Budget } from './limits.js';
+import { Budget, callLevels } from './limits.js';
 import { Loop } from './loop.js';
 import { Macro, type MacroValues } from './macro.js';
 import { iterate, unpack } from './python/convert.js';
@@ -140,7 +140,7 @@ class Renderer {
   #loop(statement: ForStatement, given: Value, outer: Scope, depth: number): Completion {
     const values = statement.test ? this.#tested(statement, given, outer) : given;
     const recurse = (inner: Value, level: number) =>
-      this.#captured(() => this.#loop(statement, inner, outer, level)).text;
+      this.#called(() => this.#captured(() => this.#loop(statement, inner, outer, level)).text);
     const scope = new Scope(outer, statement.body.hidden);
     const loop = new Loop(values, depth, statement.isRecursive ? recurse : undefined);
     let isElse = true;
@@ -185,7 +185,14 @@ class Renderer {
         : new Undefined(`parameter '${name}' was not provided`);
       scope.set(name, value);
     }
-    return this.render(body, scope);
+    return this.#called(() => this.render(body, scope));
+  }
+
+  #called(run: () => string): string {
+    this.#budget.enter(callLevels);
+    const text = run();
+    this.#budget.leave(callLevels);
+    return text;
   }
 
   #callBlock({ call, macro }: CallStatement, scope: Scope): string {

@@ -23,7 +23,7 @@ function each(values: Value, make: () => (all: Iterable<Value>) => Iterable<Valu
   return new Iter(lazily());
 }
 
-/** A filter or test, which is looked for when it is used. Errors: TypeError, TemplateRuntimeError for none of the name. */
+/** A filter or test, looked for when it is used. Errors: TypeError, TemplateRuntimeError for none of the name. */
 function named(table: Table, kind: 'filter' | 'test', name: Value): Builtin {
   hashOf(name);
   const builtin = textOf(name) === undefined ? undefined : table.get(textOf(name)!);

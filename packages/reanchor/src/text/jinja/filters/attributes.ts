@@ -13,7 +13,7 @@ function partsOf(attribute: Value): Value[] {
   return text.split('.').map((part) => (isDigit(part) ? parseInteger(part, 10) : part));
 }
 
-/** What finds an attribute, or attributes of attributes, of a value; `byDefault`, unless None, is for those undefined. */
+/** What finds an attribute, or one of an attribute, of a value; `byDefault`, unless None, is for those undefined. */
 export function getter(attribute: Value, byDefault: Value = null): (value: Value) => Value {
   const parts = partsOf(attribute);
   return (value) =>

@@ -1,7 +1,7 @@
 /** Filters that write HTML and addresses. */
 import { fail } from '../errors.js';
 import { lengthOf, space, word } from '../python/characters.js';
-import { isIterable, iterate, toDict, toIndex, toText, unpack } from '../python/convert.js';
+import { isIterable, listOf, toDict, toIndex, toText, unpack } from '../python/convert.js';
 import { escapeMarkup } from '../python/markup.js';
 import { quote, stringOf } from '../python/repr.js';
 import { builtins } from '../python/signature.js';
@@ -22,7 +22,7 @@ function quoteUrl(value: Value, inQuery: boolean): string {
 
 function urlEncode(value: Value): string {
   if (isText(value) || !isIterable(value)) return quoteUrl(value, false);
-  const pairs = value instanceof Dict ? [...value.entries()] : [...iterate(value)].map((pair) => unpack(pair, 2));
+  const pairs = value instanceof Dict ? [...value.entries()] : listOf(value).map((pair) => unpack(pair, 2));
   return pairs.map(([key, inner]) => `${quoteUrl(key!, true)}=${quoteUrl(inner!, true)}`).join('&');
 }
 
@@ -63,7 +63,7 @@ function urlize(value: Value, limit: Value, noFollow: Value, target: Value, rel:
   const relations = new Set(isTrue(rel) ? split(toText(rel, 'rel'), null, -1, false) : []);
   if (isTrue(noFollow)) relations.add('nofollow');
   relations.add('noopener');
-  const own = schemes === null ? [] : [...iterate(schemes)].map((one) => toText(one, 'a scheme'));
+  const own = schemes === null ? [] : listOf(schemes).map((one) => toText(one, 'a scheme'));
   const wrong = own.find((one) => !scheme.test(one));
   if (wrong !== undefined) fail('FilterArgumentError', `${quote(wrong)} is not a valid URI scheme prefix.`);
   const links: Links = {

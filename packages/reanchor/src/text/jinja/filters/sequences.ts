@@ -3,25 +3,14 @@ import { fail, rescue } from '../errors.js';
 import { requireElements } from '../limits.js';
 import { attributeOf, getAttribute } from '../python/attributes.js';
 import { isEqual, isOrdered, sorted } from '../python/compare.js';
-import { iterate, toDict, toIndex } from '../python/convert.js';
+import { iterate, listOf, toDict, toIndex } from '../python/convert.js';
 import { binary } from '../python/operators.js';
 import { stringOf } from '../python/repr.js';
 import { builtins } from '../python/signature.js';
-import { sizeOf } from '../python/slices.js';
+import { sizeOf, sliceOf } from '../python/slices.js';
 import { joinTexts } from '../python/text-search.js';
 import { DictView, Group, Iter, Range } from '../python/things.js';
-import {
-  Dict,
-  elementsOf,
-  isText,
-  isTrue,
-  Markup,
-  Tuple,
-  textOf,
-  typeName,
-  Undefined,
-  type Value,
-} from '../python/values.js';
+import { Dict, elementsOf, isText, isTrue, Tuple, textOf, typeName, Undefined, type Value } from '../python/values.js';
 import { getter, multiGetter, withoutCase } from './attributes.js';
 
 function* batch(values: Value, size: Value, fill: Value): Iterable<Value> {
@@ -37,13 +26,13 @@ function* batch(values: Value, size: Value, fill: Value): Iterable<Value> {
   if (fill !== null && isOrdered('<', row.length, size)) {
     const missing = toIndex(size) - row.length;
     requireElements(missing);
-    row.push(...Array.from({ length: missing }, () => fill));
+    for (let i = 0; i < missing; i++) row.push(fill);
   }
   yield row;
 }
 
 function* slices(values: Value, count: Value, fill: Value): Iterable<Value> {
-  const all = [...iterate(values)];
+  const all = listOf(values);
   const each = toIndex(binary('//', all.length, count));
   const longer = toIndex(binary('%', all.length, count));
   const number = toIndex(count);
@@ -69,7 +58,7 @@ function dictSort(value: Value, caseSensitive: Value, by: Value, isReversed: Val
 function sort(values: Value, isReversed: Value, caseSensitive: Value, attribute: Value): Value {
   const get = multiGetter(attribute);
   const key = isTrue(caseSensitive) ? get : (value: Value) => get(value).map(withoutCase);
-  return sorted(iterate(values), key, toIndex(isReversed) !== 0);
+  return sorted(listOf(values), key, toIndex(isReversed) !== 0);
 }
 
 function* unique(values: Value, caseSensitive: Value, attribute: Value): Iterable<Value> {
@@ -101,7 +90,7 @@ function groupBy(values: Value, attribute: Value, byDefault: Value, caseSensitiv
   const get = getter(attribute, byDefault);
   const keyOf = (value: Value) => (isTrue(caseSensitive) ? get(value) : withoutCase(get(value)));
   const groups: { key: Value; values: Value[] }[] = [];
-  for (const value of sorted(iterate(values), keyOf, false)) {
+  for (const value of sorted(listOf(values), keyOf, false)) {
     const key = keyOf(value);
     const last = groups.at(-1);
     if (last && (last.key === key || isEqual(last.key, key))) last.values.push(value);
@@ -138,16 +127,15 @@ function last(values: Value): Value {
 function backwards(values: Value): Value[] | undefined {
   const isSequence = isText(values) || elementsOf(values) || values instanceof Dict || values instanceof Undefined;
   const isReversible = isSequence || values instanceof Range || values instanceof DictView;
-  return isReversible ? [...iterate(values)].reverse() : undefined;
+  return isReversible ? listOf(values).reverse() : undefined;
 }
 
 function reverse(value: Value): Value {
-  if (typeof value === 'string') return Array.from(value).reverse().join('');
-  if (value instanceof Markup) return new Markup(Array.from(value.text).reverse().join(''));
+  if (isText(value)) return sliceOf(value, null, null, -1);
   const all = backwards(value);
   if (all) return new Iter(all, 'reversed');
   return rescue(
-    () => [...iterate(value)].reverse(),
+    () => listOf(value).reverse(),
     ['TypeError'],
     () => fail('FilterArgumentError', 'argument must be iterable'),
   );
@@ -186,7 +174,7 @@ export const sequenceFilters = builtins({
   join: ["value d='' attribute=None", join],
   last: ['seq', last],
   length: ['obj /', sizeOf],
-  list: ['value', (values) => [...iterate(values)]],
+  list: ['value', (values) => listOf(values)],
   max: ['value case_sensitive=False attribute=None', extreme('>')],
   min: ['value case_sensitive=False attribute=None', extreme('<')],
   reverse: ['value', reverse],

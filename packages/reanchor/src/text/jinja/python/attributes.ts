@@ -1,6 +1,7 @@
 /**
- * Attributes and elements as templates reach them: `value.name` prefers the attribute, `value['name']` the element. What
- * the sandbox of Jinja hides is undefined here too, and to use it a SecurityError. Source: `ImmutableSandboxedEnvironment`.
+ * Attributes and elements as templates reach them: `value.name` prefers the attribute, `value['name']` the element.
+ * What the sandbox of Jinja hides is undefined here too, and to use it a SecurityError. Source: Jinja's
+ * `ImmutableSandboxedEnvironment`.
  */
 import { fail } from '../errors.js';
 import { formatText } from './format-text.js';

@@ -60,7 +60,16 @@ export function lengthOf(text: string): number {
 
 /** The code points from `start` to before `stop`, which count from the start of the text and are in it. */
 export function slicePoints(text: string, start: number, stop: number): string {
-  return hasPairs(text) ? Array.from(text).slice(start, stop).join('') : text.slice(start, stop);
+  if (!hasPairs(text)) return text.slice(start, stop);
+  const from = unitsOf(text, 0, start);
+  return text.slice(from, unitsOf(text, from, stop - start));
+}
+
+/** The UTF-16 unit that is so many code points behind another one. */
+function unitsOf(text: string, from: number, points: number): number {
+  let at = from;
+  for (let left = points; left > 0 && at < text.length; left--) at += text.codePointAt(at)! > 0xffff ? 2 : 1;
+  return at;
 }
 
 /** -1, 0 or 1, as a text comes before, is, or comes after another one by code points. */

@@ -1,5 +1,6 @@
 /** Values as what an operation asks for, with Python's errors where they are not that. */
 import { fail } from '../errors.js';
+import { requireElements } from '../limits.js';
 import {
   type Dict,
   Dict as DictClass,
@@ -18,20 +19,12 @@ export function toText(value: Value, what: string): string {
   return textOf(value) ?? fail('TypeError', `${what} must be str, not ${typeName(value)}`);
 }
 
-/** An int as a number. Errors: TypeError for a value that is no int, floats too; OverflowError for one beyond numbers. */
+/** An int as a number. Errors: TypeError for any other value, floats too; OverflowError for one beyond numbers. */
 export function toIndex(value: Value): number {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return fail('OverflowError', "cannot fit 'int' into an index-sized integer");
   if (typeof value === 'boolean') return Number(value);
   return fail('TypeError', `'${typeName(value)}' object cannot be interpreted as an integer`);
-}
-
-/** {@link toIndex} of a value, or what stands for None. */
-export const toIndexOr = (value: Value, none: number): number => (value === null ? none : toIndex(value));
-
-/** An int as a bigint; a bool is one. */
-export function toBigInt(value: number | bigint | boolean): bigint {
-  return BigInt(value);
 }
 
 /** The values in a value, one after another. Errors: TypeError for one that cannot be gone through. */
@@ -45,6 +38,16 @@ export function iterate(value: Value): Iterable<Value> {
   if (text !== undefined) return text;
   const values = value instanceof Thing ? value.iterate?.() : undefined;
   return values ?? fail('TypeError', `'${typeName(value)}' object is not iterable`);
+}
+
+/** {@link iterate} all at once. Errors: LimitError for more values than a list may have. */
+export function listOf(value: Value): Value[] {
+  const values: Value[] = [];
+  for (const one of iterate(value)) {
+    values.push(one);
+    requireElements(values.length);
+  }
+  return values;
 }
 
 export function isIterable(value: Value): boolean {

@@ -1,4 +1,4 @@
-/** Values as a format asks for them: `format(value, '>10,.2f')`. Source: Python's Format Specification Mini-Language. */
+/** Values as a format asks for them: `format(value, '>10,.2f')`. Source: Python's format specifications. */
 import { fail } from '../errors.js';
 import { requireText } from '../limits.js';
 import { lengthOf, slicePoints } from './characters.js';
@@ -142,8 +142,10 @@ function layOut(minus: string, prefix: string, digits: string, tail: string, gro
 /** Digits with a mark between groups; zeros before them count as digits up to a width. */
 function grouped(digits: string, mark: string, size: number, width: number): string {
   if (mark === '' || size === 0) return digits;
-  const split = (text: string) => text.replace(new RegExp(`\\B(?=(?:.{${size}})+$)`, 'g'), mark);
-  let whole = digits;
-  while (split(whole).length < width) whole = `0${whole}`;
-  return split(whole);
+  let count = digits.length;
+  while (count + Math.floor((count - 1) / size) < width) count++;
+  const whole = digits.padStart(count, '0');
+  const groups: string[] = [];
+  for (let end = count; end > 0; end -= size) groups.push(whole.slice(Math.max(0, end - size), end));
+  return groups.reverse().join(mark);
 }

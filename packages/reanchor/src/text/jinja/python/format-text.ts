@@ -1,4 +1,4 @@
-/** Texts with fields: `'{0} of {name!r:>8}'.format(...)`. Source: Python's `string.Formatter`, and the sandbox of Jinja. */
+/** Texts with fields: `'{0} of {name!r:>8}'.format(...)`. Source: Python's `string.Formatter`, Jinja's sandbox. */
 import { fail } from '../errors.js';
 import { isDigit } from './characters.js';
 import { formatValue } from './format-spec.js';

@@ -1,7 +1,7 @@
 /** The methods of lists, tuples, ranges, mappings and numbers that change nothing. */
 import { fail, unsupported } from '../errors.js';
 import { isEqual } from './compare.js';
-import { iterate, toIndex } from './convert.js';
+import { listOf, toIndex } from './convert.js';
 import { reprOf } from './repr.js';
 import { Builtin, type Signature, signatureOf } from './signature.js';
 import { DictView, Range } from './things.js';
@@ -24,7 +24,7 @@ function bound<Self>(methods: Methods<Self>, self: Self, name: string): Builtin 
 type Sequence = Value[] | Tuple | Range;
 
 function indexOf(sequence: Sequence, wanted: Value, start: Value, stop: Value): Value {
-  const elements = [...iterate(sequence)];
+  const elements = listOf(sequence);
   const place = (bound: Value, byDefault: number) => {
     const index = bound === null ? byDefault : toIndex(bound);
     return Math.max(0, index < 0 ? index + elements.length : index);
@@ -35,7 +35,7 @@ function indexOf(sequence: Sequence, wanted: Value, start: Value, stop: Value): 
 }
 
 const sequenceMethods = withSignatures<Sequence>({
-  count: ['value /', (self, wanted) => [...iterate(self)].filter((value) => isEqual(value, wanted)).length],
+  count: ['value /', (self, wanted) => listOf(self).filter((value) => isEqual(value, wanted)).length],
   index: ['value start=None stop=None /', indexOf],
 });
 
@@ -48,7 +48,7 @@ const dictMethods = withSignatures<Dict>({
   keys: ['/', (self) => new DictView(self, 'keys')],
   values: ['/', (self) => new DictView(self, 'values')],
   copy: ['/', (self) => Dict.of(self.entries())],
-  fromkeys: ['iterable value=None /', (_self, keys, value) => Dict.of([...iterate(keys)].map((key) => [key, value]))],
+  fromkeys: ['iterable value=None /', (_self, keys, value) => Dict.of(listOf(keys).map((key) => [key, value]))],
 });
 const dictChanges = 'clear pop popitem setdefault update'.split(' ');
 

@@ -1,5 +1,6 @@
 /** Numbers from texts: Python's `int` and `float`, and integers as text. */
 import { fail } from '../errors.js';
+import { requireBits } from '../limits.js';
 import { space } from './characters.js';
 import type { Int } from './numbers.js';
 import { Float, integer } from './values.js';
@@ -54,6 +55,7 @@ export function parseInteger(text: string, base: number): Int {
       `Exceeds the limit (${maxDigits} digits) for integer string conversion: value has ${plain.length} digits`,
     );
   }
+  requireBits(plain.length * Math.log2(radix));
   let value = 0n;
   for (const character of plain) {
     const digit = Number.parseInt(character, 36);

@@ -45,7 +45,7 @@ const exactly =
   };
 
 /** Binary digits of an integer, up to three more. */
-export const bitsOf = (value: Int) => (typeof value === 'number' ? 53 : value.toString(16).length * 4);
+const bitsOf = (value: Int) => (typeof value === 'number' ? 53 : value.toString(16).length * 4);
 
 export const add = either(
   exactly(

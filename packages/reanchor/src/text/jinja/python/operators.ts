@@ -47,9 +47,13 @@ const numeric = (value: number | bigint | boolean | Numeric): Numeric =>
 function joined(a: Value, b: Value): Value | undefined {
   if (typeof a === 'string' && typeof b === 'string') return a + b;
   if (isText(a) && isText(b)) return new Markup(escapeMarkup(a).text + escapeMarkup(b).text);
-  if (Array.isArray(a) && Array.isArray(b)) return [...a, ...b];
-  if (a instanceof Tuple && b instanceof Tuple) return new Tuple([...a.items, ...b.items]);
-  return undefined;
+  if (Array.isArray(a) && Array.isArray(b)) return concatenated(a, b);
+  return a instanceof Tuple && b instanceof Tuple ? new Tuple(concatenated(a.items, b.items)) : undefined;
+}
+
+function concatenated(a: readonly Value[], b: readonly Value[]): Value[] {
+  requireElements(a.length + b.length);
+  return [...a, ...b];
 }
 
 function repeated(a: Value, b: Value): Value | undefined {

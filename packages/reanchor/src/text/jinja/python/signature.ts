@@ -50,7 +50,7 @@ function literalValue(literal: string): Value {
 }
 
 /** The values of a function's parameters. Errors: TypeError for a call that does not fit them. */
-export function bind(name: string, signature: Signature, { positional, named }: CallArguments): Value[] {
+function bind(name: string, signature: Signature, { positional, named }: CallArguments): Value[] {
   const { parameters, hasRest, hasNamedRest, isPositionalOnly } = signature;
   if (positional.length > parameters.length && !hasRest) {
     fail('TypeError', `${name}() takes ${parameters.length} arguments but ${positional.length} were given`);

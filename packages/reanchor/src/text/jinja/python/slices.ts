@@ -1,5 +1,6 @@
 /** Elements and slices of texts, lists, tuples and ranges, counted as Python counts: from the end below 0. */
 import { fail } from '../errors.js';
+import { requireElements } from '../limits.js';
 import { lengthOf, slicePoints } from './characters.js';
 import { Range } from './things.js';
 import {
@@ -63,7 +64,7 @@ interface Bounds {
   step: number;
 }
 
-/** `value[start:stop:step]`. Errors: UndefinedError; TypeError for what cannot be sliced; ValueError for a step of 0. */
+/** `value[start:stop:step]`. Errors: UndefinedError; TypeError for what has no slices; ValueError for a step of 0. */
 export function sliceOf(value: Value, start: Value, stop: Value, step: Value): Value {
   if (value instanceof Undefined) return value.refuse();
   const text = textOf(value);
@@ -104,6 +105,7 @@ function sliceIndex(value: Value): number {
 
 function sliceText(text: string, { start, stop, step }: Bounds): string {
   if (step === 1) return start < stop ? slicePoints(text, start, stop) : '';
+  requireElements(text.length);
   return sliceElements(Array.from(text), { start, stop, step }).join('');
 }
 
@@ -115,8 +117,8 @@ function sliceElements<T>(elements: readonly T[], { start, stop, step }: Bounds)
 }
 
 /**
- * Where `find`, `count` and the like look in a text: from and to which UTF-16 unit, of positions in code points that are
- * cut to the text. Undefined where the start is behind the end.
+ * Where `find`, `count` and the like look in a text: from and to which UTF-16 unit, of positions in code points that
+ * are cut to the text. Undefined where the start is behind the end.
  */
 export function searchSpan(text: string, start: Value, stop: Value): { from: number; to: number } | undefined {
   const length = lengthOf(text);

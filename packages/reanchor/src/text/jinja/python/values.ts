@@ -4,6 +4,7 @@
  */
 import { Float } from '../../../formats/exact-json.js';
 import { type ErrorKind, fail } from '../errors.js';
+import { deeper, requireText } from '../limits.js';
 
 export { Float };
 
@@ -119,7 +120,7 @@ export function hashOf(value: Value): unknown {
   }
   if (value instanceof Markup) return hashOf(value.text);
   if (value instanceof Undefined) return undefinedKey;
-  if (value instanceof Tuple) return `\0t${value.items.map(hashText).join(',')}`;
+  if (value instanceof Tuple) return hashOfTuple(value, 0);
   if (Array.isArray(value) || value instanceof Dict) return fail('TypeError', `unhashable type: '${typeName(value)}'`);
   return value;
 }
@@ -132,9 +133,20 @@ export function isHashable(value: Value): boolean {
 const identities = new WeakMap<object, number>();
 let numIdentities = 0;
 
+function hashOfTuple({ items }: Tuple, depth: number): string {
+  const below = deeper(depth);
+  let hash = '\0t';
+  for (const item of items) {
+    hash += `${hashText(item, below)},`;
+    // Tuples that hold each other twice make texts that double: keys end sooner than other texts.
+    requireText(hash.length * 16);
+  }
+  return hash;
+}
+
 /** A text that is the same for equal values only. */
-function hashText(value: Value): string {
-  const hash = hashOf(value);
+function hashText(value: Value, depth: number): string {
+  const hash = value instanceof Tuple ? hashOfTuple(value, depth) : hashOf(value);
   if (typeof hash === 'string') return `${hash.length}:${hash}`;
   if (typeof hash === 'bigint') return `${hash}n`;
   if (typeof hash !== 'object' || hash === null) return String(hash);

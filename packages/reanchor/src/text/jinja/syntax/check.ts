@@ -41,15 +41,12 @@ function checkStatement(statement: Statement, place: Place): void {
       checkFor(statement, place);
       break;
     case 'setBlock':
+    case 'filterBlock':
       if (statement.filter) checkExpression(statement.filter, inside);
       check(statement.body.statements, inside);
       break;
     case 'with':
       for (const value of statement.values) checkExpression(value, place);
-      check(statement.body.statements, inside);
-      break;
-    case 'filterBlock':
-      checkExpression(statement.filter, inside);
       check(statement.body.statements, inside);
       break;
     case 'callBlock':

@@ -14,11 +14,8 @@ export interface Template {
   names: ReadonlySet<string>;
 }
 
-/**
- * The template of a source. Errors: TemplateError of the kind that Jinja has for it; Unsupported, with its name, for
- * what is not read; LimitError for one that goes too deep.
- */
-export function parseTemplate(source: string): Template {
+/** The template of a source. Errors: TemplateError. */
+export function readTemplate(source: string): Template {
   const parser = new StatementParser(new TokenStream(tokenize(source)));
   const body: Body = { statements: parser.statements([]), hidden: [] };
   checkTemplate(body);
