@@ -36,9 +36,10 @@ import { RunFile } from '../../packages/reanchor/src/serve/run-file.js';
 import { ServedFolder } from '../../packages/reanchor/src/serve/served-folder.js';
 import { ChatTemplate, loadTokenizer, parseTokenizer, type Tokenizer } from '../../packages/reanchor/src/text/index.js';
 import { fixtures } from '../support/repository.js';
-import { fixture, wholeInputs, wordsOf } from './inputs.js';
+import { fixture, wholeInputs } from './inputs.js';
 import { Dice, mutate } from './mutate.js';
 import type { Reader } from './reader.js';
+import { wordsOf } from './words.js';
 
 /** A reader of a file of one name. */
 function ofFile(
