@@ -1,6 +1,6 @@
 """Rows of chats as TRL tokenises them: test vectors for what of a row reaches a chat template, and as which ids.
 
-    python make_rows.py --tokenizer ../fixtures/tokenizer --templates ../fixtures/chat/row-templates --out ../fixtures/chat
+    python make_rows.py --tokenizer ../fixtures/tokenizer --templates specs/jinja/templates --out ../fixtures/chat
 
 rows.jsonl.gz
     One row a line: {"template", "row", "prompt", "chosen", "rejected"} with the ids that DPOTrainer._prepare_dataset of TRL
@@ -20,6 +20,7 @@ import json
 import os
 import random
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,12 +33,21 @@ from jinja2.exceptions import TemplateError  # noqa: E402
 from pyarrow import ArrowInvalid  # noqa: E402
 from tokenizers import Tokenizer, processors  # noqa: E402
 from transformers import PreTrainedTokenizerFast  # noqa: E402
+from transformers.utils import chat_template_utils  # noqa: E402
 from trl import DPOTrainer  # noqa: E402
 
 ADDED = ["<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
 WORDS = "red green a colour of the sky is été 東京 🙂 naïve Straße \t two\nlines 3.50 {x} 'quoted' \"double\" <b> &amp; \u00a0 \u2028 end.".split(" ")
 VISIBLE = [word for word in WORDS if word.strip()]
 COUNT = 500
+
+
+class Day(datetime):
+    """The day that templates tell."""
+
+    @classmethod
+    def now(cls, tz=None) -> datetime:
+        return cls(2026, 1, 2, 3, 4, 5)
 
 
 class Rows:
@@ -166,7 +176,8 @@ def main() -> None:
     backend = Tokenizer.from_file(str(args.tokenizer / "tokenizer.json"))
     backend.add_special_tokens(ADDED)
     backend.post_processor = processors.ByteLevel(trim_offsets=False)
-    templates = {file.stem: file.read_text("utf8") for file in args.templates.glob("*.jinja")}
+    chat_template_utils.datetime = Day
+    templates = {file.stem: file.read_bytes().decode("utf8") for file in args.templates.glob("*.jinja")}
     names = sorted(templates)
     rows = Rows(20261128)
     lines = []
