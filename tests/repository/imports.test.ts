@@ -10,14 +10,15 @@ const source = join(repositoryRoot, 'packages/reanchor/src');
 /** What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch. */
 const allowed: Record<string, string[]> = {
   errors: [],
+  secrets: [],
   processes: [],
   formats: ['errors'],
   stats: ['errors'],
   text: ['errors', 'formats'],
-  hub: ['errors', 'processes', 'formats'],
-  runs: ['errors', 'processes', 'formats', 'stats'],
+  hub: ['errors', 'secrets', 'processes', 'formats'],
+  runs: ['errors', 'secrets', 'processes', 'formats', 'stats'],
   data: ['errors', 'formats', 'text', 'runs', 'hub'],
-  sinks: ['errors', 'formats', 'runs'],
+  sinks: ['errors', 'secrets', 'formats', 'runs'],
   serve: ['errors', 'formats', 'stats', 'runs'],
   nn: ['errors', 'data', 'torch'],
   models: ['errors', 'formats', 'data', 'nn', 'torch'],
@@ -45,6 +46,7 @@ const allowed: Record<string, string[]> = {
   estimate: ['errors', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'reference', 'train', 'torch'],
   eval: [
     'errors',
+    'secrets',
     'formats',
     'stats',
     'text',
@@ -78,6 +80,7 @@ const allowed: Record<string, string[]> = {
   ],
   cli: [
     'errors',
+    'secrets',
     'formats',
     'stats',
     'text',
