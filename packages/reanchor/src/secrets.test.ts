@@ -41,6 +41,6 @@ it('addresses are shown without user, password, and what follows ? and #', () =>
 it('long texts of one letter are read at once', () => {
   const started = performance.now();
   for (const unit of ['a', '://', '@', 'a:', 'http://a'])
-    expect(withoutPasswords(unit.repeat(200_000)).length).toBeGreaterThan(9);
+    expect(withoutPasswords(unit.repeat(5_000_000)).length).toBeGreaterThan(9);
   expect(performance.now() - started).toBeLessThan(5000);
 });

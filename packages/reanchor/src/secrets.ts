@@ -28,7 +28,7 @@ const literally = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'
 
 /** A text whose addresses have neither user names nor passwords: `https://user:password@host` is `https://[hidden]@host`. */
 export function withoutPasswords(text: string): string {
-  return text.replace(/:\/\/[^\s/?#"]*@/g, '://[hidden]@');
+  return text.replace(/:\/\/[^\s/?#"]{0,2000}@/g, '://[hidden]@');
 }
 
 /** An address as messages show it: without user name, password and what follows a `?` or `#`, where tokens are found. */
