@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.js';
@@ -58,7 +58,8 @@ export async function writeModelFiles(folder: string, trained: Trained, options:
   await saveModel(trained.policy, folder, options);
   for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(folder, name), bytes);
   const generation = join(trained.modelFolder, 'generation_config.json');
-  if (existsSync(generation)) await copyFile(generation, join(folder, 'generation_config.json'));
+  // Not by copyFile, which gives the copy the mode of the original, whatever the umask.
+  if (existsSync(generation)) await writeFile(join(folder, 'generation_config.json'), await readFile(generation));
   await writeFile(join(folder, 'README.md'), modelCard(trained));
 }
 
