@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { runName } from '../runs/folder.js';
-import { readRecipe } from '../runs/parse.js';
 import { newestRun } from '../runs/resume.js';
 import { downloadStatus, TrainProgress } from './progress.js';
-import { shellWord, type Terminal, table } from './terminal.js';
+import { recipeFor } from './recipe.js';
+import { shellPath, shellWord, type Terminal, table } from './terminal.js';
 
 type Train = typeof import('../train/index.js').train;
 type TrainResult = Awaited<ReturnType<Train>>;
@@ -31,7 +31,7 @@ export async function trainVerb(
   terminal: Terminal,
   load: () => Promise<{ train: Train }> = () => import('../train/index.js'),
 ): Promise<number> {
-  const recipe = readRecipe(recipeFile, { set });
+  const recipe = recipeFor(terminal, recipeFile, { set });
   const out = given ?? (resume ? await newestRun(recipeFile, 'runs') : join('runs', runName(recipeFile, new Date())));
   const { train } = await load();
   const command = [
@@ -103,6 +103,6 @@ export function summary({ final, evaluations }: Pick<TrainResult, 'final' | 'eva
             .map(([label, name]) => [label, ...shown.map(({ metrics }) => metrics[name]?.toFixed(4) ?? '')]),
         ])
       : ['not evaluated: the recipe has no data.validation'];
-  const models = `--model ${shellWord(final)} --reference ${shellWord(model)}`;
+  const models = `--model ${shellWord(final)} --reference ${shellPath(model)}`;
   return [...evaluation, `model  ${final}`, `next   npx reanchor score ${models} --data FILE --out scores.jsonl`];
 }

@@ -8,6 +8,7 @@ import { isTemporary, writeError, writeFileAtomic } from '../formats/atomic.js';
 import { listCheckpoints, removeTemporary } from './checkpoints.js';
 import { lockName, lockRun, refuseLockedRun } from './lock.js';
 import { type Recipe, recipeSchema } from './recipe.js';
+import { concealing } from './variables.js';
 import { packageVersion } from './version.js';
 
 const runSchema = z.strictObject({
@@ -91,7 +92,7 @@ export async function createRunFolder(
   }
   const run: RunInfo = {
     time: new Date().toISOString(),
-    command: [...command],
+    command: command.map(concealing(recipe)),
     recipe,
     seed: recipe.seed,
     ...(Object.keys(commits).length > 0 && { commits }),

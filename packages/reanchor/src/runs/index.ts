@@ -26,4 +26,5 @@ export {
 } from './results.js';
 export { completeEvents, isFinished, newestRun, supersedeEvents } from './resume.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';
+export { concealing, recipeHere, textHere } from './variables.js';
 export { packageVersion } from './version.js';

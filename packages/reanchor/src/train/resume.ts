@@ -4,6 +4,7 @@ import { UserError } from '../errors.js';
 import {
   checkpointName,
   completeEvents,
+  concealing,
   isFinished,
   listCheckpoints,
   lockRun,
@@ -41,7 +42,7 @@ export async function reopenRun(path: string, recipe: Recipe): Promise<OpenRun |
   const lock = lockRun(path);
   try {
     if (isFinished(folder)) {
-      const { steps, evaluations } = await completeEvents(folder);
+      const { steps, evaluations } = await completeEvents(folder, concealing(recipe));
       lock[Symbol.dispose]();
       return { finished: { folder: path, final: folder.final, isFinished: true, steps, evaluations } };
     }

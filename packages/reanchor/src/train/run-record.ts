@@ -1,10 +1,19 @@
-import { EventWriter, type NewRunEvent, type Recipe, type RunEvent, type RunFolder } from '../runs/index.js';
+import { mapTexts } from '../formats/index.js';
+import {
+  concealing,
+  EventWriter,
+  type NewRunEvent,
+  type Recipe,
+  type RunEvent,
+  type RunFolder,
+} from '../runs/index.js';
 import { MetricSinks, type RunEnd } from '../sinks/index.js';
 
 /** Where a run's events go: events.jsonl, the sinks of its recipe, whoever listens. */
 export class RunRecord implements AsyncDisposable {
   readonly #events: EventWriter;
   readonly #sinks: MetricSinks;
+  readonly #conceal: (text: string) => string;
   readonly #onEvent: ((event: RunEvent) => void) | undefined;
 
   /** `resumedAt` is the step that a resumed run goes on from. */
@@ -14,6 +23,7 @@ export class RunRecord implements AsyncDisposable {
     { onEvent, resumedAt }: { onEvent?: ((event: RunEvent) => void) | undefined; resumedAt?: number | undefined },
   ) {
     this.#onEvent = onEvent;
+    this.#conceal = concealing(recipe);
     this.#events = new EventWriter(folder.events);
     const warnings: string[] = [];
     const warn = (message: string) => this.emit({ type: 'warning', message });
@@ -27,7 +37,9 @@ export class RunRecord implements AsyncDisposable {
   }
 
   emit(event: NewRunEvent): void {
-    const written = this.#events.write(event);
+    // What a model writes is told as it is.
+    const told = event.type === 'samples' ? event : mapTexts(event, this.#conceal);
+    const written = this.#events.write(told);
     this.#sinks.write(written);
     this.#onEvent?.(written);
   }

@@ -9,7 +9,7 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
-import { createRunFolder, type Recipe, type RunEvent, refuseUsedFolder } from '../runs/index.js';
+import { createRunFolder, type Recipe, type RunEvent, recipeHere, refuseUsedFolder } from '../runs/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { explainFault } from './faults.js';
 import { MasterWeights } from './master-weights.js';
@@ -73,6 +73,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (recipe.threads !== undefined) setNumThreads(recipe.threads);
   manualSeed(recipe.seed);
   const device = recipeDevice(recipe);
+  const here = recipeHere(recipe);
   if (!options.resume) refuseUsedFolder(out);
   const reopened = options.resume ? await reopenRun(out, recipe) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
@@ -86,11 +87,11 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     onNote: (note) => notes.push(note),
     signal: options.signal,
   };
-  const folder = await modelFolder(recipe.model, hub);
-  const { model: initialModel } = recipe.reference;
+  const folder = await modelFolder(here.model, hub);
+  const { model: initialModel } = here.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
-  const data = await recipeData(recipe, tokenizer, hub);
+  const data = await recipeData(here, tokenizer, hub);
   const start = {
     ...options,
     plan: planOf(recipe, data.shares),
