@@ -17,8 +17,9 @@ export function recipeDocument(): string {
     'all reported at once. `--set a.b=c` overrides a key, `--set a.b=null` takes it out. Files and folders are relative to the working directory.',
     '',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is shown, not filled in
-    '`${NAME}` in the path of a model, of rows or of a `.jinja` file is a variable of the environment; it may also be the whole of `log.mlflow`.',
-    'What it stands for has to be on this machine, is sent nowhere and written nowhere: [security-secrets.md](security-secrets.md).',
+    '`${NAME}` in the path of a model, of rows or of a `.jinja` file is a variable of the environment; it may also be the',
+    'whole of `log.mlflow`. What it stands for has to be on this machine, is sent nowhere and written nowhere:',
+    '[security-secrets.md](security-secrets.md).',
     '',
     '| key | allowed | default | meaning |',
     '|---|---|---|---|',
