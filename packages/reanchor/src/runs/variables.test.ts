@@ -65,6 +65,13 @@ describe('a recipe on this machine', () => {
     expect(() => textHere('model', text, env)).toThrow(message);
   });
 
+  it('shows the beginning of a text without end', () => {
+    const attempt = () => textHere('model', `\${SECRET}${'x'.repeat(50_000)}`, env);
+    expect(attempt).toThrow(
+      /^model: \$\{SECRET\}x+\.\.\.: there is no file or folder \$\{SECRET\}x+\.\.\. on this machine.{0,200}$/,
+    );
+  });
+
   it('leaves such texts as they are where nothing needs to be there', () => {
     const recipe = parse('model: ${SECRET}\nmethod: dpo\ndata: { train: "${DATA}/a" }');
     const here = recipeHere(recipe, { env, missing: 'stay' });

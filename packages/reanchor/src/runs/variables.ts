@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { isAbsolute, normalize, resolve } from 'node:path';
-import { UserError } from '../errors.js';
+import { shortened, UserError } from '../errors.js';
 import { mapTexts } from '../formats/map-texts.js';
 import { hiding, shortestKey, withoutPasswords } from '../secrets.js';
 import type { Recipe } from './recipe.js';
@@ -60,7 +60,7 @@ export function variableProblems(path: readonly PropertyKey[], text: string, env
 export function textHere(key: string, text: string, env: Environment = process.env): string {
   if (text.search(reference) === -1 || (key !== addressKey && !isPathKey(key, text))) return text;
   const [problem] = variableProblems(key.split('.'), text, env);
-  if (problem !== undefined) throw new UserError(`${key}: ${problem}`);
+  if (problem !== undefined) throw new UserError(`${key}: ${shortened(problem, 300)}`);
   const here = expanded(text, env);
   if (key === addressKey) {
     if (isAddress(here)) return here;
@@ -70,7 +70,7 @@ export function textHere(key: string, text: string, env: Environment = process.e
   const place = placeOfVariables(text);
   if (!existsHere(expanded(place, env))) {
     throw new UserError(
-      `${key}: ${text}: there is no file or folder ${place} on this machine: set the variable to a path, and write names on the Hub out`,
+      `${key}: ${shortened(text, 200)}: there is no file or folder ${shortened(place, 200)} on this machine: set the variable to a path, and write names on the Hub out`,
     );
   }
   return isAbsolute(here) || /^\.\.?\//.test(here) ? here : `./${here}`;
