@@ -6,6 +6,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { parseRecipe } from '../../packages/reanchor/src/runs/index.js';
 import { builtInTemplates } from '../../packages/reanchor/src/text/built-in-templates.js';
 import { dataFolder, fixtures, repositoryRoot } from '../support/repository.js';
+import { secret } from './filters.js';
 
 export const fixture = (path: string) => readFileSync(join(fixtures, path));
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
@@ -340,7 +341,13 @@ export const wholeInputs: Readonly<Record<string, () => Buffer[]>> = {
       { instruction: [{ role: 'user', content: 'x' }], output: 'y', generator: 'm' },
     ]),
   ],
-  judge: () => replies.map(reply),
+  judge: () => [...replies, `m ${secret}`, [...secret].join(' '), Buffer.from(secret).toString('base64')].map(reply),
+  terminal: () => [
+    Buffer.from('error: r\x1b[31m.yaml \x1b]0;owned\x07 \u009b2J \u202egnp.exe\u2066 \r\n\ta\u2028b\x7f\b'),
+    Buffer.from(
+      '\x1b]8;;http://me:pw@host/\x1b\\\x1bP$q\x1b\\ \u{1f525}\u200d \u05e9\u05dc\u05d5\u05dd {"a":"\\u001b"}',
+    ),
+  ],
   journal: () => [lines([{ model: 'm', seed: 1 }, { index: 0 }, { index: 1 }])],
   'template-file': () => [
     Buffer.from('Which? {prompt}\nA {answer_a}\nB {answer_b}'),

@@ -30,12 +30,13 @@ import {
 } from '../../packages/reanchor/src/formats/index.js';
 import { modelStopTokens } from '../../packages/reanchor/src/generate/stop-tokens.js';
 import { listRepository } from '../../packages/reanchor/src/hub/client.js';
-import { readEvents, readRecipe, readRun } from '../../packages/reanchor/src/runs/index.js';
+import { readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
 import { ResultFiles } from '../../packages/reanchor/src/serve/result-files.js';
 import { RunFile } from '../../packages/reanchor/src/serve/run-file.js';
 import { ServedFolder } from '../../packages/reanchor/src/serve/served-folder.js';
 import { ChatTemplate, loadTokenizer, parseTokenizer, type Tokenizer } from '../../packages/reanchor/src/text/index.js';
 import { fixtures } from '../support/repository.js';
+import { guarded, printed, readWithSecrets } from './filters.js';
 import { fixture, wholeInputs } from './inputs.js';
 import { Dice, mutate } from './mutate.js';
 import type { Reader } from './reader.js';
@@ -178,7 +179,7 @@ export const readers: Readonly<Record<string, Reader>> = {
       encodePrompt({ prompt: chat }, plainTokenizer, { template: ChatTemplate.of(bytes.toString()) });
     },
   },
-  recipe: ofFile('recipe.yaml', 8, (file) => readRecipe(file, { env: { HOME: 'x', REANCHOR_DATA: 'x' } })),
+  recipe: { ...ofFile('recipe.yaml', 8, readWithSecrets), names: ['recipe.yaml', 'on this machine', 'stands for no'] },
   events: ofFile('events.jsonl', 7, async (file, folder) => {
     const served = await ServedFolder.at(folder);
     await new RunFile(served, folder).refresh();
@@ -224,7 +225,7 @@ export const readers: Readonly<Record<string, Reader>> = {
     names: ['log-probabilities'],
     share: 9,
     read: (bytes) => {
-      const { reply } = readChatBody(bytes.toString());
+      const reply = guarded(readChatBody(bytes.toString()).reply);
       if (!('text' in reply)) return;
       styleOf(reply.text);
       for (const read of [readWinner, readArenaReply('last'), readArenaReply('only'), readLetter, readRatings])
@@ -232,6 +233,7 @@ export const readers: Readonly<Record<string, Reader>> = {
       readLetterProbabilities(reply);
     },
   },
+  terminal: { names: [], share: 3, read: (bytes) => printed(bytes.toString()) },
   journal: ofFile('out.jsonl.partial', 1, async (file) => (await Journal.open(file, { model: 'm', seed: 1 })).close()),
   'template-file': ofFile('judge.txt', 1, (file) => readTemplate(file, 2)),
 };

@@ -1,3 +1,6 @@
+// What the syntax of each input is made of.
+import { secret } from './filters.js';
+
 /** What the syntax of an input is made of, besides what JSON has. */
 export const wordsOf: Readonly<Record<string, readonly string[]>> = {
   safetensors: [
@@ -64,6 +67,9 @@ export const wordsOf: Readonly<Record<string, readonly string[]>> = {
     '!!js/function ',
     '!!python/object:os.system ',
     '${',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: a placeholder of recipes
+    '${HOME}',
+    'log: { mlflow: ',
     '}',
     '__proto__: 1',
     'extends: /etc/passwd',
@@ -92,6 +98,7 @@ export const wordsOf: Readonly<Record<string, readonly string[]>> = {
     'reference: ',
     'null',
   ],
+  terminal: ['\x1b[', '\x1b]0;', '\u009b31m', '\u0090', '\u202e', '\r', '\x1b[0m', '\r\x1b[2K', '\ue000', '://a:b@'],
   hub: [
     '../../x',
     '"path":"/etc/passwd"',
@@ -104,6 +111,7 @@ export const wordsOf: Readonly<Record<string, readonly string[]>> = {
     '"lfs":null',
   ],
   judge: [
+    ...[secret, secret.slice(0, 9), secret.slice(9), '\\u0073', '\u200b'],
     '[[A>B]]',
     'Winner: A',
     '\\n',
@@ -120,27 +128,6 @@ export const wordsOf: Readonly<Record<string, readonly string[]>> = {
     '"role":"user"',
     '_',
     '*',
-  ],
-  card: [
-    '---\n',
-    '\n---\n',
-    '**/',
-    '*',
-    '[',
-    '[!',
-    ']',
-    '?',
-    '../',
-    '/',
-    '&a ',
-    '*a',
-    '<<: *a',
-    'true',
-    'null',
-    '2024',
-    '- ',
-    ': ',
-    '"',
   ],
   csv: ['"', '""', ',', '\r\n', '\r', '\n"'],
   events: ['"type":"step"', '"metrics":{', '"step":', '"NaN"', '"-Infinity"', '\\ud800', '\\u0000', '\n', '}', ',"'],

@@ -10,15 +10,16 @@ const source = join(repositoryRoot, 'packages/reanchor/src');
 /** What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch. */
 const allowed: Record<string, string[]> = {
   errors: [],
+  secrets: [],
   processes: [],
   clock: [],
   formats: ['errors'],
   stats: ['errors'],
   text: ['errors', 'formats'],
-  hub: ['errors', 'processes', 'clock', 'formats'],
-  runs: ['errors', 'processes', 'formats', 'stats'],
+  hub: ['errors', 'secrets', 'processes', 'clock', 'formats'],
+  runs: ['errors', 'secrets', 'processes', 'formats', 'stats'],
   data: ['errors', 'formats', 'text', 'runs', 'hub'],
-  sinks: ['errors', 'clock', 'formats', 'runs'],
+  sinks: ['errors', 'secrets', 'clock', 'formats', 'runs'],
   serve: ['errors', 'clock', 'formats', 'stats', 'runs'],
   nn: ['errors', 'data', 'torch'],
   models: ['errors', 'formats', 'data', 'nn', 'torch'],
@@ -48,6 +49,7 @@ const allowed: Record<string, string[]> = {
   eval: [
     'errors',
     'clock',
+    'secrets',
     'formats',
     'stats',
     'text',
@@ -81,6 +83,7 @@ const allowed: Record<string, string[]> = {
   ],
   cli: [
     'errors',
+    'secrets',
     'formats',
     'stats',
     'text',

@@ -14,8 +14,12 @@ export function recipeDocument(): string {
     '# The recipe',
     '',
     'Made from the schema by `npx tsx scripts/recipe-keys.ts`; a test compares. Unknown keys, keys without effect and keys that contradict each other are errors,',
+    'all reported at once. `--set a.b=c` overrides a key, `--set a.b=null` takes it out. Files and folders are relative to the working directory.',
+    '',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is shown, not filled in
-    'all reported at once. `--set a.b=c` overrides a key, `--set a.b=null` takes it out, and `${NAME}` in a text is replaced from the environment. Files and folders are relative to the working directory.',
+    '`${NAME}` in the path of a model, of rows or of a `.jinja` file is a variable of the environment; it may also be the',
+    'whole of `log.mlflow`. What it stands for has to be on this machine, is sent nowhere and written nowhere:',
+    '[security-secrets.md](security-secrets.md).',
     '',
     '| key | allowed | default | meaning |',
     '|---|---|---|---|',

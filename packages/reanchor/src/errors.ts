@@ -49,7 +49,7 @@ export function unreadable(path: string, cause: unknown): string {
 const mostProblems = 25;
 
 /** The beginning of a text. */
-const shortened = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 3)}...` : text);
+export const shortened = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 3)}...` : text);
 
 /** A value as messages show it: the beginning of its JSON. */
 export function shown(value: unknown): string {

@@ -45,7 +45,7 @@ export { CachedReference } from './reference/cached-reference.js';
 export { CopiedReference } from './reference/copied-reference.js';
 export type { ReferencePolicy, ReferenceUpdate } from './reference/policy.js';
 export { type UpdateRule, updateShare } from './reference/update-rule.js';
-export { parseRecipe, type Recipe, type RecipeInput, readRecipe } from './runs/index.js';
+export { parseRecipe, type Recipe, type RecipeInput, readRecipe, recipeHere } from './runs/index.js';
 export { loadTokenizer, type Tokenizer } from './text/index.js';
 export { runToy, type ToyOptions, type ToyRun, toyVariants } from './toy/index.js';
 export * from './train/index.js';

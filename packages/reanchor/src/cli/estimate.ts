@@ -1,9 +1,9 @@
 import type { RunEstimate } from '../estimate/index.js';
 import { modelsNamed } from '../runs/layers.js';
-import { readRecipe } from '../runs/parse.js';
 import type { Recipe } from '../runs/recipe.js';
 import { numberFlag } from './flags.js';
 import { number } from './progress.js';
+import { recipeFor } from './recipe.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `estimate` as commander gives them. */
@@ -20,7 +20,7 @@ export async function estimateVerb(
   terminal: Terminal,
 ): Promise<void> {
   const devices = numberFlag('--devices', count, { integer: true, min: 1 });
-  const recipe = readRecipe(recipeFile, { set, env: lenient(process.env) });
+  const recipe = recipeFor(terminal, recipeFile, { set, env: lenient(process.env) });
   // A model that another run has yet to make has the shape of the one that this run begins with.
   const kin = set.some((item) => item.startsWith('model=')) ? [] : modelsNamed(recipeFile);
   const { estimateRun, flopsFormula, totalMemory } = await import('../estimate/index.js');

@@ -209,6 +209,8 @@ describe('winrate', () => {
       /helpful, harmless, summary or a file are/,
     );
     expect((await run(...files, ...judge, '--judge-set', 'x')).error?.message).toMatch(/field=value is/);
+    const { error } = await run(...files, ...judge, '--judge-set', 'api-key=sk-secret');
+    expect(error?.message).toBe('--judge-set: "api-key" is no field and value; field=value is, such as seed=1');
     expect((await run(...files, ...judge, '--judge-set', 'model=x')).error?.message).toMatch(/decided elsewhere/);
     expect((await run(...files, ...judge, '--concurrency', '0')).error?.message).toMatch(/--concurrency: "0"/);
   });

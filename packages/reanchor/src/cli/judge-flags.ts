@@ -155,7 +155,9 @@ function extraFields(items: readonly string[]): Record<string, unknown> {
     items.map((item) => {
       const [, field, text] = /^([A-Za-z_]\w*)=(.*)$/s.exec(item) ?? [];
       if (field === undefined) {
-        throw new UsageError(`--judge-set: ${JSON.stringify(item)} is not allowed; field=value is, such as seed=1`);
+        // What follows the field may be a key.
+        const shown = JSON.stringify(item.split('=', 1)[0]);
+        throw new UsageError(`--judge-set: ${shown} is no field and value; field=value is, such as seed=1`);
       }
       if (['messages', 'model', 'stream', 'n'].includes(field)) {
         throw new UsageError(`--judge-set: ${field} is decided elsewhere and cannot be set`);

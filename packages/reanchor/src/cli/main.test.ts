@@ -56,6 +56,8 @@ async function mainHere(args: string[]) {
 }
 afterEach(() => {
   vi.restoreAllMocks();
+  // `main` is called once in a process, and here many times.
+  process.stdout.removeAllListeners('error');
   process.exitCode = undefined;
 });
 
@@ -202,6 +204,29 @@ describe('wrong usage ends with exit code 2', () => {
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  it.each([
+    [['\x1b[2Jtrain'], /unknown command '\\u001b\[2Jtrain'/],
+    [['train', 'r.yaml', '--\x9b31m'], /unknown option '--\\u009b31m'/],
+    [['train', 'r\x1b[31m\u202e.yaml'], /error: r\\u001b\[31m\\u202e\.yaml does not exist/],
+    [['train', 'r.yaml', '--set', 'mo\x9bdel=x'], /r\.yaml does not exist/],
+  ])('%j, without giving the terminal commands', async (args, message) => {
+    const { status, stderr } = await mainHere(args);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/(?!\n)[\p{Cc}\p{Bidi_Control}]/u);
+  });
+
+  it('for keys, values and the name of a recipe that would be commands of a terminal', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'command-'));
+    const file = join(folder, 'r\x1b]0;owned\x07.yaml');
+    writeFileSync(file, 'mo\u202edel: "\\x9b2Jx"\nmethod: "\\e]0;owned\\a"\n"\\x9b31m": 1\ndata: { train: "\\x9d" }\n');
+    const { status, stderr } = await mainHere(['train', file, '--set', 'seed=\x9b']);
+    expect(status).toBe(2);
+    for (const shown of ['mo\\u202edel', '\\u009b31m: unknown key', 'r\\u001b]0;owned\\u0007.yaml has', 'seed=\\u009b'])
+      expect(stderr).toContain(shown);
+    expect(stderr).not.toMatch(/(?!\n)[\p{Cc}\p{Bidi_Control}]/u);
   });
 
   it('for a recipe with mistakes, all of them named, and makes nothing', () => {

@@ -74,6 +74,10 @@ export function commandLine(terminal: Terminal): Command {
     .helpOption('-h, --help', 'print help')
     .helpCommand(false)
     .showHelpAfterError('(--help shows what is allowed)')
+    .configureOutput({
+      writeOut: (text) => terminal.result(text.replace(/\n$/, '')),
+      writeErr: (text) => terminal.note(text.replace(/\n$/, '')),
+    })
     .exitOverride();
 
   program

@@ -1,6 +1,8 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: a recipe writes ${NAME} itself
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { downloadStatus } from './progress.js';
-import { duration, shellWord, Terminal, table } from './terminal.js';
+import { duration, printable, shellWord, Terminal, table } from './terminal.js';
 
 function recorder({
   isTTY,
@@ -14,7 +16,7 @@ function recorder({
   const clock = { ms: 0 };
   const written: string[] = [];
   const stderr = { write: (text: string) => written.push(text), isTTY, columns };
-  const stdout = { write: (text: string) => written.push(`out:${text}`) };
+  const stdout = { write: (text: string) => written.push(`out:${text}`), isTTY };
   return { clock, written, terminal: new Terminal({ stdout, stderr, env, now: () => clock.ms }) };
 }
 const clear = '\r\x1b[2K';
@@ -65,6 +67,65 @@ describe('colours', () => {
     expect(isColoured(false, {})).toBe(false);
     expect(isColoured(false, { FORCE_COLOR: '1' })).toBe(true);
     expect(isColoured(false, { FORCE_COLOR: '1', NO_COLOR: '1' })).toBe(false);
+  });
+});
+
+describe('what others wrote', () => {
+  const hostile = '\x1b[2J\x1b]0;owned\x07\x9b31m\x9d0;x\x9c\u202egnp.exe\u2066\u2028\x7f\b\rerror: all is well';
+  const commands = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029]/u;
+
+  it.each([true, false])('is no command, in lines, results, the status and tables (terminal: %s)', (isTTY) => {
+    const { terminal, written } = recorder({ isTTY, columns: 500, env: { NO_COLOR: '1' } });
+    terminal.note(hostile);
+    terminal.result(hostile);
+    for (const row of table([[hostile, 'a']])) terminal.result(row);
+    terminal.status(`${hostile}\nof two lines`);
+    terminal.endStatus();
+    const text = written.join('').replaceAll(clear, '');
+    expect(text.match(commands)).toBeNull();
+    expect(text.split('\\u009b31m')).toHaveLength(5);
+    expect(text).toContain('\\u202egnp.exe\\u2066\\u2028\\u007f\\u0008\\u000derror: all is well of two lines\n');
+  });
+
+  it('is shown as JSON escapes it, and tabs, line feeds and letters of any script stay', () => {
+    const text = 'a\tb\r\nc \u05e9\u05dc\u05d5\u05dd \u2764\ufe0f\u200d\u{1f525} \x1b';
+    expect(printable(text)).toBe(text.replace('\r\n', '\n').replace('\x1b', '\\u001b'));
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const json = JSON.stringify(value);
+        expect(printable(json)).not.toMatch(commands);
+        expect(JSON.parse(printable(json))).toEqual(JSON.parse(json));
+      }),
+    );
+  });
+
+  it.each(['1', undefined])('has no colours of its own beside ours (NO_COLOR: %s)', (NO_COLOR) => {
+    const { terminal, written } = recorder({ isTTY: true, env: NO_COLOR ? { NO_COLOR } : {} });
+    terminal.note(`${terminal.colors.red('error: \x1b[8mhidden')} \x1b[31mred`);
+    const ours = NO_COLOR ? (text: string) => text : (text: string) => `\x1b[31m${text}\x1b[39m`;
+    expect(written.join('')).toBe(`${ours('error: \\u001b[8mhidden')} \\u001b[31mred\n`);
+  });
+
+  it('of a model is shown so on a terminal, and goes into a pipe as it is', () => {
+    const onTerminal = recorder({ isTTY: true });
+    onTerminal.terminal.stream('a\n\x1b[31mb');
+    expect(onTerminal.written).toEqual(['out:a\n\\u001b[31mb']);
+    const inPipe = recorder({ isTTY: false });
+    inPipe.terminal.stream(hostile);
+    expect(inPipe.written).toEqual([`out:${hostile}`]);
+  });
+
+  it('has no passwords of addresses, nor what was to be concealed', () => {
+    const { terminal, written } = recorder({ isTTY: false });
+    terminal.conceal((text) => text.replaceAll('/private', '${DATA}'));
+    terminal.note('the proxy http://me:pa@ss@host:3128/x, and /private/rows.jsonl');
+    terminal.result('/private/model');
+    terminal.status('reading /private/rows.jsonl');
+    expect(written).toEqual([
+      'the proxy http://[hidden]@host:3128/x, and ${DATA}/rows.jsonl\n',
+      'out:${DATA}/model\n',
+      'reading ${DATA}/rows.jsonl\n',
+    ]);
   });
 });
 

@@ -1,6 +1,6 @@
-import { readRecipe } from '../runs/parse.js';
 import { numberFlag } from './flags.js';
 import { downloadStatus } from './progress.js';
+import { recipeFor } from './recipe.js';
 import type { Terminal } from './terminal.js';
 
 type ShownToken = import('../train/index.js').ShownToken;
@@ -20,7 +20,7 @@ export async function tokensVerb(
   { set, rows: count }: TokensFlags,
   terminal: Terminal,
 ): Promise<void> {
-  const recipe = readRecipe(recipeFile, { set });
+  const recipe = recipeFor(terminal, recipeFile, { set });
   const { rowTokens } = await import('../train/index.js');
   const wanted = numberFlag('--rows', count, { integer: true, min: 1 });
   const { rows, notes, template } = await rowTokens(recipe, wanted, { onDownload: downloadStatus(terminal) });

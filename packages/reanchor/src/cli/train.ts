@@ -1,10 +1,10 @@
 import { isUnusedFolder, reserveRunFolder } from '../runs/folder.js';
-import { readRecipe } from '../runs/parse.js';
 import type { Recipe } from '../runs/recipe.js';
 import { newestRun } from '../runs/resume.js';
 import { downloadStatus, TrainProgress } from './progress.js';
+import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
-import { shellWord, type Terminal, table } from './terminal.js';
+import { shellPath, shellWord, type Terminal, table } from './terminal.js';
 
 type Train = typeof import('../train/index.js').train;
 type TrainResult = Awaited<ReturnType<Train>>;
@@ -31,7 +31,7 @@ export async function trainVerb(
   load: () => Promise<{ train: Train }> = () => import('../train/index.js'),
 ): Promise<number> {
   const { set, resume = false, profile } = flags;
-  const recipe = readRecipe(recipeFile, { set });
+  const recipe = recipeFor(terminal, recipeFile, { set });
   using place = flags.out === undefined && !resume ? reserveRunFolder('runs', recipeFile, new Date()) : undefined;
   const out = flags.out ?? place?.path ?? (await newestRun(recipeFile, 'runs'));
   if (resume && isUnusedFolder(out)) terminal.note(`there is no run in ${out} to go on with: it begins there`);
@@ -105,7 +105,7 @@ export function summary(
       : ['not evaluated: the recipe has no data.validation'];
   const models = isFinished
     ? `--run ${shellWord(folder)}`
-    : `--model ${shellWord(final)} --reference ${shellWord(model)}`;
+    : `--model ${shellWord(final)} --reference ${shellPath(model)}`;
   const isNamed = isFinished && typeof validation !== 'number' && validation !== undefined;
   const data = isNamed ? '' : ' --data FILE';
   const bestLine = best && `best   ${best.path} (${best.metric} ${best.value.toFixed(4)} after step ${best.step})`;

@@ -17,7 +17,7 @@ import { readConfig } from '../models/load.js';
 import { publishedConfig, publishedModels } from '../models/published-configs.js';
 import { type ModelShape, modelShape } from '../models/shape.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
-import type { Recipe } from '../runs/index.js';
+import { type Recipe, recipeHere } from '../runs/index.js';
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import { planOf } from '../train/plan.js';
 import type { DataReport } from '../train/recipe-data.js';
@@ -95,7 +95,8 @@ interface Plan {
  * model comes from its config.json, else from the table of published models; rows from their files, else from what is
  * known of published sets. Errors: UserError for a model whose shape is not known; those of the rows that are at hand.
  */
-export async function estimateRun({ recipe, devices = 1, kin = [] }: EstimateOptions): Promise<RunEstimate> {
+export async function estimateRun({ recipe: written, devices = 1, kin = [] }: EstimateOptions): Promise<RunEstimate> {
+  const recipe = recipeHere(written, { missing: 'stay' });
   const { configJson, from } = await shapeSource(recipe.model, kin);
   const shape = modelShape(configJson);
   const rows = await rowsAtHand(recipe);
@@ -138,7 +139,7 @@ export async function estimateRun({ recipe, devices = 1, kin = [] }: EstimateOpt
   const isRead = rows.from === 'reading';
   const updates = rule && totalSteps !== undefined ? plannedUpdates(rule, totalSteps) : [];
   return {
-    model: { name: recipe.model, shapeFrom: from, shape },
+    model: { name: written.model, shapeFrom: from, shape },
     rows: plan.rows,
     rowsFrom: rows.from,
     steps: totalSteps,

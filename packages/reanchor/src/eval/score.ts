@@ -16,7 +16,7 @@ import { type HubOptions, modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
-import { type RunText, runText } from '../runs/index.js';
+import { type Recipe, type RunText, runText, textHere } from '../runs/index.js';
 import { accuracyOf } from '../stats/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { scoringNotes } from './positions.js';
@@ -127,19 +127,30 @@ async function scored(options: ScoreOptions, run: RunText | undefined) {
   const recipe = run?.recipe;
   const validation = recipe?.data.validation;
   const named = validation === undefined || typeof validation === 'number' ? undefined : [validation].flat();
-  const sources =
-    options.data ?? (named && (await resolveSources(named, 'validation', options)).flatMap(({ files }) => files));
+  const sources = options.data ?? (named && (await filesOf(named, options)));
   if (sources === undefined) {
     const why = run === undefined ? '' : `, since the recipe of ${run.run} names no file of validation rows`;
     throw new UsageError(`--data is missing: name files of preference pairs${why}`);
   }
-  const began = recipe && recipe.method !== 'sft' ? (recipe.reference.model ?? recipe.model) : undefined;
+  const reference = options.reference ?? (recipe && beginningOf(recipe));
   return {
     model,
-    data: [...sources],
-    reference: options.reference ?? began,
+    data: sources,
+    reference,
     beta: options.beta ?? recipe?.loss.beta ?? 0.1,
   };
+}
+
+/** The files of rows that a recipe names for its validation. */
+async function filesOf(names: readonly string[], options: HubOptions): Promise<string[]> {
+  const here = names.map((name) => textHere('data.validation', name));
+  return (await resolveSources(here, 'validation', options)).flatMap(({ files }) => files);
+}
+
+/** What the rewards of a recipe's run are measured against, if they are. */
+function beginningOf({ method, model, reference }: Recipe): string | undefined {
+  if (method === 'sft') return undefined;
+  return reference.model === undefined ? textHere('model', model) : textHere('reference.model', reference.model);
 }
 
 /** The output replaces what was there; the rows themselves must not be lost to it. */

@@ -4,6 +4,7 @@ export { type CsvOptions, type CsvRow, readCsv } from './csv.js';
 export { Journal, type JournalHead } from './journal.js';
 export { readJson, readText } from './json.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
+export { mapTexts } from './map-texts.js';
 export { isPickle, pickleRefusal } from './pickle.js';
 export { type RawRecord, readRecords } from './records.js';
 export {

@@ -1,9 +1,9 @@
 // Answers of a Hub that is broken, or no friend.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { UserError } from '../errors.js';
-import { listRepository } from './client.js';
+import { listRepository, openFile } from './client.js';
 
 const oid = 'a'.repeat(40);
 const file = { type: 'file', oid, size: 3, path: 'config.json' };
@@ -83,4 +83,83 @@ test('a page without an end is not read to its end', async () => {
   };
   await expect(list(endless)).rejects.toThrow(/pages of more than 67108864 bytes/);
   expect(sent).toBeLessThan(200);
+});
+
+describe('the token', () => {
+  const token = 'hf_s3cr3tToken';
+  const settingsOf = (endpoint: string) => ({ endpoint, token, cache: '', isOffline: false });
+  const repository = { type: 'model', id: 'some/model', revision: 'main' } as const;
+  const servers: Server[] = [];
+  afterEach(() => {
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  /** A server of its own origin, and the credentials of all that it was asked. */
+  async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void) {
+    const heard: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      heard.push(request.headers.authorization ?? request.headers.cookie);
+      answer(request, response);
+    });
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return { heard, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  }
+
+  const info = JSON.stringify({ _id: '0', id: 'some/model', sha: oid, tags: [], siblings: [] });
+  const pages = (next?: string) => (request: IncomingMessage, response: ServerResponse) => {
+    response.setHeader('content-type', 'application/json');
+    if (!request.url!.includes('/tree/')) return response.end(info);
+    if (next !== undefined) response.setHeader('link', `<${next}${request.url}>; rel="next"`);
+    return response.end(JSON.stringify([file]));
+  };
+
+  test.each([301, 302, 303, 307, 308])(
+    'goes to the endpoint, and to no other origin that it redirects to (%d)',
+    async (status) => {
+      const other = await serve((request, response) =>
+        request.url!.includes('/resolve/') ? response.end('abc') : pages()(request, response),
+      );
+      const hub = await serve((request, response) =>
+        response.writeHead(status, { location: other.origin + request.url }).end(),
+      );
+      const { files } = await listRepository(repository, settingsOf(hub.origin));
+      expect(files).toHaveLength(1);
+      const opened = await openFile(
+        repository,
+        { commit: oid, path: 'config.json', offset: 0 },
+        settingsOf(hub.origin),
+      );
+      for await (const _ of opened.body);
+      expect(hub.heard).toEqual(Array(3).fill(`Bearer ${token}`));
+      expect(other.heard).toEqual([undefined, undefined, undefined]);
+    },
+  );
+
+  test('nor where the next page of a list lies', async () => {
+    const other = await serve(pages());
+    const hub = await serve(pages(other.origin));
+    await listRepository(repository, settingsOf(hub.origin));
+    expect(hub.heard).toEqual(Array(2).fill(`Bearer ${token}`));
+    expect(other.heard).toEqual([undefined]);
+  });
+
+  test('is in no message, even if the server repeats it', async () => {
+    const refusing = await serve((_, response) =>
+      response.writeHead(403, { 'x-error-message': `${'x'.repeat(290)} bad token ${token}` }).end(),
+    );
+    const repeating = await serve((_, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end(info.replace(oid, token));
+    });
+    for (const { origin } of [refusing, repeating]) {
+      const error: Error = await listRepository(repository, settingsOf(origin)).catch((one) => one);
+      expect(error).toBeInstanceOf(UserError);
+      expect(error.message).toMatch(/some\/model/);
+      expect(error.message).not.toContain('hf_s3');
+    }
+  });
 });

@@ -1,6 +1,7 @@
 /** What is asked of the Hub over HTTP: the only file that knows @huggingface/hub. */
 import { shown, UserError } from '../errors.js';
 import { bytesAtMost } from '../formats/index.js';
+import { hiding } from '../secrets.js';
 import { isCommit, isSafePath, type RepositoryName, repositoryText } from './names.js';
 import type { HubSettings } from './settings.js';
 
@@ -178,18 +179,24 @@ function refusal({ status, headers }: Response, repository: RepositoryName, sett
       `${name}: ${local} ${settings.endpoint} shows no ${kind} of this name (status ${status}): check the name; if it is private or gated, ${token} of an account that may read it`,
     );
   }
-  const why = headers.get('x-error-message') ?? 'no reason is given';
-  return new UserError(`${page} answers ${status} (${why.slice(0, 300)}): may the account of the token read it?`);
+  const why = withoutToken(headers.get('x-error-message') ?? 'no reason is given', settings).slice(0, 300);
+  return new UserError(`${page} answers ${status} (${why}): may the account of the token read it?`);
 }
 
-/** What `ask` gives, with a failed connection as HubUnreachable. */
-async function answered<T>({ endpoint }: HubSettings, ask: () => Promise<T>): Promise<T> {
+/** What `ask` gives, with a failed connection as HubUnreachable, and no error with the token in it. */
+async function answered<T>(settings: HubSettings, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (cause) {
-    throw asUnreachable(cause, endpoint);
+    const error = asUnreachable(cause, settings.endpoint);
+    if (error instanceof Error) error.message = withoutToken(error.message, settings);
+    throw error;
   }
 }
+
+/** A text without the token: a server may repeat what it was sent. */
+const withoutToken = (text: string, { token }: HubSettings) =>
+  hiding(token === undefined ? [] : [{ value: token, shown: '[token]' }])(text);
 
 /** A failed connection, or an answer that is no JSON, as HubUnreachable; any other error as it is. */
 export function asUnreachable(error: unknown, endpoint: string): unknown {

@@ -286,8 +286,23 @@ describe('what is wrong is said', () => {
   test('a token that cannot be one, and an endpoint that is no address', () => {
     expect(() => hubSettings({ HF_TOKEN: 'hf_a b' })).toThrow(/a space or another character/);
     expect(() => hubSettings({ HF_TOKEN: 'hf_a b' })).not.toThrow(/hf_a/);
-    expect(() => hubSettings({ HF_ENDPOINT: 'mirror' })).toThrow(/an address such as https/);
+    expect(() => hubSettings({ HF_ENDPOINT: 'mirror' })).toThrow(/^HF_ENDPOINT is no address such as https/);
     expect(hubSettings({ HF_ENDPOINT: 'https://mirror.example/hub/' }).endpoint).toBe('https://mirror.example/hub');
+  });
+
+  test.each([
+    'http://me:s3cr3t@mirror.example',
+    'https://s3cr3t@mirror.example/hub',
+    'https://mirror.example/?token=s3cr3t',
+    'https://mirror.example#s3cr3t',
+    'me:s3cr3t@mirror.example',
+    'ftp://me:s3cr3t@mirror.example',
+    'http://me:s3/cr3t@mirror.example',
+  ])('an endpoint with a password, a token or a query in it, without repeating it: %s', (HF_ENDPOINT) => {
+    expect(() => hubSettings({ HF_ENDPOINT })).toThrow(
+      /^HF_ENDPOINT (has a user name, a password or a query|is no address)/,
+    );
+    expect(() => hubSettings({ HF_ENDPOINT })).not.toThrow(/s3|cr3t/);
   });
 });
 

@@ -39,9 +39,17 @@ const folder = (value: string | undefined) => (value ? value.replace(/^~(?=$|\/)
 
 function endpointOf({ HF_ENDPOINT: given }: Environment): string {
   if (!given) return 'https://huggingface.co';
-  const isAddress = URL.canParse(given) && ['http:', 'https:'].includes(new URL(given).protocol);
-  if (isAddress) return given.replace(/\/+$/, '');
-  throw new UserError(`HF_ENDPOINT is ${JSON.stringify(given)}; an address such as https://huggingface.co is needed`);
+  // What is refused may have a password in it, and is not repeated.
+  if (!URL.canParse(given) || !['http:', 'https:'].includes(new URL(given).protocol)) {
+    throw new UserError('HF_ENDPOINT is no address such as https://huggingface.co');
+  }
+  const { username, password } = new URL(given);
+  if (username || password || /[?#]/.test(given)) {
+    throw new UserError(
+      'HF_ENDPOINT has a user name, a password or a query in it: set the address alone, such as https://huggingface.co, and a token by HF_TOKEN',
+    );
+  }
+  return given.replace(/\/+$/, '');
 }
 
 function tokenOf(env: Environment, home: string): string | undefined {

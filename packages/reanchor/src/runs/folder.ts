@@ -9,6 +9,7 @@ import { listCheckpoints, removeTemporary } from './checkpoints.js';
 import { lockName, lockRun, refuseLockedRun } from './lock.js';
 import { type Recipe, recipeSchema } from './recipe.js';
 import { localTimeOf } from './template-now.js';
+import { concealing } from './variables.js';
 import { packageVersion } from './version.js';
 
 const runSchema = z.strictObject({
@@ -143,7 +144,7 @@ export async function writeRunInfo(
   const run: RunInfo = {
     time: time.toISOString(),
     localTime: localTimeOf(time),
-    command: [...command],
+    command: command.map(concealing(recipe)),
     recipe,
     seed: recipe.seed,
     ...(Object.keys(commits).length > 0 && { commits }),

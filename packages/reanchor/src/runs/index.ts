@@ -28,4 +28,5 @@ export { completeEvents, hasMadeSteps, isFinished, newestRun, supersedeEvents } 
 export { type RunText, runText, runTextOfModel } from './run-text.js';
 export { localTimeOf, recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';
+export { concealing, recipeHere, textHere } from './variables.js';
 export { packageVersion } from './version.js';

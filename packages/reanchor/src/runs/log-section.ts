@@ -8,10 +8,10 @@ export const logSchema = z.strictObject({
     .describe('the choice to write an event file of TensorBoard into the run folder'),
   mlflow: z
     .string()
-    .regex(/^https?:\/\/[^@\s]+$/)
+    .regex(/^(https?:\/\/[^@\s?#]+|\$\{\w+\})$/)
     .optional()
     .describe(
-      'the http or https address of an MLflow tracking server, without a password; who writes is said as to its own client, by MLFLOW_TRACKING_TOKEN or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment',
+      'the http or https address of an MLflow tracking server, without user name, password or query; who writes is said as to its own client, by MLFLOW_TRACKING_TOKEN or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment, to the server alone that MLFLOW_TRACKING_URI names',
     ),
   experiment: z
     .string()

@@ -327,13 +327,39 @@ describe('--set', () => {
 });
 
 describe('${NAME} in a recipe', () => {
-  it('stands for the environment, in lists and overrides too', () => {
+  it('stays as it is written, in lists and overrides too', () => {
     const env = { DATA: '/d' };
     const recipe = parse('model: "${DATA}/m"\nmethod: dpo\ndata: { train: ["${DATA}/a", b] }', {
       env,
       set: ['data.validation=${DATA}/v'],
     });
-    expect(recipe).toMatchObject({ model: '/d/m', data: { train: ['/d/a', 'b'], validation: '/d/v' } });
+    expect(recipe).toMatchObject({
+      model: '${DATA}/m',
+      data: { train: ['${DATA}/a', 'b'], validation: '${DATA}/v' },
+    });
+  });
+
+  it('stands for paths and a whole address alone, since it would be sent elsewhere or learned by the model', () => {
+    const env = { SECRET: 's3cr3t-value' };
+    const text =
+      'model: m\nmethod: dpo\nprecision: ${SECRET}\nseed: ${SECRET}\ndata: { train: a, chatTemplate: "{{ x }} ${SECRET}" }\n' +
+      'log: { mlflow: "http://host/${SECRET}", experiment: "${SECRET}" }\n';
+    const found = problems(text, { env });
+    expect(found.map((line) => line.slice(0, line.indexOf(':')))).toEqual([
+      'precision',
+      'seed',
+      'data.chatTemplate',
+      'log.mlflow',
+      'log.experiment',
+    ]);
+    expect(found[0]).toMatch(
+      /^precision: \$\{SECRET\} is not replaced here: variables stand for paths, in model, .*3:12/,
+    );
+    expect(found[3]).toMatch(/^log\.mlflow: a variable may be the whole address, not a part of one/);
+    expect(found.join()).not.toContain('s3cr3t');
+    for (const path of ['model', 'reference.model', 'data.train', 'data.validation', 'log.mlflow'])
+      expect(parse(minimal, { env, set: ['reference.update=fixed', `${path}=\${SECRET}`] })).toBeTruthy();
+    expect(parse(minimal, { env, set: ['data.chatTemplate=${SECRET}/t.jinja'] })).toBeTruthy();
   });
 
   it('is an error when the variable is unset, empty or no name', () => {
@@ -343,6 +369,32 @@ describe('${NAME} in a recipe', () => {
       'data.train[0]: ${EMPTY} is empty in the environment: set EMPTY, or write the value itself (r.yaml:3:17)',
       'data.train[1]: ${A-B} names no environment variable: write ${NAME}, with letters, digits and _ (r.yaml:3:31)',
     ]);
+  });
+});
+
+describe('an address with a password', () => {
+  it.each([
+    ['log: { mlflow: "http://me:s3cr3t@host" }', []],
+    ['log: { mlflow: "http://me:s3/cr3t@host" }', []],
+    ['log: { mlflow: "me:s3cr3t@host" }', []],
+    ['log: { mlflow: "https://host/?token=s3cr3t" }', []],
+    ['log: { mlflow: "https://host/#s3cr3t" }', []],
+    ['log: "http://me:s3cr3t@host"', []],
+    [`log: "http://me:s3cr3t${'x'.repeat(200)}@host"`, []],
+    ['', ['log.mlflow=http://me:s3cr3t@host']],
+    ['', ['log={ mlflow: "https://host?s3cr3t" }']],
+    ['', ['log.mlfow=http://me:s3cr3t@host']],
+    ['', ['log.mlflow=[s3cr3t']],
+    ['method: { "http://me:s3cr3t@host": 1 }', []],
+  ])('is refused and not repeated: %s%j', (text, set) => {
+    const found = problems(
+      `model: m\n${text.startsWith('method') ? '' : 'method: dpo\n'}data: { train: a }\n${text}\n`,
+      {
+        set,
+      },
+    );
+    expect(found).toHaveLength(1);
+    expect(found[0]).not.toContain('s3');
   });
 });
 

@@ -2,20 +2,23 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RecipeError, UsageError, unreadable } from '../errors.js';
+import { mapTexts } from '../formats/map-texts.js';
+import { withoutPasswords } from '../secrets.js';
 import { recipeKey, recipeKeySchema } from './keys.js';
 import { type Layer, mergedLayers, recipeLayers } from './layers.js';
 import { nearest } from './nearest.js';
 import { readRecipeText } from './other-files.js';
 import { isRecord, type Problem, pathText, problemsOf, unknownKeyMessage, valueMessage } from './problems.js';
 import { type Recipe, recipeSchema } from './recipe.js';
+import { addressKey, type Environment, variableProblems } from './variables.js';
 import { parseYaml } from './yaml.js';
 
 /** What changes a recipe's text on its way to a checked recipe. */
 export interface ParseOptions {
   /** Overrides `a.b=value`, in order; the value is YAML. `a.b=null` takes the key out, so that its default holds. */
   set?: readonly string[];
-  /** What `${NAME}` in a text of the recipe stands for; the environment of the process when left out. */
-  env?: Readonly<Record<string, string | undefined>>;
+  /** Where every `${NAME}` in a text of the recipe has to be set; the environment of the process when left out. */
+  env?: Environment;
 }
 
 /**
@@ -51,7 +54,8 @@ export function readRecipe(file: string, options: ParseOptions = {}): Recipe {
 
 /**
  * The recipe in a YAML text, with every default applied, laid over the recipes that its key `extends` names. `file` is
- * its name in messages, and what those names are relative to.
+ * its name in messages, and what those names are relative to. `${NAME}` stays as it is: `recipeHere` says what it stands
+ * for.
  *
  * Errors: RecipeError with all problems, each with the path of its key, what was given, what is allowed, its place
  * (`file:line:column` or the `--set`) and, for an unknown name, the nearest valid one.
@@ -67,22 +71,24 @@ export function parseRecipe(
 
   const messages: string[] = [];
   const overrides = set.flatMap((item) => parseOverride(item, messages));
-  const withOverrides = overrides.reduce(applyOverride, structuredClone(values));
-  const problems: Problem[] = [];
-  const given = substitute(withOverrides, env, [], problems);
-  problems.push(...problemsOf(given as Record<string, unknown>));
+  const given = overrides.reduce(applyOverride, structuredClone(values)) as Record<string, unknown>;
+  const problems: Problem[] = environmentProblems(given, env);
+  const named = new Set(problems.map(({ path }) => pathText(path)));
+  problems.push(...problemsOf(given).filter(({ path }) => !named.has(pathText(path))));
 
   const placed = problems.map((problem) => ({ problem, ...placeOf(problem, layers, overrides, file) }));
   placed.sort((a, b) => a.order - b.order);
   messages.push(...placed.map(({ problem, where }) => `${problem.message} (${where})`));
-  if (messages.length > 0) throw new RecipeError(file, messages);
+  if (messages.length > 0) throw new RecipeError(file, messages.map(withoutPasswords));
   return recipeSchema.parse(given);
 }
 
 function parseOverride(item: string, messages: string[]): Override[] {
-  const text = `--set ${item}`;
   const equals = item.indexOf('=');
   const path = item.slice(0, equals).trim().split('.');
+  // An address that is wrong may have a password in it.
+  const hasAddress = `${addressKey}.`.startsWith(`${path.join('.')}.`);
+  const text = `--set ${hasAddress ? `${path.join('.')}=...` : item}`;
   if (equals < 1) {
     messages.push(`${text}: write --set key=value, such as --set optimizer.lr=1e-6`);
     return [];
@@ -123,27 +129,15 @@ function applyOverride(values: unknown, { path, value }: Override): unknown {
   return values;
 }
 
-function substitute(
-  value: unknown,
-  env: Readonly<Record<string, string | undefined>>,
-  path: PropertyKey[],
-  problems: Problem[],
-): unknown {
-  if (Array.isArray(value)) return value.map((item, index) => substitute(item, env, [...path, index], problems));
-  if (isRecord(value)) {
-    const entries = Object.entries(value).map(([key, item]) => [key, substitute(item, env, [...path, key], problems)]);
-    return Object.fromEntries(entries);
-  }
-  if (typeof value !== 'string') return value;
-  return value.replace(/\$\{([^}]*)\}/g, (reference, name: string) => {
-    const replacement = env[name];
-    if (replacement !== undefined && replacement !== '') return replacement;
-    const why = !/^\w+$/.test(name)
-      ? `${reference} names no environment variable: write \${NAME}, with letters, digits and _`
-      : `\${${name}} is ${replacement === undefined ? 'not set' : 'empty'} in the environment: set ${name}, or write the value itself`;
-    problems.push({ path, message: `${pathText(path)}: ${why}`, isKey: false });
-    return reference;
+/** What is wrong with `${NAME}` in the texts of a recipe. */
+function environmentProblems(given: unknown, env: Environment): Problem[] {
+  const problems: Problem[] = [];
+  mapTexts(given, (text, path) => {
+    for (const why of variableProblems(path, text, env))
+      problems.push({ path, message: `${pathText(path)}: ${why}`, isKey: false });
+    return text;
   });
+  return problems;
 }
 
 function placeOf({ path, isKey }: Problem, layers: readonly Layer[], overrides: Override[], file: string) {

@@ -2,9 +2,12 @@
 
 import type * as z from 'zod';
 import { shown } from '../errors.js';
+import { mapTexts } from '../formats/map-texts.js';
+import { withoutPasswords } from '../secrets.js';
 import { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 import { nearest } from './nearest.js';
 import { crossRules, recipeSchema } from './recipe.js';
+import { addressKey } from './variables.js';
 
 /** One problem of a recipe, not yet placed in a file. */
 export interface Problem {
@@ -57,13 +60,15 @@ export function pathText(path: readonly PropertyKey[]): string {
 /** The problem of one value, given the documented key that it belongs to. */
 export function valueMessage(path: readonly PropertyKey[], given: unknown, key: RecipeKey): string {
   const name = key.path.split('.').at(-1);
-  const what = key.isSection ? `a section with the keys ${key.type.slice(2, -2)}` : shortDescription(key);
-  const is = `${name} is ${what}`;
+  const meaning = key.isSection ? `a section with the keys ${key.type.slice(2, -2)}` : shortDescription(key);
+  const is = `${name} is ${meaning}`;
   const allowed = key.isSection ? '' : `; allowed: ${key.type}`;
   const text = pathText(path);
   if (given === undefined) return `${text}: missing: ${is}${allowed}`;
   if (given === null || given === '') return `${text}: empty: ${is}${allowed}; give a value or remove the key`;
-  return `${text}: ${describe(given)} is not allowed: ${is}${allowed}${hint(given, key)}`;
+  // An address that is wrong may have a password in it.
+  const what = key.path === addressKey ? 'this address' : describe(given);
+  return `${text}: ${what} is not allowed: ${is}${allowed}${hint(given, key)}`;
 }
 
 function problemsOfIssue(issue: z.core.$ZodIssue, given: Record<string, unknown>): Problem[] {
@@ -150,7 +155,7 @@ function keyNames(section: string): string[] {
 
 function describe(value: unknown): string {
   if (typeof value === 'number') return String(value);
-  return shown(value);
+  return shown(mapTexts(value, withoutPasswords));
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

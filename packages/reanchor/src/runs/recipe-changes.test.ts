@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest';
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: a recipe writes ${NAME} itself
+import { describe, expect, it, vi } from 'vitest';
 import { UserError } from '../errors.js';
 import { recipeKeys } from './keys.js';
 import { parseRecipe } from './parse.js';
@@ -38,6 +39,21 @@ describe('a run that goes on', () => {
     ])
       expect(change).toThrow(line);
     expect(recipeHash(changed)).not.toBe(recipeHash(recipe()));
+  });
+
+  it('says that a path stands in a variable by now, and takes that for another recipe', () => {
+    vi.stubEnv('PLACE', '/some/place');
+    const spelledOut = recipe('model=/some/place/m');
+    const withVariable = parseRecipe('{ extends: [] }', {
+      file: 'r.yaml',
+      set: ['model=${PLACE}/m', 'method=dpo', 'data={ train: [a, b], validation: 8 }', 'evaluate.every=2'],
+    });
+    expect(() => recipeChanges(spelledOut, withVariable, 'x')).toThrow('\n  model: the path itself -> "${PLACE}/m"');
+    expect(recipeHash(spelledOut)).not.toBe(recipeHash(withVariable));
+    vi.stubEnv('PLACE', '/another/place');
+    expect(() => recipeChanges(spelledOut, withVariable, 'x')).toThrow('model: "/some/place/m" -> "${PLACE}/m"');
+    expect(recipeChanges(withVariable, withVariable, 'x')).toEqual([]);
+    vi.unstubAllEnvs();
   });
 
   it('does not take another evaluate.every when the reference waits for evaluations', () => {

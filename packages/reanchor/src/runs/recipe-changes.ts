@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../errors.js';
 import type { Recipe } from './recipe.js';
+import { concealing } from './variables.js';
 
 /** A key that may be changed when a run goes on: it, or the section with this name. */
 interface ChangeableKey {
@@ -77,12 +78,16 @@ export interface RecipeChange {
 export function recipeChanges(before: Recipe, recipe: Recipe, folder: string): RecipeChange[] {
   const [old, now] = [flatten(before), flatten(recipe)];
   const text = (value: unknown) => (value === undefined ? 'left out' : JSON.stringify(value));
+  const conceal = concealing(recipe);
   const changed = [...new Set([...old.keys(), ...now.keys()])]
     .filter((path) => text(old.get(path)) !== text(now.get(path)))
     .sort()
     .map((path) => {
       const rule = ruleOf(path, before);
-      const line = `${path}: ${text(old.get(path))} -> ${text(now.get(path))}`;
+      const [was, is] = [text(old.get(path)), text(now.get(path))];
+      // Both would be shown alike.
+      const isSpelledOut = conceal(was) === is;
+      const line = isSpelledOut ? `${path}: the path itself -> ${is}` : `${path}: ${was} -> ${is}`;
       return { text: line, changesRounding: rule?.changesRounding ?? false, isDecisive: rule === undefined };
     });
   if (changed.some(({ isDecisive }) => isDecisive)) {

@@ -47,12 +47,12 @@ export async function hasMadeSteps({ events }: RunFolder): Promise<boolean> {
 
 /**
  * What a finished run has come to, by its events. Those that say so are added when it was cut off just before; the time
- * since its last event before is then not counted.
+ * since its last event before is then not counted. `conceal` gives texts as they are written.
  */
-export async function completeEvents({
-  events,
-  final,
-}: RunFolder): Promise<{ steps: number; evaluations: { step: number; metrics: Record<string, number> }[] }> {
+export async function completeEvents(
+  { events, final }: RunFolder,
+  conceal: (text: string) => string = (text) => text,
+): Promise<{ steps: number; evaluations: { step: number; metrics: Record<string, number> }[] }> {
   const evaluations: { step: number; metrics: Record<string, number> }[] = [];
   let steps = 0;
   let first = '';
@@ -75,7 +75,7 @@ export async function completeEvents({
   const seconds = isKnown ? Math.max(0, Date.parse(last.time) - Date.parse(began.time)) / 1000 : 0;
   using writer = new EventWriter(events);
   writer.dropTornLine();
-  if (last?.type !== 'saved') writer.write({ type: 'saved', folder: final });
+  if (last?.type !== 'saved') writer.write({ type: 'saved', folder: conceal(final) });
   writer.write({ type: 'end', steps, seconds });
   return { steps, evaluations };
 }

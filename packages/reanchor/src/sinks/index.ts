@@ -1,7 +1,7 @@
 /** Where the metrics of a run go besides events.jsonl: TensorBoard, MLflow. Loads no torch. */
 import { basename, resolve } from 'node:path';
 import type { Clock } from '../clock.js';
-import type { Recipe, RunEvent } from '../runs/index.js';
+import { type Recipe, type RunEvent, textHere } from '../runs/index.js';
 import { MlflowSink } from './mlflow-sink.js';
 import type { MetricSink, RunEnd } from './sink.js';
 import { TensorBoardSink } from './tensorboard-sink.js';
@@ -28,7 +28,8 @@ export class MetricSinks implements AsyncDisposable {
     if (tensorboard) this.#sinks.push(new TensorBoardSink(folder, warn, resumedAt));
     if (mlflow !== undefined) {
       const runName = basename(resolve(folder));
-      this.#sinks.push(new MlflowSink({ address: mlflow, experiment, runName, recipe, warn, folder, clock }));
+      const address = textHere('log.mlflow', mlflow);
+      this.#sinks.push(new MlflowSink({ address, shown: mlflow, experiment, runName, recipe, warn, folder, clock }));
     }
   }
 

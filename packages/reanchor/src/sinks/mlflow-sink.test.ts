@@ -1,4 +1,5 @@
-import { mkdtempSync } from 'node:fs';
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: a recipe writes ${NAME} itself
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -106,7 +107,10 @@ const step = (step: number, metrics: Record<string, number>): RunEvent => ({
 });
 const waits = { first: 5, longest: 20, close: 4000 };
 /** A sink whose waits between tries are over at once; what it waits for at its end passes when the test says so. */
-function sink(address: string, more: { env?: Record<string, string>; recipe?: object; folder?: string } = {}) {
+function sink(
+  address: string,
+  more: { env?: Record<string, string>; recipe?: object; folder?: string; shown?: string } = {},
+) {
   const warnings: string[] = [];
   const warn = (message: string) => warnings.push(message);
   const clock = new ManualClock(waits.longest);
@@ -162,11 +166,93 @@ describe('MLflow', () => {
 
   it('says who writes as its own client does', async () => {
     const { calls, address } = await tracking();
-    await sink(address, { env: { MLFLOW_TRACKING_TOKEN: 't' } }).sink.close('finished');
+    const own = { MLFLOW_TRACKING_URI: `${address}/some/path` };
+    await sink(address, { env: { ...own, MLFLOW_TRACKING_TOKEN: 't' } }).sink.close('finished');
     expect(calls[0]!.authorization).toBe('Bearer t');
-    const env = { MLFLOW_TRACKING_USERNAME: 'u', MLFLOW_TRACKING_PASSWORD: 'p' };
+    const env = { ...own, MLFLOW_TRACKING_USERNAME: 'u', MLFLOW_TRACKING_PASSWORD: 'p' };
     await sink(address, { env }).sink.close('finished');
     expect(calls.at(-1)!.authorization).toBe(`Basic ${Buffer.from('u:p').toString('base64')}`);
+  });
+
+  it('is not told who writes where the credentials belong to another server, and the run says so', async () => {
+    const { calls, address } = await tracking();
+    const other = address.replace('127.0.0.1', 'localhost');
+    for (const MLFLOW_TRACKING_URI of [undefined, 'https://mlflow.corp.example', other, `${address}0`, 'file:///x']) {
+      const env = { MLFLOW_TRACKING_TOKEN: 's3cr3t-token', ...(MLFLOW_TRACKING_URI && { MLFLOW_TRACKING_URI }) };
+      const { sink: mlflow, warnings } = sink(address, { env });
+      await mlflow.close('finished');
+      expect(warnings).toEqual([expect.stringMatching(/^MLFLOW_TRACKING_TOKEN is not sent to http:\/\/127\.0\.0\.1/)]);
+      expect(warnings[0]).not.toMatch(/s3cr3t|corp/);
+    }
+    expect(calls.length).toBeGreaterThan(10);
+    expect(calls.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+  });
+
+  it('is not followed to another address, not with the credentials nor without', async () => {
+    const elsewhere = await tracking();
+    const redirect: Fault = (_, response) => {
+      response.writeHead(307, { location: elsewhere.address }).end();
+      return true;
+    };
+    const { address } = await tracking({ fault: redirect });
+    const env = { MLFLOW_TRACKING_URI: address, MLFLOW_TRACKING_TOKEN: 's3cr3t-token' };
+    const { sink: mlflow, warnings } = sink(address, { env });
+    mlflow.write(step(1, { loss: 1 }));
+    await mlflow.close('finished');
+    expect(elsewhere.calls).toEqual([]);
+    expect(warnings.join()).toMatch(/redirect.*2 numbers of this run were not sent/);
+  });
+
+  it('may repeat the credentials in what it says; no warning does', async () => {
+    const password = 's3cr3t-password';
+    const pair = Buffer.from(`me:${password}`).toString('base64');
+    const repeat: Fault = (_, response) => {
+      response.writeHead(403).end(`{"error_code":"NO","message":"${'x'.repeat(380)} ${pair} ${password} ${pair}"}`);
+      return true;
+    };
+    const { address } = await tracking({ fault: repeat });
+    const env = {
+      MLFLOW_TRACKING_URI: address,
+      MLFLOW_TRACKING_USERNAME: 'me',
+      MLFLOW_TRACKING_PASSWORD: password,
+    };
+    const { sink: mlflow, warnings } = sink(address, { env });
+    await mlflow.close('finished');
+    expect(warnings[0]).toContain('[hidden]');
+    expect(warnings[0]).not.toContain(pair.slice(0, 6));
+    expect(warnings[0]).not.toContain('s3cr3t');
+  });
+
+  it('is called by the variable that names it, in warnings and in the run folder', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mlflow-'));
+    const shown = '${MLFLOW_TRACKING_URI}';
+    const { calls, address } = await tracking();
+    await sink(address, { folder, shown }).sink.close('interrupted');
+    expect(readFileSync(join(folder, 'mlflow.json'), 'utf8')).toBe(`{"address":"${shown}","run":"run-1"}\n`);
+    await sink(address, { folder, shown }).sink.close('finished');
+    expect(calls.filter(({ path }) => path === 'runs/create').length).toBe(1);
+
+    // The variable names another server by now, which knows no such run.
+    const unknown: Fault = (path, response) => {
+      if (path !== 'runs/update' || other.calls.length > 0) return false;
+      response.writeHead(404).end('{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Run not found"}');
+      return true;
+    };
+    const other = await tracking({ fault: unknown });
+    const again = sink(other.address, { folder, shown });
+    await again.sink.close('finished');
+    expect(other.calls.map(({ path }) => path)).toContain('runs/create');
+    expect(again.warnings).toEqual([]);
+
+    for (const close of servers.splice(0)) close();
+    const gone = sink(address, { shown });
+    gone.sink.write(step(1, { loss: 1 }));
+    await gone.sink.close('failed');
+    expect(gone.warnings).toHaveLength(2);
+    expect(gone.warnings.join()).toMatch(
+      /GET \$\{MLFLOW_TRACKING_URI\}\/api.*not sent to MLflow \(\$\{MLFLOW_TRACKING_URI\}\)/,
+    );
+    expect(gone.warnings.join()).not.toContain(new URL(address).host);
   });
 
   it('goes on with the same run when the run folder is gone on with, unless it is another server', async () => {

@@ -9,6 +9,8 @@ import { type MetricSink, metricPoint, type RunEnd } from './sink.js';
 
 export interface MlflowSinkOptions {
   address: string;
+  /** The address as messages and files show it: the same, or the variable that stands for it. */
+  shown?: string | undefined;
   experiment: string;
   runName: string;
   /** The recipe; its keys become parameters. */
@@ -52,7 +54,8 @@ export class MlflowSink implements MetricSink {
     this.#options = options;
     this.#waits = options.waits ?? { first: 500, longest: 30_000, close: 20_000 };
     this.#clock = options.clock ?? systemClock;
-    this.#client = new MlflowClient(options.address, options.env ?? process.env, this.#clock);
+    this.#client = new MlflowClient({ ...options, clock: this.#clock });
+    if (this.#client.withheld !== undefined) options.warn(this.#client.withheld);
     this.#pump = this.#run();
   }
 
@@ -82,7 +85,7 @@ export class MlflowSink implements MetricSink {
     const unsent = this.#unsent + this.#queue.length;
     if (unsent > 0) {
       this.#options.warn(
-        `${unsent} numbers of this run were not sent to MLflow (${this.#options.address}); events.jsonl has them`,
+        `${unsent} numbers of this run were not sent to MLflow (${this.#client.shown}); events.jsonl has them`,
       );
     }
   }
@@ -108,16 +111,16 @@ export class MlflowSink implements MetricSink {
 
   /** The run of MLflow that an earlier process has begun for this run folder, running again. */
   async #knownRun(): Promise<string | undefined> {
-    const { address, folder } = this.#options;
+    const { folder } = this.#options;
     if (folder === undefined || !existsSync(join(folder, fileName))) return undefined;
     const known = JSON.parse(await readFile(join(folder, fileName), 'utf8')) as { address: string; run: string };
-    if (known.address !== address) return undefined;
-    await this.#patiently(() => this.#client.reopenRun(known.run));
-    return known.run;
+    if (known.address !== this.#client.shown) return undefined;
+    const isThere = await this.#patiently(() => this.#client.reopenRun(known.run));
+    return isThere ? known.run : undefined;
   }
 
   async #newRun(): Promise<string> {
-    const { address, experiment, runName, recipe, folder } = this.#options;
+    const { experiment, runName, recipe, folder } = this.#options;
     const id =
       (await this.#patiently(() => this.#client.findExperiment(experiment))) ??
       (await this.#patiently(() => this.#client.createExperiment(experiment)));
@@ -132,7 +135,10 @@ export class MlflowSink implements MetricSink {
         ],
       }),
     );
-    if (folder !== undefined) await writeFileAtomic(join(folder, fileName), `${JSON.stringify({ address, run })}\n`);
+    if (folder !== undefined) {
+      const known = { address: this.#client.shown, run };
+      await writeFileAtomic(join(folder, fileName), `${JSON.stringify(known)}\n`);
+    }
     const params = parameters(recipe);
     for (let i = 0; i < params.length; i += batchLimits.params) {
       const batch = params.slice(i, i + batchLimits.params);

@@ -4,6 +4,7 @@ import { UserError } from '../errors.js';
 import {
   checkpointName,
   completeEvents,
+  concealing,
   hasMadeSteps,
   isFinished,
   isUnusedFolder,
@@ -50,7 +51,7 @@ export async function reopenRun(
   const lock = lockRun(path);
   try {
     if (isFinished(folder)) {
-      const { steps, evaluations } = await completeEvents(folder);
+      const { steps, evaluations } = await completeEvents(folder, concealing(recipe));
       lock[Symbol.dispose]();
       const best = bestOf(recipe, folder, evaluations);
       return { finished: { folder: path, final: folder.final, isFinished: true, steps, evaluations, best } };

@@ -1,6 +1,6 @@
 import { loadRows, type RowPlace, resolveSources } from '../data/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
-import type { Recipe } from '../runs/index.js';
+import { type Recipe, recipeHere } from '../runs/index.js';
 import { tokenTexts } from '../text/token-texts.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { type RecipeData, recipeData } from './recipe-data.js';
@@ -22,11 +22,12 @@ export interface RowTokens extends RowPlace {
  * tokenizer is read. Errors: those of `recipeData`.
  */
 export async function rowTokens(
-  recipe: Recipe,
+  written: Recipe,
   rows: number,
   { onDownload }: Pick<HubOptions, 'onDownload'> = {},
 ): Promise<{ rows: RowTokens[]; template: string; notes: string[] }> {
   const notes: string[] = [];
+  const recipe = recipeHere(written);
   const hub: HubOptions = { onDownload, onNote: (note) => notes.push(note) };
   const tokenizer = await loadTokenizer(await modelFolder(recipe.model, { ...hub, weights: false }));
   const { validation: _held, ...data } = recipe.data;

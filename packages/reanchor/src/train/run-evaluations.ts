@@ -4,7 +4,7 @@ import { stopTokens } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { CopiedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
-import type { NewRunEvent, Recipe } from '../runs/index.js';
+import { type NewRunEvent, type Recipe, textHere } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { Evaluation } from './evaluation.js';
 import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
@@ -129,11 +129,13 @@ async function generatedEvaluation<Row extends RowPlace>({
 }): Promise<GeneratedEvaluation | undefined> {
   const { generate: section } = recipe.evaluate;
   if (section === undefined) return undefined;
+  const { chatTemplate } = recipe.data;
+  const template = chatTemplate && textHere('data.chatTemplate', chatTemplate);
   return new GeneratedEvaluation({
     ...section,
     from: validation.map((row) => objective.group(row).prompt),
     tokenizer,
-    stopTokens: await stopTokens(modelFolder, tokenizer, recipe.data.chatTemplate),
+    stopTokens: await stopTokens(modelFolder, tokenizer, template),
     seed: recipe.seed,
     tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch,
     signal,

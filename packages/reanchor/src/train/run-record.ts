@@ -1,5 +1,13 @@
 import type { Clock } from '../clock.js';
-import { EventWriter, type NewRunEvent, type Recipe, type RunEvent, type RunFolder } from '../runs/index.js';
+import { mapTexts } from '../formats/index.js';
+import {
+  concealing,
+  EventWriter,
+  type NewRunEvent,
+  type Recipe,
+  type RunEvent,
+  type RunFolder,
+} from '../runs/index.js';
 import { MetricSinks, type RunEnd } from '../sinks/index.js';
 
 interface RunRecordOptions {
@@ -13,10 +21,12 @@ interface RunRecordOptions {
 export class RunRecord implements AsyncDisposable {
   readonly #events: EventWriter;
   readonly #sinks: MetricSinks;
+  readonly #conceal: (text: string) => string;
   readonly #onEvent: ((event: RunEvent) => void) | undefined;
 
   constructor(folder: RunFolder, recipe: Recipe, { onEvent, resumedAt, clock }: RunRecordOptions) {
     this.#onEvent = onEvent;
+    this.#conceal = concealing(recipe);
     this.#events = new EventWriter(folder.events);
     const warnings: string[] = [];
     const warn = (message: string) => this.emit({ type: 'warning', message });
@@ -30,7 +40,9 @@ export class RunRecord implements AsyncDisposable {
   }
 
   emit(event: NewRunEvent): void {
-    const written = this.#events.write(event);
+    // What a model writes is told as it is.
+    const told = event.type === 'samples' ? event : mapTexts(event, this.#conceal);
+    const written = this.#events.write(told);
     this.#sinks.write(written);
     this.#onEvent?.(written);
   }

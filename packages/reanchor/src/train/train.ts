@@ -15,6 +15,7 @@ import {
   type Recipe,
   type RunEvent,
   readRun,
+  recipeHere,
   refuseUsedFolder,
   templateNow,
   writeRunInfo,
@@ -88,6 +89,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   if (recipe.threads !== undefined) setNumThreads(recipe.threads);
   manualSeed(recipe.seed);
   const device = recipeDevice(recipe);
+  const here = recipeHere(recipe);
   if (!options.resume) refuseUsedFolder(out);
   const reopened = options.resume ? await reopenRun(out, recipe) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
@@ -102,16 +104,16 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     signal: options.signal,
     clock: options.clock,
   };
-  const folder = await modelFolder(recipe.model, hub);
-  const { model: initialModel } = recipe.reference;
+  const folder = await modelFolder(here.model, hub);
+  const { model: initialModel } = here.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
-  const data = await recipeData(recipe, tokenizer, { ...hub, now: place.now });
+  const data = await recipeData(here, tokenizer, { ...hub, now: place.now });
   const start = {
     ...options,
     plan: planOf(recipe, data.shares),
     modelFolder: folder,
-    modelFiles: await modelFiles(folder, tokenizer, await namedTemplate(recipe, tokenizer)),
+    modelFiles: await modelFiles(folder, tokenizer, await namedTemplate(here, tokenizer)),
     initialFolder,
     commits: place.commits,
     tokenizer,

@@ -294,6 +294,27 @@ describe('the key is in no file and no message', () => {
     expect(everything()).toContain('you sent Bearer [key]');
     expect(everything()).not.toContain(secret);
   });
+
+  test.each(['escaped', 'in tokens'])('even if the server spells it otherwise: %s', async (way) => {
+    const logprobs = { content: [...secret].map((token) => ({ token, logprob: 0, top_logprobs: [] })) };
+    const message = { role: 'assistant', content: way === 'escaped' ? 'KEY' : 'yes' };
+    const codes = [...secret].map((letter) => `\\u00${letter.charCodeAt(0).toString(16)}`).join('');
+    const body = JSON.stringify({ choices: [{ message, ...(way !== 'escaped' && { logprobs }) }] });
+    await using server = await testServer(() => ({ body: body.replace('KEY', codes) }));
+    await using client = await open(server.url);
+    const reply = await client.complete(request('p'));
+    if (way === 'escaped') expect(reply).toMatchObject({ text: '[key]' });
+    else expect(reply).toEqual({ malformed: 'the reply has the key in it, spelled in another way' });
+    expect(everything()).not.toContain(secret);
+    expect(everything().replace(/[^a-z\d]/g, '')).not.toContain(secret.replaceAll('-', ''));
+  });
+
+  test('nor in the address that it redirects to', async () => {
+    const location = `http://other.example/v1?key=${secret}&session=abc`;
+    await using server = await testServer(() => ({ status: 307, headers: { location } }));
+    await using client = await open(server.url);
+    await expect(client.complete(request('p'))).rejects.toThrow(/redirects to http:\/\/other\.example\/v1: give/);
+  });
 });
 
 test('a cache file with a line cut short is read, and goes on in a line of its own', async () => {

@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 import { type Clock, systemClock, timeLimit } from '../../clock.js';
 import { UserError } from '../../errors.js';
 import { bytesAtMost } from '../../formats/index.js';
+import { addressShown } from '../../secrets.js';
 import { Budget } from './budget.js';
 import { type ChatReply, type MalformedReply, readChatBody } from './chat-reply.js';
 import { Gate } from './gate.js';
 import { type Asked, askTwice, type ChatRequest, type JudgeClient, type Read } from './judge-client.js';
+import { KeyGuard } from './key-guard.js';
 import { type CacheEntry, ReplyCache } from './reply-cache.js';
 
 export interface ChatClientOptions {
@@ -64,6 +66,7 @@ export class ChatClient implements JudgeClient {
   readonly #cache: ReplyCache<Entry>;
   readonly #gate: Gate;
   readonly #clock: Clock;
+  readonly #guard: KeyGuard;
   readonly #underWay = new Map<string, Promise<ChatReply | MalformedReply>>();
   #failure: unknown;
   #hasAnswered: boolean;
@@ -75,6 +78,7 @@ export class ChatClient implements JudgeClient {
     this.#hasAnswered = cache.size > 0;
     this.#clock = options.clock ?? systemClock;
     this.#gate = new Gate(options.concurrency ?? 8, this.#clock);
+    this.#guard = new KeyGuard(options.apiKey);
     this.budget = new Budget(options.maxCalls, options.maxTokens);
   }
 
@@ -176,7 +180,7 @@ export class ChatClient implements JudgeClient {
       const response = await fetch(this.#url, { method: 'POST', headers, body, signal, redirect: 'manual' });
       const bytes = await bytesAtMost(response.body, mostBodyBytes);
       if (bytes === undefined && response.ok) return { malformed: `the body has more than ${mostBodyBytes} bytes` };
-      const text = this.#withoutKey(bytes?.toString('utf8') ?? '');
+      const text = bytes?.toString('utf8') ?? '';
       if (!response.ok) {
         usedTokens = 0;
         return this.#refusal(response, text);
@@ -184,14 +188,14 @@ export class ChatClient implements JudgeClient {
       const { reply, usedTokens: counted } = readChatBody(text);
       usedTokens = counted;
       if ('text' in reply) this.#hasAnswered = true;
-      return reply;
+      return this.#guard.reply(reply);
     } catch (error) {
       if (error instanceof UserError) throw error;
       // fetch gives TypeErrors for the network, whose causes say more, and a TimeoutError.
       const { name, message, cause } = error as Error & { cause?: { code?: string } };
       if (cause?.code === 'ECONNREFUSED' || cause?.code === 'ENOTFOUND') usedTokens = 0;
       const what = name === 'TimeoutError' ? `no answer in ${timeoutMs / 1000} s` : (cause?.code ?? message);
-      return { what: this.#withoutKey(what), waitMs: 0 };
+      return { what: this.#guard.hide(what), waitMs: 0 };
     } finally {
       this.budget.settle(estimate, usedTokens);
     }
@@ -211,11 +215,12 @@ export class ChatClient implements JudgeClient {
       status === 401 || status === 403
         ? 'check the key'
         : location !== null
-          ? `it redirects to ${location}: give that address`
+          ? `it redirects to ${addressShown(location)}: give that address`
           : 'check the URL, the model and the settings';
-    const said = body.replace(/\s+/g, ' ').trim().slice(0, 300);
+    const words = this.#guard.hide(body).replace(/\s+/g, ' ').trim();
+    const said = this.#guard.isDisguisedIn(words) ? 'the key, spelled in another way' : words.slice(0, 300);
     throw new UserError(
-      `the judge at ${this.server} refused (status ${status}): ${this.#withoutKey(hint)}${said && `; it said: ${said}`}`,
+      `the judge at ${this.server} refused (status ${status}): ${this.#guard.hide(hint)}${said && `; it said: ${said}`}`,
     );
   }
 
@@ -235,12 +240,6 @@ export class ChatClient implements JudgeClient {
     return createHash('sha256')
       .update(JSON.stringify([this.#url, body, attempt]))
       .digest('hex');
-  }
-
-  /** A server may repeat what it was sent. Placeholders as short as local servers take are no secrets. */
-  #withoutKey(text: string): string {
-    const { apiKey = '' } = this.#options;
-    return apiKey.length < 8 ? text : text.replaceAll(apiKey, '[key]');
   }
 }
 

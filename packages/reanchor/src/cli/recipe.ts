@@ -1,0 +1,14 @@
+import { type ParseOptions, readRecipe } from '../runs/parse.js';
+import type { Recipe } from '../runs/recipe.js';
+import { concealing } from '../runs/variables.js';
+import type { Terminal } from './terminal.js';
+
+/**
+ * The recipe in a file. From then on the terminal prints `${NAME}` in the place of what its variables stand for. Errors:
+ * those of `readRecipe`.
+ */
+export function recipeFor(terminal: Terminal, file: string, options: ParseOptions): Recipe {
+  const recipe = readRecipe(file, options);
+  terminal.conceal(concealing(recipe));
+  return recipe;
+}
