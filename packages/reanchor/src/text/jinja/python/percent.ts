@@ -48,9 +48,11 @@ class Values {
     return value === undefined ? fail('TypeError', 'not enough arguments for format string') : value;
   }
 
-  named(name: string): Value {
+  /** The value of a name; undefined for a name that does not end. */
+  named(name: string | undefined): Value {
     if (this.given instanceof Undefined) return this.given.refuse();
     if (!(this.given instanceof Dict)) return fail('TypeError', 'format requires a mapping');
+    if (name === undefined) return fail('ValueError', 'incomplete format key');
     // A place without a name has no value behind one that has one.
     this.#all = [];
     const value = this.given.get(name);
@@ -78,7 +80,7 @@ export function formatPercent(format: string | Markup, given: Value): string | M
   const text = stringOf(format).replace(place, (all, name: string | undefined, flags, width, precision, type, at) => {
     if (all === '%%') return '%';
     if (type === '') return fail('ValueError', 'incomplete format');
-    const value = name === undefined ? undefined : values.named(name);
+    const value = name === undefined && type !== '(' ? undefined : values.named(name);
     const number = (digits: string | undefined) =>
       digits === '*' ? toIndex(values.next()) : digits === undefined ? undefined : Number(digits);
     const wide = number(width) ?? 0;

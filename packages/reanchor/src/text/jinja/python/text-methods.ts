@@ -52,10 +52,17 @@ function translate(text: string, table: Value): string {
   for (const point of text) {
     if (!hasElements(table)) fail('TypeError', `'${typeName(table)}' object is not subscriptable`);
     const by = elementAt(table, point.codePointAt(0)!);
-    translated += by === undefined ? point : by === null ? '' : (textOf(by) ?? String.fromCodePoint(toIndex(by)));
+    translated += by === undefined ? point : by === null ? '' : (textOf(by) ?? characterOf(by));
     requireText(translated.length);
   }
   return translated;
+}
+
+function characterOf(value: Value): string {
+  if (!isInteger(value)) fail('TypeError', 'character mapping must return integer, None or str');
+  const code = Number(value);
+  if (code < 0 || code > 0x10ffff) fail('ValueError', 'character mapping must be in range(0x110000)');
+  return String.fromCodePoint(code);
 }
 
 /** The table of {@link translate} of a mapping, or of texts that name each other's characters. */

@@ -71,7 +71,8 @@ function checkFor(loop: ForStatement, place: Place): void {
   const inside = { isConditional: false, isInLoop: true };
   if (loop.test) checkExpression(loop.test, inside);
   check(loop.body.statements, inside);
-  check(loop.otherwise.statements, { ...place, isConditional: false });
+  // A recursive loop is a function, which no loop around is left from.
+  check(loop.otherwise.statements, { isConditional: false, isInLoop: place.isInLoop && !loop.isRecursive });
 }
 
 function checkMacro({ parameters, defaults, body, line }: MacroDefinition): void {
