@@ -1,12 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { fixtures } from '../../../../tests/support/repository.js';
 import { FormatError, UserError } from '../errors.js';
 import { builtInTemplates } from './built-in-templates.js';
 import { ChatTemplate, loadChatTemplate, modelChatTemplate } from './chat-template.js';
 import { chatTokenizer, vectors } from './testing/chat-vectors.js';
-import type { Tokenizer } from './tokenizer.js';
+import { parseTokenizer, type Tokenizer } from './tokenizer.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'chat-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -49,6 +50,25 @@ describe('a template', () => {
     );
     expect(render("{{ strftime_now('%Y') }}")).toBe(String(new Date().getFullYear()));
     expect(() => render("{{ strftime_now('%q') }}")).toThrow('strftime_now does not know %q');
+  });
+
+  test('of a folder that has another one for tools is that where a chat has tools', () => {
+    const named = [
+      { name: 'default', template: 'plain' },
+      { name: 'tool_use', template: '{{ tools | length }} tools' },
+    ];
+    const encoded = (text: string) => new TextEncoder().encode(text);
+    const files = new Map([
+      ['chat_template.jinja', encoded('plain')],
+      ['additional_chat_templates/tool_use.jinja', encoded('{{ tools | length }} tools')],
+    ]);
+    const definition = JSON.parse(readFileSync(join(fixtures, 'tokenizer/tokenizer.json'), 'utf8'));
+    const asObject = Object.fromEntries(named.map(({ name, template }) => [name, template]));
+    for (const source of [{ config: { chat_template: named } }, { config: { chat_template: asObject } }, { files }]) {
+      const template = modelChatTemplate(parseTokenizer(definition, source));
+      const texts = [{}, { tools: [] }, { tools: [{ name: 'f' }] }].map((options) => template.render(chat, options));
+      expect(texts).toEqual(['plain', '0 tools', '1 tools']);
+    }
   });
 
   test('without special tokens writes nothing for them', () => {

@@ -36,6 +36,8 @@ export interface ChatTemplateOptions {
   eosToken?: string | undefined;
   /** All special tokens by their names (`pad_token`); without one of a name, that is undefined in the template. */
   specialTokens?: Readonly<Record<string, string>> | undefined;
+  /** Another Jinja source, for chats with tools. */
+  toolSource?: string | undefined;
   /** The name of the template in messages. */
   name?: string | undefined;
 }
@@ -65,6 +67,7 @@ export class ChatTemplate {
     /** The Jinja text. */
     readonly source: string,
     private readonly template: Template,
+    private readonly forTools: Template,
     private readonly name: string,
     private readonly variables: Variables,
   ) {}
@@ -74,27 +77,17 @@ export class ChatTemplate {
    * is not supported.
    */
   static of(source: string, options: ChatTemplateOptions = {}): ChatTemplate {
-    const { bosToken, eosToken, specialTokens, name = 'chat template' } = options;
-    if (Buffer.byteLength(source) > maxSize) {
-      throw new FormatError(`a chat template of more than ${maxSize} bytes: is it another file?`, { file: name });
-    }
-    let template: Template;
-    try {
-      template = withinTime(maxMs, () => parseTemplate(source));
-    } catch (cause) {
-      throw new FormatError(
-        `not a chat template that can be read (${(cause as Error).message}): name another one with data.chatTemplate`,
-        { file: name, cause },
-      );
-    }
+    const { bosToken, eosToken, specialTokens, toolSource, name = 'chat template' } = options;
+    const template = parsed(source, name);
+    const forTools = toolSource === undefined ? template : parsed(toolSource, name);
     const tokens = { ...specialTokens, bos_token: bosToken ?? specialTokens?.bos_token };
     const variables = { ...tokens, eos_token: eosToken ?? specialTokens?.eos_token };
-    return new ChatTemplate(source, template, name, variables);
+    return new ChatTemplate(source, template, forTools, name, variables);
   }
 
   /** Whether what it writes may depend on the day: whether it asks for `strftime_now`. */
   get usesDate(): boolean {
-    return this.template.names.has('strftime_now');
+    return [this.template, this.forTools].some(({ names }) => names.has('strftime_now'));
   }
 
   /**
@@ -112,8 +105,9 @@ export class ChatTemplate {
     requireObjects('TypeError', 'documents', documents);
     const given = { messages, tools, documents, add_generation_prompt: addGenerationPrompt };
     const all = { ...templateFunctions(() => now), ...this.variables, ...variables, ...given };
+    const template = tools === null ? this.template : this.forTools;
     try {
-      return withinTime(maxMs, () => render(this.template, all));
+      return withinTime(maxMs, () => render(template, all));
     } catch (cause) {
       if (!(cause instanceof TimeLimitError)) throw cause;
       throw new FormatError(`the chat template takes too long (${cause.message}): name another one`, {
@@ -121,6 +115,20 @@ export class ChatTemplate {
         cause,
       });
     }
+  }
+}
+
+function parsed(source: string, name: string): Template {
+  if (Buffer.byteLength(source) > maxSize) {
+    throw new FormatError(`a chat template of more than ${maxSize} bytes: is it another file?`, { file: name });
+  }
+  try {
+    return withinTime(maxMs, () => parseTemplate(source));
+  } catch (cause) {
+    throw new FormatError(
+      `not a chat template that can be read (${(cause as Error).message}): name another one with data.chatTemplate`,
+      { file: name, cause },
+    );
   }
 }
 
@@ -175,13 +183,13 @@ const addsBos = ({ encode, bosId }: Tokenizer) => bosId !== undefined && encode(
 export function modelChatTemplate(tokenizer: Tokenizer, setting = 'data.chatTemplate'): ChatTemplate {
   const known = ofTokenizer.get(tokenizer);
   if (known) return known;
-  const { chatTemplate, specialTokens } = tokenizer;
+  const { chatTemplate, toolTemplate: toolSource, specialTokens } = tokenizer;
   if (chatTemplate === undefined) {
     throw new UserError(
       `the rows are chats, and the model's folder has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json): ${allowedChoices(setting)}`,
     );
   }
-  const template = ChatTemplate.of(chatTemplate, { specialTokens, name: "the model's chat template" });
+  const template = ChatTemplate.of(chatTemplate, { specialTokens, toolSource, name: "the model's chat template" });
   ofTokenizer.set(tokenizer, template);
   return template;
 }

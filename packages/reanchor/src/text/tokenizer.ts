@@ -33,6 +33,8 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** The Jinja source of its chat template, if it has one. */
   readonly chatTemplate: string | undefined;
+  /** That of the template which its folder has for chats with tools (`tool_use`), if it has one of its own. */
+  readonly toolTemplate: string | undefined;
   /** The tokenizer's files, chat templates included, for a folder that a model is saved to. */
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
@@ -61,8 +63,8 @@ const tokenizerFiles = [
 
 /**
  * The tokenizer of a Hugging Face folder: tokenizer.json, and what the files beside it say of it, as transformers 5.18
- * reads them: special and added tokens, the class, which a model's config.json may decide. Errors: UserError for a folder without tokenizer.json; FormatError for files that are not
- * JSON, not a tokenizer, or one that is not supported.
+ * reads them: special and added tokens, the class, which a model's config.json may decide. Errors: UserError for a
+ * folder without tokenizer.json; FormatError for files that are not JSON, not a tokenizer, or one that is not supported.
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   let names: string[];
@@ -194,7 +196,8 @@ export function parseTokenizer(
       }),
     ),
     vocabSize: library.model.vocab.length,
-    chatTemplate: chatTemplateText(config, files),
+    chatTemplate: chatTemplateText('default', config, files),
+    toolTemplate: chatTemplateText('tool_use', config, files),
     files,
   };
 }
@@ -288,18 +291,20 @@ function mendByteFallback(decoder: Decoder | null): void {
 }
 
 /**
- * The source of a chat template: of its own file, else in tokenizer_config.json (of several named ones that of the name
- * `default`), else in chat_template.json.
+ * The source of a chat template by its name: of a file of its own, else in tokenizer_config.json, which may have several,
+ * else in chat_template.json; what has no name is `default`.
  */
-function chatTemplateText(config: unknown, files: ReadonlyMap<string, Uint8Array>): string | undefined {
-  const file = files.get(templateFile);
+function chatTemplateText(name: string, config: unknown, files: ReadonlyMap<string, Uint8Array>): string | undefined {
+  const whole = files.get(templateFile);
+  const file = name === 'default' ? whole : files.get(`${namedTemplates}/${name}.jinja`);
   if (file) return new TextDecoder().decode(file);
+  if (whole) return undefined;
   const json = files.get(templateJson);
   const sources = [config, json && parseJson(json, templateJson)].filter(isObject);
   const given = sources.map((source) => source.chat_template).find((value) => value !== undefined && value !== null);
   const entry: unknown = Array.isArray(given)
-    ? given.find((one: unknown) => isObject(one) && one.name === 'default')
-    : { template: isObject(given) ? given.default : given };
+    ? given.find((one: unknown) => isObject(one) && one.name === name)
+    : { template: isObject(given) ? given[name] : name === 'default' ? given : undefined };
   return isObject(entry) && typeof entry.template === 'string' ? entry.template : undefined;
 }
 
