@@ -7,15 +7,18 @@ import { repositoryRoot, sourceFiles } from '../support/repository.js';
 
 const source = join(repositoryRoot, 'packages/reanchor/src');
 
-/** What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch. */
+/**
+ * What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch, and `torch/host` the part
+ * of it that knows nothing of libtorch.
+ */
 const allowed: Record<string, string[]> = {
   errors: [],
-  processes: [],
-  formats: ['errors'],
+  formats: ['errors', 'torch/host'],
   stats: ['errors'],
   text: ['errors', 'formats'],
-  hub: ['errors', 'processes', 'formats'],
-  runs: ['errors', 'processes', 'formats', 'stats'],
+  processes: [],
+  hub: ['errors', 'processes', 'formats', 'torch/host'],
+  runs: ['errors', 'formats', 'stats', 'torch/host'],
   data: ['errors', 'formats', 'text', 'runs', 'hub'],
   sinks: ['errors', 'formats', 'runs'],
   serve: ['errors', 'formats', 'stats', 'runs'],
@@ -91,6 +94,7 @@ const allowed: Record<string, string[]> = {
     'toy',
     'quickstart',
     'serve',
+    'torch/host',
     'torch/setup',
   ],
   index: [
@@ -149,7 +153,7 @@ function problem(file: string, name: string): string | undefined {
     if (targetLayer === layer || allowed[layer]?.includes(targetLayer)) return undefined;
     return `${layer} may import ${allowed[layer]?.join(', ') || 'nothing'}`;
   }
-  const torch = { '@reanchor/torch': 'torch', '@reanchor/torch/setup': 'torch/setup' }[name];
+  const torch = /^@reanchor\/(torch(?:\/(?:host|setup))?)$/.exec(name)?.[1];
   if (torch) return allowed[layer]?.includes(torch) ? undefined : `${layer} does not know libtorch`;
   const packageName = Object.keys(adapters).find((key) => name === key || name.startsWith(`${key}/`));
   if (!packageName) return 'a package without an adapter in the table';
@@ -177,6 +181,7 @@ test('evaluations with a judge, and without, need no libtorch', () => {
     if (reached.has(file)) return [];
     reached.add(file);
     return imports(file).flatMap((name) => {
+      if (name === '@reanchor/torch/host') return [];
       if (name.startsWith('@reanchor/torch')) return [`${relative(source, file)} imports ${name}`];
       return name.startsWith('.') ? visit(resolve(dirname(file), name).replace(/\.js$/, '.ts')) : [];
     });
@@ -197,6 +202,14 @@ test('@reanchor/torch has no dependencies and one file loads the native addon', 
   expect(foreign).toEqual([]);
   const loaders = files.filter((file) => readFileSync(file, 'utf8').includes('process.dlopen('));
   expect(loaders.map((file) => relative(repositoryRoot, file))).toEqual(['packages/torch/src/native.ts']);
+});
+
+test('one file starts other programs', () => {
+  const files = ['torch', 'reanchor', 'dashboard'].flatMap((name) => sourceFiles(`packages/${name}/src`));
+  const starters = files
+    .filter((file) => !/\.test\.tsx?$|\/testing\//.test(file))
+    .filter((file) => imports(file).some((name) => /^(node:)?child_process$/.test(name)));
+  expect(starters.map((file) => relative(repositoryRoot, file))).toEqual(['packages/torch/src/programs.ts']);
 });
 
 test('the page sees reanchor as types alone, and each package in one place', () => {
