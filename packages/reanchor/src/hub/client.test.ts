@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { UserError } from '../errors.js';
 import { listRepository } from './client.js';
+import { sessionWith } from './testing/session.js';
 
 const oid = 'a'.repeat(40);
 const file = { type: 'file', oid, size: 3, path: 'config.json' };
@@ -27,8 +28,7 @@ async function list(
     server.close();
   };
   endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const settings = { endpoint, token: undefined, cache: '', isOffline: false };
-  return listRepository({ type: 'model', id: 'some/model', revision: 'main' }, settings);
+  return listRepository(sessionWith(endpoint));
 }
 const json = (value: unknown) => (response: ServerResponse) => response.end(JSON.stringify(value));
 
