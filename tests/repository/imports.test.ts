@@ -211,6 +211,29 @@ test('one file starts other programs', () => {
   expect(starters.map((file) => relative(repositoryRoot, file))).toEqual(['packages/torch/src/programs.ts']);
 });
 
+test('files are read by one file, which takes regular ones alone', () => {
+  // Files of the package itself, of what the dashboard serves, which asks in its own way, of caches of its own; and syncing.
+  const known = [
+    'formats/atomic.ts',
+    'formats/regular-file.ts',
+    'hub/cache.ts',
+    'runs/version.ts',
+    'serve/served-folder.ts',
+    'serve/static-files.ts',
+    'sinks/mlflow-sink.ts',
+  ];
+  const reads = /\b(readFile|readFileSync|createReadStream|copyFile|copyFileSync|cp|cpSync)\b/;
+  const readers = sourceFiles('packages/reanchor/src')
+    .filter((file) => !file.endsWith('.test.ts') && !file.includes('/testing/'))
+    .filter((file) => {
+      const text = readFileSync(file, 'utf8');
+      const taken = [...text.matchAll(/import ([^;]*?) from 'node:fs(?:\/promises)?';/g)].map(([, names]) => names!);
+      return taken.some((names) => reads.test(names) || names.startsWith('*')) || /\bopen(Sync)?\(.*'r'\)/.test(text);
+    })
+    .map((file) => relative(source, file));
+  expect(readers.filter((file) => !known.includes(file))).toEqual([]);
+});
+
 test('the page sees reanchor as types alone, and each package in one place', () => {
   const problems = sourceFiles('packages/dashboard/src')
     .filter((file) => !/\.test\.tsx?$/.test(file))

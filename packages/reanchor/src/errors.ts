@@ -33,8 +33,14 @@ export class FormatError extends UserError {
   }
 }
 
+/** A path that is there and cannot be read as a file: `x is a pipe, and only files are read`. */
+export class NotReadable extends UserError {
+  override name = 'NotReadable';
+}
+
 /** That a path cannot be read, and why: `x does not exist`. */
 export function unreadable(path: string, cause: unknown): string {
+  if (cause instanceof NotReadable) return cause.message;
   const { code, message } = cause as NodeJS.ErrnoException;
   const known: Record<string, string> = {
     ENOENT: 'does not exist',

@@ -183,6 +183,6 @@ async function syncPath(path: string): Promise<void> {
 }
 
 /** Makes a rename durable. Some file systems refuse to fsync a folder; the rename itself is done by then. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   await syncPath(folder).catch(() => {});
 }

@@ -1,12 +1,11 @@
 /** JSON Lines: one JSON value a line, UTF-8, optionally gzipped. */
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
 import { jsonErrorIndex } from './json-text.js';
+import { createReadStream, open } from './regular-file.js';
 
 /** A value of a JSONL file and its line, counted from 1. */
 export interface JsonLine {
@@ -98,7 +97,7 @@ async function* encodeLines(values: Iterable<unknown> | AsyncIterable<unknown>):
 
 async function firstBytes(file: string): Promise<Buffer> {
   try {
-    const handle = await open(file, 'r');
+    const handle = await open(file);
     try {
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0);
       return buffer.subarray(0, bytesRead);

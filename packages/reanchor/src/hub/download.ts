@@ -1,11 +1,11 @@
 /** One file from the Hub to the disk: resumed where it broke off, whole and checked or not there. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { withLock } from '@reanchor/torch/host';
 import { UserError } from '../errors.js';
 import { makeFolder, writeError, writeFully } from '../formats/atomic.js';
+import { createReadStream } from '../formats/regular-file.js';
 import { asUnreachable, type HubFile, type OpenedFile } from './client.js';
 import { HubUnreachable, leastBytes, noticeMs, type Waiting } from './patience.js';
 

@@ -1,8 +1,8 @@
 /** What the environment says about the Hub; the variables and their meaning are those of Python's huggingface_hub. */
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
+import { readFileSync } from '../formats/regular-file.js';
 
 export interface HubSettings {
   /** The address of the Hub, without a slash at its end. */

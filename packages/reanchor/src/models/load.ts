@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Device, type DType, fromFile, isDType, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
+import { readFile } from '../formats/regular-file.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { weightDTypes } from './weight-dtypes.js';

@@ -1,7 +1,7 @@
 /** A recipe and the ones it extends: YAML texts laid over each other. */
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { RecipeError, unreadable } from '../errors.js';
+import { readFileSync } from '../formats/regular-file.js';
 import { isRecord } from './problems.js';
 import { parseYaml, type YamlText } from './yaml.js';
 

@@ -1,7 +1,8 @@
 /** From the text of a recipe to a checked one: YAML, `--set` overrides, environment, schema. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RecipeError, UsageError, unreadable } from '../errors.js';
+import { readFileSync } from '../formats/regular-file.js';
 import { recipeKey, recipeKeySchema } from './keys.js';
 import { type Layer, mergedLayers, recipeLayers } from './layers.js';
 import { nearest } from './nearest.js';

@@ -1,7 +1,7 @@
 /** Chat templates: Jinja programs of Hugging Face folders that turn messages into the text a model was taught with. */
-import { readFile } from 'node:fs/promises';
 import { Environment, parse, tokenize } from '@huggingface/jinja';
 import { FormatError, UserError, unreadable } from '../errors.js';
+import { readFile } from '../formats/regular-file.js';
 import { BoundedInterpreter } from './bounded-interpreter.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
 import { TimeLimitError, withinTime } from './time-limit.js';

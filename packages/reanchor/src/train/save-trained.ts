@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
-import { copyFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
+import { readFile } from '../formats/regular-file.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { type SaveOptions, saveModel } from '../models/save.js';
 import type { Recipe } from '../runs/index.js';
@@ -58,7 +59,7 @@ export async function writeModelFiles(folder: string, trained: Trained, options:
   await saveModel(trained.policy, folder, options);
   for (const [name, bytes] of trained.tokenizer.files) await writeFile(join(folder, name), bytes);
   const generation = join(trained.modelFolder, 'generation_config.json');
-  if (existsSync(generation)) await copyFile(generation, join(folder, 'generation_config.json'));
+  if (existsSync(generation)) await writeFile(join(folder, 'generation_config.json'), await readFile(generation));
   await writeFile(join(folder, 'README.md'), modelCard(trained));
 }
 
