@@ -1,9 +1,10 @@
 /** Where rows come from: files, folders of files, and data sets by name, from a local copy or from the Hub. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { type RawRecord, readRecords } from '../formats/index.js';
 import { datasetFiles, type HubOptions, parseRepositoryName } from '../hub/index.js';
+import { pathsBelow } from './paths-below.js';
 import { countProblem, type Published, publishedSet, type Split } from './published.js';
 import { type PreferenceCounts, uniquelyPreferred } from './uniquely-preferred.js';
 
@@ -185,12 +186,9 @@ const isDataFile = (path: string) => /\.(jsonl|json|parquet)(\.gz)?$/i.test(path
 /** JSON files in repositories of data sets that describe the others. */
 const isDescription = (path: string) => /(^|\/)(dataset_infos?|dataset_dict|config|state)\.json$/.test(path);
 
-const pathsBelow = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' });
-
 function filesBelow(folder: string): string[] {
   const files = pathsBelow(folder)
     .filter(isDataFile)
-    .sort()
     .map((name) => join(folder, name));
   if (files.length === 0) throw new UserError(`${folder} holds no data file: JSONL, JSON and Parquet are read`);
   return files;

@@ -1,7 +1,8 @@
 /** A recipe and the ones it extends: YAML texts laid over each other. */
 import { existsSync, realpathSync } from 'node:fs';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { RecipeError, shown, unreadable } from '../errors.js';
+import { isBelow } from '../formats/is-below.js';
 import { readFileSync } from '../formats/regular-file.js';
 import { isRecord } from './problems.js';
 import { parseYaml, type YamlText } from './yaml.js';
@@ -64,8 +65,6 @@ function isElsewhere(name: string, path: string, root: string): boolean {
   if (isAbsolute(name) || !isBelow(root, path)) return true;
   return existsSync(path) && !isBelow(realpathSync(root), realpathSync(path));
 }
-
-const isBelow = (folder: string, path: string) => !/^\.\.(?=$|[\\/])/.test(relative(folder, path));
 
 /** The models that a recipe file and those that it extends name, the lowest first. Errors: {@link recipeLayers}'s. */
 export function modelsNamed(file: string): string[] {
