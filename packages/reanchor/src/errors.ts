@@ -60,6 +60,8 @@ const shortened = (text: string, most: number) => (text.length > most ? `${text.
 /** A value as messages show it: the beginning of its JSON. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return shortened(JSON.stringify(value.slice(0, 100)), 80);
+  // JSON has no word for them.
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   try {
     return shortened(JSON.stringify(value) ?? String(value), 80);
   } catch {

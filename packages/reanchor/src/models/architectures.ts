@@ -2,6 +2,7 @@ import { type DType, noGrad, tidy } from '@reanchor/torch';
 import { shown, UserError } from '../errors.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
+import { ConfigReader } from './config-reader.js';
 import { GptNeox } from './gpt-neox/model.js';
 import { Llama } from './llama/model.js';
 
@@ -27,6 +28,8 @@ export function buildModel(configJson: ConfigJson, source: ParameterSource): Cau
         `${Object.keys(architectures).join(', ')}. docs/adding-a-model.md says how to add one`,
     );
   }
+  // The network is built without it; a warning of too long rows goes by it.
+  if (configJson.max_position_embeddings != null) new ConfigReader(configJson).integer('max_position_embeddings');
   return new Architecture(configJson, source);
 }
 
