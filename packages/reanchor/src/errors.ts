@@ -51,6 +51,20 @@ export function unreadable(path: string, cause: unknown): string {
   return `${path} ${known[code ?? ''] ?? `cannot be read (${message})`}`;
 }
 
+/**
+ * Whether an error, or its cause, says that memory could not be had: libtorch's allocator marks its errors; what Node.js
+ * cannot allocate is told by codes and by words.
+ */
+export function isOutOfMemory(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code = '', message, cause } = error as NodeJS.ErrnoException;
+  const isMarked = 'outOfMemory' in error && error.outOfMemory === true;
+  const isCode = /^(ENOMEM|ERR_WORKER_OUT_OF_MEMORY|ERR_MEMORY_ALLOCATION_FAILED)$/.test(code);
+  const isSaid =
+    /Array buffer allocation failed|WebAssembly.* ([Oo]ut of|could not allocate) memory|failed to map segment|annot allocate memory/;
+  return isMarked || isCode || isSaid.test(message) || isOutOfMemory(cause);
+}
+
 /** Problems that a message tells. */
 const mostProblems = 25;
 

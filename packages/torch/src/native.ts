@@ -83,13 +83,20 @@ function load(): Native {
     // node exports symbols of OpenSSL, zlib and others; deep binding keeps libtorch's dependencies from taking these.
     process.dlopen(module, file, RTLD_NOW | RTLD_DEEPBIND);
   } catch (error) {
-    throw new SetupError(`cannot load ${file}: ${(error as Error).message}\n${THREE_WAYS}`, { cause: error });
+    throw loadFailure(file, error as Error);
   }
   const loaded = module.exports;
   checkVersion(loaded, located.folder);
   loaded.setErrorFactory(makeError);
   addon = loaded;
   return loaded;
+}
+
+function loadFailure(file: string, cause: Error): SetupError {
+  const { message } = cause;
+  // Another libtorch would not fit either.
+  const isMemory = /failed to map segment|annot allocate memory/.test(message);
+  return new SetupError(`cannot load ${file}: ${message}${isMemory ? '' : `\n${THREE_WAYS}`}`, { cause });
 }
 
 function checkVersion(loaded: Native, folder: string): void {

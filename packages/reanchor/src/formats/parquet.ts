@@ -1,7 +1,6 @@
 /** Parquet files as rows of plain values; besides `parquet-limits.ts` the only file that knows hyparquet. */
 import type { FileHandle } from 'node:fs/promises';
 import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
 import { FormatError, NotReadable } from '../errors.js';
 import { checkedRows, checkPages } from './parquet-limits.js';
 import { open } from './regular-file.js';
@@ -15,6 +14,8 @@ const chunk = 1000;
  * or that says of itself what cannot be.
  */
 export async function* readParquet(file: string): AsyncGenerator<{ line: number; value: unknown }> {
+  // Loading it reserves 10 GB of addresses, which a limit (ulimit -v) may not allow, and most runs read no Parquet.
+  const { compressors } = await import('hyparquet-compressors');
   let row = 0;
   let handle: FileHandle | undefined;
   try {

@@ -1,5 +1,6 @@
 /** What is asked of the Hub over HTTP: the only file that knows @huggingface/hub. */
 import { shown, UserError } from '../errors.js';
+import { canFetch } from '../formats/can-fetch.js';
 import { bytesAtMost } from '../formats/index.js';
 import { isCommit, isSafePath, type RepositoryName, repositoryText } from './names.js';
 import { HubUnreachable, Patience, type Waiting } from './patience.js';
@@ -40,6 +41,12 @@ export interface Session {
  * that the answer makes no sense.
  */
 export async function listRepository(session: Session): Promise<Listing> {
+  if (!canFetch()) {
+    throw new HubUnreachable(
+      "there is not enough memory for downloads: Node's fetch takes 10 GB of addresses, and the limit (ulimit -v) allows " +
+        'fewer: raise it, or download elsewhere and set HF_HUB_OFFLINE=1',
+    );
+  }
   const { datasetInfo, listFiles, modelInfo } = await library();
   const { repository, settings } = session;
   const { type, id, revision } = repository;
