@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { SetupError } from './errors.js';
 import { cacheFolder, diskFull, type Located, prepareCache, THREE_WAYS } from './locate.js';
 import { findExecutable, run } from './programs.js';
+import { readIfFile } from './read-file.js';
 import { type Log, withSetupLock } from './setup-lock.js';
 import { temporaryName } from './temporary-name.js';
 
@@ -72,7 +73,7 @@ function findCompiler(): string {
 /** The file beside the addon that holds the SHA-256 of what was compiled. */
 const checksumFile = (file: string) => `${file}.sha256`;
 
-const sha256 = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
 /**
  * What is wrong with the compiled addon, with what to run; undefined where nothing is. Loading a file that a bad disk or a
@@ -80,11 +81,8 @@ const sha256 = (file: string) => createHash('sha256').update(readFileSync(file))
  */
 export function addonProblem(file: string): string | undefined {
   if (!existsSync(file)) return 'the addon has not been compiled. Run: npx reanchor setup';
-  try {
-    if (readFileSync(checksumFile(file), 'utf8') === sha256(file)) return undefined;
-  } catch {
-    // No checksum, or no file that can be read.
-  }
+  const bytes = readIfFile(file);
+  if (bytes !== undefined && String(readIfFile(checksumFile(file))) === sha256(bytes)) return undefined;
   return `the addon ${file} is not what was compiled: something has changed it since. Run: npx reanchor setup`;
 }
 
@@ -133,9 +131,7 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
     );
     if (status !== 0) throw compileFailure(compiler, status, output);
     const compiled = join(temporary, basename(file));
-    writeFileSync(checksumFile(compiled), sha256(compiled));
-    // A broken one.
-    rmSync(folder, { recursive: true, force: true });
+    writeFileSync(checksumFile(compiled), sha256(readFileSync(compiled)));
     publish(temporary, folder);
   } catch (error) {
     throw diskFull(error, 'the addon was being compiled') ?? error;
@@ -152,8 +148,12 @@ export function removeTemporary(folder: string): void {
   }
 }
 
-/** Renames a finished folder into place. Another process may have been faster: then its result stands. */
+/**
+ * Renames a finished folder into place, instead of a broken one that is there. Another process may be faster, which has
+ * taken the lock for left over: then its result stands.
+ */
 export function publish(temporary: string, folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
   try {
     renameSync(temporary, folder);
   } catch (error) {

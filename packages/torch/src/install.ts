@@ -3,7 +3,15 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync } fr
 import { dirname, join } from 'node:path';
 import { publish, removeTemporary } from './build.js';
 import { SetupError } from './errors.js';
-import { cacheFolder, diskFull, installFolder, prepareCache, THREE_WAYS, TORCH_VERSION } from './locate.js';
+import {
+  cacheFolder,
+  diskFull,
+  installFolder,
+  isInstalled,
+  prepareCache,
+  THREE_WAYS,
+  TORCH_VERSION,
+} from './locate.js';
 import { findExecutable, run } from './programs.js';
 import { type Log, withSetupLock } from './setup-lock.js';
 import { temporaryName } from './temporary-name.js';
@@ -87,7 +95,7 @@ export async function installLibtorch(log: Log = () => {}): Promise<void> {
   const folder = dirname(installFolder());
   const cache = prepareCache();
   await withSetupLock('install', { log }, async () => {
-    if (existsSync(installFolder())) return;
+    if (isInstalled()) return;
     removeTemporary(cache);
     const python = await findPython();
     const gpu = hasNvidiaDriver();

@@ -1,9 +1,11 @@
 /** Finding libtorch. Nothing here loads native code. */
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { isCutShort } from './cut-short.js';
 import { SetupError } from './errors.js';
 import { ask, findExecutable } from './programs.js';
+import { readIfFile } from './read-file.js';
 import { temporaryName } from './temporary-name.js';
 
 /** The version that setup() installs, and the oldest one that works. */
@@ -91,9 +93,11 @@ function inspectFolder(folder: string): { version: string } | { why: string } {
   if (!existsSync(folder)) return { why: `${folder} does not exist` };
   const library = join(folder, 'lib', process.platform === 'darwin' ? 'libtorch_cpu.dylib' : 'libtorch_cpu.so');
   if (!existsSync(library)) return { why: `${library} does not exist` };
+  const cut = librariesIn(join(folder, 'lib')).find(isCutShort);
+  if (cut !== undefined) return { why: `${cut} is cut short: copy or install libtorch again` };
   let text = '';
   for (const file of ['headeronly/version.h', 'csrc/api/include/torch/version.h']) {
-    if (existsSync(join(headers, file))) text += readFileSync(join(headers, file), 'utf8');
+    text += readIfFile(join(headers, file)) ?? '';
   }
   const part = (name: string) => new RegExp(`#define TORCH_VERSION_${name} (\\d+)`).exec(text)?.[1];
   const [major, minor, patch] = [part('MAJOR'), part('MINOR'), part('PATCH')];
@@ -103,12 +107,17 @@ function inspectFolder(folder: string): { version: string } | { why: string } {
   if (Number(major) < oldMajor || (Number(major) === oldMajor && Number(minor) < oldMinor)) {
     return { why: `${folder} is libtorch ${numeric}, older than ${OLDEST_VERSION}` };
   }
-  const python = join(folder, 'version.py');
-  const full = existsSync(python)
-    ? /__version__ = ['"]([^'"]+)['"]/.exec(readFileSync(python, 'utf8'))?.[1]
-    : undefined;
+  const full = /__version__ = ['"]([^'"]+)['"]/.exec(String(readIfFile(join(folder, 'version.py'))))?.[1];
   return { version: full?.startsWith(numeric) ? full : numeric };
 }
+
+const librariesIn = (lib: string): string[] =>
+  readdirSync(lib, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && /^lib(torch|c10).*\.so$/.test(entry.name))
+    .map(({ name }) => join(lib, name));
+
+/** Whether the cache holds a libtorch that works. */
+export const isInstalled = (): boolean => 'version' in inspectFolder(installFolder());
 
 function tryFolder(way: Way, folder: string): Located | Rejected {
   const found = inspectFolder(folder);
@@ -209,7 +218,7 @@ export function rememberLocated(located: Located): void {
 export function locateForLoad(): Located {
   if (!process.env.REANCHOR_LIBTORCH) {
     try {
-      const record = JSON.parse(readFileSync(recordFile(), 'utf8')) as { environment: string; located: Located };
+      const record = JSON.parse(String(readIfFile(recordFile()))) as { environment: string; located: Located };
       const found = inspectFolder(record.located.folder);
       if (record.environment === environmentKey() && 'version' in found && found.version === record.located.version) {
         return record.located;

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -86,11 +86,21 @@ describe('setup', () => {
     expect(lines.filter((line) => line.startsWith('waiting'))).toEqual([]);
   });
 
+  const pipe = (path: string) => {
+    rmSync(path);
+    spawnSync('/usr/bin/mkfifo', [path]);
+  };
+
   test('an addon that was changed since it was compiled is not loaded, and compiled anew by the next setup', async () => {
     fakeCompiler(bin);
     vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'a')));
     const { addon } = await run();
-    for (const spoil of [() => file(addon, 'x'), () => rmSync(`${addon}.sha256`), () => file(`${addon}.sha256`)]) {
+    for (const spoil of [
+      () => file(addon, 'x'),
+      () => rmSync(`${addon}.sha256`),
+      () => file(`${addon}.sha256`),
+      () => pipe(addon),
+    ]) {
       spoil();
       const problem = `the addon ${addon} is not what was compiled: something has changed it since. Run: npx reanchor setup`;
       expect((await doctor()).problem).toBe(problem);
@@ -98,6 +108,22 @@ describe('setup', () => {
       expect(await run()).toMatchObject({ addon, compiled: true });
       expect(await run()).toMatchObject({ addon, compiled: false });
     }
+  });
+
+  test('an installation that was cut short is none: it is told, and made anew', async () => {
+    fakePython(bin, { pip: PIP_INSTALLS });
+    fakeCompiler(bin);
+    await run();
+    const library = join(installFolder(), 'lib/libtorch_cpu.so');
+    const header = Buffer.alloc(64);
+    header.write('\x7fELF\x02\x01', 'latin1');
+    header.writeBigUInt64LE(1_000_000n, 0x28);
+    writeFileSync(library, header);
+    const why = `${library} is cut short: copy or install libtorch again`;
+    expect((await doctor()).rejected).toContainEqual({ way: 'cache', why });
+    expect(() => native()).toThrow(`cache: ${why}`);
+    expect(await run()).toMatchObject({ installed: true, located: { way: 'cache' } });
+    expect(await run()).toMatchObject({ installed: false });
   });
 
   test('another libtorch gets an addon of its own', async () => {
