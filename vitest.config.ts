@@ -18,7 +18,7 @@ const shared = {
 // Tests run the sources, not the build, so that a test never sees stale output.
 const resolve = {
   alias: [
-    { find: /^@reanchor\/torch\/setup$/, replacement: path('packages/torch/src/setup.ts') },
+    { find: /^@reanchor\/torch\/(host|setup)$/, replacement: path('packages/torch/src/$1.ts') },
     { find: /^@reanchor\/torch$/, replacement: path('packages/torch/src/index.ts') },
     { find: /^reanchor$/, replacement: path('packages/reanchor/src/index.ts') },
   ],

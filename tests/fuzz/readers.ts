@@ -30,6 +30,7 @@ import {
 } from '../../packages/reanchor/src/formats/index.js';
 import { modelStopTokens } from '../../packages/reanchor/src/generate/stop-tokens.js';
 import { listRepository } from '../../packages/reanchor/src/hub/client.js';
+import { sessionWith } from '../../packages/reanchor/src/hub/testing/session.js';
 import { readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
 import { ResultFiles } from '../../packages/reanchor/src/serve/result-files.js';
 import { RunFile } from '../../packages/reanchor/src/serve/run-file.js';
@@ -194,8 +195,8 @@ export const readers: Readonly<Record<string, Reader>> = {
     prepare: startHub,
     read: async (bytes) => {
       hub!.answer = bytes;
-      const settings = { endpoint: hub!.endpoint, token: undefined, cache: '', isOffline: false };
-      const { files } = await listRepository({ type: 'model', id: 'owner/name', revision: 'main' }, settings);
+      const repository = { type: 'model', id: 'owner/name', revision: 'main' } as const;
+      const { files } = await listRepository({ ...sessionWith(hub!.endpoint), repository });
       const outside = files.find(({ path }) => path.startsWith('/') || path.split('/').includes('..'));
       if (outside) throw new Error(`a file outside: ${outside.path}`);
     },

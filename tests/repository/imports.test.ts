@@ -7,17 +7,19 @@ import { repositoryRoot, sourceFiles } from '../support/repository.js';
 
 const source = join(repositoryRoot, 'packages/reanchor/src');
 
-/** What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch. */
+/**
+ * What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch, and `torch/host` the part
+ * of it that knows nothing of libtorch.
+ */
 const allowed: Record<string, string[]> = {
   errors: [],
   secrets: [],
-  processes: [],
-  clock: [],
-  formats: ['errors'],
+  clock: ['torch/host'],
+  formats: ['errors', 'torch/host'],
   stats: ['errors'],
   text: ['errors', 'formats'],
-  hub: ['errors', 'secrets', 'processes', 'clock', 'formats'],
-  runs: ['errors', 'secrets', 'processes', 'formats', 'stats'],
+  hub: ['errors', 'secrets', 'clock', 'formats', 'torch/host'],
+  runs: ['errors', 'secrets', 'formats', 'stats', 'torch/host'],
   data: ['errors', 'formats', 'text', 'runs', 'hub'],
   sinks: ['errors', 'secrets', 'clock', 'formats', 'runs'],
   serve: ['errors', 'clock', 'formats', 'stats', 'runs'],
@@ -97,6 +99,7 @@ const allowed: Record<string, string[]> = {
     'toy',
     'quickstart',
     'serve',
+    'torch/host',
     'torch/setup',
   ],
   index: [
@@ -154,7 +157,7 @@ function problem(file: string, name: string): string | undefined {
     if (targetLayer === layer || allowed[layer]?.includes(targetLayer)) return undefined;
     return `${layer} may import ${allowed[layer]?.join(', ') || 'nothing'}`;
   }
-  const torch = { '@reanchor/torch': 'torch', '@reanchor/torch/setup': 'torch/setup' }[name];
+  const torch = /^@reanchor\/(torch(?:\/(?:host|setup))?)$/.exec(name)?.[1];
   if (torch) return allowed[layer]?.includes(torch) ? undefined : `${layer} does not know libtorch`;
   const packageName = Object.keys(adapters).find((key) => name === key || name.startsWith(`${key}/`));
   if (!packageName) return 'a package without an adapter in the table';
@@ -182,6 +185,7 @@ test('evaluations with a judge, and without, need no libtorch', () => {
     if (reached.has(file)) return [];
     reached.add(file);
     return imports(file).flatMap((name) => {
+      if (name === '@reanchor/torch/host') return [];
       if (name.startsWith('@reanchor/torch')) return [`${relative(source, file)} imports ${name}`];
       return name.startsWith('.') ? visit(resolve(dirname(file), name).replace(/\.js$/, '.ts')) : [];
     });
@@ -202,6 +206,37 @@ test('@reanchor/torch has no dependencies and one file loads the native addon', 
   expect(foreign).toEqual([]);
   const loaders = files.filter((file) => readFileSync(file, 'utf8').includes('process.dlopen('));
   expect(loaders.map((file) => relative(repositoryRoot, file))).toEqual(['packages/torch/src/native.ts']);
+});
+
+test('one file starts other programs', () => {
+  const files = ['torch', 'reanchor', 'dashboard'].flatMap((name) => sourceFiles(`packages/${name}/src`));
+  const starters = files
+    .filter((file) => !/\.test\.tsx?$|\/testing\//.test(file))
+    .filter((file) => imports(file).some((name) => /^(node:)?child_process$/.test(name)));
+  expect(starters.map((file) => relative(repositoryRoot, file))).toEqual(['packages/torch/src/programs.ts']);
+});
+
+test('files are read by one file, which takes regular ones alone', () => {
+  // Files of the package itself, of what the dashboard serves, which asks in its own way, of caches of its own; and syncing.
+  const known = [
+    'formats/atomic.ts',
+    'formats/regular-file.ts',
+    'hub/cache.ts',
+    'runs/version.ts',
+    'serve/served-folder.ts',
+    'serve/static-files.ts',
+    'sinks/mlflow-sink.ts',
+  ];
+  const reads = /\b(readFile|readFileSync|createReadStream|copyFile|copyFileSync|cp|cpSync)\b/;
+  const readers = sourceFiles('packages/reanchor/src')
+    .filter((file) => !file.endsWith('.test.ts') && !file.includes('/testing/'))
+    .filter((file) => {
+      const text = readFileSync(file, 'utf8');
+      const taken = [...text.matchAll(/import ([^;]*?) from 'node:fs(?:\/promises)?';/g)].map(([, names]) => names!);
+      return taken.some((names) => reads.test(names) || names.startsWith('*')) || /\bopen(Sync)?\(.*'r'\)/.test(text);
+    })
+    .map((file) => relative(source, file));
+  expect(readers.filter((file) => !known.includes(file))).toEqual([]);
 });
 
 test('the page sees reanchor as types alone, and each package in one place', () => {

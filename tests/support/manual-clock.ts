@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Clock } from '../../packages/reanchor/src/clock.js';
+import type { Clock } from '@reanchor/torch/host';
 
 interface Sleeper {
   until: number;
@@ -19,7 +19,7 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
-  /** The waits under way. */
+  /** How many waits are under way. */
   get sleeping(): number {
     return this.#sleepers.length;
   }
@@ -38,12 +38,24 @@ export class ManualClock implements Clock {
     });
   }
 
-  /** Lets so many milliseconds pass. */
+  /** Lets so many milliseconds pass at once. */
   advance(ms: number): void {
     this.#now += ms;
     const over = this.#sleepers.filter(({ until }) => until <= this.#now);
     this.#sleepers = this.#sleepers.filter(({ until }) => until > this.#now);
     for (const { wake } of over) wake();
+  }
+
+  /** Lets so many milliseconds pass, from one end of a wait to the next; who is woken may wait again on the way. */
+  async elapse(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    for (;;) {
+      await turn();
+      const next = Math.min(...this.#sleepers.map(({ until }) => until));
+      this.advance(Math.min(next, end) - this.#now);
+      if (next > end) break;
+    }
+    await turn();
   }
 }
 

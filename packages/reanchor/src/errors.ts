@@ -33,8 +33,14 @@ export class FormatError extends UserError {
   }
 }
 
+/** A path that is there and cannot be read as a file: `x is a pipe, and only files are read`. */
+export class NotReadable extends UserError {
+  override name = 'NotReadable';
+}
+
 /** That a path cannot be read, and why: `x does not exist`. */
 export function unreadable(path: string, cause: unknown): string {
+  if (cause instanceof NotReadable) return cause.message;
   const { code, message } = cause as NodeJS.ErrnoException;
   const known: Record<string, string> = {
     ENOENT: 'does not exist',
@@ -43,6 +49,20 @@ export function unreadable(path: string, cause: unknown): string {
     EACCES: 'may not be read by this user',
   };
   return `${path} ${known[code ?? ''] ?? `cannot be read (${message})`}`;
+}
+
+/**
+ * Whether an error, or its cause, says that memory could not be had: libtorch's allocator marks its errors; what Node.js
+ * cannot allocate is told by codes and by words.
+ */
+export function isOutOfMemory(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code = '', message, cause } = error as NodeJS.ErrnoException;
+  const isMarked = 'outOfMemory' in error && error.outOfMemory === true;
+  const isCode = /^(ENOMEM|ERR_WORKER_OUT_OF_MEMORY|ERR_MEMORY_ALLOCATION_FAILED)$/.test(code);
+  const isSaid =
+    /Array buffer allocation failed|WebAssembly.* ([Oo]ut of|could not allocate) memory|failed to map segment|annot allocate memory/;
+  return isMarked || isCode || isSaid.test(message) || isOutOfMemory(cause);
 }
 
 /** Problems that a message tells. */
@@ -54,6 +74,8 @@ export const shortened = (text: string, most: number) => (text.length > most ? `
 /** A value as messages show it: the beginning of its JSON. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return shortened(JSON.stringify(value.slice(0, 100)), 80);
+  // JSON has no word for them.
+  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
   try {
     return shortened(JSON.stringify(value) ?? String(value), 80);
   } catch {

@@ -2,23 +2,29 @@
  * Compiling the addon, once for each libtorch, addon source, platform and compiler flags. Nothing here loads native
  * code.
  */
-import { spawn } from 'node:child_process';
-import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SetupError } from './errors.js';
-import { cacheFolder, diskFull, findExecutable, type Located, prepareCache, THREE_WAYS } from './locate.js';
-import { type Log, withLock } from './lock.js';
+import { cacheFolder, diskFull, type Located, prepareCache, THREE_WAYS } from './locate.js';
+import { findExecutable, run } from './programs.js';
+import { readIfFile } from './read-file.js';
+import { type Log, withSetupLock } from './setup-lock.js';
+import { temporaryName } from './temporary-name.js';
 
 const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
 
 const FLAGS = ['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9'];
 
 // libtorch registers its CUDA operators when it is loaded, though the addon names none of its symbols. A compiler that links
-// its C++ library statically must not offer it to libtorch, which has its own.
+// its C++ library statically must not offer it to libtorch, which has its own. Where libtorch lies is written as RPATH: the
+// loader looks into a RUNPATH only after LD_LIBRARY_PATH, which may lead to another libtorch, or to the current folder.
 const LINK_FLAGS =
-  process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : ['-Wl,--no-as-needed', '-Wl,--exclude-libs,ALL'];
+  process.platform === 'darwin'
+    ? ['-undefined', 'dynamic_lookup']
+    : ['-Wl,--no-as-needed', '-Wl,--exclude-libs,ALL', '-Wl,--disable-new-dtags'];
 
 const sourceFiles = (): string[] =>
   readdirSync(SOURCES)
@@ -38,14 +44,13 @@ export function addonFile(located: Located): string {
 function nodeHeaders(): string {
   const prefix = dirname(dirname(process.execPath));
   const { version } = process;
-  const home = process.env.HOME ?? '';
   const candidates = [
     join(prefix, 'include', 'node'),
     '/usr/include/node',
     '/usr/include/nodejs/src',
-    join(home, '.cache', 'node-gyp', version.slice(1), 'include', 'node'),
-    join(home, 'Library', 'Caches', 'node-gyp', version.slice(1), 'include', 'node'),
-  ];
+    join(homedir(), '.cache', 'node-gyp', version.slice(1), 'include', 'node'),
+    join(homedir(), 'Library', 'Caches', 'node-gyp', version.slice(1), 'include', 'node'),
+  ].filter(isAbsolute);
   const found = candidates.find((folder) => existsSync(join(folder, 'node_api.h')));
   if (found !== undefined) return found;
   throw new SetupError(
@@ -55,44 +60,40 @@ function nodeHeaders(): string {
 }
 
 function findCompiler(): string {
-  const compiler = process.env.CXX
-    ? (findExecutable(process.env.CXX) ?? process.env.CXX)
-    : findExecutable('c++', 'g++', 'clang++');
-  if (compiler !== undefined && existsSync(compiler)) return compiler;
+  const { CXX } = process.env;
+  const compiler = CXX ? findExecutable(CXX) : findExecutable('c++', 'g++', 'clang++');
+  if (compiler !== undefined) return compiler;
   throw new SetupError(
-    `no C++ compiler was found (${process.env.CXX ? `CXX=${process.env.CXX}` : 'c++, g++ and clang++ on PATH'}). ` +
+    `no C++ compiler was found (${CXX ? `CXX=${CXX}` : 'c++, g++ and clang++ on PATH'}). ` +
       'The addon is compiled once, with g++ >= 11 or clang >= 14: install one (Debian, Ubuntu: apt install g++), ' +
-      `or set CXX, and run setup again.\n${THREE_WAYS}`,
+      `or set CXX, to a name on PATH or an absolute path without arguments, and run setup again.\n${THREE_WAYS}`,
   );
 }
 
-/** Runs a command with `temporary` as its folder for temporary files; both output streams are returned as one text. */
-export function run(
-  command: string,
-  args: string[],
-  temporary: string,
-): Promise<{ status: number | null; output: string }> {
-  return new Promise((done, fail) => {
-    const env = { ...process.env, TMPDIR: temporary };
-    const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk) => {
-        output += chunk;
-      });
-    }
-    child.on('error', fail);
-    child.on('close', (status) => done({ status, output }));
-  });
+/** The file beside the addon that holds the SHA-256 of what was compiled. */
+const checksumFile = (file: string) => `${file}.sha256`;
+
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+
+/**
+ * What is wrong with the compiled addon, with what to run; undefined where nothing is. Loading a file that a bad disk or a
+ * cut copy has changed would end the process without a word.
+ */
+export function addonProblem(file: string): string | undefined {
+  if (!existsSync(file)) return 'the addon has not been compiled. Run: npx reanchor setup';
+  const bytes = readIfFile(file);
+  if (bytes !== undefined && String(readIfFile(checksumFile(file))) === sha256(bytes)) return undefined;
+  return `the addon ${file} is not what was compiled: something has changed it since. Run: npx reanchor setup`;
 }
 
 /** Compiles the addon unless that has been done. Returns its file and whether it was compiled now. */
 export async function buildAddon(located: Located, log: Log = () => {}): Promise<{ file: string; compiled: boolean }> {
   const file = addonFile(located);
-  if (existsSync(file)) return { file, compiled: false };
+  if (addonProblem(file) === undefined) return { file, compiled: false };
   prepareCache();
-  return withLock('build', log, async () => {
-    if (existsSync(file)) return { file, compiled: false };
+  return withSetupLock('build', { log }, async () => {
+    if (addonProblem(file) === undefined) return { file, compiled: false };
+    removeTemporary(dirname(dirname(file)));
     await compile(located, file, log);
     return { file, compiled: true };
   });
@@ -102,7 +103,7 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
   const compiler = findCompiler();
   const headers = nodeHeaders();
   const folder = dirname(file);
-  const temporary = `${folder}.tmp-${process.pid}-${randomUUID().slice(0, 8)}`;
+  const temporary = temporaryName(folder);
   const include = join(located.folder, 'include');
   const lib = join(located.folder, 'lib');
   log(`compiling the addon for libtorch ${located.version} with ${compiler} (about 20 seconds)`);
@@ -129,6 +130,8 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
       temporary,
     );
     if (status !== 0) throw compileFailure(compiler, status, output);
+    const compiled = join(temporary, basename(file));
+    writeFileSync(checksumFile(compiled), sha256(readFileSync(compiled)));
     publish(temporary, folder);
   } catch (error) {
     throw diskFull(error, 'the addon was being compiled') ?? error;
@@ -137,8 +140,20 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
   }
 }
 
-/** Renames a finished folder into place. Another process may have been faster: then its result stands. */
+/** Removes from a folder what setups that were killed have left half-done. Its lock has to be held. */
+export function removeTemporary(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder).filter((name) => /\.tmp-/.test(name) && !name.includes('.lock.'))) {
+    rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/**
+ * Renames a finished folder into place, instead of a broken one that is there. Another process may be faster, which has
+ * taken the lock for left over: then its result stands.
+ */
 export function publish(temporary: string, folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
   try {
     renameSync(temporary, folder);
   } catch (error) {

@@ -1,7 +1,6 @@
 /** What is there: versions, devices, threads and how fast a matrix product is. */
-import { existsSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform } from 'node:os';
-import { addonFile } from './build.js';
+import { addonFile, addonProblem } from './build.js';
 import { cacheFolder, type Located, type Rejected, searchLibtorch, THREE_WAYS } from './locate.js';
 
 export interface DoctorReport {
@@ -53,10 +52,8 @@ export async function doctor({ seconds = 2 }: { seconds?: number } = {}): Promis
     return report;
   }
   const file = addonFile(located);
-  if (!existsSync(file)) {
-    report.problem = 'the addon has not been compiled. Run: npx reanchor setup';
-    return report;
-  }
+  report.problem = addonProblem(file);
+  if (report.problem !== undefined) return report;
   report.addon = file;
   try {
     report.runtime = await measure(seconds);

@@ -1,18 +1,20 @@
 /** Installing libtorch from the wheel of Python's torch. Nothing here loads native code. */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { publish, run } from './build.js';
+import { publish, removeTemporary } from './build.js';
 import { SetupError } from './errors.js';
 import {
   cacheFolder,
   diskFull,
-  findExecutable,
   installFolder,
+  isInstalled,
   prepareCache,
   THREE_WAYS,
   TORCH_VERSION,
 } from './locate.js';
-import { isAlive, type Log, withLock } from './lock.js';
+import { findExecutable, run } from './programs.js';
+import { type Log, withSetupLock } from './setup-lock.js';
+import { temporaryName } from './temporary-name.js';
 
 const GB = 1e9;
 const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
@@ -45,7 +47,8 @@ function attempts(gpu: boolean): Attempt[] {
 }
 
 // pip unpacks in its temporary folder first: on the same disk the move is a rename, and only this disk must have room.
-const pip = (python: string, args: string[], temporary: string) => run(python, ['-m', 'pip', ...args], temporary);
+// Isolated (-I), Python takes neither pip nor anything that pip imports from a folder that is not its own.
+const pip = (python: string, args: string[], temporary: string) => run(python, ['-I', '-m', 'pip', ...args], temporary);
 
 async function findPython(): Promise<string> {
   const tried: string[] = [];
@@ -91,16 +94,13 @@ function extract(site: string, result: string): void {
 export async function installLibtorch(log: Log = () => {}): Promise<void> {
   const folder = dirname(installFolder());
   const cache = prepareCache();
-  await withLock('install', log, async () => {
-    if (existsSync(installFolder())) return;
-    for (const name of readdirSync(cache)) {
-      const owner = /^libtorch-.*\.tmp-(\d+)$/.exec(name)?.[1];
-      if (owner !== undefined && !isAlive(Number(owner))) rmSync(join(cache, name), { recursive: true, force: true });
-    }
+  await withSetupLock('install', { log }, async () => {
+    if (isInstalled()) return;
+    removeTemporary(cache);
     const python = await findPython();
     const gpu = hasNvidiaDriver();
     requireSpace(cache, gpu ? 9 * GB : 1.2 * GB);
-    const temporary = `${folder}.tmp-${process.pid}`;
+    const temporary = temporaryName(folder);
     try {
       await download(python, gpu, temporary, log);
       extract(join(temporary, 'site'), join(temporary, 'result'));
@@ -128,6 +128,8 @@ async function download(python: string, gpu: boolean, temporary: string, log: Lo
         '--no-cache-dir',
         '--no-compile',
         '--no-input',
+        // A source archive would run its setup.py.
+        '--only-binary=:all:',
         '--target',
         site,
         ...args,

@@ -1,9 +1,12 @@
 /** Finding libtorch. Nothing here loads native code. */
-import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
+import { isAbsolute, join } from 'node:path';
+import { isCutShort } from './cut-short.js';
 import { SetupError } from './errors.js';
+import { ask, findExecutable } from './programs.js';
+import { readIfFile } from './read-file.js';
+import { temporaryName } from './temporary-name.js';
 
 /** The version that setup() installs, and the oldest one that works. */
 export const TORCH_VERSION = '2.13.0';
@@ -37,12 +40,21 @@ export const THREE_WAYS = `Three ways to libtorch:
 
 /**
  * Where libtorch and the compiled addon are kept: REANCHOR_CACHE, else $XDG_CACHE_HOME/reanchor, else
- * ~/.cache/reanchor.
+ * ~/.cache/reanchor. Throws SetupError for one that is not absolute.
  */
 export function cacheFolder(): string {
-  const { REANCHOR_CACHE, XDG_CACHE_HOME } = process.env;
-  if (REANCHOR_CACHE) return resolve(REANCHOR_CACHE);
-  return join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'reanchor');
+  const { REANCHOR_CACHE, XDG_CACHE_HOME = '' } = process.env;
+  if (REANCHOR_CACHE) return absolute('REANCHOR_CACHE', REANCHOR_CACHE);
+  // By the specification of XDG_CACHE_HOME a relative one counts as none.
+  return join(isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : absolute('HOME', homedir(), '.cache'), 'reanchor');
+}
+
+/** What lies there is run: a path from the current folder on would be another one's folder in another one's folder. */
+function absolute(variable: string, ...path: [string, ...string[]]): string {
+  if (isAbsolute(path[0])) return join(...path);
+  throw new SetupError(
+    `${variable} is ${JSON.stringify(path[0])}: code is run from there, so that it has to be absolute`,
+  );
 }
 
 /** Makes the cache folder. Throws SetupError when that, or writing into it, is not possible. */
@@ -77,31 +89,17 @@ export function diskFull(error: unknown, doing: string): SetupError | undefined 
 /** Where setup() puts libtorch. The layout is that of site-packages, because CUDA builds look for ../../nvidia. */
 export const installFolder = (): string => join(cacheFolder(), `libtorch-${TORCH_VERSION}`, 'torch');
 
-/** First executable of these names on PATH. */
-export function findExecutable(...names: string[]): string | undefined {
-  for (const name of names) {
-    for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-      const file = join(folder, name);
-      try {
-        accessSync(file, constants.X_OK);
-        return file;
-      } catch {
-        // not here
-      }
-    }
-  }
-  return undefined;
-}
-
 /** The version of a libtorch folder, or why it is none that works. */
 function inspectFolder(folder: string): { version: string } | { why: string } {
   const headers = join(folder, 'include', 'torch');
   if (!existsSync(folder)) return { why: `${folder} does not exist` };
   const library = join(folder, 'lib', process.platform === 'darwin' ? 'libtorch_cpu.dylib' : 'libtorch_cpu.so');
   if (!existsSync(library)) return { why: `${library} does not exist` };
+  const cut = librariesIn(join(folder, 'lib')).find(isCutShort);
+  if (cut !== undefined) return { why: `${cut} is cut short: copy or install libtorch again` };
   let text = '';
   for (const file of ['headeronly/version.h', 'csrc/api/include/torch/version.h']) {
-    if (existsSync(join(headers, file))) text += readFileSync(join(headers, file), 'utf8');
+    text += readIfFile(join(headers, file)) ?? '';
   }
   const part = (name: string) => new RegExp(`#define TORCH_VERSION_${name} (\\d+)`).exec(text)?.[1];
   const [major, minor, patch] = [part('MAJOR'), part('MINOR'), part('PATCH')];
@@ -111,29 +109,47 @@ function inspectFolder(folder: string): { version: string } | { why: string } {
   if (Number(major) < oldMajor || (Number(major) === oldMajor && Number(minor) < oldMinor)) {
     return { why: `${folder} is libtorch ${numeric}, older than ${OLDEST_VERSION}` };
   }
-  const python = join(folder, 'version.py');
-  const full = existsSync(python)
-    ? /__version__ = ['"]([^'"]+)['"]/.exec(readFileSync(python, 'utf8'))?.[1]
-    : undefined;
+  const full = /__version__ = ['"]([^'"]+)['"]/.exec(String(readIfFile(join(folder, 'version.py'))))?.[1];
   return { version: full?.startsWith(numeric) ? full : numeric };
 }
+
+const librariesIn = (lib: string): string[] =>
+  readdirSync(lib, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && /^lib(torch|c10).*\.so$/.test(entry.name))
+    .map(({ name }) => join(lib, name));
+
+/** Whether the cache holds a libtorch that works. */
+export const isInstalled = (): boolean => 'version' in inspectFolder(installFolder());
 
 function tryFolder(way: Way, folder: string): Located | Rejected {
   const found = inspectFolder(folder);
   return 'why' in found ? { way, why: found.why } : { way, folder, version: found.version };
 }
 
+// Isolated (-I), Python imports nothing from the current folder, from PYTHONPATH or from the user's own packages; the
+// two latter are looked through here all the same, where they are folders of their own.
+const WHERE_TORCH_IS = `
+import importlib.machinery, importlib.util, os, site, sys
+given = os.environ.get('PYTHONPATH', '').split(os.pathsep)
+if sys.base_prefix in site.PREFIXES and not os.environ.get('PYTHONNOUSERSITE'):
+    given.append(site.getusersitepackages())
+given = [folder for folder in given if os.path.isabs(folder)]
+spec = importlib.machinery.PathFinder.find_spec('torch', given) or importlib.util.find_spec('torch')
+print(next(iter(spec and spec.submodule_search_locations or []), ''))
+`;
+
 /** The torch package of the active Python, found without importing it. */
 function tryPython(): Located | Rejected {
   const python = findExecutable('python3', 'python');
   if (python === undefined) return { way: 'python', why: 'no python3 or python on PATH' };
-  const code =
-    "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s and s.submodule_search_locations else '')";
-  const run = spawnSync(python, ['-c', code], { encoding: 'utf8', timeout: 30_000 });
-  if (run.status !== 0)
-    return { way: 'python', why: `${python} failed: ${(run.stderr ?? '').trim().split('\n').at(-1)}` };
-  const folder = run.stdout.trim();
+  let folder: string;
+  try {
+    folder = ask(python, ['-I', '-c', WHERE_TORCH_IS], cacheFolder());
+  } catch (error) {
+    return { way: 'python', why: `${python} failed: ${(error as Error).message}` };
+  }
   if (folder === '') return { way: 'python', why: `${python} has no torch package` };
+  if (!isAbsolute(folder)) return { way: 'python', why: `${python} names ${folder}, which is not absolute` };
   return tryFolder('python', folder);
 }
 
@@ -144,7 +160,7 @@ export function searchLibtorch(): Search {
   const ways: (() => Located | Rejected)[] = [
     () =>
       explicit
-        ? tryFolder('REANCHOR_LIBTORCH', resolve(explicit))
+        ? tryFolder('REANCHOR_LIBTORCH', absolute('REANCHOR_LIBTORCH', explicit))
         : { way: 'REANCHOR_LIBTORCH', why: 'the variable is not set' },
     tryPython,
     () => tryFolder('cache', installFolder()),
@@ -173,16 +189,24 @@ export function locateLibtorch(): Located {
 const recordFile = (): string => join(cacheFolder(), 'located.json');
 
 function environmentKey(): string {
-  const { VIRTUAL_ENV, CONDA_PREFIX, PYTHONPATH, PYTHONHOME, PYENV_VERSION } = process.env;
+  const { VIRTUAL_ENV, CONDA_PREFIX, PYTHONPATH, PYTHONUSERBASE, PYTHONNOUSERSITE, PYENV_VERSION } = process.env;
   const python = findExecutable('python3', 'python');
-  return JSON.stringify([python, VIRTUAL_ENV, CONDA_PREFIX, PYTHONPATH, PYTHONHOME, PYENV_VERSION]);
+  return JSON.stringify([
+    python,
+    VIRTUAL_ENV,
+    CONDA_PREFIX,
+    PYTHONPATH,
+    PYTHONUSERBASE,
+    PYTHONNOUSERSITE,
+    PYENV_VERSION,
+  ]);
 }
 
 /** Remembers what locateLibtorch() found, for locateForLoad(). */
 export function rememberLocated(located: Located): void {
   if (located.way === 'REANCHOR_LIBTORCH') return;
   const file = recordFile();
-  const temporary = `${file}.${process.pid}`;
+  const temporary = temporaryName(file);
   try {
     mkdirSync(cacheFolder(), { recursive: true });
     writeFileSync(temporary, JSON.stringify({ environment: environmentKey(), located }));
@@ -197,7 +221,7 @@ export function rememberLocated(located: Located): void {
 export function locateForLoad(): Located {
   if (!process.env.REANCHOR_LIBTORCH) {
     try {
-      const record = JSON.parse(readFileSync(recordFile(), 'utf8')) as { environment: string; located: Located };
+      const record = JSON.parse(String(readIfFile(recordFile()))) as { environment: string; located: Located };
       const found = inspectFolder(record.located.folder);
       if (record.environment === environmentKey() && 'version' in found && found.version === record.located.version) {
         return record.located;

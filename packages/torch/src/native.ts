@@ -1,7 +1,6 @@
 /** The one place that loads native code, when it is first needed. */
-import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
-import { addonFile } from './build.js';
+import { addonFile, addonProblem } from './build.js';
 import type { TypedArray } from './dtype.js';
 import { makeError, SetupError } from './errors.js';
 import { locateForLoad, THREE_WAYS } from './locate.js';
@@ -74,11 +73,9 @@ function load(): Native {
   process.env.OMP_WAIT_POLICY ??= 'PASSIVE';
   const located = locateForLoad();
   const file = addonFile(located);
-  if (!existsSync(file)) {
-    throw new SetupError(
-      `libtorch ${located.version} was found in ${located.folder}, but the addon for it has not been compiled. ` +
-        'Run: npx reanchor setup',
-    );
+  const problem = addonProblem(file);
+  if (problem !== undefined) {
+    throw new SetupError(`libtorch ${located.version} was found in ${located.folder}, but ${problem}`);
   }
   const module = { exports: {} as Native };
   const { RTLD_NOW, RTLD_DEEPBIND = 0 } = constants.dlopen;
@@ -86,13 +83,20 @@ function load(): Native {
     // node exports symbols of OpenSSL, zlib and others; deep binding keeps libtorch's dependencies from taking these.
     process.dlopen(module, file, RTLD_NOW | RTLD_DEEPBIND);
   } catch (error) {
-    throw new SetupError(`cannot load ${file}: ${(error as Error).message}\n${THREE_WAYS}`, { cause: error });
+    throw loadFailure(file, error as Error);
   }
   const loaded = module.exports;
   checkVersion(loaded, located.folder);
   loaded.setErrorFactory(makeError);
   addon = loaded;
   return loaded;
+}
+
+function loadFailure(file: string, cause: Error): SetupError {
+  const { message } = cause;
+  // Another libtorch would not fit either.
+  const isMemory = /failed to map segment|annot allocate memory/.test(message);
+  return new SetupError(`cannot load ${file}: ${message}${isMemory ? '' : `\n${THREE_WAYS}`}`, { cause });
 }
 
 function checkVersion(loaded: Native, folder: string): void {

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { requireSpace } from './install.js';
 import { cacheFolder, installFolder, THREE_WAYS } from './locate.js';
+import { native } from './native.js';
+import { ownIdentity } from './process-identity.js';
 import { describeDoctor, doctor, SetupError, setup } from './setup.js';
 import { fakeCompiler, fakeLibtorch, fakeProgram, fakePython, file, PIP_INSTALLS, scratch } from './testing/fakes.js';
 
@@ -68,14 +70,60 @@ describe('setup', () => {
     expect(lines.some((line) => line.startsWith('waiting for another setup'))).toBe(true);
   });
 
-  test('what a dead process left behind is cleared away', async () => {
-    const dead = spawnSync('/bin/sh', ['-c', 'echo $$'], { encoding: 'utf8' }).stdout.trim();
+  test('what a process that was killed left behind is cleared away', async () => {
+    const pid = spawnSync('/bin/true').pid;
+    const dead = JSON.stringify({ ...ownIdentity(), pid });
     file(join(cacheFolder(), 'install.lock'), dead);
-    file(join(cacheFolder(), `libtorch-2.13.0.tmp-${dead}`, 'site', 'x'));
+    file(join(cacheFolder(), 'build.lock'), dead);
+    file(join(cacheFolder(), `libtorch-2.13.0.tmp-${pid}`, 'site', 'x'));
+    file(join(cacheFolder(), 'libtorch-2.13.0.tmp-0123456789ab', 'site', 'x'));
+    file(join(cacheFolder(), 'addon', 'torch-2.13.0-0123.tmp-0123456789ab', 'x'));
     fakePython(bin, { pip: PIP_INSTALLS });
     fakeCompiler(bin);
     await run();
     expect(readdirSync(cacheFolder()).sort()).toEqual(['addon', 'libtorch-2.13.0', 'located.json']);
+    expect(readdirSync(join(cacheFolder(), 'addon')).length).toBe(1);
+    expect(lines.filter((line) => line.startsWith('waiting'))).toEqual([]);
+  });
+
+  const pipe = (path: string) => {
+    rmSync(path);
+    spawnSync('/usr/bin/mkfifo', [path]);
+  };
+
+  test('an addon that was changed since it was compiled is not loaded, and compiled anew by the next setup', async () => {
+    fakeCompiler(bin);
+    vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'a')));
+    const { addon } = await run();
+    for (const spoil of [
+      () => file(addon, 'x'),
+      () => rmSync(`${addon}.sha256`),
+      () => file(`${addon}.sha256`),
+      () => pipe(addon),
+    ]) {
+      spoil();
+      const problem = `the addon ${addon} is not what was compiled: something has changed it since. Run: npx reanchor setup`;
+      expect((await doctor()).problem).toBe(problem);
+      expect(() => native()).toThrow(problem);
+      expect(await run()).toMatchObject({ addon, compiled: true });
+      expect(await run()).toMatchObject({ addon, compiled: false });
+    }
+  });
+
+  test('an installation that was cut short is none: it is told, and made anew', async () => {
+    fakePython(bin, { pip: PIP_INSTALLS });
+    fakeCompiler(bin);
+    await run();
+    const library = join(installFolder(), 'lib/libtorch_cpu.so');
+    const header = Buffer.alloc(64);
+    header.write('\x7fELF\x02\x01', 'latin1');
+    header.writeBigUInt64LE(1_000_000n, 0x28);
+    writeFileSync(library, header);
+    const why = `${library} is cut short: copy or install libtorch again`;
+    expect((await doctor()).rejected).toContainEqual({ way: 'cache', why });
+    expect(() => native()).toThrow(`cache: ${why}`);
+    expect(await run()).toMatchObject({ installed: true, located: { way: 'cache' } });
+    expect(await run()).toMatchObject({ installed: false });
   });
 
   test('another libtorch gets an addon of its own', async () => {
@@ -98,7 +146,7 @@ describe('errors name the three ways', () => {
   test('Python without pip', async () => {
     fakeProgram(
       join(bin, 'python3'),
-      'if [ "$1" = -m ]; then echo "/usr/bin/python3: No module named pip" >&2; exit 1; fi; echo',
+      'if [ "$2" = -m ]; then echo "/usr/bin/python3: No module named pip" >&2; exit 1; fi; echo',
     );
     const message = await failure();
     expect(message).toMatch(/python3: \/usr\/bin\/python3: No module named pip/);

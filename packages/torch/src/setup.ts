@@ -6,7 +6,7 @@ import { buildAddon } from './build.js';
 import { SetupError } from './errors.js';
 import { installLibtorch } from './install.js';
 import { diskFull, type Located, locateLibtorch, rememberLocated, searchLibtorch } from './locate.js';
-import type { Log } from './lock.js';
+import type { Log } from './setup-lock.js';
 
 export { addonFile } from './build.js';
 export { type DoctorReport, describeDoctor, doctor } from './doctor.js';

@@ -1,7 +1,7 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { serveDashboard } from '../serve/index.js';
 import { dashboardVerb } from './dashboard.js';
 import { Terminal } from './terminal.js';
@@ -51,6 +51,35 @@ test('says when others can reach it', async () => {
   expect(written.stdout).toMatch(/^http:\/\/localhost:/);
   expect(written.stderr).toContain('warning: other machines can reach it');
 });
+
+test.skipIf(process.platform !== 'linux')(
+  '--open takes the browser from PATH, and not from the current folder',
+  async () => {
+    const opened = join(folder, 'opened');
+    const program = (path: string) => {
+      writeFileSync(path, `#!/bin/sh\necho "$*" > '${opened}'\n`);
+      chmodSync(path, 0o755);
+    };
+    mkdirSync(join(folder, 'bin'));
+    program(join(folder, 'xdg-open'));
+    program(join(folder, 'bin/xdg-open'));
+    const here = process.cwd();
+    process.chdir(folder);
+    try {
+      for (const path of ['.', `.:${folder}/bin`]) {
+        vi.stubEnv('PATH', path);
+        const { written, terminal, stop } = recorder();
+        stop.abort();
+        await dashboardVerb(folder, { port: '0', host: '127.0.0.1', open: true }, terminal, stop.signal);
+        if (path === '.') expect(written.stderr).toContain('no browser could be opened: open the address above');
+        else await expect.poll(() => existsSync(opened) && readFileSync(opened, 'utf8')).toBe(written.stdout);
+      }
+    } finally {
+      process.chdir(here);
+      vi.unstubAllEnvs();
+    }
+  },
+);
 
 test.each([
   [{ port: '70000' }, folder, /--port: "70000" is not allowed; a whole number from 0 to 65535 is/],

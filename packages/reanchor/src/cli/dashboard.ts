@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { findExecutable, launch } from '@reanchor/torch/host';
 import { numberFlag } from './flags.js';
 import { stopOnSignals } from './signals.js';
 import type { Terminal } from './terminal.js';
@@ -38,10 +38,8 @@ export async function dashboardVerb(
 }
 
 function openBrowser(url: string, terminal: Terminal): void {
-  const [command, ...args] = { darwin: ['open'], win32: ['cmd', '/c', 'start', ''] }[process.platform as string] ?? [
-    'xdg-open',
-  ];
-  const child = spawn(command!, [...args, url], { stdio: 'ignore', detached: true });
-  child.once('error', () => terminal.note('no browser could be opened: open the address above'));
-  child.unref();
+  const failed = () => terminal.note('no browser could be opened: open the address above');
+  const opener = findExecutable(process.platform === 'darwin' ? '/usr/bin/open' : 'xdg-open');
+  if (opener === undefined) failed();
+  else launch(opener, [url], failed);
 }

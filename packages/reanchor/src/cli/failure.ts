@@ -1,6 +1,6 @@
 /** What the command says, and which code it ends with, when something goes wrong. */
 import { CommanderError } from 'commander';
-import { UsageError, UserError } from '../errors.js';
+import { isOutOfMemory, UsageError, UserError } from '../errors.js';
 import type { Terminal } from './terminal.js';
 
 /** 0 for help and version, 2 for wrong usage, 1 for everything else. */
@@ -23,7 +23,7 @@ export function reportError(
   const { colors } = terminal;
   terminal.endStatus();
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
-  terminal.note(`${colors.red('error:')} ${message}`);
+  terminal.note(`${colors.red('error:')} ${message}${adviceFor(error)}`);
   if (isMendable(error)) {
     if (env.REANCHOR_DEBUG === '1') terminal.note(stack);
   } else {
@@ -31,12 +31,23 @@ export function reportError(
   }
 }
 
+/** What helps against errors that Node.js and libtorch tell in their own words, to follow these. */
+function adviceFor(error: unknown): string {
+  if (error instanceof UserError) return '';
+  if (isOutOfMemory(error)) {
+    return ': there is not enough memory. Free some, raise the limit (ulimit -v, or that of the container), or take less at once; reanchor estimate says what a recipe takes';
+  }
+  return isIncomplete(error) ? ': reanchor is not whole. In a clone run npm ci, elsewhere npm install reanchor' : '';
+}
+
+const isIncomplete = (error: unknown) => (error as { code?: unknown } | undefined)?.code === 'ERR_MODULE_NOT_FOUND';
+
 /**
  * Errors that somebody foresaw: ours, a missing libtorch (which must not be loaded to know its error), those of the
- * operating system, too little memory.
+ * operating system, too little memory, missing files of the command itself.
  */
 function isMendable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  const isOutOfMemory = 'outOfMemory' in error && error.outOfMemory === true;
-  return error instanceof UserError || error.name === 'SetupError' || 'syscall' in error || isOutOfMemory;
+  const isOurs = error instanceof UserError || error.name === 'SetupError';
+  return isOurs || 'syscall' in error || isOutOfMemory(error) || isIncomplete(error);
 }

@@ -271,6 +271,28 @@ describe('an error', () => {
     expect(report(disk)).toBe(`error: ${disk.message}\n`);
   });
 
+  it.each([
+    new RangeError('Array buffer allocation failed'),
+    new RangeError('WebAssembly.Instance(): Out of memory: Cannot allocate Wasm memory for new instance'),
+    Object.assign(new Error('Worker terminated due to reaching memory limit'), { code: 'ERR_WORKER_OUT_OF_MEMORY' }),
+    Object.assign(new Error('spawn ENOMEM'), { code: 'ENOMEM', syscall: 'spawn' }),
+    Object.assign(new Error('cannot load x.node: libtorch_cpu.so: failed to map segment'), { name: 'SetupError' }),
+    Object.assign(new Error('aten::empty: words'), { outOfMemory: true }),
+    new Error('x', { cause: new RangeError('Array buffer allocation failed') }),
+  ])('of too little memory is no bug, and says what helps: %s', (error) => {
+    const printed = report(error);
+    expect(printed.startsWith(`error: ${error.message}: there is not enough memory. `)).toBe(true);
+    expect(printed).toMatch(/raise the limit \(ulimit -v, or that of the container\)/);
+    expect(printed).not.toContain('bug');
+  });
+
+  it('of a file of the command that is missing says what to run', () => {
+    const error = Object.assign(new Error("Cannot find package 'x'"), { code: 'ERR_MODULE_NOT_FOUND' });
+    expect(report(error)).toBe(
+      `error: ${error.message}: reanchor is not whole. In a clone run npm ci, elsewhere npm install reanchor\n`,
+    );
+  });
+
   it('that nobody foresaw is called a bug and shows its stack', () => {
     const printed = report(new TypeError('x is not a function'));
     expect(printed).toMatch(/^error: x is not a function\nthis is a bug in reanchor: please report it/);

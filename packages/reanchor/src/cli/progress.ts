@@ -116,13 +116,14 @@ function metricsText(metrics: Record<string, number>): string {
     .join('  ');
 }
 
-/** Shows on a terminal how far a download is: bytes, rate and time left. */
+/** Shows on a terminal how far a download is: bytes, rate and time left; and what is waited for. */
 export function downloadStatus(
   terminal: Terminal,
   now: () => number = () => performance.now(),
 ): (progress: DownloadProgress) => void {
   let first: { ms: number; done: number; total: number } | undefined;
-  return ({ repository, file, done, total }) => {
+  return ({ repository, file, done, total, waiting }) => {
+    if (waiting !== undefined) return terminal.note(waiting);
     // Another total is another set of files.
     if (first?.total !== total) first = { ms: now(), done, total };
     const parts = [`downloading ${repository}  ${bytes(done)} of ${bytes(total)}`];

@@ -1,11 +1,12 @@
 /** Where rows come from: files, folders of files, and data sets by name, from a local copy or from the Hub. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { type RawRecord, readRecords, readText } from '../formats/index.js';
 import { datasetFiles, type FileListing, type HubOptions } from '../hub/index.js';
 import { chooseFiles } from './choose-files.js';
 import { isReadable, someOf } from './data-file-kinds.js';
+import { pathsBelow } from './paths-below.js';
 import { countProblem, type Published, publishedSet, type Split } from './published.js';
 import { parseSourceName, type SetName, withoutSelection } from './source-name.js';
 import { type PreferenceCounts, uniquelyPreferred } from './uniquely-preferred.js';
@@ -122,12 +123,7 @@ async function filesIn(
   folder: string,
   choose: (listing: FileListing) => Promise<readonly string[]>,
 ): Promise<string[]> {
-  const isFile = (path: string) => statSync(join(folder, path), { throwIfNoEntry: false })?.isFile() ?? false;
-  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(isFile);
-  const chosen = await choose({
-    paths: paths.map((path) => path.replaceAll(sep, '/')),
-    read: (path) => readText(join(folder, path)),
-  });
+  const chosen = await choose({ paths: pathsBelow(folder), read: (path) => readText(join(folder, path)) });
   return chosen.map((path) => join(folder, path));
 }
 

@@ -1,5 +1,4 @@
 /** Files and folders that are whole or absent: written under a temporary name beside the target, fsynced, renamed. */
-import { randomBytes } from 'node:crypto';
 import {
   access,
   constants,
@@ -14,13 +13,10 @@ import {
   statfs,
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { temporaryName } from '@reanchor/torch/host';
 import { UserError } from '../errors.js';
 
-/** A new name for what is not yet, or no longer, at `target`. */
-export const temporaryName = (target: string) => `${target}.tmp-${randomBytes(6).toString('hex')}`;
-
-/** Whether a name is one under which something is being written, or deleted. */
-export const isTemporary = (name: string) => /\.tmp-[0-9a-f]{12}$/.test(name);
+export { isTemporary, temporaryName } from '@reanchor/torch/host';
 
 /** Writes the content of a file to an open handle, from the start on. */
 export type WriteContent = (handle: FileHandle) => Promise<void>;
@@ -187,6 +183,6 @@ async function syncPath(path: string): Promise<void> {
 }
 
 /** Makes a rename durable. Some file systems refuse to fsync a folder; the rename itself is done by then. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   await syncPath(folder).catch(() => {});
 }

@@ -1,7 +1,8 @@
 /** Results of long work, kept a line each as they come, so that work that was stopped goes on where it was. */
-import { type FileHandle, open, readFile, rm, truncate } from 'node:fs/promises';
+import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
 import { FormatError, UserError } from '../errors.js';
 import { writeError, writeFully } from './atomic.js';
+import { readFile } from './regular-file.js';
 
 /** What the work is: what decides its results, by names that a message can say. */
 export type JournalHead = Readonly<Record<string, unknown>>;
@@ -24,7 +25,7 @@ export class Journal {
    */
   static async open(path: string, head: JournalHead): Promise<Journal> {
     const given = JSON.parse(JSON.stringify(head)) as JournalHead;
-    const content = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    const content = await readFile(path, undefined, Number.POSITIVE_INFINITY).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return Buffer.alloc(0);
       throw writeError(path, error);
     });

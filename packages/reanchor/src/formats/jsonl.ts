@@ -1,6 +1,4 @@
 /** JSON Lines: one JSON value a line, UTF-8, optionally gzipped. */
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
@@ -8,6 +6,7 @@ import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
 import { parseExactJson } from './exact-json.js';
 import { jsonErrorIndex } from './json-text.js';
+import { createReadStream, open } from './regular-file.js';
 
 /** A value of a JSONL file and its line, counted from 1. */
 export interface JsonLine {
@@ -121,7 +120,7 @@ async function beginsAsGzip(file: string): Promise<boolean> {
 
 async function firstBytes(file: string): Promise<Buffer> {
   try {
-    const handle = await open(file, 'r');
+    const handle = await open(file);
     try {
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0);
       return buffer.subarray(0, bytesRead);

@@ -1,8 +1,9 @@
 /** Parquet files as rows of plain values; besides `parquet-limits.ts` the only file that knows hyparquet. */
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
-import { FormatError } from '../errors.js';
+import type { FileHandle } from 'node:fs/promises';
+import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { FormatError, NotReadable } from '../errors.js';
 import { checkedRows, checkPages } from './parquet-limits.js';
+import { open } from './regular-file.js';
 
 /** Rows that are decoded at once. */
 const chunk = 1000;
@@ -13,9 +14,13 @@ const chunk = 1000;
  * or that says of itself what cannot be.
  */
 export async function* readParquet(file: string): AsyncGenerator<{ line: number; value: unknown }> {
+  // Loading it reserves 10 GB of addresses, which a limit (ulimit -v) may not allow, and most runs read no Parquet.
+  const { compressors } = await import('hyparquet-compressors');
   let row = 0;
+  let handle: FileHandle | undefined;
   try {
-    const buffer = await asyncBufferFromFile(file);
+    handle = await open(file);
+    const buffer = bufferOf(handle, (await handle.stat()).size);
     const metadata = await parquetMetadataAsync(buffer, { geoparquet: false });
     const rows = checkedRows(metadata, buffer.byteLength);
     let [group, checked] = [0, 0];
@@ -30,13 +35,31 @@ export async function* readParquet(file: string): AsyncGenerator<{ line: number;
       for (const [i, value] of values.entries()) yield { line: row + i + 1, value: plain(value) };
     }
   } catch (cause) {
+    if (cause instanceof NotReadable) throw cause;
     throw new FormatError(`not a readable Parquet file (${(cause as Error).message}): fetch or make the file again`, {
       file,
       where: row === 0 ? undefined : `rows from ${row + 1}`,
       cause,
     });
+  } finally {
+    await handle?.close();
   }
 }
+
+/** A file as hyparquet reads it. What lies behind its end is left out. */
+const bufferOf = (handle: FileHandle, byteLength: number): AsyncBuffer => ({
+  byteLength,
+  slice: async (start, end = byteLength) => {
+    const bytes = new Uint8Array(Math.max(0, Math.min(end, byteLength) - start));
+    let done = 0;
+    while (done < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return bytes.buffer.slice(0, done);
+  },
+});
 
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString();

@@ -2,12 +2,13 @@
  * Safetensors files: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without gaps.
  * Source: https://github.com/huggingface/safetensors (format); the limits and checks are those of its reader.
  */
-import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { type FileHandle, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
 import { duplicateKey } from './json-text.js';
 import { isPickle, pickleRefusal } from './pickle.js';
+import { open, readFile } from './regular-file.js';
 
 // biome-ignore format: a table
 const bitsOf = {
@@ -56,7 +57,7 @@ export interface CheckpointTensor extends StoredTensor {
 export async function openSafetensors(file: string, next = 'name a safetensors file'): Promise<SafetensorsFile> {
   let handle: FileHandle;
   try {
-    handle = await open(file, 'r');
+    handle = await open(file);
   } catch (cause) {
     throw notRead(file, cause, next);
   }

@@ -1,8 +1,9 @@
 /** The Hub's cache on disk, in the layout that Python's huggingface_hub reads and writes. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { copyFile, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { writeError, writeFileAtomic } from '../formats/atomic.js';
+import { readFileSync } from '../formats/regular-file.js';
 import { isCommit, type RepositoryName } from './names.js';
 
 /**

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { UserError } from '../errors.js';
 import { listRepository, openFile } from './client.js';
+import { sessionWith } from './testing/session.js';
 
 const oid = 'a'.repeat(40);
 const file = { type: 'file', oid, size: 3, path: 'config.json' };
@@ -27,19 +28,18 @@ async function list(
     server.close();
   };
   endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const settings = { endpoint, token: undefined, cache: '', isOffline: false };
-  return listRepository({ type: 'model', id: 'some/model', revision: 'main' }, settings);
+  return listRepository(sessionWith(endpoint));
 }
 const json = (value: unknown) => (response: ServerResponse) => response.end(JSON.stringify(value));
 
 test.each([
-  [[{ ...file, size: -1 }], /-1 as the size of config\.json/],
+  [[{ ...file, size: -1 }], /-1 as the size of "config\.json"/],
   [[{ ...file, size: '3' }], /"3" as the size/],
   [[{ ...file, size: 1e300 }], /1e\+300 as the size/],
   [[{ ...file, path: 7 }], /a file called 7, which would lie outside/],
   [[{ ...file, path: '../x' }], /a file called "\.\.\/x", which would lie outside/],
   [[{ ...file, oid: null }], /"null" as the hash/],
-  [[{ ...file, lfs: { oid: ['b'.repeat(64)], size: {} } }], /as the size of config\.json/],
+  [[{ ...file, lfs: { oid: ['b'.repeat(64)], size: {} } }], /as the size of "config\.json"/],
   [{ error: 'x' }, /the Hub|cannot be reached/],
   [[null], /the Hub/],
   ['x', /the Hub/],
@@ -87,8 +87,10 @@ test('a page without an end is not read to its end', async () => {
 
 describe('the token', () => {
   const token = 'hf_s3cr3tToken';
-  const settingsOf = (endpoint: string) => ({ endpoint, token, cache: '', isOffline: false });
-  const repository = { type: 'model', id: 'some/model', revision: 'main' } as const;
+  const sessionOf = (endpoint: string) => {
+    const session = sessionWith(endpoint);
+    return { ...session, settings: { ...session.settings, token } };
+  };
   const servers: Server[] = [];
   afterEach(() => {
     for (const server of servers.splice(0)) {
@@ -126,14 +128,12 @@ describe('the token', () => {
       const hub = await serve((request, response) =>
         response.writeHead(status, { location: other.origin + request.url }).end(),
       );
-      const { files } = await listRepository(repository, settingsOf(hub.origin));
+      const { files } = await listRepository(sessionOf(hub.origin));
       expect(files).toHaveLength(1);
-      const opened = await openFile(
-        repository,
-        { commit: oid, path: 'config.json', offset: 0 },
-        settingsOf(hub.origin),
-      );
-      for await (const _ of opened.body);
+      const place = { commit: oid, path: 'config.json', offset: 0 };
+      await openFile(sessionOf(hub.origin), place, async ({ body }) => {
+        for await (const _ of body);
+      });
       expect(hub.heard).toEqual(Array(3).fill(`Bearer ${token}`));
       expect(other.heard).toEqual([undefined, undefined, undefined]);
     },
@@ -142,7 +142,7 @@ describe('the token', () => {
   test('nor where the next page of a list lies', async () => {
     const other = await serve(pages());
     const hub = await serve(pages(other.origin));
-    await listRepository(repository, settingsOf(hub.origin));
+    await listRepository(sessionOf(hub.origin));
     expect(hub.heard).toEqual(Array(2).fill(`Bearer ${token}`));
     expect(other.heard).toEqual([undefined]);
   });
@@ -156,7 +156,7 @@ describe('the token', () => {
       response.end(info.replace(oid, token));
     });
     for (const { origin } of [refusing, repeating]) {
-      const error: Error = await listRepository(repository, settingsOf(origin)).catch((one) => one);
+      const error: Error = await listRepository(sessionOf(origin)).catch((one) => one);
       expect(error).toBeInstanceOf(UserError);
       expect(error.message).toMatch(/some\/model/);
       expect(error.message).not.toContain('hf_s3');

@@ -1,8 +1,10 @@
 /** What is asked of the Hub over HTTP: the only file that knows @huggingface/hub. */
 import { shown, UserError } from '../errors.js';
+import { canFetch } from '../formats/can-fetch.js';
 import { bytesAtMost } from '../formats/index.js';
 import { hiding } from '../secrets.js';
 import { isCommit, isSafePath, type RepositoryName, repositoryText } from './names.js';
+import { HubUnreachable, Patience, type Waiting } from './patience.js';
 import type { HubSettings } from './settings.js';
 
 /** A file of a repository, as the Hub describes it. */
@@ -16,9 +18,10 @@ export interface HubFile {
 
 /** Files and folders of a repository; the largest have a tenth. */
 const mostEntries = 200_000;
-/** Answers that a list may come in, and bytes of each. */
+/** Answers that a list may come in, bytes of each, and the time of all. */
 const mostPages = 2000;
 const mostPageBytes = 1 << 26;
+const longestListMs = 300_000;
 
 /** A repository as it is at one commit. */
 export interface Listing {
@@ -26,23 +29,29 @@ export interface Listing {
   files: HubFile[];
 }
 
-/** The Hub did not answer, or not now: the same may go well later, and what is in the cache can be used meanwhile. */
-export class HubUnreachable extends UserError {
-  override name = 'HubUnreachable';
+/** What is asked, of whom, and how long it may take. */
+export interface Session {
+  repository: RepositoryName;
+  settings: HubSettings;
+  waiting: Waiting;
+  signal?: AbortSignal | undefined;
 }
 
 /**
  * The commit of a revision and the files in it. Errors: HubUnreachable; UserError that says why it is not given out, or
  * that the answer makes no sense.
  */
-export async function listRepository(
-  repository: RepositoryName,
-  settings: HubSettings,
-  signal?: AbortSignal,
-): Promise<Listing> {
+export async function listRepository(session: Session): Promise<Listing> {
+  if (!canFetch()) {
+    throw new HubUnreachable(
+      "there is not enough memory for downloads: Node's fetch takes 10 GB of addresses, and the limit (ulimit -v) allows " +
+        'fewer: raise it, or download elsewhere and set HF_HUB_OFFLINE=1',
+    );
+  }
   const { datasetInfo, listFiles, modelInfo } = await library();
+  const { repository, settings } = session;
   const { type, id, revision } = repository;
-  const options = { hubUrl: settings.endpoint, fetch: pagesFetch(repository, settings, signal) };
+  const options = { hubUrl: settings.endpoint, fetch: pagesFetch(session) };
   const info = type === 'model' ? modelInfo<'sha'> : datasetInfo<'sha'>;
   const isUnread = (error: unknown) => error instanceof TypeError && asUnreachable(error, settings.endpoint) === error;
   return answered(settings, async () => {
@@ -63,10 +72,10 @@ export async function listRepository(
         ? { algorithm: 'sha256' as const, hex: String(lfs.oid) }
         : { algorithm: 'git-sha1' as const, hex: String(oid) };
       const isHash = hash.algorithm === 'sha256' ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/;
-      if (!isHash.test(hash.hex)) throw nonsense(repository, `${shown(hash.hex)} as the hash of ${path}`);
+      if (!isHash.test(hash.hex)) throw nonsense(repository, `${shown(hash.hex)} as the hash of ${shown(path)}`);
       const bytes = lfs?.size ?? size;
       if (!Number.isSafeInteger(bytes) || bytes < 0)
-        throw nonsense(repository, `${shown(bytes)} as the size of ${path}`);
+        throw nonsense(repository, `${shown(bytes)} as the size of ${shown(path)}`);
       files.push({ path, size: bytes, hash });
     }
     return { commit: sha, files };
@@ -83,28 +92,28 @@ export interface OpenedFile {
 }
 
 /**
- * Opens a file at a byte offset. Written here since the library's own `downloadFileToCacheDir` begins every file anew,
- * compares neither size nor hash and prints to stdout, and its blobs take an answer with the whole file for the rest of
- * it. Files that the Hub keeps in Xet come by the same address, put together by the Hub. Errors: those of
- * {@link listRepository}.
+ * What `use` makes of a file that is opened at a byte offset. Written here since the library's own
+ * `downloadFileToCacheDir` begins every file anew, compares neither size nor hash and prints to stdout, and its blobs take
+ * an answer with the whole file for the rest of it. Files that the Hub keeps in Xet come by the same address, put together
+ * by the Hub. Errors: those of {@link listRepository} and of `use`.
  */
 export async function openFile(
-  repository: RepositoryName,
+  session: Session,
   { commit, path, offset }: { commit: string; path: string; offset: number },
-  settings: HubSettings,
-  signal?: AbortSignal,
-): Promise<OpenedFile> {
+  use: (file: OpenedFile) => Promise<void>,
+): Promise<void> {
+  const { repository, settings, waiting } = session;
   const prefix = repository.type === 'dataset' ? 'datasets/' : '';
   const escaped = path.split('/').map(encodeURIComponent).join('/');
   const url = `${settings.endpoint}/${prefix}${repository.id}/resolve/${commit}/${escaped}`;
-  return answered(settings, async () => {
-    // A compressed answer would have other offsets than the file.
-    const headers = { 'accept-encoding': 'identity', ...(offset > 0 && { range: `bytes=${offset}-` }) };
-    const response = await hubFetch(repository, settings, signal)(url, { headers });
-    if (!response.body) throw nonsense(repository, `no content for ${path}`);
-    const start = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
-    return { offset: response.status === 206 ? Number(start) : 0, body: response.body };
-  });
+  // A compressed answer would have other offsets than the file.
+  const headers = { 'accept-encoding': 'identity', ...(offset > 0 && { range: `bytes=${offset}-` }) };
+  await answered(settings, () =>
+    request(session, url, { headers }, Patience.forFile(waiting), async ({ status, headers }, body) => {
+      const start = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1];
+      await use({ offset: status === 206 ? Number(start) : 0, body });
+    }),
+  );
 }
 
 const version = '2.17.5';
@@ -120,37 +129,55 @@ async function library(): Promise<typeof import('@huggingface/hub')> {
 }
 
 /**
- * `fetch` that sends the token to the endpoint only (the library would refuse tokens of mirrors, which do not begin with
- * hf_; on a redirect to another host fetch itself drops it), and whose failures say what to do.
+ * What `use` makes of an answer. The token is sent to the endpoint only (the library would refuse tokens of mirrors, which
+ * do not begin with hf_; on a redirect to another host fetch itself drops it). The connection ends with `use`. Errors:
+ * UserError that says what to do; those of fetch and of `use`.
  */
-function hubFetch(repository: RepositoryName, settings: HubSettings, signal: AbortSignal | undefined): typeof fetch {
-  const { origin } = new URL(settings.endpoint);
-  return async (input, init = {}) => {
-    const url = new URL(input instanceof Request ? input.url : input);
-    const headers = new Headers(init.headers);
-    headers.set('user-agent', 'reanchor');
-    if (settings.token !== undefined && url.origin === origin) headers.set('authorization', `Bearer ${settings.token}`);
-    const response = await fetch(url, { ...init, headers, ...(signal && { signal }) });
-    if (response.ok) return response;
-    await response.body?.cancel();
-    throw refusal(response, repository, settings);
-  };
+async function request<T>(
+  { repository, settings, signal }: Session,
+  address: string,
+  init: RequestInit,
+  patience: Patience,
+  use: (response: Response, body: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
+  const url = new URL(address);
+  const headers = new Headers(init.headers);
+  headers.set('user-agent', 'reanchor');
+  const isEndpoint = url.origin === new URL(settings.endpoint).origin;
+  if (settings.token !== undefined && isEndpoint) headers.set('authorization', `Bearer ${settings.token}`);
+  signal?.throwIfAborted();
+  const stop = new AbortController();
+  const abort = () => stop.abort(signal?.reason);
+  signal?.addEventListener('abort', abort);
+  try {
+    const response = await patience.for(fetch(url, { ...init, headers, signal: stop.signal }));
+    if (!response.ok) throw refusal(response, repository, settings);
+    if (!response.body) throw nonsense(repository, `no content at ${url.pathname}`);
+    return await use(response, patience.pieces(response.body));
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    stop.abort();
+  }
 }
 
-/** {@link hubFetch} for the pages of a list: each is asked for once and has an end, and there is an end of them. */
-function pagesFetch(...asked: Parameters<typeof hubFetch>): typeof fetch {
-  const [repository] = asked;
-  const fetchPage = hubFetch(...asked);
+/** `fetch` for the pages of a list: each is asked for once and has an end, and there is an end of them. */
+function pagesFetch(session: Session): typeof fetch {
+  const { repository, settings, waiting } = session;
+  const begun = waiting.clock.now();
   const seen = new Set<string>();
-  return async (input, init) => {
+  return async (input, init = {}) => {
     const url = input instanceof Request ? input.url : String(input);
     if (seen.has(url) || seen.size === mostPages) throw nonsense(repository, 'a list of files without an end');
+    if (waiting.clock.now() - begun > longestListMs) {
+      throw new HubUnreachable(`${settings.endpoint} has not finished a list of files in ${longestListMs / 1000} s`);
+    }
     seen.add(url);
-    const response = await fetchPage(input, init);
-    const bytes = await bytesAtMost(response.body, mostPageBytes);
-    if (bytes === undefined)
+    const patience = Patience.forAnswer(waiting, settings.answerMs);
+    return request(session, url, init, patience, async ({ status, headers }, body) => {
+      const bytes = await bytesAtMost(body, mostPageBytes);
+      if (bytes !== undefined) return new Response(new Uint8Array(bytes), { status, headers });
       throw nonsense(repository, `a list of files with pages of more than ${mostPageBytes} bytes`);
-    return new Response(new Uint8Array(bytes), { status: response.status, headers: response.headers });
+    });
   };
 }
 

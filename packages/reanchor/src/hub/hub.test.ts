@@ -13,10 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { filesOf, HubServer } from '../../../../tests/support/hub-server.js';
-import { ManualClock, until } from '../../../../tests/support/manual-clock.js';
+import { ManualClock } from '../../../../tests/support/manual-clock.js';
 import { fixtures } from '../../../../tests/support/repository.js';
 import { type DownloadProgress, datasetFiles, hubSettings, modelFolder, parseRepositoryName } from './index.js';
-import { withLock } from './lock.js';
 
 const tiny = filesOf(join(fixtures, 'models/llama-tiny'));
 const weights = Buffer.from(tiny['model.safetensors']!);
@@ -157,7 +156,8 @@ describe('a download that breaks off', () => {
     expect(readFileSync(join(folder, 'model.safetensors')).equals(weights)).toBe(true);
     const ranges = hub.downloads().filter(({ host, path }) => host === 'store' && path.endsWith('model.safetensors'));
     expect(ranges.map(({ range }) => range)).toEqual([undefined, 'bytes=100000-']);
-    expect(clock.waits).toEqual([500]);
+    // Besides, each piece is waited for.
+    expect(clock.waits.filter((ms) => ms < 1000)).toEqual([500]);
   });
 
   test('is continued by the next one, when it was stopped', async () => {
@@ -283,6 +283,17 @@ describe('what is wrong is said', () => {
     expect(existsSync(join(home, 'hub/evil'))).toBe(false);
   });
 
+  test('a time that is none, or that has no end', () => {
+    for (const name of ['HF_HUB_DOWNLOAD_TIMEOUT', 'HF_HUB_ETAG_TIMEOUT']) {
+      for (const value of ['0', '-1', 'x', '1e9', 'Infinity']) {
+        expect(() => hubSettings({ [name]: value })).toThrow(`${name} is "${value}"; a number of seconds above 0`);
+      }
+    }
+    expect(hubSettings({})).toMatchObject({ idleMs: 10_000, answerMs: 15_000 });
+    const given = { HF_HUB_DOWNLOAD_TIMEOUT: '30', HF_HUB_ETAG_TIMEOUT: '0.5' };
+    expect(hubSettings(given)).toMatchObject({ idleMs: 30_000, answerMs: 500 });
+  });
+
   test('a token that cannot be one, and an endpoint that is no address', () => {
     expect(() => hubSettings({ HF_TOKEN: 'hf_a b' })).toThrow(/a space or another character/);
     expect(() => hubSettings({ HF_TOKEN: 'hf_a b' })).not.toThrow(/hf_a/);
@@ -370,21 +381,10 @@ test('the environment: folders and token as for the Python library', () => {
   expect(hubSettings({ HF_HOME: home, HF_TOKEN: 'hf_env' }).token).toBe('hf_env');
 });
 
-test('two downloads at a time: one fetches, the other waits; the lock of a process that died is taken over', async () => {
+test('two downloads at a time: one fetches, the other waits', async () => {
   addModel('some/twice');
   const options = { clock: new ManualClock(1000) };
   const folders = await Promise.all([modelFolder('some/twice', options), modelFolder('some/twice', options)]);
   expect(folders[0]).toBe(folders[1]);
   expect(hub.downloads().filter(({ host }) => host === 'store').length).toBe(1);
-
-  const lock = join(home, 'some.lock');
-  writeFileSync(lock, JSON.stringify({ host: (await import('node:os')).hostname(), pid: 2 ** 22 + 1 }));
-  expect(await withLock(lock, async () => 'done')).toBe('done');
-  expect(existsSync(lock)).toBe(false);
-  writeFileSync(lock, JSON.stringify({ host: 'elsewhere', pid: 1 }));
-  const [stop, clock] = [new AbortController(), new ManualClock()];
-  const waiting = withLock(lock, async () => 'done', { signal: stop.signal, clock });
-  await until(() => clock.sleeping > 0);
-  stop.abort();
-  await expect(waiting).rejects.toThrow();
 });

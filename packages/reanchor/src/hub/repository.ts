@@ -6,10 +6,11 @@ import { type Clock, systemClock } from '../clock.js';
 import { UserError } from '../errors.js';
 import { requireWritable, writeError } from '../formats/atomic.js';
 import { RepositoryCache } from './cache.js';
-import { type HubFile, HubUnreachable, type Listing, listRepository, openFile } from './client.js';
+import { type HubFile, type Listing, listRepository, openFile, type Session } from './client.js';
 import { downloadBlob, unfinishedBytes } from './download.js';
 import { type RepositoryName, repositoryText } from './names.js';
-import { type HubSettings, hubSettings } from './settings.js';
+import { HubUnreachable } from './patience.js';
+import { hubSettings } from './settings.js';
 
 /** How far a download is. */
 export interface DownloadProgress {
@@ -20,6 +21,8 @@ export interface DownloadProgress {
   /** Bytes that are there, and bytes in all, of the files asked for that were not there before. */
   done: number;
   total: number;
+  /** What has been waited for for five seconds, in words; then the numbers say nothing new. */
+  waiting?: string;
 }
 
 export interface HubOptions {
@@ -59,9 +62,13 @@ async function repositoryNow(name: RepositoryName, options: HubOptions): Promise
   const settings = hubSettings();
   const cache = new RepositoryCache(settings.cache, name);
   if (settings.isOffline) return cachedRepository(name, cache);
+  const onWait = (waiting: string) =>
+    options.onDownload?.({ repository: name.id, file: '', done: 0, total: 0, waiting });
+  const waiting = { endpoint: settings.endpoint, clock: options.clock ?? systemClock, idleMs: settings.idleMs, onWait };
+  const session = { repository: name, settings, waiting, signal: options.signal };
   try {
-    const listing = await listRepository(name, settings, options.signal);
-    return hubRepository({ name, listing, cache, settings, options });
+    const listing = await listRepository(session);
+    return hubRepository({ session, listing, cache, options });
   } catch (error) {
     options.signal?.throwIfAborted();
     if (!(error instanceof HubUnreachable) || cache.commit() === undefined) throw error;
@@ -94,15 +101,14 @@ function cachedRepository(name: RepositoryName, cache: RepositoryCache): Reposit
 }
 
 interface Opened {
-  name: RepositoryName;
+  session: Session;
   listing: Listing;
   cache: RepositoryCache;
-  settings: HubSettings;
   options: HubOptions;
 }
 
 function hubRepository(opened: Opened): Repository {
-  const { name, listing, cache, options } = opened;
+  const { session, listing, cache, options } = opened;
   const files = new Map(listing.files.map((file) => [file.path, file]));
   return {
     commit: listing.commit,
@@ -111,7 +117,8 @@ function hubRepository(opened: Opened): Repository {
     get: async (wanted) => {
       const missing = wanted.filter((path) => !files.has(path));
       if (missing.length > 0) {
-        throw new UserError(`${repositoryText(name)} has no ${missing.join(', ')} (commit ${listing.commit})`);
+        const name = repositoryText(session.repository);
+        throw new UserError(`${name} has no ${missing.join(', ')} (commit ${listing.commit})`);
       }
       try {
         await fetchAll(
@@ -127,7 +134,7 @@ function hubRepository(opened: Opened): Repository {
 }
 
 /** Downloads what is not in the cache, and only then shows all of it in the snapshot. */
-async function fetchAll(files: readonly HubFile[], { name, listing, cache, settings, options }: Opened): Promise<void> {
+async function fetchAll(files: readonly HubFile[], { session, listing, cache, options }: Opened): Promise<void> {
   const { commit } = listing;
   const snapshot = cache.snapshot(commit);
   const absent = files.filter((file) => !existsSync(join(snapshot, file.path)));
@@ -140,15 +147,15 @@ async function fetchAll(files: readonly HubFile[], { name, listing, cache, setti
     const there = await Promise.all(toFetch.map(({ hash }) => unfinishedBytes(cache.blob(hash.hex))));
     await requireWritable(cache.folder, total - there.reduce((sum, size) => sum + size, 0));
   }
+  const repository = session.repository.id;
   let before = 0;
   for (const file of toFetch) {
     const { path, size, hash } = file;
     await downloadBlob(file, cache.blob(hash.hex), {
-      open: (offset) => openFile(name, { commit, path, offset }, settings, options.signal),
-      onBytes: (bytes) => options.onDownload?.({ repository: name.id, file: path, done: before + bytes, total }),
+      open: (offset, use) => openFile(session, { commit, path, offset }, use),
+      onBytes: (bytes) => options.onDownload?.({ repository, file: path, done: before + bytes, total }),
       signal: options.signal,
-      endpoint: settings.endpoint,
-      clock: options.clock ?? systemClock,
+      waiting: session.waiting,
     });
     before += size;
   }

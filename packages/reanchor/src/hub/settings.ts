@@ -1,8 +1,8 @@
 /** What the environment says about the Hub; the variables and their meaning are those of Python's huggingface_hub. */
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
+import { readFileSync } from '../formats/regular-file.js';
 
 export interface HubSettings {
   /** The address of the Hub, without a slash at its end. */
@@ -13,14 +13,18 @@ export interface HubSettings {
   cache: string;
   /** Nothing may be asked of the network. */
   isOffline: boolean;
+  /** Without a byte for so long, nothing more is expected of the Hub. */
+  idleMs: number;
+  /** So long one answer about a repository may take. */
+  answerMs: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * The settings in the environment: HF_ENDPOINT; HF_TOKEN, else the file HF_TOKEN_PATH, else `token` in HF_HOME;
- * HF_HUB_CACHE, else `hub` in HF_HOME (by default ~/.cache/huggingface); HF_HUB_OFFLINE. Errors: UserError for values
- * that cannot be meant.
+ * HF_HUB_CACHE, else `hub` in HF_HOME (by default ~/.cache/huggingface); HF_HUB_OFFLINE; HF_HUB_DOWNLOAD_TIMEOUT and
+ * HF_HUB_ETAG_TIMEOUT in seconds. Errors: UserError for values that cannot be meant.
  */
 export function hubSettings(env: Environment = process.env): HubSettings {
   const home = folder(env.HF_HOME) ?? join(folder(env.XDG_CACHE_HOME) ?? join(homedir(), '.cache'), 'huggingface');
@@ -29,6 +33,8 @@ export function hubSettings(env: Environment = process.env): HubSettings {
     token: tokenOf(env, home),
     cache: folder(env.HF_HUB_CACHE) ?? folder(env.HUGGINGFACE_HUB_CACHE) ?? join(home, 'hub'),
     isOffline: isTrue(env.HF_HUB_OFFLINE) || isTrue(env.TRANSFORMERS_OFFLINE),
+    idleMs: 1000 * seconds(env, 'HF_HUB_DOWNLOAD_TIMEOUT', 10),
+    answerMs: 1000 * seconds(env, 'HF_HUB_ETAG_TIMEOUT', 15),
   };
 }
 
@@ -36,6 +42,15 @@ const isTrue = (value: string | undefined) => ['1', 'ON', 'YES', 'TRUE'].include
 
 /** A folder of the environment, with `~` for the home folder; undefined where it is not set. */
 const folder = (value: string | undefined) => (value ? value.replace(/^~(?=$|\/)/, homedir()) : undefined);
+
+/** A time of the environment; there is no waiting without an end. */
+function seconds(env: Environment, name: string, fallback: number): number {
+  const given = env[name];
+  if (!given) return fallback;
+  const value = Number(given);
+  if (value > 0 && value <= 3600) return value;
+  throw new UserError(`${name} is ${JSON.stringify(given)}; a number of seconds above 0, up to 3600, is needed`);
+}
 
 function endpointOf({ HF_ENDPOINT: given }: Environment): string {
   if (!given) return 'https://huggingface.co';

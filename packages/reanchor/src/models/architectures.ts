@@ -2,6 +2,7 @@ import { type DType, noGrad, tidy } from '@reanchor/torch';
 import { shown, UserError } from '../errors.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
+import { ConfigReader } from './config-reader.js';
 import { GptNeox } from './gpt-neox/model.js';
 import { Llama } from './llama/model.js';
 
@@ -25,7 +26,10 @@ const architectures: Record<string, Architecture> = {
  * scope until `keep`.
  */
 export function buildModel(configJson: ConfigJson, source: ParameterSource): CausalLM {
-  return new (architectureOf(configJson).network)(configJson, source);
+  const { network: Network } = architectureOf(configJson);
+  // The network is built without it; a warning of too long rows goes by it.
+  if (configJson.max_position_embeddings != null) new ConfigReader(configJson).integer('max_position_embeddings');
+  return new Network(configJson, source);
 }
 
 /** The class of transformers that loads such a model. Errors: UserError for an architecture that is not supported. */

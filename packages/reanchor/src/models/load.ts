@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Device, type DType, fromFile, isDType, type Tensor, tidy } from '@reanchor/torch';
-import { FormatError, UserError, unreadable } from '../errors.js';
+import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
+import { readFile } from '../formats/regular-file.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { weightDTypes } from './weight-dtypes.js';
@@ -82,7 +82,22 @@ export async function readConfig(folder: string): Promise<ConfigJson> {
   if (typeof config !== 'object' || config === null || Array.isArray(config)) {
     throw new FormatError('not a JSON object', { file });
   }
+  const key = keyOfInfinite(config);
+  if (key !== undefined)
+    throw new FormatError(`${shown(key)} is too large for a number: a finite one is needed`, { file });
   return config as ConfigJson;
+}
+
+/** The key of a number that JSON allows and that no number type holds, such as 1e400; undefined where there is none. */
+function keyOfInfinite(config: object): string | undefined {
+  // Not by recursion: what was written elsewhere may be deeper than the stack.
+  const left = Object.entries(config);
+  for (let entry = left.pop(); entry !== undefined; entry = left.pop()) {
+    const [key, value] = entry as [string, unknown];
+    if (typeof value === 'number' && !Number.isFinite(value)) return key;
+    if (typeof value === 'object' && value !== null) left.push(...Object.entries(value));
+  }
+  return undefined;
 }
 
 /** The dtype that the config.json of a model folder gives; of those that training saves it is that of every weight. */

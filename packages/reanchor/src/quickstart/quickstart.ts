@@ -1,10 +1,11 @@
 /** A whole experiment on one machine in minutes: a model from nothing, pairs, three alignments, what came of them. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setNumThreads } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { writeFileAtomic, writeFolderAtomic, writeJsonl } from '../formats/index.js';
+import { readFile } from '../formats/regular-file.js';
 import { generate } from '../generate/index.js';
 import { initModel } from '../models/init.js';
 import { loadModel } from '../models/load.js';

@@ -3,12 +3,13 @@
  * training needs in `training/` and a manifest of all files. A checkpoint is whole or absent.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { FormatError, UserError } from '../errors.js';
+import { FormatError, NotReadable, UserError } from '../errors.js';
 import { isTemporary, temporaryName, writeError, writeFileAtomic } from '../formats/atomic.js';
+import { createReadStream, readFile } from '../formats/regular-file.js';
 import { type TrainingState, trainingStateSchema } from './training-state.js';
 
 /** The places in a checkpoint folder, relative to it. */
@@ -245,6 +246,7 @@ async function readParsed<Schema extends z.ZodType>(file: string, schema: Schema
     value = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
+    if (cause instanceof NotReadable) throw cause;
     throw new FormatError(code === 'ENOENT' ? 'the file is missing' : `not JSON: ${message}`, { file, cause });
   }
   const result = schema.safeParse(value);

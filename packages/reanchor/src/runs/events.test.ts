@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,6 +98,12 @@ describe('events', () => {
     const path = join(newFile(), 'x', 'events.jsonl');
     expect(() => new EventWriter(path)).toThrow(UserError);
     expect(() => readEvents(path)).toThrow(UserError);
+  });
+
+  it.skipIf(process.platform === 'win32')('are not written into a pipe that nobody reads', () => {
+    const path = newFile();
+    spawnSync('mkfifo', [path]);
+    expect(() => new EventWriter(path)).toThrow(/events\.jsonl cannot be written/);
   });
 
   it.skipIf(process.platform !== 'linux')('on a full disk end with an error that says what is safe', () => {

@@ -5,11 +5,12 @@
  * JSON has no NaN or infinity. Where an event holds a measured number, these are written as the strings "NaN",
  * "Infinity" and "-Infinity" and read back as numbers, so that a diverged run is recorded as what it was.
  */
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeError } from '../formats/atomic.js';
+import { readFileSync } from '../formats/regular-file.js';
 
 /** A number that was measured. */
 export const measured = z.codec(
@@ -115,6 +116,9 @@ export function encodeEvent(event: RunEvent): string {
   return JSON.stringify(z.encode(eventSchema, event));
 }
 
+// A pipe that nobody reads is not waited for.
+const appending = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
+
 /** Appends events to a file, each handed to the operating system at once as one whole line. */
 export class EventWriter implements Disposable {
   readonly #file: number;
@@ -126,7 +130,7 @@ export class EventWriter implements Disposable {
   /** Opens the file, making it if needed. Errors: UserError when that fails. */
   constructor(readonly path: string) {
     try {
-      this.#file = openSync(path, 'a');
+      this.#file = openSync(path, appending, 0o666);
     } catch (error) {
       throw writeError(path, error);
     }
@@ -155,7 +159,7 @@ export class EventWriter implements Disposable {
 
   /** Cuts off the last line, if it is not whole: an earlier writer was cut off in the middle of it. Errors: the system's. */
   dropTornLine(): void {
-    const text = readFileSync(this.path);
+    const text = readFileSync(this.path, undefined, Number.POSITIVE_INFINITY);
     const whole = text.lastIndexOf(10) + 1;
     if (whole < text.length) ftruncateSync(this.#file, whole);
   }
@@ -206,7 +210,7 @@ export interface ReadEvents {
 export function readEvents(path: string): ReadEvents {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readFileSync(path, 'utf8', Number.POSITIVE_INFINITY);
   } catch (error) {
     throw new UserError(`${unreadable(path, error)}: name the events.jsonl of a run folder`);
   }

@@ -1,10 +1,11 @@
 /** The run folder: `run.json`, `events.jsonl`, `checkpoints/`, `final/`. */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { isTemporary, writeError, writeFileAtomic } from '../formats/atomic.js';
+import { readFileSync } from '../formats/regular-file.js';
 import { listCheckpoints, removeTemporary } from './checkpoints.js';
 import { lockName, lockRun, refuseLockedRun } from './lock.js';
 import { type Recipe, recipeSchema } from './recipe.js';
@@ -180,7 +181,7 @@ export function readRun(path: string): { run: RunInfo; folder: RunFolder } {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UserError(`${path} is no run folder: ${(error as Error).message}; a run folder holds run.json`);
+    throw new UserError(`${path} is no run folder: ${unreadable(file, error)}; a run folder holds run.json`);
   }
   return { run: parseRun(text, file), folder: runFolder(path) };
 }

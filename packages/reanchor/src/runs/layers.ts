@@ -1,6 +1,8 @@
 /** A recipe and the ones it extends: YAML texts laid over each other. */
-import { dirname, join } from 'node:path';
-import { RecipeError, unreadable } from '../errors.js';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, isAbsolute, join } from 'node:path';
+import { RecipeError, shown, unreadable } from '../errors.js';
+import { isBelow } from '../formats/is-below.js';
 import { readRecipeText, refuseOtherFile, refuseOtherText, refuseOtherValue } from './other-files.js';
 import { isRecord } from './problems.js';
 import { parseYaml, type YamlText } from './yaml.js';
@@ -16,8 +18,8 @@ const maxLayers = 32;
 
 /**
  * The texts that `extends:` of a recipe names, whole chains of them, and the recipe itself: the lowest first. Files are
- * relative to the one that names them. Errors: RecipeError for a text that is not YAML, cannot be read, or extends
- * itself.
+ * relative to the one that names them, and lie in the folder of the recipe that is read, or below it: one from elsewhere
+ * reads nothing elsewhere. Errors: RecipeError for a text that is not YAML, cannot be read, or extends itself.
  */
 export function recipeLayers(text: string, file: string, above: readonly string[] = []): Layer[] {
   refuseOtherFile(file, text);
@@ -39,9 +41,15 @@ export function recipeLayers(text: string, file: string, above: readonly string[
   };
   const names = [yaml.value.extends].flat();
   const chain = [...above, file];
+  const root = dirname(chain[0]!);
   const lower = names.flatMap((name) => {
     if (typeof name !== 'string' || name === '') return fail('name a recipe file, or a list of them');
     const path = join(dirname(file), name);
+    if (isElsewhere(name, path, root)) {
+      return fail(
+        `${shown(name)} lies elsewhere: a recipe extends files in its own folder and below; put a copy there`,
+      );
+    }
     if (chain.includes(path)) return fail(`${path} extends itself: ${[...chain, path].join(' -> ')}`);
     let lowerText: string;
     try {
@@ -53,6 +61,12 @@ export function recipeLayers(text: string, file: string, above: readonly string[
   });
   if (lower.length >= maxLayers) fail(`more than ${maxLayers} files lie on each other`);
   return [...lower, { file, yaml }];
+}
+
+/** Whether a file that a recipe names is outside of a folder, by its name or by a link. */
+function isElsewhere(name: string, path: string, root: string): boolean {
+  if (isAbsolute(name) || !isBelow(root, path)) return true;
+  return existsSync(path) && !isBelow(realpathSync(root), realpathSync(path));
 }
 
 /** The models that a recipe file and those that it extends name, the lowest first. Errors: {@link recipeLayers}'s. */

@@ -1,6 +1,7 @@
 /** Files that are given for a recipe and are none: what they hold, in words, with nothing of their content. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
 import { RecipeError } from '../errors.js';
+import { openSync } from '../formats/regular-file.js';
 import { topLevelKeys } from './keys.js';
 import { nearest } from './nearest.js';
 import { isRecord } from './problems.js';
@@ -18,9 +19,9 @@ const record: Content = { what: 'the record of a run', next: 'that of the run st
 /** Of a file that is longer than any recipe, so many bytes say what it is. */
 const mostBytes = 1 << 18;
 
-/** The text of a recipe file, or the beginning of a text that is none. Errors: the system's. */
+/** The text of a recipe file, or the beginning of a text that is none. Errors: NotReadable, the system's. */
 export function readRecipeText(path: string): string {
-  const file = openSync(path, 'r');
+  const file = openSync(path);
   try {
     const buffer = Buffer.alloc(Math.min(mostBytes, Math.max(1, fstatSync(file).size)));
     let read = 0;

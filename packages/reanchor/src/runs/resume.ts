@@ -1,10 +1,11 @@
 /** Going on with a run that is there: which one, whether it is done, and what its events said after a checkpoint. */
-import { closeSync, createReadStream, existsSync, fsyncSync, openSync, readSync, statSync } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { existsSync, readSync } from 'node:fs';
+import { open as openNew, readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UsageError } from '../errors.js';
-import { writeError, writeFileAtomic, writeFully } from '../formats/atomic.js';
+import { syncFolder, writeError, writeFileAtomic, writeFully } from '../formats/atomic.js';
+import { createReadStream, fileSize, open } from '../formats/regular-file.js';
 import { decodeLine, EventWriter } from './events.js';
 import type { RunFolder } from './folder.js';
 
@@ -85,13 +86,13 @@ export async function completeEvents(
  * Returns the bytes that the file lacks, 0 as long as nobody has cut it. Errors: UserError.
  */
 export async function supersedeEvents({ events, superseded }: RunFolder, bytes: number): Promise<number> {
-  const size = statSync(events, { throwIfNoEntry: false })?.size ?? 0;
+  const size = fileSize(events);
   if (size < bytes) {
     using writer = new EventWriter(events);
     writer.dropTornLine();
   }
   if (size <= bytes) return bytes - size;
-  const source = await open(events, 'r');
+  const source = await open(events);
   try {
     await appendTail(source.fd, bytes, size, superseded);
     // A new file, so that who follows the old one sees that it was replaced.
@@ -107,7 +108,7 @@ export async function supersedeEvents({ events, superseded }: RunFolder, bytes: 
 }
 
 async function appendTail(source: number, begin: number, end: number, path: string): Promise<void> {
-  const handle = await open(path, 'a');
+  const handle = await openNew(path, 'a');
   try {
     let last = 10;
     for (const piece of pieces(source, begin, end)) {
@@ -121,14 +122,7 @@ async function appendTail(source: number, begin: number, end: number, path: stri
     await handle.close();
   }
   // The new file's name has to be on the disk before what it holds is cut from the other one.
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } catch {
-    // Some file systems refuse to fsync a folder.
-  } finally {
-    closeSync(folder);
-  }
+  await syncFolder(dirname(path));
 }
 
 function* pieces(file: number, begin: number, end: number): Generator<Uint8Array> {

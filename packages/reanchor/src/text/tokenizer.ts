@@ -2,10 +2,11 @@
  * Tokenizers of Hugging Face folders: tokenizer.json through @huggingface/tokenizers, made to agree with the Rust
  * library.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
+import { readFile } from '../formats/regular-file.js';
 import { type Portable, portable } from './parts.js';
 import { hasForeignPattern } from './patterns.js';
 import { specialToken, type TokenFiles, withAddedTokens } from './special-tokens.js';

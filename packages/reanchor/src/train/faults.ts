@@ -1,4 +1,4 @@
-import { UserError } from '../errors.js';
+import { isOutOfMemory, UserError } from '../errors.js';
 import { checkpointSizes, type Recipe, type RunFolder } from '../runs/index.js';
 
 /** An error of a run with what to do about it, where it is a full disk or too little memory; others as they are. */
@@ -41,9 +41,4 @@ export function isDiskFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOSPC' || code === 'EDQUOT' || isDiskFull(error.cause);
-}
-
-/** libtorch's allocator marks its errors; arrays of Node.js that cannot be made are RangeErrors. */
-function isOutOfMemory(error: Error): boolean {
-  return ('outOfMemory' in error && error.outOfMemory === true) || /Array buffer allocation failed/.test(error.message);
 }

@@ -1,8 +1,9 @@
 /** Digests of what a run reads, by which a resumed run knows that it is still the same. */
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { type FileHandle, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
+import { open, readFile } from '../formats/regular-file.js';
 
 /** A weight file is looked at in so many places, of so many bytes each; a smaller one as a whole. */
 const [samples, sampleBytes] = [64, 1 << 16];
@@ -17,7 +18,7 @@ export async function modelDigest(folder: string): Promise<string> {
   const files = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
   for (const name of files) {
     hash.update(name);
-    const handle = await open(join(folder, name), 'r');
+    const handle = await open(join(folder, name));
     try {
       await hashSamples(hash, handle);
     } finally {

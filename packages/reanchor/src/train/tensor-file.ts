@@ -1,8 +1,9 @@
 /** Tensors by name in a safetensors file, in and out. */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { tensor as fromBytes, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError } from '../errors.js';
 import { openSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from '../formats/index.js';
+import { openSync } from '../formats/regular-file.js';
 import { storedName, weightDTypes } from '../models/weight-dtypes.js';
 
 /** Writes tensors, one in memory at a time. Errors: UserError when the file cannot be written. */
@@ -28,7 +29,7 @@ export async function readTensorsInto(file: string, tensors: ReadonlyMap<string,
     throw new FormatError(message, { file });
   };
   for (const name of stored.keys()) if (!tensors.has(name)) fail(`tensor ${name} is not expected`);
-  const handle = openSync(file, 'r');
+  const handle = openSync(file);
   try {
     for (const [name, tensor] of tensors) {
       const found = stored.get(name) ?? fail(`tensor ${name} is missing`);
@@ -71,7 +72,7 @@ export async function readNumbers(file: string): Promise<Map<string, number>> {
   const [values, names] = [tensors.get('values'), tensors.get('names')];
   if (!values || !names) throw new FormatError('it holds no named numbers', { file });
   if (values.begin === values.end) return new Map();
-  const handle = openSync(file, 'r');
+  const handle = openSync(file);
   try {
     const numbers = new Float64Array(readBytes(handle, values).buffer);
     const text = Buffer.from(readBytes(handle, names)).toString();

@@ -37,7 +37,7 @@ export function fakeProgram(path: string, script: string): string {
 export const fakePython = (bin: string, { torch = '', pip = 'exit 1', log = '/dev/null' } = {}): string =>
   fakeProgram(
     join(bin, 'python3'),
-    `echo "$*" >> ${log}\nif [ "$1" = -m ]; then shift 2; if [ "$1" = --version ]; then echo "pip 25"; exit 0; fi\n${pip}\nfi\necho "${torch}"`,
+    `echo "$*" >> ${log}\n[ "$1" = -I ] && shift\nif [ "$1" = -m ]; then shift 2; if [ "$1" = --version ]; then echo "pip 25"; exit 0; fi\n${pip}\nfi\necho "${torch}"`,
   );
 
 /** Shell lines for fakePython's pip that "install" what the real wheel holds, as far as set-up looks. */

@@ -1,9 +1,9 @@
 /** A judge's model in a GGUF file, run by node-llama-cpp: the only file that knows it. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import type { LlamaContextSequence, LlamaModel } from 'node-llama-cpp';
 import { UserError, unreadable } from '../../errors.js';
+import { createReadStream } from '../../formats/regular-file.js';
 import { Budget } from './budget.js';
 import type { ChatReply, MalformedReply } from './chat-reply.js';
 import { Gate } from './gate.js';

@@ -41,7 +41,7 @@ export function gptNeoxConfig(json: ConfigJson): GptNeoxConfig {
     throw new UserError('config.json: a rope type other than "default" is not supported for gpt_neox');
   }
   const share = rope.partial_rotary_factor ?? json.rotary_pct ?? 0.25;
-  const rotaryChannels = Math.floor(headChannels * read.positive('rotary_pct', share));
+  const rotaryChannels = Math.floor(headChannels * read.positive('rotary_pct', share, 1));
   if (rotaryChannels < 2 || rotaryChannels > headChannels || rotaryChannels % 2 !== 0) {
     throw new UserError(
       `config.json: rotary_pct ${share} of ${headChannels} channels is ${rotaryChannels}; an even number of 2 to ${headChannels} is needed`,
@@ -55,8 +55,8 @@ export function gptNeoxConfig(json: ConfigJson): GptNeoxConfig {
     heads,
     headChannels,
     rotaryChannels,
-    ropeTheta: read.positive('rotary_emb_base', rope.rope_theta ?? json.rotary_emb_base ?? 10000),
-    layerNormEps: read.positive('layer_norm_eps', json.layer_norm_eps ?? 1e-5),
+    ropeTheta: read.ropeTheta('rotary_emb_base', rope.rope_theta ?? json.rotary_emb_base ?? 10000),
+    layerNormEps: read.positive('layer_norm_eps', json.layer_norm_eps ?? 1e-5, 1),
     gelu: activation === 'gelu' ? 'none' : 'tanh',
     parallelResidual: json.use_parallel_residual !== false,
     attentionBias: json.attention_bias !== false,

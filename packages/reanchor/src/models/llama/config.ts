@@ -33,7 +33,6 @@ export interface LlamaConfig {
 export function llamaConfig(json: ConfigJson): LlamaConfig {
   const read = new ConfigReader(json);
   const integer = (key: string, fallback?: number) => read.integer(key, fallback);
-  const positive = (key: string, value: unknown) => read.positive(key, value);
   const family = json.model_type;
   read.oneOf('hidden_act', ['silu']);
   read.oneOf('partial_rotary_factor', [1]);
@@ -63,42 +62,46 @@ export function llamaConfig(json: ConfigJson): LlamaConfig {
     heads,
     keyValueHeads,
     headChannels,
-    rmsNormEps: positive('rms_norm_eps', json.rms_norm_eps ?? 1e-6),
-    ropeTheta: positive('rope_theta', rope.rope_theta ?? json.rope_theta ?? 10000),
-    ropeScaling: ropeScaling(rope),
+    rmsNormEps: read.positive('rms_norm_eps', json.rms_norm_eps ?? 1e-6, 1),
+    ropeTheta: read.ropeTheta('rope_theta', rope.rope_theta ?? json.rope_theta ?? 10000),
+    ropeScaling: ropeScaling(rope, read),
     tiedHead: json.tie_word_embeddings === true,
     inputBias: family === 'qwen2' || json.attention_bias === true,
     outputBias: family !== 'qwen2' && json.attention_bias === true,
     headNorms: family === 'qwen3',
-    window: slidingWindow(json),
+    window: slidingWindow(read),
     mlpBias: json.mlp_bias === true,
   };
 }
 
 /** The window of an attention that does not see the whole text (Mistral; Qwen if it says so). */
-function slidingWindow(json: ConfigJson): number {
+function slidingWindow(read: ConfigReader): number {
+  const { json } = read;
   const isUsed = json.model_type === 'mistral' || json.use_sliding_window === true;
-  return isUsed && typeof json.sliding_window === 'number' ? json.sliding_window : Number.POSITIVE_INFINITY;
+  return isUsed && json.sliding_window != null ? read.integer('sliding_window') : Number.POSITIVE_INFINITY;
 }
 
 type Rope = { rope_theta?: unknown; rope_type?: string; type?: string } & Record<string, unknown>;
 
-function ropeScaling(rope: Rope): RopeScaling {
+function ropeScaling(rope: Rope, read: ConfigReader): RopeScaling {
   const type = rope.rope_type ?? rope.type ?? 'default';
   if (type === 'default') return { type };
   if (type !== 'llama3') {
     throw new UserError(`config.json: rope type ${shown(type)} is not supported; "default" and "llama3" are`);
   }
-  const number = (key: string) => {
-    const value = rope[key];
-    if (typeof value !== 'number') throw new UserError(`config.json: rope type "llama3" needs the number ${key}`);
-    return value;
-  };
+  const keys = ['factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings'];
+  const missing = keys.find((key) => typeof rope[key] !== 'number');
+  if (missing !== undefined) throw new UserError(`config.json: rope type "llama3" needs the number ${missing}`);
+  const low = read.positive('low_freq_factor', rope.low_freq_factor, 1e6);
+  const high = read.positive('high_freq_factor', rope.high_freq_factor, 1e6);
+  if (low >= high) {
+    throw new UserError(`config.json: low_freq_factor ${low} has to be below high_freq_factor ${high}`);
+  }
   return {
     type,
-    factor: number('factor'),
-    lowFreqFactor: number('low_freq_factor'),
-    highFreqFactor: number('high_freq_factor'),
-    originalMaxPositions: number('original_max_position_embeddings'),
+    factor: read.positive('factor', rope.factor, 1e6),
+    lowFreqFactor: low,
+    highFreqFactor: high,
+    originalMaxPositions: read.count('original_max_position_embeddings', rope.original_max_position_embeddings),
   };
 }

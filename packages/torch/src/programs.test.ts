@@ -1,0 +1,65 @@
+import { chmodSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { ask, findExecutable, launch, run } from './programs.js';
+import { fakeProgram, file, scratch } from './testing/fakes.js';
+
+let folder: string;
+const here = process.cwd();
+
+beforeEach(() => {
+  folder = realpathSync(scratch());
+  fakeProgram(join(folder, 'tool'), 'echo planted');
+  fakeProgram(join(folder, 'bin/tool'), 'echo "$PWD|$PATH|$*"');
+  process.chdir(folder);
+});
+
+afterEach(() => {
+  process.chdir(here);
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
+test.each(['', '.', './', 'bin', ':', './bin:', '../bin'])('no program comes from a PATH of %j', (path) => {
+  vi.stubEnv('PATH', path);
+  expect(findExecutable('tool')).toBeUndefined();
+});
+
+test('what is on PATH by an absolute folder is found behind entries that are not, if it can be run', () => {
+  vi.stubEnv('PATH', `.::bin:${folder}/none:${folder}/bin:/usr/bin`);
+  expect(findExecutable('none', 'tool')).toBe(join(folder, 'bin/tool'));
+  chmodSync(join(folder, 'bin/tool'), 0o644);
+  mkdirSync(join(folder, 'none/tool'), { recursive: true });
+  expect(findExecutable('tool')).toBeUndefined();
+});
+
+test('a name with folders in it is no program, unless it is absolute', () => {
+  vi.stubEnv('PATH', folder);
+  expect(findExecutable('./tool', 'bin/tool', '../tool')).toBeUndefined();
+  expect(findExecutable(join(folder, 'tool'))).toBe(join(folder, 'tool'));
+  expect(findExecutable(file(join(folder, 'text')))).toBeUndefined();
+});
+
+test('a program starts in the folder it is given and sees no PATH but absolute folders; its arguments meet no shell', async () => {
+  vi.stubEnv('PATH', `.::bin:${folder}/bin:/usr/bin`);
+  vi.stubEnv('PWD', folder);
+  const tool = findExecutable('tool')!;
+  const inside = join(folder, 'bin');
+  const words = `${inside}|${folder}/bin:/usr/bin|$(echo x) a;b *`;
+  expect(ask(tool, ['$(echo x)', 'a;b', '*'], inside)).toBe(words);
+  expect(await run(tool, ['$(echo x)', 'a;b', '*'], inside)).toEqual({ status: 0, output: `${words}\n` });
+  expect(ask(tool, [], join(folder, 'absent'))).toMatch(/^\/\|/);
+});
+
+test('a program that fails is quoted by its last words, one that is not there by the system', async () => {
+  const failing = fakeProgram(join(folder, 'failing'), 'echo first >&2; echo last >&2; exit 3');
+  expect(() => ask(failing, [], folder)).toThrow(/^last$/);
+  expect(() => ask(join(folder, 'absent'), [], folder)).toThrow(/ENOENT/);
+  expect(await run(failing, [], folder)).toEqual({ status: 3, output: 'first\nlast\n' });
+  await new Promise<void>((heard) => launch(join(folder, 'absent'), [], () => heard()));
+});
+
+test('a program by a name alone is a mistake of ours', () => {
+  expect(() => ask('tool', [], folder)).toThrow('internal: the program tool is no absolute path');
+  expect(() => launch('./tool', [], () => {})).toThrow('internal:');
+});

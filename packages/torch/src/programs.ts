@@ -1,0 +1,92 @@
+/**
+ * Starting other programs. The folder one happens to be in may be anybody's: no program is taken from it, none is started
+ * in it, and none gets its arguments through a shell. Nothing else in the packages starts a process.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { accessSync, constants, statSync } from 'node:fs';
+import { delimiter, isAbsolute, join, parse } from 'node:path';
+
+/** Folders of a list such as PATH; an empty or a relative one is the current folder, or below it. */
+const absolute = (list: string | undefined) => (list ?? '').split(delimiter).filter(isAbsolute);
+
+/**
+ * The first file of these names on PATH that can be run, as an absolute path; folders of PATH that are not absolute are
+ * passed over. A name that is an absolute path stands for itself.
+ */
+export function findExecutable(...names: string[]): string | undefined {
+  const candidates = names.flatMap((name) => {
+    if (isAbsolute(name)) return [name];
+    return name.includes('/') ? [] : absolute(process.env.PATH).map((folder) => join(folder, name));
+  });
+  return candidates.find(isExecutable);
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs a program, named by its absolute path, in `folder`, which is its folder for temporary files too. The exit code is
+ * null where a signal ended it; `output` is all that it wrote.
+ */
+export function run(
+  program: string,
+  args: readonly string[],
+  folder: string,
+): Promise<{ status: number | null; output: string }> {
+  return new Promise((done, fail) => {
+    const env = { ...environment(folder), TMPDIR: folder };
+    const child = spawn(known(program), args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    }
+    child.on('error', fail);
+    child.on('close', (status) => done({ status, output }));
+  });
+}
+
+/**
+ * What a program, named by its absolute path, prints when it is started in `folder` (the root, where there is no such
+ * folder). Errors: Error with its last words where it fails, or takes more than half a minute.
+ */
+export function ask(program: string, args: readonly string[], folder: string): string {
+  const cwd = isFolder(folder) ? folder : root;
+  const { status, stdout, stderr, error } = spawnSync(known(program), args, {
+    cwd,
+    env: environment(cwd),
+    encoding: 'utf8',
+    timeout: 30_000,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  if (status === 0) return stdout.trim();
+  throw new Error(error?.message ?? (stderr.trim().split('\n').at(-1) || `it ended with ${status}`));
+}
+
+/** Starts a program, named by its absolute path, that goes on by itself. `onError` hears when it cannot be started. */
+export function launch(program: string, args: readonly string[], onError: () => void): void {
+  const child = spawn(known(program), args, { cwd: root, env: environment(root), stdio: 'ignore', detached: true });
+  child.once('error', onError);
+  child.unref();
+}
+
+const { root } = parse(process.execPath);
+
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+/** What a program sees: those that it starts by their names are not taken from the current folder either. */
+function environment(folder: string): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: absolute(process.env.PATH).join(delimiter) || undefined, PWD: folder };
+}
+
+function known(program: string): string {
+  if (isAbsolute(program)) return program;
+  throw new Error(`internal: the program ${program} is no absolute path`);
+}
