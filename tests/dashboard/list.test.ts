@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { train } from '../../packages/reanchor/src/driver/index.js';
+import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
 import { decodeLine } from '../../packages/reanchor/src/runs/events.js';
-import { encodeEvent, parseRecipe, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
+import { encodeEvent, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
 import type { RunSummary } from '../../packages/reanchor/src/serve/api.js';
 import { Library } from '../../packages/reanchor/src/serve/library.js';
 import { ServedFolder } from '../../packages/reanchor/src/serve/served-folder.js';
-import { train } from '../../packages/reanchor/src/train/index.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
 const base = mkdtempSync(join(tmpdir(), 'reanchor-list-'));

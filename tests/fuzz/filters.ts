@@ -2,7 +2,7 @@
 import { Terminal, table } from '../../packages/reanchor/src/cli/terminal.js';
 import type { ChatReply, MalformedReply } from '../../packages/reanchor/src/eval/judge/chat-reply.js';
 import { KeyGuard } from '../../packages/reanchor/src/eval/judge/key-guard.js';
-import { readRecipe, recipeHere } from '../../packages/reanchor/src/runs/index.js';
+import { readRecipe, recipeHere } from '../../packages/reanchor/src/recipe/index.js';
 
 /** A key, and what a variable of a recipe stands for. */
 export const secret = 'sk-S3cr3t0123456789';

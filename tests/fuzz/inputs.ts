@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { parseRecipe } from '../../packages/reanchor/src/runs/index.js';
+import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
 import { builtInTemplates } from '../../packages/reanchor/src/text/built-in-templates.js';
 import { dataFolder, fixtures, repositoryRoot } from '../support/repository.js';
 import { secret } from './filters.js';

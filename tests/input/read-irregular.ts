@@ -17,10 +17,11 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
   'rows: by any name': ['x', rows],
   csv: ['x.csv', async (path) => (await import('../../packages/reanchor/src/formats/csv.js')).readCsv(path)],
   answers: ['x.jsonl', async (path) => (await import('../../packages/reanchor/src/eval/answers.js')).readAnswers(path)],
-  recipe: ['r.yaml', async (path) => (await runs()).readRecipe(path)],
+  recipe: ['r.yaml', async (path) => (await recipes()).readRecipe(path)],
   'recipe that is extended': [
     'r.yaml',
-    async (path) => (await runs()).parseRecipe(`extends: ${basename(path)}\n`, { file: join(dirname(path), 'a.yaml') }),
+    async (path) =>
+      (await recipes()).parseRecipe(`extends: ${basename(path)}\n`, { file: join(dirname(path), 'a.yaml') }),
   ],
   'model: config.json': [
     'config.json',
@@ -74,19 +75,21 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
   'checkpoint: manifest': ['manifest.json', async (path) => (await runs()).verifyCheckpoint(dirname(path))],
   'checkpoint: tensors': [
     'x.safetensors',
-    async (path) => (await import('../../packages/reanchor/src/train/tensor-file.js')).readTensorsInto(path, new Map()),
+    async (path) =>
+      (await import('../../packages/reanchor/src/weights/tensor-file.js')).readTensorsInto(path, new Map()),
   ],
   'digest of a model': [
     'x.safetensors',
     async (path) => {
       copyFileSync(join(fixtures, 'models/llama-tiny/config.json'), join(dirname(path), 'config.json'));
-      return (await import('../../packages/reanchor/src/train/source-digests.js')).modelDigest(dirname(path));
+      return (await import('../../packages/reanchor/src/planning/digests.js')).modelDigest(dirname(path));
     },
   ],
 };
 
 export const readerNames = Object.keys(readers);
 
+const recipes = () => import('../../packages/reanchor/src/recipe/index.js');
 const runs = () => import('../../packages/reanchor/src/runs/index.js');
 const formats = () => import('../../packages/reanchor/src/formats/index.js');
 

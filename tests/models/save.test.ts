@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DType, memory, tensor } from '@reanchor/torch';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { train } from '../../packages/reanchor/src/driver/index.js';
 import { UserError } from '../../packages/reanchor/src/errors.js';
 import { openCheckpoint, openSafetensors } from '../../packages/reanchor/src/formats/index.js';
 import { loadModel } from '../../packages/reanchor/src/models/load.js';
 import { saveModel } from '../../packages/reanchor/src/models/save.js';
-import { parseRecipe, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
-import { train } from '../../packages/reanchor/src/train/index.js';
+import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
+import type { RunEvent } from '../../packages/reanchor/src/runs/index.js';
 import { fixtures } from '../support/repository.js';
 import { tinyModel, tinyPairs, weights } from '../support/training.js';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { commandLine } from '../../packages/reanchor/src/cli/main.js';
 import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
-import { readRecipe } from '../../packages/reanchor/src/runs/index.js';
+import { readRecipe } from '../../packages/reanchor/src/recipe/index.js';
 import { paperRecipes } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
 import { repositoryRoot } from '../support/repository.js';

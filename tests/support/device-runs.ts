@@ -3,13 +3,14 @@ import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { train } from '../../packages/reanchor/src/driver/train.js';
 import { measureKl } from '../../packages/reanchor/src/eval/kl/measure.js';
 import { score } from '../../packages/reanchor/src/eval/score.js';
 import { generateFile } from '../../packages/reanchor/src/generate/index.js';
 import { initModel } from '../../packages/reanchor/src/models/init.js';
 import { saveModel } from '../../packages/reanchor/src/models/save.js';
-import { parseRecipe, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
-import { train } from '../../packages/reanchor/src/train/train.js';
+import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
+import type { RunEvent } from '../../packages/reanchor/src/runs/index.js';
 import { fixtures } from './repository.js';
 import { interruptedRun, outcome, resumableRecipe } from './resuming.js';
 import { tinyModel, tinyPairs } from './training.js';

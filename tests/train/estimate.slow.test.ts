@@ -8,7 +8,7 @@ import { estimateRun, totalMemory } from '../../packages/reanchor/src/estimate/i
 import { loadedBytes } from '../../packages/reanchor/src/estimate/process.js';
 import { initModel } from '../../packages/reanchor/src/models/init.js';
 import { saveModel } from '../../packages/reanchor/src/models/save.js';
-import { parseRecipe } from '../../packages/reanchor/src/runs/index.js';
+import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
 import { fixtures, repositoryRoot } from '../support/repository.js';
 import type { ProcessReport } from '../support/train-process.js';
 

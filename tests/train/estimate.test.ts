@@ -7,11 +7,12 @@ import { memory, resetPeak } from '@reanchor/torch';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { estimateVerb } from '../../packages/reanchor/src/cli/estimate.js';
 import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
+import { train } from '../../packages/reanchor/src/driver/index.js';
 import { estimateRun, totalMemory } from '../../packages/reanchor/src/estimate/index.js';
 import { initModel } from '../../packages/reanchor/src/models/init.js';
 import { saveModel } from '../../packages/reanchor/src/models/save.js';
-import { parseRecipe, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
-import { train } from '../../packages/reanchor/src/train/index.js';
+import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
+import type { RunEvent } from '../../packages/reanchor/src/runs/index.js';
 import { fixtures, repositoryRoot } from '../support/repository.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 

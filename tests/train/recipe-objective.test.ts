@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
 import { divergenceLosses } from '../../packages/reanchor/src/losses/methods.js';
-import { divergenceTypes } from '../../packages/reanchor/src/runs/loss-section.js';
-import { parseRecipe } from '../../packages/reanchor/src/runs/parse.js';
-import { recipePairMethod } from '../../packages/reanchor/src/train/recipe-objective.js';
+import { recipePairMethod } from '../../packages/reanchor/src/planning/objective.js';
+import { divergenceTypes } from '../../packages/reanchor/src/recipe/loss-section.js';
+import { parseRecipe } from '../../packages/reanchor/src/recipe/parse.js';
 import { fixtures } from '../support/repository.js';
 
 interface Line {

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
 import { tokensVerb } from '../../packages/reanchor/src/cli/tokens.js';
-import { parseRecipe } from '../../packages/reanchor/src/runs/index.js';
+import { rowTokens } from '../../packages/reanchor/src/planning/row-tokens.js';
+import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
 import { tokenTexts } from '../../packages/reanchor/src/text/token-texts.js';
 import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
-import { rowTokens } from '../../packages/reanchor/src/train/row-tokens.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
 const recipe = (method: string) =>

@@ -9,8 +9,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
 import { tokensVerb } from '../../packages/reanchor/src/cli/tokens.js';
 import { trainVerb } from '../../packages/reanchor/src/cli/train.js';
-import { type RunEvent, readEvents, readRecipe, readRun } from '../../packages/reanchor/src/runs/index.js';
-import { train } from '../../packages/reanchor/src/train/index.js';
+import { train } from '../../packages/reanchor/src/driver/index.js';
+import { readRecipe } from '../../packages/reanchor/src/recipe/index.js';
+import { type RunEvent, readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
 import { outcome } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 

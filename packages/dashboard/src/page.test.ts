@@ -18,7 +18,7 @@ test('addresses come back as they were, whatever a run is called', () => {
 
 test('every metric that training logs is explained in two sentences', () => {
   const source = readFileSync(new URL('../../reanchor/src/train/metrics.ts', import.meta.url), 'utf8');
-  const log = readFileSync(new URL('../../reanchor/src/train/step-log.ts', import.meta.url), 'utf8');
+  const log = readFileSync(new URL('../../reanchor/src/driver/step-log.ts', import.meta.url), 'utf8');
   const key = /^ +'?((?:rewards|logps|memory)\/\w+|grad_norm|learning_rate|num_tokens|tokens_per_second)'?:/gm;
   const names = [...(source + log).matchAll(key)].map(([, name]) => name!);
   expect(names.length).toBeGreaterThan(11);

@@ -9,6 +9,7 @@ export {
   type TokenizedPair,
   tokenizePairs,
 } from './data/index.js';
+export * from './driver/index.js';
 export * from './errors.js';
 export * from './estimate/index.js';
 export { type AlpacaOptions, type AlpacaResult, evaluateAlpaca } from './eval/alpaca/evaluate.js';
@@ -41,11 +42,10 @@ export { scorePairs } from './models/score-pairs.js';
 export { type SpanBatch, spanBatch } from './nn/spans.js';
 export * from './optim/index.js';
 export { type QuickstartOptions, type QuickstartResult, quickstart, quickstartSettings } from './quickstart/index.js';
+export { parseRecipe, type Recipe, type RecipeInput, readRecipe, recipeHere } from './recipe/index.js';
 export { CachedReference } from './reference/cached-reference.js';
 export { CopiedReference } from './reference/copied-reference.js';
 export type { ReferencePolicy, ReferenceUpdate } from './reference/policy.js';
 export { type UpdateRule, updateShare } from './reference/update-rule.js';
-export { parseRecipe, type Recipe, type RecipeInput, readRecipe, recipeHere } from './runs/index.js';
 export { loadTokenizer, type Tokenizer } from './text/index.js';
 export { runToy, type ToyOptions, type ToyRun, toyVariants } from './toy/index.js';
-export * from './train/index.js';

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import { UsageError } from '../errors.js';
-import { recipeKey } from '../runs/keys.js';
-import { checkRecipeValue } from '../runs/parse.js';
+import { recipeKey } from '../recipe/keys.js';
+import { checkRecipeValue } from '../recipe/parse.js';
 
 /** What a flag's number may be. */
 export interface NumberRule {

@@ -1,6 +1,6 @@
-import { type ParseOptions, readRecipe } from '../runs/parse.js';
-import type { Recipe } from '../runs/recipe.js';
-import { concealing } from '../runs/variables.js';
+import { type ParseOptions, readRecipe } from '../recipe/parse.js';
+import type { Recipe } from '../recipe/recipe.js';
+import { concealing } from '../recipe/variables.js';
 import type { Terminal } from './terminal.js';
 
 /**

@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js';
-import { checkRecipeValue } from '../runs/parse.js';
+import { checkRecipeValue } from '../recipe/parse.js';
 import { deviceFlag, numeric } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';

@@ -3,7 +3,7 @@ import { downloadStatus } from './progress.js';
 import { recipeFor } from './recipe.js';
 import type { Terminal } from './terminal.js';
 
-type ShownToken = import('../train/index.js').ShownToken;
+type ShownToken = import('../driver/index.js').ShownToken;
 
 /** The flags of `tokens` as commander gives them. */
 export interface TokensFlags {
@@ -21,7 +21,7 @@ export async function tokensVerb(
   terminal: Terminal,
 ): Promise<void> {
   const recipe = recipeFor(terminal, recipeFile, { set });
-  const { rowTokens } = await import('../train/index.js');
+  const { rowTokens } = await import('../driver/index.js');
   const wanted = numberFlag('--rows', count, { integer: true, min: 1 });
   const { rows, notes, template } = await rowTokens(recipe, wanted, { onDownload: downloadStatus(terminal) });
   const { resultColors: colors } = terminal;

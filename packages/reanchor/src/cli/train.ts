@@ -1,12 +1,12 @@
+import type { Recipe } from '../recipe/recipe.js';
 import { isUnusedFolder, reserveRunFolder } from '../runs/folder.js';
-import type { Recipe } from '../runs/recipe.js';
 import { newestRun } from '../runs/resume.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
 import { shellPath, shellWord, type Terminal, table } from './terminal.js';
 
-type Train = typeof import('../train/index.js').train;
+type Train = typeof import('../driver/index.js').train;
 type TrainResult = Awaited<ReturnType<Train>>;
 
 export interface TrainFlags {
@@ -28,7 +28,7 @@ export async function trainVerb(
   recipeFile: string,
   flags: TrainFlags,
   terminal: Terminal,
-  load: () => Promise<{ train: Train }> = () => import('../train/index.js'),
+  load: () => Promise<{ train: Train }> = () => import('../driver/index.js'),
 ): Promise<number> {
   const { set, resume = false, profile } = flags;
   const recipe = recipeFor(terminal, recipeFile, { set });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../../tests/support/repository.js';
 import { FormatError, UserError } from '../errors.js';
-import { dataSchema } from '../runs/data-section.js';
+import { dataSchema } from '../recipe/data-section.js';
 import { formsOf, rowForms } from './forms.js';
 import { commonPrompt } from './messages.js';
 import type { DataKind, RawRecord } from './row.js';

@@ -1,6 +1,6 @@
 /** What the answers take that a recipe has the policy write at its evaluations. */
 import type { Group } from '../data/index.js';
-import type { Recipe } from '../runs/index.js';
+import type { Recipe } from '../recipe/index.js';
 import type { RunPasses } from './flops.js';
 import type { PackLayout } from './layout.js';
 

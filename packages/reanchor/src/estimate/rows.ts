@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DataKind, isLocalSource, loadRows, publishedRows, resolveSources } from '../data/index.js';
-import type { Recipe } from '../runs/index.js';
+import { type RecipeData, recipeData } from '../planning/data.js';
+import type { Recipe } from '../recipe/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
-import { type RecipeData, recipeData } from '../train/recipe-data.js';
 
 export type Rows =
   | { from: 'reading'; data: RecipeData }

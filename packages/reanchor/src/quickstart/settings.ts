@@ -1,4 +1,4 @@
-import type { ReferenceOptions } from '../runs/index.js';
+import type { ReferenceOptions } from '../recipe/index.js';
 
 /** The size of the experiment. */
 export interface QuickstartSettings {

@@ -71,7 +71,7 @@ export const eventSchema = z.discriminatedUnion('type', [
   /**
    * An evaluation after a step (0: before training), with the metric names of a step; of answers that the policy has
    * written also `kl/initial|reference` (nats an answer), `kl/*_error`, `kl/*_token`, `diversity/*`, `length/*`
-   * (tokens): `train/generated-evaluation.ts`.
+   * (tokens): `driver/generated-evaluation.ts`.
    */
   z.strictObject({ time, type: z.literal('evaluation'), step: count, metrics }),
   /** What the policy writes after a step: a few of the answers that were measured, to the same prompts each time. */

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FormatError, UserError } from '../errors.js';
+import { parseRecipe } from '../recipe/parse.js';
 import { createRunFolder, readRun, reserveRunFolder, runName } from './folder.js';
-import { parseRecipe } from './parse.js';
 import { packageVersion } from './version.js';
 
 const recipe = parseRecipe('model: m\nmethod: dpo\ndata: { train: a }\nseed: 7\n', { file: 'r.yaml' });

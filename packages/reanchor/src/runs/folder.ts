@@ -6,11 +6,11 @@ import * as z from 'zod';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { isTemporary, writeError, writeFileAtomic } from '../formats/atomic.js';
 import { readFileSync } from '../formats/regular-file.js';
+import { type Recipe, recipeSchema } from '../recipe/recipe.js';
+import { concealing } from '../recipe/variables.js';
 import { listCheckpoints, removeTemporary } from './checkpoints.js';
 import { lockName, lockRun, refuseLockedRun } from './lock.js';
-import { type Recipe, recipeSchema } from './recipe.js';
 import { localTimeOf } from './template-now.js';
-import { concealing } from './variables.js';
 import { packageVersion } from './version.js';
 
 const runSchema = z.strictObject({

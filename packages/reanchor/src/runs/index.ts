@@ -1,5 +1,4 @@
-/** What a run is made of and leaves behind: recipe, run folder, events. Loads no torch. */
-export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
+/** What a run leaves behind: its folder, events, checkpoints, lock. Loads no torch. */
 export * from './checkpoints.js';
 export {
   EventWriter,
@@ -11,12 +10,7 @@ export {
   readEvents,
 } from './events.js';
 export * from './folder.js';
-export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 export { lockHolderState, lockName, lockRun } from './lock.js';
-export type { LogOptions } from './log-section.js';
-export { type ParseOptions, parseRecipe, readRecipe } from './parse.js';
-export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
-export { changeableKeys, type RecipeChange, recipeChanges, recipeHash } from './recipe-changes.js';
 export {
   type EvaluationResult,
   evaluationResultSchema,
@@ -28,5 +22,4 @@ export { completeEvents, hasMadeSteps, isFinished, newestRun, supersedeEvents } 
 export { type RunText, runText, runTextOfModel } from './run-text.js';
 export { localTimeOf, recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';
-export { concealing, recipeHere, textHere } from './variables.js';
 export { packageVersion } from './version.js';

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FormatError } from '../errors.js';
+import type { Recipe } from '../recipe/recipe.js';
 import { readRun } from './folder.js';
-import type { Recipe } from './recipe.js';
 import { templateNow } from './template-now.js';
 
 /** What of a run decides how rows become tokens. */

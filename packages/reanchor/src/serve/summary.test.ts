@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { encodeEvent, lockName, lockRun, type NewRunEvent, parseRecipe, type RunEvent } from '../runs/index.js';
+import { parseRecipe } from '../recipe/index.js';
+import { encodeEvent, lockName, lockRun, type NewRunEvent, type RunEvent } from '../runs/index.js';
 import { Library } from './library.js';
 import { ServedFolder } from './served-folder.js';
 

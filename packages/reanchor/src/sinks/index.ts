@@ -1,7 +1,8 @@
 /** Where the metrics of a run go besides events.jsonl: TensorBoard, MLflow. Loads no torch. */
 import { basename, resolve } from 'node:path';
 import type { Clock } from '../clock.js';
-import { type Recipe, type RunEvent, textHere } from '../runs/index.js';
+import { type Recipe, textHere } from '../recipe/index.js';
+import type { RunEvent } from '../runs/index.js';
 import { MlflowSink } from './mlflow-sink.js';
 import type { MetricSink, RunEnd } from './sink.js';
 import { TensorBoardSink } from './tensorboard-sink.js';

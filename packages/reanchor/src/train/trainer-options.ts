@@ -2,7 +2,7 @@ import type { CausalLM } from '../models/causal-lm.js';
 import type { AdamWOptions } from '../optim/adamw.js';
 import type { ScheduleOptions } from '../optim/schedule.js';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
-import type { MasterWeights } from './master-weights.js';
+import type { MasterWeights } from '../weights/master-weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 
 export interface TrainerOptions<Row, Score extends LoggedRow> {

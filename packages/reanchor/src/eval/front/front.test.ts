@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { uniforms } from '../../data/random.js';
-import { createRunFolder, EventWriter, parseRecipe } from '../../runs/index.js';
+import { parseRecipe } from '../../recipe/index.js';
+import { createRunFolder, EventWriter } from '../../runs/index.js';
 import { at, atEqualKl, curve, type FrontRun } from './curves.js';
 import { front, frontChart } from './front.js';
 

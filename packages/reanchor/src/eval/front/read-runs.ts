@@ -2,8 +2,9 @@
 import { statSync } from 'node:fs';
 import { FormatError, UserError } from '../../errors.js';
 import { readRecords } from '../../formats/index.js';
-import { type Recipe, readEvents, readRun } from '../../runs/index.js';
-import { nearest } from '../../runs/nearest.js';
+import type { Recipe } from '../../recipe/index.js';
+import { nearest } from '../../recipe/nearest.js';
+import { readEvents, readRun } from '../../runs/index.js';
 import type { NamedFile } from '../answer-sets.js';
 import type { FrontRun } from './curves.js';
 

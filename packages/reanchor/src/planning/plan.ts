@@ -1,5 +1,5 @@
 import type { PlanOptions, SourceShare } from '../data/index.js';
-import type { Recipe } from '../runs/index.js';
+import type { Recipe } from '../recipe/index.js';
 
 /** The plan of a recipe's steps on rows of sources. */
 export function planOf({ batch, data, epochs, steps, seed }: Recipe, sources: readonly SourceShare[]): PlanOptions {

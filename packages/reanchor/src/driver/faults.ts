@@ -1,5 +1,6 @@
 import { isOutOfMemory, UserError } from '../errors.js';
-import { checkpointSizes, type Recipe, type RunFolder } from '../runs/index.js';
+import type { Recipe } from '../recipe/index.js';
+import { checkpointSizes, type RunFolder } from '../runs/index.js';
 
 /** An error of a run with what to do about it, where it is a full disk or too little memory; others as they are. */
 export function explainFault(error: unknown, recipe: Recipe, folder: RunFolder | undefined): unknown {

@@ -1,17 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../clock.js';
-import {
-  bestCheckpoint,
-  checkpointName,
-  keepCheckpoints,
-  type Recipe,
-  type RunFolder,
-  replaceCheckpoint,
-  timeMs,
-} from '../runs/index.js';
+import { type Recipe, timeMs } from '../recipe/index.js';
+import { bestCheckpoint, checkpointName, keepCheckpoints, type RunFolder, replaceCheckpoint } from '../runs/index.js';
+import type { EvaluationResult } from './evaluations.js';
 import { isDiskFull } from './faults.js';
-import type { EvaluationResult } from './run-evaluations.js';
 
 export interface BestCheckpoint {
   step: number;

@@ -2,17 +2,18 @@ import type { Group, RowPlace } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { stopTokens } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { type Recipe, textHere } from '../recipe/index.js';
 import { CopiedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
-import { type NewRunEvent, type Recipe, textHere } from '../runs/index.js';
+import type { NewRunEvent } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { Evaluation } from './evaluation.js';
+import { Evaluation } from '../train/evaluation.js';
+import type { Metrics, Probed } from '../train/metrics.js';
 import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
-import type { Metrics, Probed } from './metrics.js';
 
-export type { Probed } from './metrics.js';
+export type { Probed } from '../train/metrics.js';
 
-import type { LoggedRow, Objective } from './objectives/objective.js';
+import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 
 /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
 export interface Probe {

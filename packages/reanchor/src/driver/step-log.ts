@@ -1,5 +1,5 @@
 import { cudaMemory, type Device, memory } from '@reanchor/torch';
-import type { Metrics } from './metrics.js';
+import type { Metrics } from '../train/metrics.js';
 
 /** What is a state, of which the last value is logged; all other metrics measure a step and are averaged. */
 const states = [

@@ -17,7 +17,8 @@ import {
 } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
-import { localTimeOf, type Recipe, recipeDate } from '../runs/index.js';
+import type { Recipe } from '../recipe/index.js';
+import { localTimeOf, recipeDate } from '../runs/index.js';
 import { loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 

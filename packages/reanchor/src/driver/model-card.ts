@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { parseRepositoryName } from '../hub/index.js';
-import type { Recipe } from '../runs/index.js';
-import type { Metrics } from './metrics.js';
+import type { Recipe } from '../recipe/index.js';
+import type { Metrics } from '../train/metrics.js';
 
 export interface Carded {
   recipe: Recipe;

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
-import { parseRecipe, readEvents } from '../runs/index.js';
+import { train } from '../driver/train.js';
+import { parseRecipe } from '../recipe/index.js';
+import { readEvents } from '../runs/index.js';
 import { dropoutNote } from './dropout.js';
-import { train } from './train.js';
 
 const fixtures = fileURLToPath(new URL('../../../../tests/fixtures/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'dropout-'));

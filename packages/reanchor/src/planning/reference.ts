@@ -1,12 +1,12 @@
 import type { DType } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import type { ReferenceOptions } from '../recipe/index.js';
 import { CachedReference } from '../reference/cached-reference.js';
 import { CopiedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import { ReferenceClock } from '../reference/reference-clock.js';
 import type { UpdateRule } from '../reference/update-rule.js';
-import type { ReferenceOptions } from '../runs/index.js';
 
 /** Steps as a recipe gives them: a number of them, or below 1 a share of the run, at least one step. */
 export function stepsOf(value: number, totalSteps: number): number {

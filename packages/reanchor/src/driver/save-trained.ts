@@ -5,9 +5,9 @@ import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { type SaveOptions, saveModel } from '../models/save.js';
+import { recipeSaveOptions } from '../planning/dtypes.js';
 import { type Carded, modelCard } from './model-card.js';
 import type { ModelFiles } from './model-files.js';
-import { recipeSaveOptions } from './recipe-dtypes.js';
 
 export interface Trained extends Carded {
   policy: CausalLM;

@@ -2,10 +2,10 @@ import type { Group } from '../data/index.js';
 import { type GeneratedCompletion, generate } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { logRatios } from '../models/log-ratios.js';
-import type { Recipe } from '../runs/index.js';
+import type { Recipe } from '../recipe/index.js';
 import { distinct, mean, quantile, ratioEstimate, selfBleu } from '../stats/index.js';
 import type { Tokenizer } from '../text/index.js';
-import type { Metrics, Probed } from './metrics.js';
+import type { Metrics, Probed } from '../train/metrics.js';
 
 type GenerateSection = NonNullable<Recipe['evaluate']['generate']>;
 

@@ -1,18 +1,19 @@
 import { setImmediate } from 'node:timers/promises';
 import { span } from '@reanchor/torch';
 import { type PlanOptions, planSteps, type RowPlace, type StepPlan } from '../data/index.js';
+import { haltMessage } from '../planning/warnings.js';
+import type { Recipe } from '../recipe/index.js';
 import { CachedReference } from '../reference/cached-reference.js';
-import type { NewRunEvent, Recipe } from '../runs/index.js';
-import type { Stateful } from './checkpoint.js';
+import type { NewRunEvent } from '../runs/index.js';
+import { DivergenceError } from '../train/divergence.js';
+import { type Metrics, stepMetrics } from '../train/metrics.js';
+import type { LoggedRow, Objective } from '../train/objectives/objective.js';
+import type { StepResult } from '../train/trainer-options.js';
 import type { Checkpointer } from './checkpointer.js';
-import { DivergenceError } from './divergence.js';
-import { type Metrics, stepMetrics } from './metrics.js';
-import type { LoggedRow, Objective } from './objectives/objective.js';
+import type { RunEvaluations } from './evaluations.js';
+import type { RunDivergences } from './non-finite-steps.js';
 import type { StepProfiler } from './profiler.js';
-import type { RunDivergences } from './run-divergences.js';
-import type { RunEvaluations } from './run-evaluations.js';
-import type { StepResult } from './trainer-options.js';
-import { haltMessage } from './warnings.js';
+import type { Stateful } from './snapshot.js';
 
 export interface RunLoopOptions<Row extends RowPlace, Score extends LoggedRow> extends Stateful<Score> {
   recipe: Recipe;

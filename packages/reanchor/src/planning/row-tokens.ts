@@ -1,9 +1,9 @@
 import { loadRows, type RowPlace, resolveSources } from '../data/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
-import { type Recipe, recipeHere } from '../runs/index.js';
+import { type Recipe, recipeHere } from '../recipe/index.js';
 import { tokenTexts } from '../text/token-texts.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
-import { type RecipeData, recipeData } from './recipe-data.js';
+import { type RecipeData, recipeData } from './data.js';
 
 /** A token as text, and whether the loss scores it. */
 export interface ShownToken {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { parseRecipe, readEvents } from '../runs/index.js';
+import { parseRecipe } from '../recipe/index.js';
+import { readEvents } from '../runs/index.js';
 import { keptText } from './generated-evaluation.js';
 import { train } from './train.js';
 

@@ -10,34 +10,26 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
-import {
-  createRunFolder,
-  type Recipe,
-  type RunEvent,
-  readRun,
-  recipeHere,
-  refuseUsedFolder,
-  templateNow,
-  writeRunInfo,
-} from '../runs/index.js';
+import { recipeData } from '../planning/data.js';
+import { recipeDevice } from '../planning/device.js';
+import { modelDigest } from '../planning/digests.js';
+import { hasMasterWeights, recipeSaveOptions, referenceDType, trainingDType } from '../planning/dtypes.js';
+import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from '../planning/objective.js';
+import { planOf } from '../planning/plan.js';
+import { type Recipe, recipeHere } from '../recipe/index.js';
+import { createRunFolder, type RunEvent, readRun, refuseUsedFolder, templateNow, writeRunInfo } from '../runs/index.js';
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
+import type { LoggedRow } from '../train/objectives/objective.js';
+import { MasterWeights } from '../weights/master-weights.js';
 import type { BestCheckpoint } from './checkpointer.js';
+import type { EvaluationResult, Probe } from './evaluations.js';
 import { explainFault } from './faults.js';
-import { MasterWeights } from './master-weights.js';
 import { modelFiles } from './model-files.js';
-import type { LoggedRow } from './objectives/objective.js';
-import { planOf } from './plan.js';
-import { recipeData } from './recipe-data.js';
-import { recipeDevice } from './recipe-device.js';
-import { hasMasterWeights, recipeSaveOptions, referenceDType, trainingDType } from './recipe-dtypes.js';
-import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
+import { RollbackRequest } from './non-finite-steps.js';
 import { type OpenRun, pointOf, reopenRun, requireSameRun } from './resume.js';
 import { type RunOptions, run } from './run.js';
-import { RollbackRequest } from './run-divergences.js';
-import type { EvaluationResult, Probe } from './run-evaluations.js';
-import { modelDigest } from './source-digests.js';
 
-export type { Probe, Probed } from './run-evaluations.js';
+export type { Probe, Probed } from './evaluations.js';
 
 export interface TrainOptions {
   recipe: Recipe;

@@ -1,7 +1,7 @@
 import { type Device, setDeterministic } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { chooseDevice } from '../models/device.js';
-import type { Recipe } from '../runs/index.js';
+import type { Recipe } from '../recipe/index.js';
 
 /**
  * The device of a recipe's run, and libtorch's choice of operators set as the recipe says. Errors: UserError for a device

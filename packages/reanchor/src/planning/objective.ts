@@ -1,9 +1,9 @@
 import { UserError } from '../errors.js';
 import { type PairLossOptions, type PairMethod, pairMethod } from '../losses/methods.js';
-import type { Recipe } from '../runs/index.js';
-import { type ExampleObjectiveOptions, exampleObjective } from './objectives/examples.js';
-import { pairObjective } from './objectives/pairs.js';
-import { textObjective } from './objectives/texts.js';
+import type { Recipe } from '../recipe/index.js';
+import { type ExampleObjectiveOptions, exampleObjective } from '../train/objectives/examples.js';
+import { pairObjective } from '../train/objectives/pairs.js';
+import { textObjective } from '../train/objectives/texts.js';
 
 /** The objective on preference pairs that a recipe with a pairwise method names. Errors: {@link recipePairMethod}'s. */
 export function recipePairObjective(recipe: Pick<Recipe, 'method' | 'loss'>) {

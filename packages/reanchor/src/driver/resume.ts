@@ -1,21 +1,19 @@
 /** From a run folder to the point from which its run goes on. */
 import { type Device, getNumThreads, nativeConfig } from '@reanchor/torch';
 import { UserError } from '../errors.js';
+import { requireSameSources, sourceDigests } from '../planning/digests.js';
+import { concealing, type Recipe, recipeChanges, recipeHash } from '../recipe/index.js';
 import {
   checkpointName,
   completeEvents,
-  concealing,
   hasMadeSteps,
   isFinished,
   isUnusedFolder,
   listCheckpoints,
   lockRun,
   newestCheckpoint,
-  type Recipe,
   type RunFolder,
   readRun,
-  recipeChanges,
-  recipeHash,
   removeTemporary,
   setAside,
   settleReplacements,
@@ -23,9 +21,8 @@ import {
   type TrainingState,
 } from '../runs/index.js';
 import { bestOf } from './checkpointer.js';
+import type { RollbackRequest } from './non-finite-steps.js';
 import type { ResumePoint } from './run.js';
-import type { RollbackRequest } from './run-divergences.js';
-import { requireSameSources, sourceDigests } from './source-digests.js';
 import type { TrainResult } from './train.js';
 
 /** A run folder that this process alone writes into. */

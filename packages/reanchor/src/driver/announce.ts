@@ -1,8 +1,8 @@
 import type { RowPlace } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { type Planned, runWarnings } from '../planning/warnings.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import type { NewRunEvent } from '../runs/index.js';
-import { type Planned, runWarnings } from './warnings.js';
 
 /** Tells what is known before the first step: sizes, updates of the reference, rows left out, warnings. */
 export function announce<Row extends RowPlace>(

@@ -6,16 +6,16 @@ import { makeFolder, writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, storedDType } from '../models/load.js';
 import { saveModel } from '../models/save.js';
+import { recipeSaveOptions } from '../planning/dtypes.js';
 import { CachedReference } from '../reference/cached-reference.js';
 import { CopiedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
-import type { LoggedRow } from './objectives/objective.js';
-import { recipeSaveOptions } from './recipe-dtypes.js';
+import type { LoggedRow } from '../train/objectives/objective.js';
+import type { Trainer } from '../train/trainer.js';
+import { readNumbers, readTensorsInto, writeNumbers, writeTensors } from '../weights/tensor-file.js';
 import { type Trained, writeModelFiles } from './save-trained.js';
 import type { StepLog } from './step-log.js';
-import { readNumbers, readTensorsInto, writeNumbers, writeTensors } from './tensor-file.js';
-import type { Trainer } from './trainer.js';
 
 /** The objects that have a state. */
 export interface Stateful<Score extends LoggedRow = LoggedRow> {

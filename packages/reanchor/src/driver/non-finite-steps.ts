@@ -1,6 +1,7 @@
 import type { RowPlace, StepPlan } from '../data/index.js';
-import type { Recipe, TrainingState } from '../runs/index.js';
-import { DivergenceError } from './divergence.js';
+import type { Recipe } from '../recipe/index.js';
+import type { TrainingState } from '../runs/index.js';
+import { DivergenceError } from '../train/divergence.js';
 
 /** Steps in a row that are skipped at most: what does not pass is no bad batch. */
 const mostInARow = 5;

@@ -1,6 +1,6 @@
 import type { DType } from '@reanchor/torch';
 import type { SaveOptions } from '../models/save.js';
-import { type Recipe, sizeBytes } from '../runs/index.js';
+import { type Recipe, sizeBytes } from '../recipe/index.js';
 
 const dtypes = {
   fp32: 'float32',

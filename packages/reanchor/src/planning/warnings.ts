@@ -2,12 +2,12 @@ import { describeRemarks, type Group, type RowPlace } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { positionsNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
+import type { Recipe } from '../recipe/index.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
-import type { Recipe } from '../runs/index.js';
+import type { DataReport } from './data.js';
+import { sharedRows } from './digests.js';
 import { dropoutNote } from './dropout.js';
-import type { DataReport } from './recipe-data.js';
-import { recipeSaveOptions } from './recipe-dtypes.js';
-import { sharedRows } from './source-digests.js';
+import { recipeSaveOptions } from './dtypes.js';
 
 /** What a run is made of, as far as it can give reason for a warning. */
 export interface Planned<Row> {

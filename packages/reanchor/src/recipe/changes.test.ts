@@ -1,9 +1,9 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: a recipe writes ${NAME} itself
 import { describe, expect, it, vi } from 'vitest';
 import { UserError } from '../errors.js';
+import { changeableKeys, recipeChanges, recipeHash } from './changes.js';
 import { recipeKeys } from './keys.js';
 import { parseRecipe } from './parse.js';
-import { changeableKeys, recipeChanges, recipeHash } from './recipe-changes.js';
 
 const recipe = (...set: string[]) =>
   parseRecipe('{ model: m, method: dpo, data: { train: [a, b], validation: 8 }, evaluate: { every: 2 } }', {

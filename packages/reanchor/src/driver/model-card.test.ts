@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type RecipeInput, recipeSchema } from '../runs/recipe.js';
+import { type RecipeInput, recipeSchema } from '../recipe/recipe.js';
 import { type Carded, modelCard } from './model-card.js';
 
 let folder: string;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
 import { UserError } from '../errors.js';
-import { recipeSchema } from '../runs/recipe.js';
+import { recipeSchema } from '../recipe/recipe.js';
 import { Checkpointer } from './checkpointer.js';
 
 let folder: string;

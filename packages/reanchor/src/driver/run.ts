@@ -4,29 +4,30 @@ import { groupTokens, type PlanOptions, planSteps, type RowPlace, stepCount } fr
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
+import type { DataReport } from '../planning/data.js';
+import { sourceDigests } from '../planning/digests.js';
+import { referenceDType } from '../planning/dtypes.js';
+import { recipeReference, recipeRule } from '../planning/reference.js';
+import { recipeHash } from '../recipe/index.js';
 import type { UpdateRule } from '../reference/update-rule.js';
-import { type Checkpoint, checkpointName, type NewRunEvent, type RunFolder, recipeHash } from '../runs/index.js';
+import { type Checkpoint, checkpointName, type NewRunEvent, type RunFolder } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import type { LoggedRow, Objective } from '../train/objectives/objective.js';
+import { Trainer } from '../train/trainer.js';
+import type { MasterWeights } from '../weights/master-weights.js';
 import { announce } from './announce.js';
-import { checkpointReference, restoreCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { bestOf, Checkpointer } from './checkpointer.js';
+import { RunEvaluations } from './evaluations.js';
 import { explainFault } from './faults.js';
-import type { MasterWeights } from './master-weights.js';
+import { RunLoop } from './loop.js';
 import type { ModelFiles } from './model-files.js';
-import type { LoggedRow, Objective } from './objectives/objective.js';
+import { RollbackRequest, RunDivergences } from './non-finite-steps.js';
 import { StepProfiler } from './profiler.js';
-import type { DataReport } from './recipe-data.js';
-import { referenceDType } from './recipe-dtypes.js';
-import { recipeReference, recipeRule } from './recipe-reference.js';
-import { RollbackRequest, RunDivergences } from './run-divergences.js';
-import { RunEvaluations } from './run-evaluations.js';
-import { RunLoop } from './run-loop.js';
-import { RunRecord } from './run-record.js';
+import { RunRecord } from './record.js';
 import { saveOrRescue } from './save-trained.js';
-import { sourceDigests } from './source-digests.js';
+import { checkpointReference, restoreCheckpoint, writeCheckpoint } from './snapshot.js';
 import { StepLog } from './step-log.js';
 import type { TrainOptions, TrainResult } from './train.js';
-import { Trainer } from './trainer.js';
 
 /** What a run goes on from. */
 export interface ResumePoint {

@@ -1,13 +1,7 @@
 import type { Clock } from '../clock.js';
 import { mapTexts } from '../formats/index.js';
-import {
-  concealing,
-  EventWriter,
-  type NewRunEvent,
-  type Recipe,
-  type RunEvent,
-  type RunFolder,
-} from '../runs/index.js';
+import { concealing, type Recipe } from '../recipe/index.js';
+import { EventWriter, type NewRunEvent, type RunEvent, type RunFolder } from '../runs/index.js';
 import { MetricSinks, type RunEnd } from '../sinks/index.js';
 
 interface RunRecordOptions {

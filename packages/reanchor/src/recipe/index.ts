@@ -1,0 +1,8 @@
+/** The recipe: its keys and what they may be, how it is read, what of it may change. Loads no torch. */
+export { changeableKeys, type RecipeChange, recipeChanges, recipeHash } from './changes.js';
+export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
+export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
+export type { LogOptions } from './log-section.js';
+export { type ParseOptions, parseRecipe, readRecipe } from './parse.js';
+export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
+export { concealing, recipeHere, textHere } from './variables.js';
