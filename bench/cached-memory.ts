@@ -4,13 +4,13 @@
 //
 // A random Llama of 31M parameters, 8 random pairs of 256 tokens a step, hard update every 2 steps. Prints one JSON line.
 import { memory, setNumThreads, zeros } from '@reanchor/torch';
-import { CachedReference, CopiedReference, initModel, planSteps, type ReferencePolicy } from 'reanchor';
+import { CachedReference, CopiedReference, initModel, planSteps, type ReferencePolicy, Weights } from 'reanchor';
 import { dpo, dpoTrainer, madeUpPairs } from './dpo.js';
 
 const [mode = 'cached', steps = '6', threads = '2'] = process.argv.slice(2);
 setNumThreads(Number(threads));
 const vocabulary = 8192;
-using policy = initModel(
+const policy = initModel(
   {
     model_type: 'llama',
     vocab_size: vocabulary,
@@ -23,6 +23,7 @@ using policy = initModel(
   },
   { seed: 1, dtype: 'float32' },
 );
+using weights = new Weights(policy);
 const pairs = madeUpPairs(Array(8 * Number(steps)).fill([128, 64, 64]), vocabulary);
 const plan = { batchSize: 8, tokensPerMicroBatch: 4096, epochs: 1, seed: 1, shuffle: false };
 const upcoming = function* (step: number) {
@@ -35,25 +36,30 @@ const nothing: ReferencePolicy = {
   version: 0,
   isHalted: false,
   startsAtPolicy: false,
-  state: () => ({ kind: 'cached', version: 0, sweptTo: 0, needsInitial: false }),
+  model: undefined,
+  isPreparing: false,
+  prepare: async () => {},
   logprobs: ({ keys }) => zeros([keys.length], { dtype: 'float64' }),
   afterStep: () => undefined,
   observe: () => {},
   distance: () => undefined,
   checksums: () => [],
   sharesPolicy: () => false,
+  state: () => ({ kind: 'cached', version: 0, sweptTo: 0, needsInitial: false }),
+  save: async () => {},
+  restore: async () => {},
   [Symbol.dispose]: () => {},
 };
 const reference =
   mode === 'copy'
-    ? new CopiedReference(policy, rule)
+    ? new CopiedReference(weights, rule)
     : mode === 'cached'
       ? new CachedReference(policy, { rule, totalSteps: Number(steps), upcoming })
       : nothing;
-using trainer = dpoTrainer(policy, reference, { totalSteps: Number(steps) });
+using trainer = dpoTrainer(weights, reference);
 let step = 0;
 for (const batches of upcoming(1)) {
-  if (reference instanceof CachedReference) await reference.prepare(++step);
+  await reference.prepare(++step);
   trainer.step(batches);
 }
 console.log(JSON.stringify({ mode, peak_rss_mb: Math.round(memory().peakRss / 2 ** 20) }));

@@ -1,5 +1,14 @@
 /** The DPO step that several benchmarks measure: TRL's settings, on pairs of made-up tokens. */
-import { type CausalLM, pairMethod, pairObjective, type ReferencePolicy, type TokenizedPair, Trainer } from 'reanchor';
+import {
+  AdamW,
+  learningRates,
+  pairMethod,
+  pairObjective,
+  type ReferencePolicy,
+  type TokenizedPair,
+  Trainer,
+  type Weights,
+} from 'reanchor';
 
 export const dpo = pairObjective(
   pairMethod({
@@ -14,19 +23,13 @@ export const dpo = pairObjective(
 );
 
 /** A trainer of `dpo` at a constant rate. */
-export function dpoTrainer(
-  policy: CausalLM,
-  reference: ReferencePolicy,
-  options: { totalSteps: number; activationCheckpointing?: boolean },
-) {
+export function dpoTrainer(weights: Weights, reference: ReferencePolicy, activationCheckpointing = false) {
   return new Trainer({
-    policy,
+    plan: { objective: dpo, maxGradNorm: 2, activationCheckpointing },
+    weights,
     reference,
-    objective: dpo,
-    optimizer: { lr: 1e-5, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
-    schedule: { type: 'constant', warmupSteps: 0 },
-    maxGradNorm: 2,
-    ...options,
+    optimizer: new AdamW(weights.trained.values(), { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 }),
+    schedule: learningRates({ type: 'constant', warmupSteps: 0 }, 1e-5, 1),
   });
 }
 

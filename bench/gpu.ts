@@ -36,6 +36,7 @@ import {
   planSteps,
   saveModel,
   type UpdateRule,
+  Weights,
 } from 'reanchor';
 import { pairTokens } from '../packages/reanchor/src/data/index.js';
 import { packLayout } from '../packages/reanchor/src/estimate/layout.js';
@@ -227,12 +228,12 @@ function stepFlops(one: Case): number {
 }
 
 async function ours(one: Case): Promise<Side> {
-  const { device, dtype, steps, reference: rule } = one;
+  const { device, dtype, reference: rule } = one;
   if (device === 'cpu') setNumThreads(1);
-  using policy = await startingModel(one);
+  using policy = new Weights(await startingModel(one));
   // As a recipe's: one that moves by parts keeps float32 weights.
   using reference = new CopiedReference(policy, rule, { dtype: rule.update === 'soft' ? 'float32' : dtype });
-  using trainer = dpoTrainer(policy, reference, { totalSteps: steps + 1 });
+  using trainer = dpoTrainer(policy, reference);
   const rows = rowsOf(one);
   const [seconds, losses]: [number[], number[]] = [[], []];
   for (const plan of stepPlans(one)) {

@@ -7,7 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { memory, setNumThreads, zeros } from '@reanchor/torch';
-import { CachedReference, initModel } from 'reanchor';
+import { CachedReference, initModel, Weights } from 'reanchor';
 import { dpo, dpoTrainer, madeUpPairs } from './dpo.js';
 
 const vocabulary = 128_256;
@@ -46,7 +46,7 @@ function compare(): void {
 async function measure(activationCheckpointing: boolean): Promise<void> {
   setNumThreads(Number(threads));
   zeros([1]).dispose();
-  using policy = initModel(
+  const policy = initModel(
     {
       model_type: 'llama',
       vocab_size: vocabulary,
@@ -60,6 +60,7 @@ async function measure(activationCheckpointing: boolean): Promise<void> {
     },
     { seed: 1, dtype: 'float32' },
   );
+  using weights = new Weights(policy);
   const pairs = madeUpPairs(Array(Number(steps)).fill([prompt, answer, answer]), vocabulary);
   const laidOut = (step: number) => dpo.layOut({ step, epoch: 0, microBatches: [[step - 1]] }, pairs);
   using reference = new CachedReference(policy, {
@@ -69,7 +70,7 @@ async function measure(activationCheckpointing: boolean): Promise<void> {
       for (let s = step; s <= Number(steps); s++) yield laidOut(s);
     },
   });
-  using trainer = dpoTrainer(policy, reference, { totalSteps: Number(steps), activationCheckpointing });
+  using trainer = dpoTrainer(weights, reference, activationCheckpointing);
   const seconds: number[] = [];
   for (let step = 1; step <= Number(steps); step++) {
     await reference.prepare(step);

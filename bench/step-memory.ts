@@ -6,7 +6,7 @@
 // Prints one JSON line: peak resident memory, resident memory once libtorch is loaded, seconds a step, packed tokens a
 // step.
 import { memory, setNumThreads, zeros } from '@reanchor/torch';
-import { CopiedReference, loadModel, loadPreferenceRows, loadTokenizer, stepMetrics, tokenizePairs } from 'reanchor';
+import { CopiedReference, loadPreferenceRows, loadTokenizer, loadWeights, stepMetrics, tokenizePairs } from 'reanchor';
 import { dpo, dpoTrainer } from './dpo.js';
 
 const [folder, file, size = '4', maxLength = '512', steps = '5', threads = '2'] = process.argv.slice(2);
@@ -19,9 +19,9 @@ const { pairs } = tokenizePairs(rows, await loadTokenizer(folder!), {
   maxLength: Number(maxLength),
   keepIdentical: false,
 });
-using policy = await loadModel(folder!, { dtype: 'float32' });
+using policy = await loadWeights(folder!, { dtype: 'float32' });
 using reference = new CopiedReference(policy, { update: 'fixed' });
-using trainer = dpoTrainer(policy, reference, { totalSteps: Number(steps) });
+using trainer = dpoTrainer(policy, reference);
 if (pairs.length < Number(size)) throw new Error(`${file} has ${pairs.length} pairs that fit, ${size} are needed`);
 const positions = Array.from({ length: Number(size) }, (_, i) => i);
 const batches = dpo.layOut({ step: 1, epoch: 0, microBatches: [positions] }, pairs);

@@ -29,19 +29,20 @@ const allowed: Record<string, string> = {
   models: 'errors formats data nn torch',
   losses: 'torch',
   optim: 'torch',
-  weights: 'errors formats models torch',
-  reference: 'data nn models torch',
+  weights: 'errors formats models optim torch',
+  reference: 'data nn models weights torch',
   generate: 'errors formats text runs hub data nn models torch',
   train: 'errors stats data nn models losses optim weights reference torch',
-  planning: 'errors formats text recipe runs hub data models losses reference train torch',
+  planning: 'errors formats text recipe runs hub data models losses reference train weights torch',
   driver:
-    'errors clock formats stats text recipe runs sinks hub data models reference weights generate train planning torch',
-  estimate: 'errors text recipe data nn models reference train planning torch',
+    'errors clock formats stats text recipe runs sinks hub data models reference weights generate train planning optim torch',
+  estimate: 'errors text recipe data nn models reference planning torch',
   eval: 'errors clock secrets formats stats text recipe runs hub data models generate plots',
   toy: 'plots data losses optim reference torch',
   quickstart: 'errors formats plots text recipe data models generate driver torch',
   cli: 'errors secrets formats recipe runs hub data generate driver estimate eval toy quickstart serve torch/host torch/setup',
-  index: 'errors text recipe hub data nn models losses optim reference generate driver estimate eval toy quickstart',
+  index:
+    'errors text recipe hub data nn models losses optim reference generate driver estimate eval toy quickstart weights',
 };
 
 /** The one file, or folder, that may import each third-party package. */

@@ -13,6 +13,7 @@ import {
   tokenizePairs,
 } from '../../packages/reanchor/src/data/index.js';
 import { loadModel } from '../../packages/reanchor/src/models/load.js';
+import { AdamW, learningRates } from '../../packages/reanchor/src/optim/index.js';
 import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
 import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
 import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
@@ -21,6 +22,7 @@ import type { LoggedRow, Objective } from '../../packages/reanchor/src/train/obj
 import { type PairScores, pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
 import { type TextScores, textObjective } from '../../packages/reanchor/src/train/objectives/texts.js';
 import { Trainer } from '../../packages/reanchor/src/train/trainer.js';
+import { Weights } from '../../packages/reanchor/src/weights/weights.js';
 import { readTensors } from './tensors.js';
 import { pairMethodOf } from './training.js';
 
@@ -78,20 +80,15 @@ async function follow<Row, Score extends LoggedRow>(
   { objective, rows, rowNumbers, metrics }: Followed<Row, Score>,
 ): Promise<void> {
   using policy = await loadModel(modelFolder, { dtype });
-  const reference = objective.needsReference ? new CopiedReference(policy, updateRule(args)) : undefined;
-  using trainer = new Trainer({
-    policy,
+  const trained = new Weights(policy);
+  const reference = objective.needsReference ? new CopiedReference(trained, updateRule(args)) : undefined;
+  const { learning_rate: lr, adam_beta1, adam_beta2, adam_epsilon: eps, weight_decay: weightDecay } = args;
+  using trainer = new Trainer<Row, Score>({
+    plan: { objective, maxGradNorm: args.max_grad_norm },
+    weights: trained,
     reference,
-    objective,
-    optimizer: {
-      lr: args.learning_rate,
-      betas: [args.adam_beta1, args.adam_beta2],
-      eps: args.adam_epsilon,
-      weightDecay: args.weight_decay,
-    },
-    schedule: { type: 'linear', warmupSteps: args.warmup_steps },
-    maxGradNorm: args.max_grad_norm,
-    totalSteps: args.max_steps,
+    optimizer: new AdamW(trained.trained.values(), { betas: [adam_beta1, adam_beta2], eps, weightDecay }),
+    schedule: learningRates({ type: 'linear', warmupSteps: args.warmup_steps }, lr, args.max_steps),
   });
 
   const size = args.per_device_train_batch_size;

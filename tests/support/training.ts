@@ -9,13 +9,16 @@ import {
 import { type PairLossOptions, pairMethod } from '../../packages/reanchor/src/losses/methods.js';
 import type { CausalLM } from '../../packages/reanchor/src/models/causal-lm.js';
 import { loadModel } from '../../packages/reanchor/src/models/load.js';
+import { AdamW, type AdamWOptions, learningRates } from '../../packages/reanchor/src/optim/index.js';
 import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
 import type { ReferencePolicy } from '../../packages/reanchor/src/reference/policy.js';
 import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
 import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
+import type { LoggedRow } from '../../packages/reanchor/src/train/objectives/objective.js';
 import { type PairScores, pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
 import { Trainer } from '../../packages/reanchor/src/train/trainer.js';
-import type { TrainerOptions } from '../../packages/reanchor/src/train/trainer-options.js';
+import type { StepRules, TrainerOptions } from '../../packages/reanchor/src/train/trainer-options.js';
+import { Weights } from '../../packages/reanchor/src/weights/weights.js';
 import { fixtures } from './repository.js';
 
 export const tinyModel = join(fixtures, 'models/llama-tiny');
@@ -41,28 +44,44 @@ export function pairMethodOf(name: PairLossOptions['types'][number]['name'], cha
   });
 }
 
+/** What a test may want otherwise of {@link plainTrainer}. */
+export interface PlainOptions<Row, Score extends LoggedRow>
+  extends Pick<TrainerOptions<Row, Score>, 'reference' | 'initial'>,
+    Partial<Omit<StepRules<Row, Score>, 'objective'>> {
+  adam?: Partial<AdamWOptions & { lr: number }>;
+}
+
+/** A trainer at a constant rate of 1e-3, gradients clipped to 1, without weight decay. */
+export function plainTrainer<Row, Score extends LoggedRow>(
+  weights: Weights,
+  objective: StepRules<Row, Score>['objective'],
+  { reference, initial, adam, ...rules }: PlainOptions<Row, Score> = {},
+): Trainer<Row, Score> {
+  const { lr, ...options } = { lr: 1e-3, betas: [0.9, 0.95] as const, eps: 1e-8, weightDecay: 0, ...adam };
+  return new Trainer({
+    plan: { objective, maxGradNorm: 1, ...rules },
+    weights,
+    reference,
+    initial,
+    optimizer: new AdamW(weights.trained.values(), options),
+    schedule: learningRates({ type: 'constant', warmupSteps: 0 }, lr, 100),
+  });
+}
+
 /** A trainer of the tiny model, 8 pairs a step, with parts exchanged by `changes`. */
 export async function tinyTrainer(
   rule: UpdateRule,
   changes: {
     dtype?: DType;
-    reference?: (policy: CausalLM) => ReferencePolicy;
-    options?: Partial<TrainerOptions<TokenizedPair, PairScores>>;
+    reference?: (policy: Weights) => ReferencePolicy;
+    objective?: StepRules<TokenizedPair, PairScores>['objective'];
   } = {},
 ) {
   const policy = await loadModel(tinyModel, { dtype: changes.dtype ?? 'float32' });
-  const reference = changes.reference?.(policy) ?? new CopiedReference(policy, rule);
-  const objective = changes.options?.objective ?? pairObjective(pairMethodOf('sigmoid'));
-  const trainer = new Trainer({
-    policy,
-    reference,
-    objective,
-    optimizer: { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
-    schedule: { type: 'constant', warmupSteps: 0 },
-    maxGradNorm: 1,
-    totalSteps: 100,
-    ...changes.options,
-  });
+  const trained = new Weights(policy);
+  const reference = changes.reference?.(trained) ?? new CopiedReference(trained, rule);
+  const objective = changes.objective ?? pairObjective(pairMethodOf('sigmoid'));
+  const trainer = plainTrainer(trained, objective, { reference });
   const pairs = await loadTinyPairs();
   const step = (number: number) =>
     trainer.step([
@@ -72,11 +91,9 @@ export async function tinyTrainer(
       ),
     ]);
   const dispose = () => {
-    trainer[Symbol.dispose]();
-    reference[Symbol.dispose]();
-    policy[Symbol.dispose]();
+    for (const each of [trainer, reference, trained]) each[Symbol.dispose]();
   };
-  return { policy, reference, objective, trainer, pairs, step, [Symbol.dispose]: dispose };
+  return { policy, trained, reference, objective, trainer, pairs, step, [Symbol.dispose]: dispose };
 }
 
 /** All parameters in one list. */

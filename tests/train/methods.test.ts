@@ -18,9 +18,15 @@ import { exampleObjective } from '../../packages/reanchor/src/train/objectives/e
 import type { LoggedRow, Objective } from '../../packages/reanchor/src/train/objectives/objective.js';
 import { pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
 import { textObjective } from '../../packages/reanchor/src/train/objectives/texts.js';
-import { Trainer } from '../../packages/reanchor/src/train/trainer.js';
-import type { TrainerOptions } from '../../packages/reanchor/src/train/trainer-options.js';
-import { loadTinyPairs, pairMethodOf, tinyModel, weights } from '../support/training.js';
+import { Weights } from '../../packages/reanchor/src/weights/weights.js';
+import {
+  loadTinyPairs,
+  type PlainOptions,
+  pairMethodOf,
+  plainTrainer,
+  tinyModel,
+  weights,
+} from '../support/training.js';
 
 const pairs = await loadTinyPairs();
 const examples: TokenizedExample[] = pairs.flatMap(({ chosen, rejected, ...row }) => [
@@ -35,7 +41,7 @@ interface RunOptions {
   steps?: number;
   tokensPerMicroBatch?: number;
   epochs?: number;
-  options?: Partial<TrainerOptions<never, LoggedRow>>;
+  options?: Omit<PlainOptions<never, LoggedRow>, 'reference'>;
 }
 
 /** A run of the tiny model in float64: the losses of its steps, versions of the reference, and its weights. */
@@ -45,6 +51,7 @@ async function run<Row, Score extends LoggedRow>(
   { rule, storage = 'copy', steps = 6, tokensPerMicroBatch = 10_000, options }: RunOptions,
 ) {
   using policy = await loadModel(tinyModel, { dtype: 'float64' });
+  const trained = new Weights(policy);
   const lengths = rows.map((row) => groupTokens(objective.group(row)));
   const plan = { batchSize: 8, tokensPerMicroBatch, epochs: 1, steps, seed: 1, shuffle: true };
   const upcoming = function* (step: number): Generator<MicroBatch[]> {
@@ -54,22 +61,13 @@ async function run<Row, Score extends LoggedRow>(
     ? undefined
     : storage === 'cached'
       ? new CachedReference(policy, { rule, totalSteps: steps, upcoming })
-      : new CopiedReference(policy, rule);
-  using trainer = new Trainer({
-    policy,
-    reference,
-    objective,
-    optimizer: { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
-    schedule: { type: 'constant', warmupSteps: 0 },
-    maxGradNorm: 1,
-    totalSteps: steps,
-    ...(options as Partial<TrainerOptions<Row, Score>>),
-  });
+      : new CopiedReference(trained, rule);
+  using trainer = plainTrainer(trained, objective, { reference, ...options });
   const results = [];
   let step = 0;
   for (const microBatches of upcoming(1)) {
     step += 1;
-    if (reference instanceof CachedReference) await reference.prepare(step);
+    await reference?.prepare(step);
     results.push(trainer.step(microBatches));
   }
   reference?.[Symbol.dispose]();
@@ -186,17 +184,10 @@ test('a reference with other weights than the policy has rewards from the first 
   using policy = await loadModel(tinyModel, { dtype: 'float64' });
   const other = await loadModel(tinyModel, { dtype: 'float64' });
   for (const parameter of other.parameters.values()) parameter.mul_(0.9);
-  using reference = new CopiedReference(policy, { update: 'fixed' }, { initial: other });
+  const trained = new Weights(policy);
+  using reference = new CopiedReference(trained, { update: 'fixed' }, { initial: other });
   const objective = pairObjective(pairMethodOf('sigmoid'));
-  using trainer = new Trainer({
-    policy,
-    reference,
-    objective,
-    optimizer: { lr: 1e-3, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
-    schedule: { type: 'constant', warmupSteps: 0 },
-    maxGradNorm: 1,
-    totalSteps: 1,
-  });
+  using trainer = plainTrainer(trained, objective, { reference });
   const plan = { step: 1, epoch: 0, microBatches: [splitRows(pairs.length, 8, 1)] };
   const { scores } = trainer.step(objective.layOut(plan, pairs as TokenizedPair[]));
   for (const { chosenReward } of scores) expect(Math.abs(chosenReward)).toBeGreaterThan(1e-3);

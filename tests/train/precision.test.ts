@@ -13,9 +13,8 @@ import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
 import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
 import type { RunEvent } from '../../packages/reanchor/src/runs/index.js';
 import { pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
-import { Trainer } from '../../packages/reanchor/src/train/trainer.js';
-import { MasterWeights } from '../../packages/reanchor/src/weights/master-weights.js';
-import { loadTinyPairs, pairMethodOf, tinyModel, tinyPairs, weights } from '../support/training.js';
+import { Weights } from '../../packages/reanchor/src/weights/weights.js';
+import { loadTinyPairs, pairMethodOf, plainTrainer, tinyModel, tinyPairs, weights } from '../support/training.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'precision-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -25,22 +24,9 @@ const pairs = await loadTinyPairs();
 async function halfTrainer(precision: 'bf16' | 'bf16-params', { lr = 1e-3, alpha = 0.01 } = {}) {
   const wide = await loadModel(tinyModel, { dtype: 'float32' });
   const policy = copyModel(wide, 'bfloat16');
-  const masters = precision === 'bf16' ? new MasterWeights(wide, policy) : undefined;
-  const reference = new CopiedReference(
-    policy,
-    { update: 'soft', alpha },
-    { masters: masters?.model, dtype: 'float32' },
-  );
-  const trainer = new Trainer({
-    policy,
-    masters,
-    reference,
-    objective: pairObjective(pairMethodOf('sigmoid')),
-    optimizer: { lr, betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 },
-    schedule: { type: 'constant', warmupSteps: 0 },
-    maxGradNorm: 1,
-    totalSteps: 100,
-  });
+  const trained = new Weights(policy, precision === 'bf16' ? { wide } : {});
+  const reference = new CopiedReference(trained, { update: 'soft', alpha }, { dtype: 'float32' });
+  const trainer = plainTrainer(trained, pairObjective(pairMethodOf('sigmoid')), { reference, adam: { lr } });
   const step = (rowsPerMicroBatch: number) =>
     trainer.step(
       Array.from({ length: 8 / rowsPerMicroBatch }, (_, i) =>
@@ -81,23 +67,18 @@ test('the policy has the float32 weights rounded, whatever the number of micro-b
 
 test('its gradients are those of float32 to the rounding of bfloat16', async () => {
   const gradient = async (dtype: 'float32' | 'bfloat16') => {
-    using policy = await loadModel(tinyModel, { dtype: 'float32' });
-    using half = copyModel(policy, dtype);
-    const masters = dtype === 'float32' ? undefined : new MasterWeights(policy, half);
-    using reference = new CopiedReference(half, { update: 'fixed' });
+    const policy = await loadModel(tinyModel, { dtype: 'float32' });
+    const half = copyModel(policy, dtype);
+    using both = new Weights(half, dtype === 'float32' ? {} : { wide: policy });
+    using reference = new CopiedReference(both, { update: 'fixed' });
     const found: number[] = [];
-    using trainer = new Trainer({
-      policy: half,
-      masters,
+    using trainer = plainTrainer(both, pairObjective(pairMethodOf('sigmoid')), {
       reference,
-      objective: pairObjective(pairMethodOf('sigmoid')),
       // With these betas Adam's first step is lr g / (|g| + eps), which a large eps makes lr g / eps.
-      optimizer: { lr: 1e6, betas: [0, 0], eps: 1e9, weightDecay: 0 },
-      schedule: { type: 'constant', warmupSteps: 0 },
+      adam: { lr: 1e6, betas: [0, 0], eps: 1e9 },
       maxGradNorm: 1e9,
-      totalSteps: 1,
     });
-    const trained = masters?.model ?? half;
+    const trained = both.exact;
     const before = weights(trained);
     trainer.step([pairMicroBatch([0, 1, 2, 3], pairs)]);
     for (const [i, value] of weights(trained).entries()) found.push(before[i]! - value);

@@ -123,7 +123,7 @@ describe('an interrupted run goes on to the same bits', () => {
     for (const [i, times] of [10, 6, 6].entries()) {
       const { steps } = await train({ recipe, out, command: [], resume: i > 0, signal: untilAsked(times) });
       expect(steps).toBe(0);
-      known.push(statSync(join(out, 'checkpoints/step-000000', checkpointFiles.referenceLogprobs)).size);
+      known.push(statSync(join(out, 'checkpoints/step-000000', `${checkpointFiles.reference}.safetensors`)).size);
     }
     await train({ recipe, out, command: [], resume: true });
     expect(outcome(out)).toEqual(outcome((await run(recipe)).folder));

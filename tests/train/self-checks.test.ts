@@ -2,12 +2,12 @@
 import { noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
 import type { MicroBatch } from '../../packages/reanchor/src/data/index.js';
-import type { CausalLM } from '../../packages/reanchor/src/models/causal-lm.js';
 import type { SpanBatch } from '../../packages/reanchor/src/nn/spans.js';
 import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
 import type { ReferenceUpdate } from '../../packages/reanchor/src/reference/policy.js';
 import { pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
 import { SelfCheckError } from '../../packages/reanchor/src/train/self-checks.js';
+import type { Weights } from '../../packages/reanchor/src/weights/weights.js';
 import { pairMethodOf, tinyTrainer } from '../support/training.js';
 
 const hard = { update: 'hard', tau: 2 } as const;
@@ -48,9 +48,9 @@ test.each([1, 0.6, 1e-4])('an update with share %s that is reported and does not
 
 test('a reference that shares a parameter with the policy', async () => {
   class Alias extends CopiedReference {
-    constructor(policy: CausalLM) {
+    constructor(policy: Weights) {
       super(policy, hard);
-      const [[name, parameter]] = policy.parameters as unknown as [[string, Tensor]];
+      const [[name, parameter]] = policy.model.parameters as unknown as [[string, Tensor]];
       (this.model.parameters as Map<string, Tensor>).set(name, parameter);
     }
   }
@@ -79,6 +79,6 @@ test('a reference that moves between updates', async () => {
 test('a loss that is not ln 2 where policy and reference are equal', async () => {
   const dpo = pairMethodOf('sigmoid');
   const objective = pairObjective({ ...dpo, loss: (...args) => tidy(() => dpo.loss(...args).mul(2)) });
-  const error = await failure(1, { options: { objective } });
+  const error = await failure(1, { objective });
   expect(error.message).toMatch(/step 1: expected a loss of 0\.693147/);
 });

@@ -49,3 +49,5 @@ export type { ReferencePolicy, ReferenceUpdate } from './reference/policy.js';
 export { type UpdateRule, updateShare } from './reference/update-rule.js';
 export { loadTokenizer, type Tokenizer } from './text/index.js';
 export { runToy, type ToyOptions, type ToyRun, toyVariants } from './toy/index.js';
+export { type LoadWeightsOptions, loadWeights } from './weights/load.js';
+export { type AnchorOptions, Weights, type WeightsOptions } from './weights/weights.js';

@@ -3,7 +3,6 @@ import { UserError } from '../errors.js';
 import { stopTokens } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { type Recipe, textHere } from '../recipe/index.js';
-import { CopiedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import type { NewRunEvent } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
@@ -21,10 +20,10 @@ export interface Probe {
   measure(policy: CausalLM, step: number): Promise<Probed>;
 }
 
-export interface RunEvaluationsOptions<Row> {
+export interface RunEvaluationsOptions {
   recipe: Recipe;
-  objective: Objective<Row, LoggedRow>;
-  validation: readonly Row[];
+  objective: Objective<RowPlace, LoggedRow>;
+  validation: readonly RowPlace[];
   policy: CausalLM;
   tokenizer: Tokenizer;
   /** The folder of the model that is trained. */
@@ -45,12 +44,12 @@ export interface EvaluationResult {
 }
 
 /** All measurements of a run: when they are due, and what they found. */
-export class RunEvaluations<Row extends RowPlace> implements Disposable {
+export class RunEvaluations implements Disposable {
   readonly results: EvaluationResult[];
 
   private constructor(
-    private readonly options: RunEvaluationsOptions<Row>,
-    private readonly evaluation: Evaluation<Row> | undefined,
+    private readonly options: RunEvaluationsOptions,
+    private readonly evaluation: Evaluation<RowPlace> | undefined,
     private readonly generated: GeneratedEvaluation | undefined,
     private readonly initial: CausalLM | undefined,
   ) {
@@ -58,7 +57,7 @@ export class RunEvaluations<Row extends RowPlace> implements Disposable {
   }
 
   /** Errors: the signal's reason once it is aborted; libtorch's. */
-  static async of<Row extends RowPlace>(options: RunEvaluationsOptions<Row>): Promise<RunEvaluations<Row>> {
+  static async of(options: RunEvaluationsOptions): Promise<RunEvaluations> {
     const { objective, validation, policy, recipe, signal, earlier } = options;
     const scoring = { tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch, signal };
     const evaluation =
@@ -107,9 +106,7 @@ export class RunEvaluations<Row extends RowPlace> implements Disposable {
   }
 
   #anchors(reference: ReferencePolicy | undefined): Anchors {
-    if (reference === undefined) return { initial: this.initial };
-    // One that is cached has no model.
-    return { initial: this.initial, reference: reference instanceof CopiedReference ? reference.model : undefined };
+    return { initial: this.initial, reference: reference?.model };
   }
 
   [Symbol.dispose](): void {
@@ -118,15 +115,15 @@ export class RunEvaluations<Row extends RowPlace> implements Disposable {
 }
 
 /** The answers that a recipe has the policy write at its evaluations, if any. */
-async function generatedEvaluation<Row extends RowPlace>({
+async function generatedEvaluation({
   recipe,
   objective,
   validation,
   tokenizer,
   modelFolder,
   signal,
-}: Pick<RunEvaluationsOptions<Row>, 'recipe' | 'validation' | 'tokenizer' | 'modelFolder' | 'signal'> & {
-  objective: { group(row: Row): Group };
+}: Pick<RunEvaluationsOptions, 'recipe' | 'validation' | 'tokenizer' | 'modelFolder' | 'signal'> & {
+  objective: { group(row: RowPlace): Group };
 }): Promise<GeneratedEvaluation | undefined> {
   const { generate: section } = recipe.evaluate;
   if (section === undefined) return undefined;

@@ -1,13 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
 import { span } from '@reanchor/torch';
-import { type PlanOptions, planSteps, type RowPlace, type StepPlan } from '../data/index.js';
+import type { StepPlan } from '../data/index.js';
+import type { Plan } from '../planning/plan.js';
 import { haltMessage } from '../planning/warnings.js';
-import type { Recipe } from '../recipe/index.js';
-import { CachedReference } from '../reference/cached-reference.js';
+import type { ReferencePolicy } from '../reference/policy.js';
 import type { NewRunEvent } from '../runs/index.js';
-import { DivergenceError } from '../train/divergence.js';
+import { NonFiniteError } from '../train/finite.js';
 import { type Metrics, stepMetrics } from '../train/metrics.js';
-import type { LoggedRow, Objective } from '../train/objectives/objective.js';
+import type { LoggedRow } from '../train/objectives/objective.js';
 import type { StepResult } from '../train/trainer-options.js';
 import type { Checkpointer } from './checkpointer.js';
 import type { RunEvaluations } from './evaluations.js';
@@ -15,14 +15,9 @@ import type { RunDivergences } from './non-finite-steps.js';
 import type { StepProfiler } from './profiler.js';
 import type { Stateful } from './snapshot.js';
 
-export interface RunLoopOptions<Row extends RowPlace, Score extends LoggedRow> extends Stateful<Score> {
-  recipe: Recipe;
-  objective: Objective<Row, Score>;
-  rows: readonly Row[];
-  /** The packed tokens of each row. */
-  lengths: readonly number[];
-  plan: PlanOptions;
-  evaluations: RunEvaluations<Row>;
+export interface RunLoopOptions extends Stateful {
+  plan: Plan;
+  evaluations: RunEvaluations;
   divergences: RunDivergences;
   profiler: StepProfiler | undefined;
   signal: AbortSignal | undefined;
@@ -30,17 +25,17 @@ export interface RunLoopOptions<Row extends RowPlace, Score extends LoggedRow> e
 }
 
 /** A step that was made: what is to be written down of it. */
-interface StepTaken extends Pick<StepResult<LoggedRow>, 'update' | 'divergence'> {
+interface StepTaken extends Pick<StepResult<LoggedRow>, 'update' | 'drift'> {
   metrics: Metrics;
   tokens: number;
 }
 
 /** The steps of a run, from where its objects stand: train, log, evaluate, save. */
-export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
+export class RunLoop {
   #isHalted: boolean;
 
   constructor(
-    private readonly options: RunLoopOptions<Row, Score>,
+    private readonly options: RunLoopOptions,
     /** Whether the evaluation after the last step made is still due. */
     public isEvaluationDue: boolean,
   ) {
@@ -52,11 +47,11 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
    * undefined when the run is done.
    */
   async go(checkpoints: Checkpointer): Promise<string | undefined> {
-    const { trainer, signal, evaluations, lengths, plan, profiler } = this.options;
+    const { trainer, signal, evaluations, plan, profiler } = this.options;
     try {
       signal?.throwIfAborted();
       if (this.isEvaluationDue) await this.#evaluate();
-      for (const planned of planSteps(lengths, plan, trainer.steps + 1)) {
+      for (const planned of plan.steps(trainer.steps + 1)) {
         await this.#prepare(planned.step);
         await this.#step(planned);
         await setImmediate();
@@ -69,7 +64,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
       if (!signal?.aborted || error !== signal.reason) throw error;
       // What an interrupted sweep has come to is more than the checkpoint of the same step knows.
       return await checkpoints.save(trainer.steps, evaluations.results, {
-        replaces: this.#cachedAnchors().some(({ isSweeping }) => isSweeping),
+        replaces: this.#anchors().some(({ isPreparing }) => isPreparing),
       });
     } finally {
       await profiler?.end();
@@ -78,22 +73,22 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
   }
 
   async #prepare(step: number): Promise<void> {
-    for (const anchor of this.#cachedAnchors()) await anchor.prepare(step, { signal: this.options.signal });
+    for (const anchor of this.#anchors()) await anchor.prepare(step, { signal: this.options.signal });
   }
 
-  #cachedAnchors(): CachedReference[] {
+  #anchors(): ReferencePolicy[] {
     const { reference, initialPolicy } = this.options;
-    return [reference, initialPolicy].filter((anchor) => anchor instanceof CachedReference);
+    return [reference, initialPolicy].filter((anchor) => anchor !== undefined);
   }
 
   /** Makes a step and writes it down. */
   async #step(planned: StepPlan): Promise<void> {
-    const { reference, recipe, divergences, profiler, log, emit } = this.options;
+    const { reference, plan, divergences, profiler, log, emit } = this.options;
     const { step, epoch } = planned;
     const begun = performance.now();
-    const { update, divergence, tokens, ...taken } = this.#take(planned);
+    const { update, drift, tokens, ...taken } = this.#take(planned);
     this.isEvaluationDue = true;
-    const { reference: section } = recipe;
+    const { reference: section } = plan.recipe;
     if (update && section.update !== 'fixed') {
       const { version, share, distances } = update;
       const { before: distanceBefore, after: distanceAfter } = distances ?? {};
@@ -101,7 +96,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
     }
     if (reference?.isHalted && !this.#isHalted && 'maxDivergence' in section) {
       this.#isHalted = true;
-      emit({ type: 'warning', message: haltMessage(step, divergence!, section.maxDivergence!) });
+      emit({ type: 'warning', message: haltMessage(step, drift!, section.maxDivergence!) });
     }
     const metrics = { ...taken.metrics, ...divergences.metrics };
     if (reference) metrics['reference/version'] = reference.version;
@@ -111,17 +106,17 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
   }
 
   #take(planned: StepPlan): StepTaken {
-    const { trainer, objective, rows, divergences, profiler, emit } = this.options;
+    const { trainer, plan, divergences, profiler, emit } = this.options;
     if (divergences.leavesOut(planned.step)) return this.#takeNone(0);
     profiler?.beforeStep();
-    const laidOut = span('lay out', () => objective.layOut(planned, rows));
+    const laidOut = span('lay out', () => plan.layOut(planned));
     const tokens = laidOut.reduce((n, { policy: packed }) => n + packed.tokens.length, 0);
     try {
       const result = span(`step ${planned.step}`, () => trainer.step(laidOut));
       divergences.onStep();
-      return { ...result, metrics: stepMetrics(result, objective), tokens };
+      return { ...result, metrics: stepMetrics(result, plan.objective), tokens };
     } catch (error) {
-      if (!(error instanceof DivergenceError)) throw error;
+      if (!(error instanceof NonFiniteError)) throw error;
       emit({ type: 'warning', message: divergences.onDivergence(error, planned) });
       return this.#takeNone(tokens);
     }
@@ -131,7 +126,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
   #takeNone(tokens: number): StepTaken {
     const { update, distance } = this.options.trainer.endStep();
     const metrics: Metrics = distance === undefined ? {} : { 'reference/distance': distance };
-    return { update, divergence: undefined, metrics, tokens };
+    return { update, drift: undefined, metrics, tokens };
   }
 
   async #evaluate(): Promise<void> {
@@ -143,10 +138,10 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
 
   /** Writes down the steps after the last full window. */
   #flush(): void {
-    const { log, trainer, lengths, plan, emit } = this.options;
+    const { log, trainer, plan, emit } = this.options;
     const metrics = log.flush();
     if (!metrics) return;
-    const { value } = planSteps(lengths, plan, trainer.steps).next();
+    const { value } = plan.steps(trainer.steps).next();
     emit({ type: 'step', step: trainer.steps, epoch: value?.epoch ?? 0, metrics });
   }
 }

@@ -1,7 +1,7 @@
 import type { RowPlace, StepPlan } from '../data/index.js';
 import type { Recipe } from '../recipe/index.js';
 import type { TrainingState } from '../runs/index.js';
-import { DivergenceError } from '../train/divergence.js';
+import { NonFiniteError } from '../train/finite.js';
 
 /** Steps in a row that are skipped at most: what does not pass is no bad batch. */
 const mostInARow = 5;
@@ -58,13 +58,13 @@ export class RunDivergences {
   }
 
   /**
-   * What to say when the step is skipped. Errors: RollbackRequest when the run has to go back; DivergenceError when it has
+   * What to say when the step is skipped. Errors: RollbackRequest when the run has to go back; NonFiniteError when it has
    * to stop. Both name the rows of the step.
    */
-  onDivergence(error: DivergenceError, planned: StepPlan): string {
+  onDivergence(error: NonFiniteError, planned: StepPlan): string {
     const where = this.#rowsOf(planned, error.culprits);
     const stopped = (reason: string) =>
-      new DivergenceError(error.step, error.finding, error.isUpdateMade, error.culprits, `${reason}. ${where}`);
+      new NonFiniteError(error.step, error.finding, error.isUpdateMade, error.culprits, `${reason}. ${where}`);
     const advice = 'Lower optimizer.lr or maxGradNorm, or lengthen schedule.warmupSteps';
     switch (this.mode) {
       case 'stop':

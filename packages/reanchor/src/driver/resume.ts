@@ -22,7 +22,7 @@ import {
 } from '../runs/index.js';
 import { bestOf } from './checkpointer.js';
 import type { RollbackRequest } from './non-finite-steps.js';
-import type { ResumePoint } from './run.js';
+import type { ResumePoint, RunOptions } from './run.js';
 import type { TrainResult } from './train.js';
 
 /** A run folder that this process alone writes into. */
@@ -133,9 +133,9 @@ function noCheckpoint(
  */
 export function requireSameRun(
   { sources, torch, threads, device = 'cpu' }: TrainingState,
-  start: Parameters<typeof sourceDigests>[0] & { out: string; device: Device },
+  start: Pick<RunOptions, 'plan' | 'models' | 'out'> & { device: Device },
 ): string[] {
-  requireSameSources(sources, sourceDigests(start), start.out);
+  requireSameSources(sources, sourceDigests(start.plan, start.models), start.out);
   const found: string[] = [];
   const now = { torch: nativeConfig().compiledFor, threads: getNumThreads() };
   if (now.torch !== torch) found.push(`libtorch is ${now.torch} and was ${torch}`);

@@ -1,20 +1,16 @@
 import { join } from 'node:path';
 import { systemClock } from '../clock.js';
-import { groupTokens, type PlanOptions, planSteps, type RowPlace, stepCount } from '../data/index.js';
 import { copyModel } from '../models/architectures.js';
-import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
-import type { DataReport } from '../planning/data.js';
+import { AdamW, learningRates } from '../optim/index.js';
 import { sourceDigests } from '../planning/digests.js';
-import { referenceDType } from '../planning/dtypes.js';
-import { recipeReference, recipeRule } from '../planning/reference.js';
+import type { Plan } from '../planning/plan.js';
+import { plannedReference } from '../planning/reference.js';
 import { recipeHash } from '../recipe/index.js';
-import type { UpdateRule } from '../reference/update-rule.js';
 import { type Checkpoint, checkpointName, type NewRunEvent, type RunFolder } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import { Trainer } from '../train/trainer.js';
-import type { MasterWeights } from '../weights/master-weights.js';
+import type { Weights } from '../weights/weights.js';
 import { announce } from './announce.js';
 import { bestOf, Checkpointer } from './checkpointer.js';
 import { RunEvaluations } from './evaluations.js';
@@ -25,7 +21,7 @@ import { RollbackRequest, RunDivergences } from './non-finite-steps.js';
 import { StepProfiler } from './profiler.js';
 import { RunRecord } from './record.js';
 import { saveOrRescue } from './save-trained.js';
-import { checkpointReference, restoreCheckpoint, writeCheckpoint } from './snapshot.js';
+import { restoreSnapshot, snapshotReference, writeSnapshot } from './snapshot.js';
 import { StepLog } from './step-log.js';
 import type { TrainOptions, TrainResult } from './train.js';
 
@@ -38,19 +34,15 @@ export interface ResumePoint {
   warnings: string[];
 }
 
-export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
+export interface RunOptions extends TrainOptions {
   /** Makes the run folder, or gives the one that is there. */
   open(): Promise<RunFolder>;
   from: ResumePoint | undefined;
   /** Whether the run was stopped before its first step, once. */
   beginsAgain: boolean;
-  policy: CausalLM;
-  /** The policy's float32 weights, where it computes in half precision. */
-  masters: MasterWeights | undefined;
-  objective: Objective<Row, Score>;
-  rows: readonly Row[];
-  validation: readonly Row[];
-  plan: PlanOptions;
+  plan: Plan;
+  /** The policy's. */
+  weights: Weights;
   tokenizer: Tokenizer;
   /** The folders of the model that is trained, and of the reference's first model where that is another one. */
   modelFolder: string;
@@ -60,16 +52,10 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   commits: Record<string, string>;
   /** Digests of the models' files. */
   models: Readonly<Record<string, string>>;
-  report: DataReport;
 }
 
-/**
- * A run on rows of one kind, from its folder, or a checkpoint in it, to the saved model. Whatever ends it is told in
- * its events.
- */
-export async function run<Row extends RowPlace, Score extends LoggedRow>(
-  options: RunOptions<Row, Score>,
-): Promise<TrainResult> {
+/** A run from its folder, or a checkpoint in it, to the saved model. Whatever ends it is told in its events. */
+export async function run(options: RunOptions): Promise<TrainResult> {
   const { recipe, from, onEvent, clock } = options;
   using anchors = await anchorsOf(options);
   const folder = await options.open();
@@ -85,25 +71,13 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
 }
 
 /** The reference policy of a run and the initial one, as far as it needs them, before the folder is made. */
-async function anchorsOf<Row extends RowPlace, Score extends LoggedRow>(options: RunOptions<Row, Score>) {
-  const { recipe, policy, masters, objective, rows, plan, from } = options;
-  const totalSteps = stepCount(rows.length, plan);
-  const rule: UpdateRule = objective.needsReference ? recipeRule(recipe.reference, totalSteps) : { update: 'fixed' };
-  const form = { dtype: referenceDType(recipe), device: policy.device };
+async function anchorsOf({ plan, weights, from, initialFolder }: RunOptions) {
+  const { device } = weights.model;
   const loadInitial = async () =>
-    options.initialFolder === undefined ? undefined : await loadModel(options.initialFolder, form);
-  const lengths = rows.map((row) => groupTokens(objective.group(row)));
-  const initial = from ? await checkpointReference(from.checkpoint, policy.device, loadInitial) : await loadInitial();
-  const upcoming = function* (step: number) {
-    for (const planned of planSteps(lengths, plan, step)) yield objective.layOut(planned, rows);
-  };
-  const { reference, initialPolicy } = objective.needsReference
-    ? recipeReference(recipe.reference, {
-        ...{ policy, rule, totalSteps, upcoming, initial },
-        ...{ masters: masters?.model, dtype: form.dtype },
-      })
-    : { reference: undefined, initialPolicy: undefined };
-  return { totalSteps, rule, lengths, reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
+    initialFolder === undefined ? undefined : await loadModel(initialFolder, { dtype: plan.dtypes.reference, device });
+  const initial = from ? await snapshotReference(from.checkpoint, device, loadInitial) : await loadInitial();
+  const { reference, initialPolicy } = plannedReference(plan, { weights, initial });
+  return { reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
 }
 
 interface Begun extends Awaited<ReturnType<typeof anchorsOf>> {
@@ -119,16 +93,18 @@ interface Told {
   seconds: () => number;
 }
 
-async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
-  options: RunOptions<Row, Score>,
-  { totalSteps, rule, lengths, reference, initialPolicy, folder, record, told }: Begun,
+async function toTheEnd(
+  options: RunOptions,
+  { reference, initialPolicy, folder, record, told }: Begun,
 ): Promise<TrainResult> {
-  const { recipe, policy, masters, tokenizer, objective, rows, validation, plan, from, signal, probe } = options;
+  const { recipe, plan, weights, tokenizer, from, signal, probe } = options;
+  const { model: policy } = weights;
+  const { objective, rows, validation, totalSteps } = plan;
   const { seconds } = told;
   const state = from?.checkpoint.state;
   const { dtype, device } = policy;
   const emit = record.emit.bind(record);
-  if (from === undefined) announce(options, totalSteps, rule, emit);
+  if (from === undefined) announce(plan, policy, emit);
   else tellResumed(from, totalSteps, emit);
   if (options.beginsAgain) emit({ type: 'resumed', step: 0, steps: totalSteps });
   using evaluations = await RunEvaluations.of({
@@ -139,29 +115,21 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
   });
   if (from === undefined) await evaluations.after(0, reference);
   using trainer = new Trainer({
-    policy,
-    masters,
-    reference,
-    initial: initialPolicy,
-    objective,
-    optimizer: recipe.optimizer,
-    schedule: recipe.schedule,
-    maxGradNorm: recipe.maxGradNorm,
-    totalSteps,
-    resetOptimizer: 'resetOptimizer' in recipe.reference && recipe.reference.resetOptimizer,
-    activationCheckpointing: recipe.activationCheckpointing,
+    ...{ plan, weights, reference, initial: initialPolicy },
+    optimizer: new AdamW(weights.trained.values(), recipe.optimizer),
+    schedule: learningRates(recipe.schedule, recipe.optimizer.lr, totalSteps),
   });
   const stateful = { trainer, reference, initialPolicy, log: new StepLog(recipe.logEvery, device) };
-  if (from !== undefined) await restoreCheckpoint(from.checkpoint, stateful);
+  if (from !== undefined) await restoreSnapshot(from.checkpoint, stateful);
 
   const divergences = new RunDivergences(recipe.onDivergence, rows, state?.divergences);
   const warn = (message: string) => emit({ type: 'warning', message });
   const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile, warn);
-  const material = { recipe, objective, rows, lengths, plan, evaluations, divergences, profiler, signal, emit };
-  const loop = new RunLoop({ ...stateful, ...material }, state?.isEvaluationDue ?? false);
+  const parts = { plan, evaluations, divergences, profiler, signal, emit };
+  const loop = new RunLoop({ ...stateful, ...parts }, state?.isEvaluationDue ?? false);
   const trained = () => ({
     ...{
-      policy: masters?.model ?? policy,
+      weights,
       recipe,
       totalSteps,
       modelFiles: options.modelFiles,
@@ -171,9 +139,9 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
     updates: reference?.version ?? 0,
     evaluations: evaluations.results,
   });
-  const sources = once(() => state?.sources ?? sourceDigests(options));
+  const sources = once(() => state?.sources ?? sourceDigests(plan, options.models));
   const write = async (path: string) => {
-    await writeCheckpoint(path, stateful, trained(), {
+    await writeSnapshot(path, stateful, trained(), {
       isEvaluationDue: loop.isEvaluationDue,
       eventBytes: record.sync(),
       recipe: recipeHash(recipe),
@@ -245,7 +213,7 @@ async function tellEnd(
 }
 
 /** Seconds of training, those before a resume included. */
-function clockOf({ from }: Pick<RunOptions<object, LoggedRow>, 'from'>): () => number {
+function clockOf({ from }: Pick<RunOptions, 'from'>): () => number {
   const started = performance.now() - 1000 * (from?.checkpoint.state.seconds ?? 0);
   return () => (performance.now() - started) / 1000;
 }

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
-import type { CausalLM } from '../models/causal-lm.js';
 import { type SaveOptions, saveModel } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
+import type { Weights } from '../weights/weights.js';
 import { type Carded, modelCard } from './model-card.js';
 import type { ModelFiles } from './model-files.js';
 
 export interface Trained extends Carded {
-  policy: CausalLM;
+  weights: Weights;
   /** What is saved beside the weights. */
   modelFiles: ModelFiles;
 }
@@ -44,7 +44,7 @@ export async function saveTrained(folder: string, trained: Trained): Promise<voi
 /** Writes the files of a Hugging Face folder into one that is there. */
 export async function writeModelFiles(folder: string, trained: Trained, options: SaveOptions): Promise<void> {
   const { config, files } = trained.modelFiles;
-  await saveModel(trained.policy, folder, { ...options, config });
+  await saveModel(trained.weights.exact, folder, { ...options, config });
   for (const [path, bytes] of files) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), bytes);

@@ -2,33 +2,30 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Device, getNumThreads, nativeConfig, rngState, setRngState } from '@reanchor/torch';
+import type { RowPlace } from '../data/index.js';
 import { makeFolder, writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
-import { loadModel, storedDType } from '../models/load.js';
-import { saveModel } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
-import { CachedReference } from '../reference/cached-reference.js';
-import { CopiedReference } from '../reference/copied-reference.js';
+import { savedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
 import type { LoggedRow } from '../train/objectives/objective.js';
 import type { Trainer } from '../train/trainer.js';
-import { readNumbers, readTensorsInto, writeNumbers, writeTensors } from '../weights/tensor-file.js';
+import { readTensorsInto, writeTensors } from '../weights/tensor-file.js';
 import { type Trained, writeModelFiles } from './save-trained.js';
 import type { StepLog } from './step-log.js';
 
 /** The objects that have a state. */
-export interface Stateful<Score extends LoggedRow = LoggedRow> {
-  // biome-ignore lint/suspicious/noExplicitAny: of any rows
-  trainer: Trainer<any, Score>;
+export interface Stateful {
+  trainer: Trainer<RowPlace, LoggedRow>;
   reference: ReferencePolicy | undefined;
-  /** Of a cap on the reference's divergence from the initial policy. */
-  initialPolicy: CachedReference | undefined;
+  /** Of a cap on the reference's drift from it. */
+  initialPolicy: ReferencePolicy | undefined;
   log: StepLog;
 }
 
 /** What is known of a run besides its stateful objects. */
-export type RunState = Omit<
+export type ProgressState = Omit<
   TrainingState,
   'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'rng' | 'log' | 'reference' | 'initialPolicy'
 >;
@@ -37,40 +34,34 @@ export type RunState = Omit<
  * Writes a checkpoint folder; it is whole or absent. The policy, and a reference that is a model, are Hugging Face
  * folders. Errors: UserError when it cannot be written.
  */
-export async function writeCheckpoint(
+export async function writeSnapshot(
   folder: string,
   { trainer, reference, initialPolicy, log }: Stateful,
   trained: Trained,
-  run: RunState,
+  run: ProgressState,
 ): Promise<void> {
   const state: TrainingState = {
     ...run,
     ...trainer.state(),
     torch: nativeConfig().compiledFor,
     threads: getNumThreads(),
-    device: trained.policy.device,
+    device: trained.weights.model.device,
     rng: Buffer.from(rngState()).toString('base64'),
     log: log.state(),
     reference: reference?.state(),
-    initialPolicy: initialPolicy?.state(),
+    initialPolicy: initialPolicy?.state() as TrainingState['initialPolicy'],
   };
   // Not in the dtype of the final model: training goes on with these weights.
-  const form = { ...recipeSaveOptions(trained.recipe), dtype: trained.policy.dtype };
+  const form = { ...recipeSaveOptions(trained.recipe), dtype: trained.weights.dtype };
   await makeFolder(dirname(folder));
   await writeFolderAtomic(folder, async (temporary) => {
     const at = (name: string) => join(temporary, name);
     await mkdir(dirname(at(checkpointFiles.state)));
     await writeModelFiles(temporary, trained, form);
     await writeTensors(at(checkpointFiles.optimizer), trainer.optimizerState);
-    if (reference instanceof CopiedReference) {
-      await mkdir(at(checkpointFiles.reference));
-      const { config } = trained.modelFiles;
-      const referenceForm = { ...form, dtype: reference.weights.dtype, config };
-      await saveModel(reference.weights, at(checkpointFiles.reference), referenceForm);
-    }
-    if (reference instanceof CachedReference)
-      await writeNumbers(at(checkpointFiles.referenceLogprobs), reference.known);
-    if (initialPolicy) await writeNumbers(at(checkpointFiles.initialLogprobs), initialPolicy.known);
+    const { config } = trained.modelFiles;
+    await reference?.save(at(checkpointFiles.reference), { ...form, config });
+    await initialPolicy?.save(at(checkpointFiles.initialPolicy), form);
     await sealCheckpoint(temporary, state);
   });
 }
@@ -79,15 +70,12 @@ export async function writeCheckpoint(
  * The model with which the reference of a checkpoint is made; undefined where it needs none. `loadInitial` loads the model
  * that the reference was at first.
  */
-export async function checkpointReference(
+export async function snapshotReference(
   { path, state }: Checkpoint,
   device: Device,
   loadInitial: () => Promise<CausalLM | undefined>,
 ): Promise<CausalLM | undefined> {
-  if (state.reference?.kind === 'copied') {
-    const folder = join(path, checkpointFiles.reference);
-    return loadModel(folder, { dtype: await storedDType(folder), device });
-  }
+  if (state.reference?.kind === 'copied') return savedReference(join(path, checkpointFiles.reference), device);
   return state.reference?.needsInitial ? loadInitial() : undefined;
 }
 
@@ -95,19 +83,13 @@ export async function checkpointReference(
  * Brings objects, newly made from the models of a checkpoint, into its state. Errors: FormatError for files that do not
  * fit them.
  */
-export async function restoreCheckpoint(
+export async function restoreSnapshot(
   { path, state }: Checkpoint,
   { trainer, reference, initialPolicy, log }: Stateful,
 ): Promise<void> {
   await readTensorsInto(join(path, checkpointFiles.optimizer), trainer.optimizerState);
-  const kept = state.reference;
-  if (reference instanceof CopiedReference && kept?.kind === 'copied') reference.restore(kept);
-  if (reference instanceof CachedReference && kept?.kind === 'cached') {
-    reference.restore(kept, await readNumbers(join(path, checkpointFiles.referenceLogprobs)));
-  }
-  if (initialPolicy && state.initialPolicy) {
-    initialPolicy.restore(state.initialPolicy, await readNumbers(join(path, checkpointFiles.initialLogprobs)));
-  }
+  if (state.reference) await reference?.restore(state.reference, join(path, checkpointFiles.reference));
+  if (state.initialPolicy) await initialPolicy?.restore(state.initialPolicy, join(path, checkpointFiles.initialPolicy));
   trainer.restore(state);
   log.restore(state.log);
   setRngState(Buffer.from(state.rng, 'base64'));

@@ -2,25 +2,20 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Device, manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
 import type { Clock } from '../clock.js';
-import { type RowPlace, stepCount } from '../data/index.js';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
-import { copyModel } from '../models/architectures.js';
-import type { CausalLM } from '../models/causal-lm.js';
-import { loadModel } from '../models/load.js';
 import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
 import { recipeData } from '../planning/data.js';
 import { recipeDevice } from '../planning/device.js';
 import { modelDigest } from '../planning/digests.js';
-import { hasMasterWeights, recipeSaveOptions, referenceDType, trainingDType } from '../planning/dtypes.js';
-import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from '../planning/objective.js';
-import { planOf } from '../planning/plan.js';
+import { recipeSaveOptions } from '../planning/dtypes.js';
+import { Plan } from '../planning/plan.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
 import { createRunFolder, type RunEvent, readRun, refuseUsedFolder, templateNow, writeRunInfo } from '../runs/index.js';
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
-import type { LoggedRow } from '../train/objectives/objective.js';
-import { MasterWeights } from '../weights/master-weights.js';
+import { loadWeights } from '../weights/load.js';
+import type { Weights } from '../weights/weights.js';
 import type { BestCheckpoint } from './checkpointer.js';
 import type { EvaluationResult, Probe } from './evaluations.js';
 import { explainFault } from './faults.js';
@@ -101,9 +96,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
   const data = await recipeData(here, tokenizer, { ...hub, now: place.now });
+  const report = { ...data.report, notes: [...notes, ...data.report.notes] };
   const start = {
     ...options,
-    plan: planOf(recipe, data.shares),
+    plan: new Plan(recipe, { ...data, report }),
     modelFolder: folder,
     modelFiles: await modelFiles(folder, tokenizer, await namedTemplate(here, tokenizer)),
     initialFolder,
@@ -111,22 +107,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     tokenizer,
     device,
     beginsAgain: reopened !== undefined && reopened.from === undefined,
-    report: { ...data.report, notes: [...notes, ...data.report.notes] },
   };
-  switch (data.kind) {
-    case 'pairs': {
-      const { train: rows, validation } = data;
-      return await attempts({ ...start, objective: recipePairObjective(recipe), rows, validation }, place);
-    }
-    case 'unpaired': {
-      const { train: rows, validation } = data;
-      return await attempts({ ...start, objective: recipeExampleObjective(recipe), rows, validation }, place);
-    }
-    case 'sft': {
-      const { train: rows, validation } = data;
-      return await attempts({ ...start, objective: recipeTextObjective(), rows, validation }, place);
-    }
-  }
+  return await attempts(start, place);
 }
 
 /** The chat template that a recipe names, if it does. */
@@ -175,32 +157,23 @@ class Place implements Disposable {
   }
 }
 
-type Start<Row, Score extends LoggedRow> = Omit<
-  RunOptions<Row, Score>,
-  'open' | 'from' | 'policy' | 'masters' | 'models'
-> & { device: Device };
+type Start = Omit<RunOptions, 'open' | 'from' | 'weights' | 'models'> & { device: Device };
 
 /** Runs, again from the last checkpoint when a run that has diverged asks for it. */
-async function attempts<Row extends RowPlace, Score extends LoggedRow>(
-  start: Start<Row, Score>,
-  place: Place,
-): Promise<TrainResult> {
-  const { recipe, out } = start;
+async function attempts(start: Start, place: Place): Promise<TrainResult> {
+  const { recipe, out, plan } = start;
   let from = place.opened?.from;
   let models: Record<string, string> | undefined;
   for (;;) {
     try {
       const source = from?.checkpoint.path ?? start.modelFolder;
-      const [dtype, device] = [trainingDType(recipe), start.device];
-      using wide = hasMasterWeights(recipe) ? await loadModel(source, { dtype: 'float32', device }) : undefined;
-      using policy = wide ? copyModel(wide, dtype) : await loadModel(source, { dtype, device });
-      const masters = wide && new MasterWeights(wide, policy);
-      await requireWritable(existingParent(out), diskBytes(start, wide ?? policy, from !== undefined));
-      requireVocabulary(policy, [...start.rows, ...start.validation]);
+      using weights = await loadWeights(source, { ...plan.dtypes, device: start.device });
+      await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
+      requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
       models ??= await modelDigests(start);
       if (from === place.opened?.from)
-        from?.warnings.push(...requireSameRun(from.checkpoint.state, { ...start, models }));
-      return await run({ ...start, models, policy, masters, from, open: async () => (await place.open()).folder });
+        from?.warnings.push(...requireSameRun(from.checkpoint.state, { plan, models, out, device: start.device }));
+      return await run({ ...start, models, weights, from, open: async () => (await place.open()).folder });
     } catch (error) {
       if (!(error instanceof RollbackRequest)) throw explainFault(error, recipe, place.opened?.folder);
       from = await pointOf(place.opened!.folder, { rollback: error });
@@ -208,10 +181,7 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
   }
 }
 
-async function modelDigests({
-  modelFolder: folder,
-  initialFolder,
-}: Pick<Start<object, LoggedRow>, 'modelFolder' | 'initialFolder'>) {
+async function modelDigests({ modelFolder: folder, initialFolder }: Pick<Start, 'modelFolder' | 'initialFolder'>) {
   return {
     model: await modelDigest(folder),
     ...(initialFolder !== undefined && { 'reference.model': await modelDigest(initialFolder) }),
@@ -219,19 +189,15 @@ async function modelDigests({
 }
 
 /** What a run will write besides events: the model, and checkpoints as many as there will be at once. */
-function diskBytes<Row extends RowPlace, Score extends LoggedRow>(
-  { recipe, rows, plan, objective }: Start<Row, Score>,
-  trained: CausalLM,
-  isResumed: boolean,
-): number {
+function diskBytes({ recipe, objective, totalSteps, dtypes }: Plan, { exact }: Weights, isResumed: boolean): number {
   const { every, keep, best } = recipe.checkpoint;
   const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
   // Those by time can be left out.
-  const count = typeof every === 'number' ? Math.min(most, Math.floor(stepCount(rows.length, plan) / every)) : 0;
+  const count = typeof every === 'number' ? Math.min(most, Math.floor(totalSteps / every)) : 0;
   const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
   // What is trained, two moments of AdamW, the reference.
-  const checkpoint = 3 * modelBytes(trained) + (hasCopy ? modelBytes(trained, referenceDType(recipe)) : 0);
-  return modelBytes(trained, recipeSaveOptions(recipe).dtype) + count * checkpoint;
+  const checkpoint = 3 * modelBytes(exact) + (hasCopy ? modelBytes(exact, dtypes.reference) : 0);
+  return modelBytes(exact, recipeSaveOptions(recipe).dtype) + count * checkpoint;
 }
 
 /** `path`, or the nearest folder above it that is there: where a new folder will be made. */

@@ -1,30 +1,19 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { dtypeBytes } from '@reanchor/torch';
-import {
-  groupTokens,
-  type MicroBatch,
-  microBatches,
-  packGroups,
-  planSteps,
-  type RowPlace,
-  type SourceShare,
-  stepCount,
-} from '../data/index.js';
+import { type DataKind, type MicroBatch, microBatches, packGroups, stepCount } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { ConfigJson } from '../models/causal-lm.js';
 import { readConfig } from '../models/load.js';
 import { publishedConfig, publishedModels } from '../models/published-configs.js';
 import { type ModelShape, modelShape } from '../models/shape.js';
-import type { DataReport } from '../planning/data.js';
-import { hasMasterWeights, referenceDType, trainingDType } from '../planning/dtypes.js';
-import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from '../planning/objective.js';
-import { planOf } from '../planning/plan.js';
-import { recipeRule } from '../planning/reference.js';
+import { recipeDTypes } from '../planning/dtypes.js';
+import { recipeObjective } from '../planning/objective.js';
+import { Plan, stepOptions } from '../planning/plan.js';
+import { recipeRule } from '../planning/rule.js';
 import { planWarnings, runWarnings } from '../planning/warnings.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
-import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import { answeredPrompts, answerPasses, keepsInitial } from './answers.js';
 import { type Flops, runFlops } from './flops.js';
 import { assumedStep, type MicroBatchLayout, type PackLayout, packLayout } from './layout.js';
@@ -39,7 +28,7 @@ import {
   totalMemory,
 } from './memory.js';
 import { processBytes } from './process.js';
-import { kindOf, type Rows, rowsAtHand } from './rows.js';
+import { type Rows, rowsAtHand } from './rows.js';
 
 export interface EstimateOptions {
   recipe: Recipe;
@@ -76,8 +65,8 @@ export interface RunEstimate {
   warnings: string[];
 }
 
-/** A run as it will be: the layouts of its steps, and what is said beforehand. */
-interface Plan {
+/** A run as far as it is known: the layouts of its steps, and what is said beforehand. */
+interface Outlook {
   rows: number | undefined;
   totalSteps: number | undefined;
   rule: UpdateRule | undefined;
@@ -100,16 +89,20 @@ export async function estimateRun({ recipe: written, devices = 1, kin = [] }: Es
   const { configJson, from } = await shapeSource(recipe.model, kin);
   const shape = modelShape(configJson);
   const rows = await rowsAtHand(recipe);
-  const objective = objectiveOf(recipe);
-  const plan = rows.from === 'reading' ? readPlan(recipe, rows, configJson) : assumedPlan(recipe, rows);
+  const { objective, kind } = recipeObjective(recipe);
+  const plan =
+    rows.from === 'reading'
+      ? exactOutlook(new Plan(recipe, rows.data), configJson)
+      : assumedOutlook(recipe, kind, rows);
   const { totalSteps, rule } = plan;
-  const bytes = dtypeBytes(trainingDType(recipe));
-  const referenceBytes = dtypeBytes(referenceDType(recipe));
+  const dtypes = recipeDTypes(recipe);
+  const bytes = dtypeBytes(dtypes.dtype);
+  const referenceBytes = dtypeBytes(dtypes.reference);
   const hasReferenceModel = objective.needsReference && recipe.reference.storage !== 'cached';
   const memoryOptions: MemoryOptions = {
     shape,
     bytes,
-    masterBytes: hasMasterWeights(recipe) ? 4 : 0,
+    wideBytes: dtypes.wide === undefined ? 0 : dtypeBytes(dtypes.wide),
     needsReference: objective.needsReference,
     initialBytes: keepsInitial(recipe) ? bytes : 0,
     referenceBytes: hasReferenceModel ? bytes + (referenceBytes > bytes ? referenceBytes : 0) : 0,
@@ -181,11 +174,6 @@ async function shapeSource(model: string, kin: readonly string[]): Promise<{ con
   );
 }
 
-function objectiveOf(recipe: Recipe): Pick<Objective<never, LoggedRow>, 'needsReference' | 'couplesRows' | 'over'> {
-  if (recipe.method === 'sft') return recipeTextObjective();
-  return recipe.method === 'kto' ? recipeExampleObjective(recipe) : recipePairObjective(recipe);
-}
-
 /** Evaluations of a run, the one before it included. */
 function evaluationsOf({ evaluate }: Recipe, totalSteps: number): number {
   const between = evaluate.every === undefined ? 0 : Math.max(0, Math.ceil(totalSteps / evaluate.every) - 1);
@@ -193,50 +181,29 @@ function evaluationsOf({ evaluate }: Recipe, totalSteps: number): number {
 }
 
 /** The run exactly as training will make it. */
-function readPlan(recipe: Recipe, { data }: Extract<Rows, { from: 'reading' }>, configJson: ConfigJson): Plan {
-  switch (data.kind) {
-    case 'pairs':
-      return exactPlan(recipe, recipePairObjective(recipe), data, configJson);
-    case 'unpaired':
-      return exactPlan(recipe, recipeExampleObjective(recipe), data, configJson);
-    case 'sft':
-      return exactPlan(recipe, recipeTextObjective(), data, configJson);
-  }
-}
-
-function exactPlan<Row extends RowPlace, Score extends LoggedRow>(
-  recipe: Recipe,
-  objective: Objective<Row, Score>,
-  { train, validation, shares, report }: { train: Row[]; validation: Row[]; shares: SourceShare[]; report: DataReport },
-  configJson: ConfigJson,
-): Plan {
-  const options = planOf(recipe, shares);
-  const totalSteps = stepCount(train.length, options);
-  const rule: UpdateRule = objective.needsReference ? recipeRule(recipe.reference, totalSteps) : { update: 'fixed' };
-  const lengths = train.map((row) => groupTokens(objective.group(row)));
+function exactOutlook(plan: Plan, configJson: ConfigJson): Outlook {
+  const { recipe, objective, validation, lengths, report } = plan;
   const steps = function* () {
-    for (const planned of planSteps(lengths, options)) {
-      yield objective.layOut(planned, train).map((batch, i) => layoutOf(planned.microBatches[i]!.length, batch));
-    }
+    for (const planned of plan.steps())
+      yield plan.layOut(planned).map((batch, i) => layoutOf(planned.microBatches[i]!.length, batch));
   };
   const groups = validation.map((row) => objective.group(row));
   const evaluated = [...microBatches(groups, recipe.batch.tokensPerMicroBatch)].map((some) =>
     packLayout(packGroups(some)),
   );
-  const policy = { configJson, dtype: trainingDType(recipe) };
   return {
-    rows: train.length,
-    totalSteps,
-    rule,
+    rows: plan.rows.length,
+    totalSteps: plan.totalSteps,
+    rule: plan.rule,
     steps: steps(),
     validation: evaluated,
     prompts: answeredPrompts(recipe, groups),
     held: {
-      rows: train.length + validation.length,
+      rows: plan.rows.length + validation.length,
       tokens: [...lengths, ...evaluated.map(({ tokens }) => tokens)].reduce((sum, length) => sum + length, 0),
       characters: report.characters,
     },
-    warnings: runWarnings({ recipe, policy, report, objective, rows: train, validation }, totalSteps, rule),
+    warnings: runWarnings(plan, { configJson, dtype: plan.dtypes.dtype }),
   };
 }
 
@@ -248,14 +215,14 @@ const layoutOf = (rows: number, { policy, reference, partners }: MicroBatch): Mi
 });
 
 /** The run as far as it can be told without its rows: one step of full rows. */
-function assumedPlan(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>): Plan {
+function assumedOutlook(recipe: Recipe, kind: DataKind, rows: Exclude<Rows, { from: 'reading' }>): Outlook {
   const { batch, data, steps } = recipe;
   const count = 'train' in rows ? rows.train : undefined;
   const totalSteps =
-    steps ?? (count === undefined ? undefined : stepCount(count, planOf(recipe, [{ rows: count, weight: 1 }])));
+    steps ?? (count === undefined ? undefined : stepCount(count, stepOptions(recipe, [{ rows: count, weight: 1 }])));
   const rule =
     totalSteps === undefined || recipe.method === 'sft' ? undefined : recipeRule(recipe.reference, totalSteps);
-  const step = assumedStep(kindOf(recipe), {
+  const step = assumedStep(kind, {
     maxLength: data.maxLength,
     batchSize: Math.min(batch.size, count ?? batch.size),
     tokensPerMicroBatch: batch.tokensPerMicroBatch,

@@ -9,7 +9,7 @@ const options: MemoryOptions = {
   shape,
   bytes: 4,
   needsReference: true,
-  masterBytes: 0,
+  wideBytes: 0,
   referenceBytes: 4,
   activationCheckpointing: false,
   process: 0,
@@ -44,7 +44,7 @@ test('weights, gradients, moments and the reference take 20 bytes a parameter in
 
 test('bf16 takes 2 + 4 bytes of weights, 4 of summed gradients and 8 of moments a parameter; in parameters alone half', () => {
   const parameters = weights / 4;
-  const masters = stepMemory(step, { ...options, bytes: 2, masterBytes: 4, referenceBytes: 2 });
+  const masters = stepMemory(step, { ...options, bytes: 2, wideBytes: 4, referenceBytes: 2 });
   expect(masters.weights).toBe(6 * parameters);
   expect(masters.optimizer).toBe(8 * parameters);
   expect(masters.reference).toBe(2 * parameters);

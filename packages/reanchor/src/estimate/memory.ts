@@ -26,7 +26,7 @@ export interface MemoryOptions {
   /** Bytes of a number that is computed with: 2, 4 or 8. */
   bytes: number;
   /** Bytes of a float32 master weight, 4; 0 where there are none. */
-  masterBytes: number;
+  wideBytes: number;
   /** Bytes that the reference keeps of a parameter; 0 where it is no model of its own. */
   referenceBytes: number;
   /** Bytes that the initial policy keeps of a parameter; none where it is not kept. */
@@ -71,11 +71,11 @@ export function stepMemory(microBatches: readonly MicroBatchLayout[], options: M
 
 /** What is there from the first step to the last. */
 function standing(options: MemoryOptions): MemoryParts {
-  const { shape, bytes, masterBytes, referenceBytes, initialBytes = 0, process } = options;
+  const { shape, bytes, wideBytes, referenceBytes, initialBytes = 0, process } = options;
   return {
-    weights: shape.parameters * (bytes + masterBytes),
+    weights: shape.parameters * (bytes + wideBytes),
     gradients: 0,
-    optimizer: 2 * shape.parameters * (masterBytes || bytes),
+    optimizer: 2 * shape.parameters * (wideBytes || bytes),
     reference: shape.parameters * referenceBytes,
     initial: shape.parameters * initialBytes,
     activations: 0,
@@ -104,7 +104,7 @@ function inputBytes(pack: PackLayout, { shape, bytes }: MemoryOptions): number {
 }
 
 function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOptions): MemoryParts[] {
-  const { shape, bytes, masterBytes, activationCheckpointing } = options;
+  const { shape, bytes, wideBytes, activationCheckpointing } = options;
   const { block, layers, vocabulary, parameters, isTied } = shape;
   const { tokens, scored } = pack;
   const base = standing(options);
@@ -117,8 +117,8 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
   const { chunk, gradients } = headMemory(pack, options);
   // A later micro-batch adds to gradients that are there; its own of the head is a tensor besides until it is added. Those
   // of master weights are summed apart, when the backward pass has ended.
-  const before = isFirst ? 0 : parameters * (masterBytes || bytes);
-  const sumsApart = masterBytes > 0;
+  const before = isFirst ? 0 : parameters * (wideBytes || bytes);
+  const sumsApart = wideBytes > 0;
   const gradientsWith = (own: number) => (sumsApart ? before + own : isFirst ? own : all);
   const atHead: MemoryParts = {
     ...base,
@@ -145,7 +145,7 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
     activations: activationCheckpointing ? activations : inputBytes(pack, options),
     workspace: residual + (isTied || !isFirst ? headGradient : 0),
   };
-  const atSum: MemoryParts = { ...base, gradients: Math.max(before + all, parameters * masterBytes) };
+  const atSum: MemoryParts = { ...base, gradients: Math.max(before + all, parameters * wideBytes) };
   return [atHead, atBlock, atFirstBlock, atEnd, ...(sumsApart ? [atSum] : [])];
 }
 

@@ -1,8 +1,9 @@
 /** The rows of a recipe as far as they are at hand: read and tokenised, counted, as published, or not known. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DataKind, isLocalSource, loadRows, publishedRows, resolveSources } from '../data/index.js';
+import { isLocalSource, loadRows, publishedRows, resolveSources } from '../data/index.js';
 import { type RecipeData, recipeData } from '../planning/data.js';
+import { recipeObjective } from '../planning/objective.js';
 import type { Recipe } from '../recipe/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 
@@ -24,7 +25,7 @@ export async function rowsAtHand(recipe: Recipe): Promise<Rows> {
   }
   const heldOut = typeof validation === 'number' ? validation : 0;
   const { format, limit = Number.POSITIVE_INFINITY } = recipe.data;
-  const kind = kindOf(recipe);
+  const { kind } = recipeObjective(recipe);
   if (isHere) {
     const sources = await resolveSources(
       entries.map(({ source }) => source),
@@ -48,9 +49,4 @@ export async function rowsAtHand(recipe: Recipe): Promise<Rows> {
   );
   // The data sets that are known by name hold pairs, of which KTO makes two rows each.
   return { from: 'publication', train: Math.max(0, records * (kind === 'unpaired' ? 2 : 1) - heldOut) };
-}
-
-export function kindOf({ method }: Recipe): DataKind {
-  if (method === 'sft') return 'sft';
-  return method === 'kto' ? 'unpaired' : 'pairs';
 }

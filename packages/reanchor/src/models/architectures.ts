@@ -1,4 +1,4 @@
-import { type DType, noGrad, tidy } from '@reanchor/torch';
+import { type DType, type Tensor, tidy } from '@reanchor/torch';
 import { shown, UserError } from '../errors.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
@@ -48,20 +48,19 @@ function architectureOf({ model_type: type }: ConfigJson): Architecture {
 
 /**
  * A model of its own with equal parameters, which do not ask for gradients: a reference policy, or a snapshot. In another
- * `dtype` they are equal but for rounding.
+ * `dtype` they are equal but for rounding. `shared` gives parameters that are not copied, and stay in its memory.
  */
-export function copyModel(model: CausalLM, dtype: DType = model.dtype): CausalLM {
+export function copyModel(
+  model: CausalLM,
+  dtype: DType = model.dtype,
+  shared: (name: string) => Tensor | undefined = () => undefined,
+): CausalLM {
   return tidy(() =>
     buildModel(model.configJson, (name) => {
+      const own = shared(name)?.detach();
+      if (own) return own;
       const parameter = model.parameters.get(name)!.detach();
       return dtype === parameter.dtype ? parameter.clone() : parameter.to(dtype);
     }).keep(),
   );
-}
-
-/** Gives the parameters of `model` the values of `source`'s, rounded to their own dtype. */
-export function copyParameters(source: CausalLM, model: CausalLM): void {
-  noGrad(() => {
-    for (const [name, parameter] of model.parameters) parameter.copy_(source.parameters.get(name)!);
-  });
 }

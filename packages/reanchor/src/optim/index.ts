@@ -1,3 +1,3 @@
 export { AdamW, type AdamWOptions } from './adamw.js';
 export { clipGradNorm_ } from './clip.js';
-export { learningRateFactor, type ScheduleOptions } from './schedule.js';
+export { learningRateFactor, learningRates, type ScheduleOptions } from './schedule.js';

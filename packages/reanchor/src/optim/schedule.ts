@@ -15,3 +15,8 @@ export function learningRateFactor({ type, warmupSteps }: ScheduleOptions, step:
   if (type === 'constant') return 1;
   return Math.max(0, (totalSteps - step) / Math.max(1, totalSteps - warmup));
 }
+
+/** The learning rate of each optimizer step: `lr` times {@link learningRateFactor}. */
+export function learningRates(options: ScheduleOptions, lr: number, totalSteps: number): (step: number) => number {
+  return (step) => lr * learningRateFactor(options, step, totalSteps);
+}

@@ -21,6 +21,7 @@ import type { Recipe } from '../recipe/index.js';
 import { localTimeOf, recipeDate } from '../runs/index.js';
 import { loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import { recipeObjective } from './objective.js';
 
 /** What became of the rows of a recipe. */
 export interface DataReport {
@@ -65,14 +66,8 @@ export async function recipeData(
   tokenizer: Tokenizer,
   options: RecipeDataOptions = {},
 ): Promise<RecipeData> {
-  switch (recipe.method) {
-    case 'sft':
-      return { kind: 'sft', ...(await rowsOf('sft', recipe, tokenizer, options)) };
-    case 'kto':
-      return { kind: 'unpaired', ...(await rowsOf('unpaired', recipe, tokenizer, options)) };
-    default:
-      return { kind: 'pairs', ...(await rowsOf('pairs', recipe, tokenizer, options)) };
-  }
+  const { kind } = recipeObjective(recipe);
+  return { kind, ...(await rowsOf(kind, recipe, tokenizer, options)) } as RecipeData;
 }
 
 /** A source's part of the rows: their indices, from `start` on. */

@@ -87,15 +87,10 @@ export function requireSameSources(
   );
 }
 
-/** What the run reads, as digests by the keys of the recipe. */
-export function sourceDigests({
-  models,
-  rows,
-  validation,
-}: {
-  models: Readonly<Record<string, string>>;
-  rows: readonly object[];
-  validation: readonly object[];
-}): Record<string, string> {
+/** What the run reads, as digests by the keys of the recipe; those of its models are given. */
+export function sourceDigests(
+  { rows, validation }: { rows: readonly object[]; validation: readonly object[] },
+  models: Readonly<Record<string, string>>,
+): Record<string, string> {
   return { ...models, 'data.train': rowsDigest(rows), 'data.validation': rowsDigest(validation) };
 }

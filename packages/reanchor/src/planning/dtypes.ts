@@ -10,19 +10,28 @@ const dtypes = {
   fp16: 'float16',
 } as const satisfies Record<Recipe['precision'] | NonNullable<Recipe['save']['dtype']>, DType>;
 
-/** The dtype that a recipe's model computes in. */
-export const trainingDType = ({ precision }: Pick<Recipe, 'precision'>): DType => dtypes[precision];
-
-/** Whether the optimizer moves float32 weights besides those that the model computes with. */
-export const hasMasterWeights = ({ precision }: Pick<Recipe, 'precision'>): boolean => precision === 'bf16';
+/** The dtypes of a run's weights. */
+export interface PlannedDTypes {
+  /** In which policy and reference compute. */
+  dtype: DType;
+  /** In which the optimizer moves the policy's weights, where that is a wider one. */
+  wide: DType | undefined;
+  /** In which the reference keeps its weights. */
+  reference: DType;
+}
 
 /**
- * The dtype that a recipe's reference is kept in. One that moves by small parts keeps float32 weights, since in half
- * precision the parts would be rounded away.
+ * The dtypes of a recipe's weights. A reference that moves by small parts keeps float32 weights, since in half precision
+ * the parts would be rounded away.
  */
-export function referenceDType({ precision, reference }: Pick<Recipe, 'precision' | 'reference'>): DType {
+export function recipeDTypes({ precision, reference }: Pick<Recipe, 'precision' | 'reference'>): PlannedDTypes {
+  const dtype = dtypes[precision];
   const movesByParts = reference.update === 'soft' || reference.update === 'mixed';
-  return movesByParts && dtypes[precision] === 'bfloat16' ? 'float32' : dtypes[precision];
+  return {
+    dtype,
+    wide: precision === 'bf16' ? 'float32' : undefined,
+    reference: movesByParts && dtype === 'bfloat16' ? 'float32' : dtype,
+  };
 }
 
 /** How a recipe's trained model is stored. */

@@ -1,13 +1,28 @@
+import type { DataKind, RowPlace } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { type PairLossOptions, type PairMethod, pairMethod } from '../losses/methods.js';
 import type { Recipe } from '../recipe/index.js';
 import { type ExampleObjectiveOptions, exampleObjective } from '../train/objectives/examples.js';
+import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import { pairObjective } from '../train/objectives/pairs.js';
 import { textObjective } from '../train/objectives/texts.js';
 
-/** The objective on preference pairs that a recipe with a pairwise method names. Errors: {@link recipePairMethod}'s. */
-export function recipePairObjective(recipe: Pick<Recipe, 'method' | 'loss'>) {
-  return pairObjective(recipePairMethod(recipe), { over: recipe.loss.over });
+/** What a recipe trains for, and on which kind of rows. */
+export interface RecipeObjective {
+  kind: DataKind;
+  objective: Objective<RowPlace, LoggedRow>;
+}
+
+/** The objective of a recipe's method: the one place that knows its kind of rows. Errors: {@link recipePairMethod}'s. */
+export function recipeObjective(recipe: Pick<Recipe, 'method' | 'loss' | 'seed' | 'data'>): RecipeObjective {
+  switch (recipe.method) {
+    case 'sft':
+      return { kind: 'sft', objective: textObjective() };
+    case 'kto':
+      return { kind: 'unpaired', objective: exampleObjective(exampleOptions(recipe)) };
+    default:
+      return { kind: 'pairs', objective: pairObjective(recipePairMethod(recipe), { over: recipe.loss.over }) };
+  }
 }
 
 /**
@@ -22,13 +37,6 @@ export function recipePairMethod(recipe: Pick<Recipe, 'method' | 'loss'>): PairM
     throw new UserError(`loss: ${cause.message}`, { cause });
   }
 }
-
-/** KTO's objective on completions with a label, as a recipe has it. */
-export function recipeExampleObjective(recipe: Pick<Recipe, 'loss' | 'seed' | 'data'>) {
-  return exampleObjective(exampleOptions(recipe));
-}
-
-export const recipeTextObjective = textObjective;
 
 function pairLossOptions({ method, loss }: Pick<Recipe, 'method' | 'loss'>): PairLossOptions {
   const { type = 'sigmoid', weights, beta, labelSmoothing, lengthNormalize = true } = loss;

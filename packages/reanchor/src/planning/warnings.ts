@@ -1,23 +1,13 @@
-import { describeRemarks, type Group, type RowPlace } from '../data/index.js';
+import { describeRemarks } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { positionsNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
 import type { Recipe } from '../recipe/index.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
-import type { DataReport } from './data.js';
 import { sharedRows } from './digests.js';
 import { dropoutNote } from './dropout.js';
 import { recipeSaveOptions } from './dtypes.js';
-
-/** What a run is made of, as far as it can give reason for a warning. */
-export interface Planned<Row> {
-  recipe: Recipe;
-  policy: Pick<CausalLM, 'configJson' | 'dtype'>;
-  report: DataReport;
-  objective: { needsReference: boolean; group(row: Row): Group };
-  rows: readonly Row[];
-  validation: readonly Row[];
-}
+import type { Plan } from './plan.js';
 
 /** What is allowed of a plan of this many steps but probably not meant, in sentences. */
 export function planWarnings({ schedule, evaluate }: Recipe, totalSteps: number, rule: UpdateRule): string[] {
@@ -44,11 +34,8 @@ export function planWarnings({ schedule, evaluate }: Recipe, totalSteps: number,
 }
 
 /** What is allowed but probably not meant, in sentences. */
-export function runWarnings<Row extends RowPlace>(
-  { recipe, policy, report, objective, rows, validation }: Planned<Row>,
-  totalSteps: number,
-  rule: UpdateRule,
-): string[] {
+export function runWarnings(plan: Plan, policy: Pick<CausalLM, 'configJson' | 'dtype'>): string[] {
+  const { recipe, report, objective, rows, validation, totalSteps, rule } = plan;
   const found = [...report.notes, ...report.skips.flatMap(describeRemarks), ...planWarnings(recipe, totalSteps, rule)];
   const shared = sharedRows(validation, rows);
   if (shared > 0) found.push(`${shared} of the ${validation.length} rows of data.validation are trained on as well`);

@@ -4,7 +4,14 @@ import { noGrad, type Tensor, tensor, tidy, trimMemory } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import { spanBatch } from '../nn/spans.js';
-import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
+import { readNumbers, writeNumbers } from '../weights/tensor-file.js';
+import type {
+  CachedReferenceState,
+  PrepareOptions,
+  ReferencePolicy,
+  ReferenceState,
+  ReferenceUpdate,
+} from './policy.js';
 import { plannedUpdates, type UpdateRule } from './update-rule.js';
 
 export interface CachedReferenceOptions {
@@ -17,16 +24,6 @@ export interface CachedReferenceOptions {
   initial?: CausalLM | undefined;
 }
 
-/** What a checkpoint holds of a cached reference besides its log-probabilities. */
-export interface CachedReferenceState {
-  kind: 'cached';
-  version: number;
-  /** The last step whose rows are known. */
-  sweptTo: number;
-  /** Whether the first sweep, which takes another model than the policy, is still to be finished. */
-  needsInitial: boolean;
-}
-
 /**
  * A reference without a model: its log-probabilities, computed in one sweep by the policy at the moment when the two
  * are equal, for all rows up to the next update. That is the hard update exactly, at the memory of training without a
@@ -36,6 +33,7 @@ export interface CachedReferenceState {
  */
 export class CachedReference implements ReferencePolicy {
   readonly isHalted = false;
+  readonly model = undefined;
   readonly startsAtPolicy: boolean;
   readonly #updates: number[];
   #version = 0;
@@ -43,7 +41,7 @@ export class CachedReference implements ReferencePolicy {
   /** The last step whose rows are known. */
   #sweptTo = 0;
   #initial: CausalLM | undefined;
-  #isSweeping = false;
+  #isPreparing = false;
 
   /** Errors: RangeError for a rule that does not hold the reference between copies of the policy. */
   constructor(
@@ -63,14 +61,9 @@ export class CachedReference implements ReferencePolicy {
     return this.#version;
   }
 
-  /** The log-probabilities that are known, by the names of their sequences. */
-  get known(): ReadonlyMap<string, number> {
-    return this.#logprobs;
-  }
-
-  /** Whether a sweep has begun that is not done: it knows more than the reference did before. */
-  get isSweeping(): boolean {
-    return this.#isSweeping;
+  /** Whether a sweep has begun that is not done. */
+  get isPreparing(): boolean {
+    return this.#isPreparing;
   }
 
   state(): CachedReferenceState {
@@ -78,23 +71,25 @@ export class CachedReference implements ReferencePolicy {
     return { kind: 'cached', version: this.#version, sweptTo: this.#sweptTo, needsInitial };
   }
 
-  /** Goes on from a state; a sweep that was cut off goes on behind the log-probabilities that are known. */
-  restore({ version, sweptTo }: CachedReferenceState, known: ReadonlyMap<string, number>): void {
-    this.#version = version;
-    this.#sweptTo = sweptTo;
-    this.#logprobs = new Map(known);
+  save(path: string): Promise<void> {
+    return writeNumbers(fileAt(path), this.#logprobs);
+  }
+
+  /** A sweep that was cut off goes on behind the log-probabilities that are known. */
+  async restore(state: ReferenceState, path: string): Promise<void> {
+    if (state.kind !== 'cached')
+      throw new RangeError(`the state of a ${state.kind} reference is not that of a cached one`);
+    this.#version = state.version;
+    this.#sweptTo = state.sweptTo;
+    this.#logprobs = await readNumbers(fileAt(path));
   }
 
   /**
-   * Makes sure that the rows of step `step` are known: sweeps up to the next update if they are not. To be awaited
-   * before every step. `onProgress` hears the steps swept, of how many. Errors: the signal's reason once it is aborted.
+   * Makes sure that the rows of step `step` are known: sweeps up to the next update if they are not.
    */
-  async prepare(
-    step: number,
-    { onProgress, signal }: { onProgress?: (done: number, of: number) => void; signal?: AbortSignal | undefined } = {},
-  ): Promise<void> {
+  async prepare(step: number, { onProgress, signal }: PrepareOptions = {}): Promise<void> {
     if (step <= this.#sweptTo) return;
-    this.#isSweeping = true;
+    this.#isPreparing = true;
     const { totalSteps, upcoming } = this.options;
     const model = this.#initial ?? this.policy;
     const last = this.#updates.find((update) => update >= step) ?? totalSteps;
@@ -115,7 +110,7 @@ export class CachedReference implements ReferencePolicy {
       onProgress?.(swept - step + 1, last - step + 1);
     }
     this.#sweptTo = last;
-    this.#isSweeping = false;
+    this.#isPreparing = false;
     this.#dropInitial();
     // Blocks that the sweep leaves behind would lie between those of training.
     trimMemory();
@@ -163,3 +158,5 @@ export class CachedReference implements ReferencePolicy {
     this.#initial = undefined;
   }
 }
+
+const fileAt = (path: string) => `${path}.safetensors`;

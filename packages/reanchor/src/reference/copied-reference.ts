@@ -1,63 +1,41 @@
 // Shapes: S sequences.
-import {
-  type DType,
-  dtypeBytes,
-  moveTowards_,
-  noGrad,
-  squaredDistance,
-  stack,
-  type Tensor,
-  tidy,
-} from '@reanchor/torch';
+import { mkdir } from 'node:fs/promises';
+import { type Device, type DType, noGrad, type Tensor } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
-import { copyModel, copyParameters } from '../models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
+import { loadModel, storedDType } from '../models/load.js';
+import { type SaveOptions, saveModel } from '../models/save.js';
 import type { SpanBatch } from '../nn/spans.js';
-import type { ReferencePolicy, ReferenceUpdate } from './policy.js';
-import { type ClockState, type Observations, ReferenceClock } from './reference-clock.js';
+import type { Weights } from '../weights/weights.js';
+import type { CopiedReferenceState, ReferencePolicy, ReferenceState, ReferenceUpdate } from './policy.js';
+import { type Observations, ReferenceClock } from './reference-clock.js';
 import type { UpdateRule } from './update-rule.js';
 
 export interface CopiedReferenceOptions {
   /** The model that it starts as, in `dtype`, and then owns; a copy of the policy when left out. */
   initial?: CausalLM | undefined;
-  /** The policy's float32 weights, where it has such. */
-  masters?: CausalLM | undefined;
-  /** The dtype of the weights that it keeps; the policy's when left out. */
+  /** The dtype of the weights that it keeps; that of the policy's model when left out. */
   dtype?: DType | undefined;
 }
 
-/** What a checkpoint holds of a copied reference besides its parameters. */
-export interface CopiedReferenceState {
-  kind: 'copied';
-  version: number;
-  clock: ClockState;
-}
-
 /**
- * A reference kept as a second model. The optimizer's state never sees an update. It computes in the policy's dtype; in a
- * wider `dtype` it keeps weights besides, which are moved and then rounded: a small share of a difference would vanish in
- * bfloat16.
+ * A reference kept as weights of its own. The optimizer's state never sees an update. It computes in the policy's dtype;
+ * in a wider `dtype` it keeps weights besides, which are moved and then rounded: a small share of a difference would
+ * vanish in bfloat16.
  */
 export class CopiedReference implements ReferencePolicy {
-  /** What the reference computes with. */
-  readonly model: CausalLM;
   readonly startsAtPolicy: boolean;
-  /** The weights that are moved, which a checkpoint keeps: those of `model`, or wider ones. */
-  readonly weights: CausalLM;
-  /** The weights that they move towards. */
-  readonly #target: CausalLM;
+  readonly isPreparing = false;
+  readonly #weights: Weights;
   readonly #clock: ReferenceClock;
   #version = 0;
 
   constructor(
-    readonly policy: CausalLM,
+    readonly policy: Weights,
     rule: UpdateRule | ReferenceClock,
-    { initial, masters, dtype = policy.dtype }: CopiedReferenceOptions = {},
+    { initial, dtype }: CopiedReferenceOptions = {},
   ) {
-    const isWider = dtype !== policy.dtype;
-    this.#target = (isWider ? masters : undefined) ?? policy;
-    this.weights = initial ?? copyModel(this.#target, dtype);
-    this.model = isWider ? copyModel(this.weights, policy.dtype) : this.weights;
+    this.#weights = policy.anchor({ dtype, initial });
     this.startsAtPolicy = initial === undefined;
     this.#clock = rule instanceof ReferenceClock ? rule : new ReferenceClock(rule);
   }
@@ -70,27 +48,21 @@ export class CopiedReference implements ReferencePolicy {
     return this.#clock.isHalted;
   }
 
-  state(): CopiedReferenceState {
-    return { kind: 'copied', version: this.#version, clock: this.#clock.state() };
-  }
-
-  /** Goes on from a state; the model must be the one of that state. */
-  restore({ version, clock }: CopiedReferenceState): void {
-    this.#version = version;
-    this.#clock.restore(clock);
+  get model(): CausalLM {
+    return this.#weights.model;
   }
 
   logprobs(_microBatch: MicroBatch, batch: () => SpanBatch): Tensor {
     return noGrad(() => sequenceLogprobs(this.model, batch()));
   }
 
+  async prepare(): Promise<void> {}
+
   afterStep(step: number): ReferenceUpdate | undefined {
     const share = this.#clock.share(step);
     if (share === 0) return undefined;
-    const { before, after, norm } = moveTowards_(...this.#parameters(), share);
-    if (this.weights !== this.model) copyParameters(this.weights, this.model);
+    const distances = this.#weights.moveTowards_(this.policy, share);
     this.#version += 1;
-    const distances = { before: Math.sqrt(before), after: Math.sqrt(after), norm: Math.sqrt(norm) };
     return { step, version: this.#version, share, distances };
   }
 
@@ -99,40 +71,41 @@ export class CopiedReference implements ReferencePolicy {
   }
 
   distance(): number {
-    return Math.sqrt(squaredDistance(...this.#parameters()));
-  }
-
-  /** The parameters of the reference, and those of the policy in the same order. */
-  #parameters(): [reference: Tensor[], policy: Tensor[]] {
-    const { parameters } = this.weights;
-    return [[...parameters.values()], [...parameters.keys()].map((name) => this.#target.parameters.get(name)!)];
+    return this.#weights.distance(this.policy);
   }
 
   checksums(): string[] {
-    const parameters = [...this.weights.parameters.values()];
-    return tidy(() => Array.from(stack(parameters.map((parameter) => words(parameter).sum())).data(), String));
+    return this.#weights.checksums();
   }
 
   sharesPolicy(): boolean {
-    return [...this.policy.parameters].some(([name, parameter]) => parameter.isSetTo(this.model.parameters.get(name)!));
+    return this.#weights.sharesMemory(this.policy);
+  }
+
+  state(): CopiedReferenceState {
+    return { kind: 'copied', version: this.#version, clock: this.#clock.state() };
+  }
+
+  /** Saves its weights as a Hugging Face folder at `path`. */
+  async save(path: string, form: SaveOptions): Promise<void> {
+    await mkdir(path);
+    await saveModel(this.#weights.exact, path, { ...form, dtype: this.#weights.dtype });
+  }
+
+  /** Its weights have to be those that were saved: `initial`, from {@link savedReference}. */
+  async restore(state: ReferenceState): Promise<void> {
+    if (state.kind !== 'copied')
+      throw new RangeError(`the state of a ${state.kind} reference is not that of a copied one`);
+    this.#version = state.version;
+    this.#clock.restore(state.clock);
   }
 
   [Symbol.dispose](): void {
-    this.model[Symbol.dispose]();
-    if (this.weights !== this.model) this.weights[Symbol.dispose]();
+    this.#weights[Symbol.dispose]();
   }
 }
 
-const bitsOf: Partial<Record<DType, DType>> = {
-  float64: 'int64',
-  float32: 'int32',
-  float16: 'int16',
-  bfloat16: 'int16',
-};
-
-/** The bits of a parameter as integers; of 64 bits where they fit, which are summed without being widened first. */
-function words(parameter: Tensor): Tensor {
-  const flat = parameter.detach().view([-1]);
-  const isWhole = (parameter.numel * dtypeBytes(parameter.dtype)) % 8 === 0;
-  return flat.view(isWhole ? 'int64' : bitsOf[parameter.dtype]!);
+/** The model that {@link CopiedReference.save} saved, in the dtype in which it was kept. */
+export async function savedReference(folder: string, device: Device): Promise<CausalLM> {
+  return loadModel(folder, { dtype: await storedDType(folder), device });
 }

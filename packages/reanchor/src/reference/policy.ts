@@ -1,10 +1,11 @@
 // Shapes: S sequences.
 import type { Tensor } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import type { SaveOptions } from '../models/save.js';
 import type { SpanBatch } from '../nn/spans.js';
-import type { CachedReferenceState } from './cached-reference.js';
-import type { CopiedReferenceState } from './copied-reference.js';
-import type { Observations } from './reference-clock.js';
+import type { WeightDistances } from '../weights/weights.js';
+import type { ClockState, Observations } from './reference-clock.js';
 
 /** An update of the reference. */
 export interface ReferenceUpdate {
@@ -14,19 +15,39 @@ export interface ReferenceUpdate {
   version: number;
   /** The share of the policy in the new reference. */
   share: number;
-  /** What was measured, where the reference is a model of its own. */
-  distances?: ReferenceDistances | undefined;
+  /** Of the policy, and of the reference's norm, where that has weights of its own. */
+  distances?: WeightDistances | undefined;
 }
 
-export interface ReferenceDistances {
-  /** L2 distance between the parameters of policy and reference. */
-  before: number;
-  after: number;
-  /** L2 norm of the reference's parameters. */
-  norm: number;
+/** What a checkpoint says of a copied reference; its weights are a folder. */
+export interface CopiedReferenceState {
+  kind: 'copied';
+  version: number;
+  clock: ClockState;
 }
 
-/** What a loss is anchored to. It answers log-probabilities and is told of every optimizer step. */
+/** What a checkpoint says of a cached reference; its log-probabilities are a file. */
+export interface CachedReferenceState {
+  kind: 'cached';
+  version: number;
+  /** The last step whose rows are known. */
+  sweptTo: number;
+  /** Whether the first sweep, which takes another model than the policy, is still to be finished. */
+  needsInitial: boolean;
+}
+
+export type ReferenceState = CopiedReferenceState | CachedReferenceState;
+
+export interface PrepareOptions {
+  /** Hears the steps that are prepared, of how many. */
+  onProgress?: ((done: number, of: number) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * What a loss is anchored to. It answers log-probabilities, is told of every optimizer step, and keeps its own state:
+ * nobody else asks how it is stored.
+ */
 export interface ReferencePolicy extends Disposable {
   /** How many updates there have been. */
   readonly version: number;
@@ -34,8 +55,12 @@ export interface ReferencePolicy extends Disposable {
   readonly isHalted: boolean;
   /** Whether it starts as the policy itself, so that all rewards are 0 at first. */
   readonly startsAtPolicy: boolean;
-  /** What a checkpoint holds of it besides parameters or log-probabilities. */
-  state(): CopiedReferenceState | CachedReferenceState;
+  /** The model that it computes with, where it has one of its own. */
+  readonly model: CausalLM | undefined;
+  /** Whether a preparation has begun that is not done: it knows more than before. */
+  readonly isPreparing: boolean;
+  /** To be awaited before every step. Errors: the signal's reason once it is aborted. */
+  prepare(step: number, options?: PrepareOptions): Promise<void>;
   /**
    * log p(completion | prompt) under the reference of every sequence of the micro-batch's `reference` pack, [S],
    * without gradient. `batch` makes that pack's tensors, for a reference that has to compute.
@@ -51,4 +76,10 @@ export interface ReferencePolicy extends Disposable {
   checksums(): string[];
   /** Whether a parameter is kept in the policy's own memory, which would make every reward 0 for ever. */
   sharesPolicy(): boolean;
+  /** What a checkpoint says of it; {@link save} has the rest. */
+  state(): ReferenceState;
+  /** Writes its weights or log-probabilities at `path`, to which it puts an extension of its own. Errors: UserError. */
+  save(path: string, form: SaveOptions): Promise<void>;
+  /** Goes on from a state and what was saved with it. Errors: FormatError for a file that does not fit. */
+  restore(state: ReferenceState, path: string): Promise<void>;
 }

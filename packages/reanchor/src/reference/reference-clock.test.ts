@@ -4,7 +4,7 @@ import { ReferenceClock } from './reference-clock.js';
 const plateau = { update: 'plateau', metric: 'margin', patience: 2, minGain: 0.1 } as const;
 
 /** The steps at which a clock is due, when it hears these values of a metric, one a step. */
-function dueAfter(clock: ReferenceClock, values: readonly number[], metric: 'margin' | 'divergence' = 'margin') {
+function dueAfter(clock: ReferenceClock, values: readonly number[], metric: 'margin' | 'drift' = 'margin') {
   return values.flatMap((value, i) => {
     clock.observe(metric, value);
     return clock.share(i + 1) > 0 ? [i + 1] : [];
@@ -26,7 +26,7 @@ test('a plateau keeps to startAfter and stopAfter, and waits for its own metric'
 });
 
 test('above the cap on its divergence a reference stays where it is for good', () => {
-  const clock = new ReferenceClock({ update: 'soft', alpha: 0.5 }, { maxDivergence: 0.3 });
-  expect(dueAfter(clock, [0, 0.1, 0.3, 0.31, 0.2, 0], 'divergence')).toEqual([1, 2, 3]);
+  const clock = new ReferenceClock({ update: 'soft', alpha: 0.5 }, { maxDrift: 0.3 });
+  expect(dueAfter(clock, [0, 0.1, 0.3, 0.31, 0.2, 0], 'drift')).toEqual([1, 2, 3]);
   expect(clock.isHalted).toBe(true);
 });

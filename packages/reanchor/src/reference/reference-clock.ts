@@ -7,13 +7,13 @@ export interface Observations {
   margin: number;
   /** Reward accuracy of an evaluation, against the initial policy. */
   accuracy: number;
-  /** Divergence of the current reference from the initial policy, nats per token; see `divergence`. */
-  divergence: number;
+  /** Drift of the current reference from the initial policy, nats per token; see `train/drift.ts`. */
+  drift: number;
 }
 
 export interface ClockOptions {
-  /** The divergence above which the reference stays where it is for good, nats per token. */
-  maxDivergence?: number | undefined;
+  /** The drift above which the reference stays where it is for good, nats per token. */
+  maxDrift?: number | undefined;
 }
 
 /** What a clock has seen and decided so far. */
@@ -53,8 +53,8 @@ export class ReferenceClock {
   }
 
   observe<Name extends keyof Observations>(name: Name, value: Observations[Name]): void {
-    const { maxDivergence = Number.POSITIVE_INFINITY } = this.options;
-    if (name === 'divergence' && value > maxDivergence) this.#isHalted = true;
+    const { maxDrift = Number.POSITIVE_INFINITY } = this.options;
+    if (name === 'drift' && value > maxDrift) this.#isHalted = true;
     if (this.#plateau && name === this.#plateau.options.metric && this.#plateau.observe(value)) this.#isStalled = true;
   }
 

@@ -17,11 +17,10 @@ export const checkpointFiles = {
   manifest: 'manifest.json',
   state: join('training', 'state.json'),
   optimizer: join('training', 'optimizer.safetensors'),
-  /** A Hugging Face folder, of a reference that is a model. */
+  /** A Hugging Face folder of a reference that is a model, `.safetensors` with log-probabilities of one that is cached. */
   reference: join('training', 'reference'),
-  /** Log-probabilities, of a reference that is cached. */
-  referenceLogprobs: join('training', 'reference.safetensors'),
-  initialLogprobs: join('training', 'initial-policy.safetensors'),
+  /** Likewise, of the initial policy. */
+  initialPolicy: join('training', 'initial-policy'),
 } as const;
 
 const format = 1;

@@ -58,14 +58,14 @@ export function textMetrics(scores: readonly TextScores[]): Metrics {
 
 /** The metrics of an optimizer step; the rows' numbers are from before the step, the distance from after it. */
 export function stepMetrics<Score extends LoggedRow>(
-  { scores, gradNorm, learningRate, divergence, distance }: StepResult<Score>,
+  { scores, gradNorm, learningRate, drift, distance }: StepResult<Score>,
   objective: { metrics(scores: readonly Score[]): Metrics },
 ): Metrics {
   return {
     grad_norm: gradNorm,
     learning_rate: learningRate,
     ...objective.metrics(scores),
-    ...(divergence === undefined ? {} : { 'reference/divergence': divergence }),
+    ...(drift === undefined ? {} : { 'reference/divergence': drift }),
     ...(distance === undefined ? {} : { 'reference/distance': distance }),
   };
 }

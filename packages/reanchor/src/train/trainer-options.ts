@@ -1,27 +1,30 @@
-import type { CausalLM } from '../models/causal-lm.js';
-import type { AdamWOptions } from '../optim/adamw.js';
-import type { ScheduleOptions } from '../optim/schedule.js';
+import type { AdamW } from '../optim/adamw.js';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
-import type { MasterWeights } from '../weights/master-weights.js';
+import type { Weights } from '../weights/weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 
-export interface TrainerOptions<Row, Score extends LoggedRow> {
-  policy: CausalLM;
-  /** The policy's float32 weights, where it computes in half precision; left out its parameters are trained as they are. */
-  masters?: MasterWeights | undefined;
-  /** Left out where the objective needs none. */
-  reference?: ReferencePolicy | undefined;
+/** What of a run's plan its steps go by. */
+export interface StepRules<Row, Score extends LoggedRow> {
   objective: Objective<Row, Score>;
-  optimizer: AdamWOptions & { lr: number };
-  schedule: ScheduleOptions;
+  /** The norm to which gradients are clipped. */
   maxGradNorm: number;
-  /** The horizon of the learning-rate schedule, in optimizer steps. */
-  totalSteps: number;
   /** Forget the optimizer's state whenever the reference becomes the policy. */
   resetOptimizer?: boolean | undefined;
   /** Keep each block's input alone and compute the rest again in the backward pass. */
   activationCheckpointing?: boolean | undefined;
-  /** The initial policy, against which the reference's divergence is measured, where a cap on it is set. */
+}
+
+export interface TrainerOptions<Row, Score extends LoggedRow> {
+  plan: StepRules<Row, Score>;
+  /** The policy's. */
+  weights: Weights;
+  /** Left out where the objective needs none. */
+  reference?: ReferencePolicy | undefined;
+  /** Of what is trained; the trainer disposes it. */
+  optimizer: AdamW;
+  /** The learning rate of optimizer step `step`, 0 for the first. */
+  schedule: (step: number) => number;
+  /** The initial policy, from which the reference's drift is measured, where a cap on it is set. */
   initial?: ReferencePolicy | undefined;
 }
 
@@ -42,7 +45,7 @@ export interface StepResult<Score extends LoggedRow> {
   learningRate: number;
   update: ReferenceUpdate | undefined;
   /** How far the reference of this step was from the initial policy, where a cap on that is set; nats per token. */
-  divergence: number | undefined;
+  drift: number | undefined;
   /** L2 distance between policy and reference after the step and its update, where the reference is a model. */
   distance: number | undefined;
 }

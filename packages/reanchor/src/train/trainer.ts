@@ -1,15 +1,13 @@
 // Shapes: S sequences that the policy is trained on, R rows of data.
 import { cat, span, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
-import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
+import { sequenceLogprobs } from '../models/causal-lm.js';
 import { Checkpoints } from '../nn/checkpoint.js';
 import { spanBatch } from '../nn/spans.js';
-import { AdamW } from '../optim/adamw.js';
-import { clipGradNorm_ } from '../optim/clip.js';
-import { learningRateFactor } from '../optim/schedule.js';
-import { referenceDivergences, refuseDivergence } from './divergence.js';
+import { mean } from '../stats/index.js';
+import { referenceDrifts } from './drift.js';
+import { requireFinite } from './finite.js';
 import { know, logprobsWithoutGradient } from './known-batch.js';
-import { mean } from './metrics.js';
 import type { LoggedRow } from './objectives/objective.js';
 import { scoresOf } from './objectives/scores.js';
 import { SelfChecks } from './self-checks.js';
@@ -22,24 +20,17 @@ import type { StepResult, TrainerOptions, TrainerState } from './trainer-options
  */
 export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   readonly #options: TrainerOptions<Row, Score>;
-  /** What the optimizer moves: the policy, or its float32 weights. */
-  readonly #trained: CausalLM;
-  readonly #parameters: Tensor[];
-  readonly #optimizer: AdamW;
   readonly #checks: SelfChecks | undefined;
   #steps = 0;
   /** Of each completion of the step at hand, where a cap on them is set. */
-  #divergences: number[] = [];
+  #drifts: number[] = [];
 
   constructor(options: TrainerOptions<Row, Score>) {
     this.#options = options;
-    const { policy, masters } = options;
-    this.#trained = masters?.model ?? policy;
-    this.#parameters = [...this.#trained.parameters.values()];
-    for (const parameter of policy.parameters.values()) parameter.requiresGrad = true;
-    this.#optimizer = new AdamW(this.#parameters, options.optimizer);
-    const { scoresSameBatch } = options.objective;
-    this.#checks = options.reference && new SelfChecks(options.reference, { scoresSameBatch, dtype: policy.dtype });
+    const { plan, weights, reference } = options;
+    weights.requireGradients();
+    const { scoresSameBatch } = plan.objective;
+    this.#checks = reference && new SelfChecks(reference, { scoresSameBatch, dtype: weights.model.dtype });
   }
 
   /** Optimizer steps taken. */
@@ -49,44 +40,44 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
   /** One optimizer step on these micro-batches. Errors: UserError when the run diverges; SelfCheckError; libtorch's. */
   step(microBatches: readonly MicroBatch[]): StepResult<Score> {
-    const { reference, objective, optimizer, schedule, totalSteps } = this.#options;
+    const { plan, weights, reference, optimizer, schedule } = this.#options;
+    const { objective, maxGradNorm } = plan;
     const step = this.#steps + 1;
     const weight = microBatches.reduce((sum, batch) => sum + objective.weight(batch), 0);
-    this.#divergences = [];
+    this.#drifts = [];
     const coupled = objective.over === 'step' ? [microBatches] : microBatches.map((batch) => [batch]);
     const scores = coupled.flatMap((batches) => tidy(() => this.#accumulate(batches, weight)));
     const metrics = objective.metrics(scores);
-    refuseDivergence(step, 'the loss', metrics.loss!, { scores });
+    requireFinite(step, 'the loss', metrics.loss!, { scores });
     this.#checks?.scores(step, objective, scores);
-
-    const gradNorm = span('clip', () => this.#clip());
-    refuseDivergence(step, "the gradient's norm", gradNorm);
-    const divergence = this.#divergences.length > 0 ? mean(this.#divergences, (one) => one) : undefined;
-    if (divergence !== undefined) reference?.observe('divergence', divergence);
-    const learningRate = optimizer.lr * learningRateFactor(schedule, this.#steps, totalSteps);
-    span('optimizer', () => this.#optimizer.step(learningRate));
-    span('publish weights', () => this.#options.masters?.publish());
+    const gradNorm = span('clip', () => weights.clipGradients(maxGradNorm));
+    requireFinite(step, "the gradient's norm", gradNorm);
+    const drift = this.#drifts.length > 0 ? mean(this.#drifts) : undefined;
+    if (drift !== undefined) reference?.observe('drift', drift);
+    const learningRate = schedule(this.#steps);
+    span('optimizer', () => optimizer.step(learningRate));
+    span('publish weights', () => weights.publish());
     if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
-    return { ...this.endStep(), scores, gradNorm, learningRate, divergence };
+    return { ...this.endStep(), scores, gradNorm, learningRate, drift };
   }
 
   /** Ends a step: counts it and moves the reference if that is due. Alone it is a step that leaves the policy as it is. */
   endStep(): Pick<StepResult<Score>, 'step' | 'update' | 'distance'> {
-    const { reference, resetOptimizer } = this.#options;
-    for (const parameter of this.#parameters) parameter.grad = null;
+    const { plan, weights, reference, optimizer } = this.#options;
+    weights.clearGradients();
     this.#steps += 1;
     const step = this.#steps;
     const update = span('reference update', () => reference?.afterStep(step));
-    if (update?.share === 1 && resetOptimizer) this.#optimizer.reset();
+    if (update?.share === 1 && plan.resetOptimizer) optimizer.reset();
     const distance = update?.distances?.after ?? span('reference distance', () => reference?.distance());
-    refuseDivergence(step, 'the distance of policy and reference', distance ?? 0, { isUpdateMade: true });
+    requireFinite(step, 'the distance of policy and reference', distance ?? 0, { isUpdateMade: true });
     span('self-checks', () => this.#checks?.afterStep(step, update));
     return { step, update, distance };
   }
 
   /** The optimizer's tensors by name, into which a checkpoint's are copied. */
   get optimizerState(): Map<string, Tensor> {
-    return this.#optimizer.state(this.#trained.parameters);
+    return this.#options.optimizer.state(this.#options.weights.trained);
   }
 
   state(): TrainerState {
@@ -100,9 +91,10 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
   /** Adds the gradient of (sum of the losses of these micro-batches' rows) / weight. */
   #accumulate(microBatches: readonly MicroBatch[], weight: number): Score[] {
-    const { objective, initial } = this.#options;
-    const known = microBatches.map((batch) => know(batch, this.#options));
-    if (initial) this.#divergences.push(...referenceDivergences(known, initial));
+    const { plan, weights, reference, initial } = this.#options;
+    const { objective } = plan;
+    const known = microBatches.map((batch) => know(batch, { policy: weights.model, reference }));
+    if (initial) this.#drifts.push(...referenceDrifts(known, initial));
     if (!objective.couplesRows || known.length === 1) {
       return known.flatMap((batch) =>
         this.#forward(batch.microBatch, (policy_S) => {
@@ -113,7 +105,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
       );
     }
     // The losses of all rows first, from log-probabilities alone; then the gradient of each goes through the network.
-    const leaves = known.map(({ microBatch }) => logprobsWithoutGradient(this.#options.policy, microBatch.policy));
+    const leaves = known.map(({ microBatch }) => logprobsWithoutGradient(weights.model, microBatch.policy));
     for (const leaf of leaves) leaf.requiresGrad = true;
     const { loss_R, columns } = objective.losses(cat(leaves), known, known);
     loss_R.sum().div(weight).backward();
@@ -125,26 +117,21 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
 
   /** What `use` makes of the policy's log-probabilities; it runs the backward pass. */
   #forward<T>(microBatch: MicroBatch, use: (policy_S: Tensor) => T): T {
-    const { policy, masters, activationCheckpointing } = this.#options;
+    const { plan, weights } = this.#options;
     return tidy(() => {
-      const checkpoints = activationCheckpointing ? new Checkpoints() : undefined;
+      const checkpoints = plan.activationCheckpointing ? new Checkpoints() : undefined;
       const result = use(
-        span('forward', () => sequenceLogprobs(policy, { ...spanBatch(microBatch.policy, policy), checkpoints })),
+        span('forward', () =>
+          sequenceLogprobs(weights.model, { ...spanBatch(microBatch.policy, weights.model), checkpoints }),
+        ),
       );
       checkpoints?.backward();
-      masters?.collectGradients();
+      weights.collect();
       return result;
     });
   }
 
-  #clip(): number {
-    return tidy(() => {
-      const gradients = this.#parameters.map((parameter) => parameter.grad!);
-      return clipGradNorm_(gradients, this.#options.maxGradNorm);
-    });
-  }
-
   [Symbol.dispose](): void {
-    this.#optimizer[Symbol.dispose]();
+    this.#options.optimizer[Symbol.dispose]();
   }
 }

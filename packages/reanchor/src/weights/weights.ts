@@ -1,0 +1,177 @@
+import {
+  type DType,
+  dtypeBytes,
+  moveTowards_,
+  noGrad,
+  squaredDistance,
+  stack,
+  type Tensor,
+  tidy,
+} from '@reanchor/torch';
+import { copyModel } from '../models/architectures.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import { clipGradNorm_ } from '../optim/clip.js';
+
+export interface WeightsOptions {
+  /** The same parameters in a wider dtype: these are moved, and the model has them rounded. Owned. */
+  wide?: CausalLM | undefined;
+  /** Which parameters are trained, by their checkpoint names; the others are frozen. Default: all. */
+  trainable?: ((name: string) => boolean) | undefined;
+}
+
+export interface AnchorOptions {
+  /** The dtype of what is moved; that of the model when left out. */
+  dtype?: DType | undefined;
+  /** The model to start as, in `dtype`; it is then owned. */
+  initial?: CausalLM | undefined;
+}
+
+/** L2 distances between two sets of weights, over what is trained. */
+export interface WeightDistances {
+  before: number;
+  after: number;
+  /** L2 norm of the weights that were moved. */
+  norm: number;
+}
+
+/**
+ * What is moved of a model, and how the model that computes has it: by an optimizer those of a policy, by its updates
+ * those of a reference.
+ *
+ *     plain            the model's own parameters are moved
+ *     half precision   float32 weights are moved, and the model has them rounded (Micikevicius et al. 2018, "Mixed
+ *                      Precision Training", arXiv 1710.03740, section 3.1): a step of 1e-6 on a weight of 0.01 would be
+ *                      lost in half precision alone
+ *     a part of them   `trainable` says which; the rest is frozen, and an {@link anchor} shares it
+ */
+export class Weights implements Disposable {
+  /** What is moved, by checkpoint name. */
+  readonly trained: ReadonlyMap<string, Tensor>;
+  /** The model with the parameters as they are moved: `model` itself, or one in a wider dtype. */
+  readonly exact: CausalLM;
+  readonly #isTrained: (name: string) => boolean;
+
+  constructor(
+    /** What computes; owned. */
+    readonly model: CausalLM,
+    { wide, trainable = () => true }: WeightsOptions = {},
+  ) {
+    this.exact = wide ?? model;
+    this.#isTrained = trainable;
+    this.trained = new Map([...this.exact.parameters].filter(([name]) => trainable(name)));
+    if (this.trained.size === 0) throw new RangeError('no parameter of the model is trainable');
+  }
+
+  /** The dtype of what is moved. */
+  get dtype(): DType {
+    return this.trained.values().next().value!.dtype;
+  }
+
+  get #isRounded(): boolean {
+    return this.exact !== this.model;
+  }
+
+  /** Lets backward passes leave gradients at what is trained. */
+  requireGradients(): void {
+    for (const name of this.trained.keys()) this.model.parameters.get(name)!.requiresGrad = true;
+  }
+
+  /** To be called after every backward pass: adds the gradients that it left at the model to those of what is trained. */
+  collect(): void {
+    if (!this.#isRounded) return;
+    for (const [name, weight] of this.trained) {
+      const parameter = this.model.parameters.get(name)!;
+      tidy(() => {
+        const gradient = parameter.grad!;
+        const sum = weight.grad;
+        if (sum) noGrad(() => sum.add_(gradient));
+        else weight.grad = gradient.to(weight.dtype);
+        parameter.grad = null;
+      });
+    }
+  }
+
+  /** Scales the gradients to a norm of `maxNorm` at most; returns their norm before, see {@link clipGradNorm_}. */
+  clipGradients(maxNorm: number): number {
+    return tidy(() =>
+      clipGradNorm_(
+        [...this.trained.values()].map((weight) => weight.grad!),
+        maxNorm,
+      ),
+    );
+  }
+
+  clearGradients(): void {
+    for (const weight of this.trained.values()) weight.grad = null;
+  }
+
+  /** To be called after what is trained has moved: the model has it again. */
+  publish(): void {
+    if (!this.#isRounded) return;
+    noGrad(() => {
+      for (const [name, weight] of this.trained) this.model.parameters.get(name)!.copy_(weight);
+    });
+  }
+
+  /**
+   * Weights of their own that start as these, or as the model `initial`, which they then own: what is trained is copied,
+   * what is frozen shared. Its model computes in the dtype of this one.
+   */
+  anchor({ dtype = this.model.dtype, initial }: AnchorOptions = {}): Weights {
+    const frozen = (name: string) => (this.#isTrained(name) ? undefined : this.model.parameters.get(name));
+    const isWide = dtype !== this.model.dtype;
+    const kept = initial ?? copyModel(isWide ? this.exact : this.model, dtype, frozen);
+    const model = isWide ? copyModel(kept, this.model.dtype, frozen) : kept;
+    return new Weights(model, { wide: isWide ? kept : undefined, trainable: this.#isTrained });
+  }
+
+  /** Moves these weights: w <- (1 - share) w + share * other. Returns the distances, see {@link WeightDistances}. */
+  moveTowards_(other: Weights, share: number): WeightDistances {
+    const { before, after, norm } = moveTowards_(...this.#beside(other), share);
+    this.publish();
+    return { before: Math.sqrt(before), after: Math.sqrt(after), norm: Math.sqrt(norm) };
+  }
+
+  /** L2 distance between the two, over what is trained. */
+  distance(other: Weights): number {
+    return Math.sqrt(squaredDistance(...this.#beside(other)));
+  }
+
+  /** What is trained here, and the same parameters of others: those that they move, where these are wide as well. */
+  #beside(other: Weights): [own: Tensor[], others: Tensor[]] {
+    const { parameters } = this.dtype === other.model.dtype ? other.model : other.exact;
+    return [[...this.trained.values()], [...this.trained.keys()].map((name) => parameters.get(name)!)];
+  }
+
+  /** A checksum of the bits of each parameter that is trained: it changes whenever one element does. */
+  checksums(): string[] {
+    const sums = () => stack([...this.trained.values()].map((weight) => words(weight).sum()));
+    return tidy(() => Array.from(sums().data(), String));
+  }
+
+  /** Whether something that is trained is kept in the memory of another's model. */
+  sharesMemory({ model }: Weights): boolean {
+    const names = [...this.trained.keys()];
+    return names.some((name) => model.parameters.get(name)!.isSetTo(this.model.parameters.get(name)!));
+  }
+
+  /** Frees the model, and the weights that are wider. */
+  [Symbol.dispose](): void {
+    this.model[Symbol.dispose]();
+    this.exact[Symbol.dispose]();
+  }
+}
+
+const bitsOf: Partial<Record<DType, DType>> = {
+  float64: 'int64',
+  float32: 'int32',
+  float16: 'int16',
+  bfloat16: 'int16',
+};
+
+/** The bits of a parameter as integers; of 64 bits where they fit, which are summed without being widened first. */
+function words(parameter: Tensor): Tensor {
+  const flat = parameter.detach().view([-1]);
+  const isWhole = (parameter.numel * dtypeBytes(parameter.dtype)) % 8 === 0;
+  return flat.view(isWhole ? 'int64' : bitsOf[parameter.dtype]!);
+}
