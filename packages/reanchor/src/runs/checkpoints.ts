@@ -117,8 +117,8 @@ export async function newestCheckpoint(
   return { checkpoint: undefined, damaged };
 }
 
-/** Takes a damaged checkpoint out of the way, under another name; returns its new path. */
-export async function setAside({ path }: FoundCheckpoint): Promise<string> {
+/** Takes a damaged folder out of the way, under another name; returns its new path. Errors: UserError. */
+export async function setAside({ path }: { path: string }): Promise<string> {
   for (let i = 1; ; i++) {
     const aside = `${path}.damaged-${i}`;
     if (existsSync(aside)) continue;

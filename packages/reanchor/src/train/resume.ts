@@ -5,8 +5,8 @@ import {
   checkpointName,
   completeEvents,
   concealing,
+  finalState,
   hasMadeSteps,
-  isFinished,
   isUnusedFolder,
   listCheckpoints,
   lockRun,
@@ -34,6 +34,8 @@ export interface OpenRun {
   lock: Disposable;
   /** Undefined for a run that begins. */
   from: ResumePoint | undefined;
+  /** What is to be said of what was found there, where the run begins. */
+  notes: string[];
 }
 
 /**
@@ -50,7 +52,8 @@ export async function reopenRun(
   const changes = recipeChanges(run.recipe, recipe, path);
   const lock = lockRun(path);
   try {
-    if (isFinished(folder)) {
+    const final = await finalState(folder);
+    if (final === 'whole') {
       const { steps, evaluations } = await completeEvents(folder, concealing(recipe));
       lock[Symbol.dispose]();
       const best = bestOf(recipe, folder, evaluations);
@@ -58,22 +61,42 @@ export async function reopenRun(
     }
     if (listCheckpoints(folder.checkpoints).length === 0 && !(await hasMadeSteps(folder))) {
       await removeTemporary(folder.path);
-      await supersedeEvents(folder, 0);
-      return { folder, lock, from: undefined };
+      const notes = await asideNotes(folder, final, 'begins anew');
+      await supersedeEvents(folder, { bytes: 0, step: 0 });
+      return { folder, lock, from: undefined, notes };
     }
-    const from = await pointOf(folder, { hash: recipeHash(run.recipe) });
+    const from = await pointOf(folder, { hash: recipeHash(run.recipe) }).catch((error: unknown) => {
+      throw error instanceof UserError && typeof final === 'object' ? withFlaw(folder, final.flaw, error) : error;
+    });
+    from.warnings.push(...(await asideNotes(folder, final, `goes on from ${checkpointName(from.checkpoint.step)}`)));
     from.changes.push(...changes.map(({ text }) => text));
     if (changes.some(({ changesRounding }) => changesRounding)) {
       from.warnings.push(
         'a changed key rounds sums otherwise: the last digits will not be those of an uninterrupted run',
       );
     }
-    return { folder, lock, from };
+    return { folder, lock, from, notes: [] };
   } catch (error) {
     lock[Symbol.dispose]();
     throw error;
   }
 }
+
+/** Takes a `final/` that is not whole out of the way; returns what is to be said of it. Errors: UserError. */
+async function asideNotes(
+  { final: path }: RunFolder,
+  state: Awaited<ReturnType<typeof finalState>>,
+  next: string,
+): Promise<string[]> {
+  if (typeof state === 'string') return [];
+  const aside = await setAside({ path });
+  return [`the model in ${path} is not whole (${state.flaw}); it is now ${aside}, and the run ${next}`];
+}
+
+const withFlaw = ({ final }: RunFolder, flaw: string, error: UserError) =>
+  new UserError(`the model in ${final} is not whole (${flaw}): bring its files back. Otherwise: ${error.message}`, {
+    cause: error,
+  });
 
 /**
  * The newest checkpoint that is whole; damaged ones are set aside, and events after it superseded. `hash` is that of the
@@ -99,7 +122,7 @@ export async function pointOf(
       `the checkpoint ${checkpointName(one.step)} is damaged (${one.why}); it is now ${aside}, and the run goes on from ${checkpointName(state.step)}`,
     );
   }
-  const missing = await supersedeEvents(folder, state.eventBytes);
+  const missing = await supersedeEvents(folder, { bytes: state.eventBytes, step: state.step });
   if (missing > 0)
     warnings.push(`events.jsonl lacks ${missing} bytes that were there at ${checkpointName(state.step)}`);
   if (rollback) {

@@ -26,6 +26,8 @@ export interface RunLoopOptions<Row extends RowPlace, Score extends LoggedRow> e
   profiler: StepProfiler | undefined;
   signal: AbortSignal | undefined;
   emit(event: NewRunEvent): void;
+  /** Looks after every step whether the run's files are where they were. Errors: those that end the run. */
+  watch(): void;
 }
 
 /** A step that was made: what is to be written down of it. */
@@ -51,7 +53,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
    * undefined when the run is done.
    */
   async go(checkpoints: Checkpointer): Promise<string | undefined> {
-    const { trainer, signal, evaluations, lengths, plan, profiler } = this.options;
+    const { trainer, signal, evaluations, lengths, plan, profiler, watch } = this.options;
     try {
       signal?.throwIfAborted();
       if (this.isEvaluationDue) await this.#evaluate();
@@ -59,6 +61,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
         await this.#prepare(planned.step);
         await this.#step(planned);
         await setImmediate();
+        watch();
         signal?.throwIfAborted();
         await this.#evaluate();
         await checkpoints.saveIfDue(planned.step, evaluations.results);

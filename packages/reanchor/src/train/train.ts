@@ -21,6 +21,7 @@ import {
   writeRunInfo,
 } from '../runs/index.js';
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
+import { checkpointBytes } from './checkpoint.js';
 import type { BestCheckpoint } from './checkpointer.js';
 import { explainFault } from './faults.js';
 import { MasterWeights } from './master-weights.js';
@@ -29,7 +30,7 @@ import type { LoggedRow } from './objectives/objective.js';
 import { planOf } from './plan.js';
 import { recipeData } from './recipe-data.js';
 import { recipeDevice } from './recipe-device.js';
-import { hasMasterWeights, recipeSaveOptions, referenceDType, trainingDType } from './recipe-dtypes.js';
+import { hasMasterWeights, recipeSaveOptions, trainingDType } from './recipe-dtypes.js';
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
 import { type OpenRun, pointOf, reopenRun, requireSameRun } from './resume.js';
 import { type RunOptions, run } from './run.js';
@@ -119,7 +120,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     tokenizer,
     device,
     beginsAgain: reopened !== undefined && reopened.from === undefined,
-    report: { ...data.report, notes: [...notes, ...data.report.notes] },
+    report: { ...data.report, notes: [...(reopened?.notes ?? []), ...notes, ...data.report.notes] },
   };
   switch (data.kind) {
     case 'pairs': {
@@ -175,7 +176,7 @@ class Place implements Disposable {
       return this.opened;
     }
     const { lock, ...folder } = await createRunFolder(out, run);
-    return { folder, lock, from: undefined };
+    return { folder, lock, from: undefined, notes: [] };
   }
 
   [Symbol.dispose](): void {
@@ -236,9 +237,7 @@ function diskBytes<Row extends RowPlace, Score extends LoggedRow>(
   const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
   // Those by time can be left out.
   const count = typeof every === 'number' ? Math.min(most, Math.floor(stepCount(rows.length, plan) / every)) : 0;
-  const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
-  // What is trained, two moments of AdamW, the reference.
-  const checkpoint = 3 * modelBytes(trained) + (hasCopy ? modelBytes(trained, referenceDType(recipe)) : 0);
+  const checkpoint = checkpointBytes(recipe, trained, objective.needsReference);
   return modelBytes(trained, recipeSaveOptions(recipe).dtype) + count * checkpoint;
 }
 
