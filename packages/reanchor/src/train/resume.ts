@@ -41,11 +41,13 @@ export interface OpenRun {
 /**
  * The run in a folder, locked, and the point from which it goes on; or what it has come to, when it is finished. One
  * that was stopped before its first step, or before its folder was made, begins anew. Errors: UserError for a folder
- * with something else in it, a run without a checkpoint, a changed recipe, a run that another process is busy with.
+ * with something else in it, a run without a checkpoint, a changed recipe, a run that another process is busy with; the
+ * signal's reason once it is aborted.
  */
 export async function reopenRun(
   path: string,
   recipe: Recipe,
+  signal?: AbortSignal,
 ): Promise<OpenRun | { finished: TrainResult } | undefined> {
   if (isUnusedFolder(path)) return undefined;
   const { run, folder } = readRun(path);
@@ -65,7 +67,8 @@ export async function reopenRun(
       await supersedeEvents(folder, { bytes: 0, step: 0 });
       return { folder, lock, from: undefined, notes };
     }
-    const from = await pointOf(folder, { hash: recipeHash(run.recipe) }).catch((error: unknown) => {
+    const from = await pointOf(folder, { hash: recipeHash(run.recipe), signal }).catch((error: unknown) => {
+      if (signal?.aborted) throw error;
       throw error instanceof UserError && typeof final === 'object' ? withFlaw(folder, final.flaw, error) : error;
     });
     from.warnings.push(...(await asideNotes(folder, final, `goes on from ${checkpointName(from.checkpoint.step)}`)));
@@ -104,12 +107,12 @@ const withFlaw = ({ final }: RunFolder, flaw: string, error: UserError) =>
  */
 export async function pointOf(
   folder: RunFolder,
-  { hash, rollback }: { hash?: string; rollback?: RollbackRequest },
+  { hash, rollback, signal }: { hash?: string; rollback?: RollbackRequest; signal?: AbortSignal | undefined },
 ): Promise<ResumePoint> {
   await removeTemporary(folder.path);
   await removeTemporary(folder.checkpoints);
   await settleReplacements(folder.checkpoints);
-  const { checkpoint, damaged } = await newestCheckpoint(folder.checkpoints);
+  const { checkpoint, damaged } = await newestCheckpoint(folder.checkpoints, signal);
   if (checkpoint === undefined) throw noCheckpoint(folder, damaged, rollback);
   const { state } = checkpoint;
   if (hash !== undefined && state.recipe !== hash) {

@@ -50,7 +50,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
 
   /**
    * Makes all steps that are left. Returns the folder of the checkpoint that was written when the signal was aborted;
-   * undefined when the run is done.
+   * undefined when the run is done. Errors: the signal's reason when it is aborted before there is something to save.
    */
   async go(checkpoints: Checkpointer): Promise<string | undefined> {
     const { trainer, signal, evaluations, lengths, plan, profiler, watch } = this.options;
@@ -69,10 +69,10 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
       return undefined;
     } catch (error) {
       if (!signal?.aborted || error !== signal.reason) throw error;
+      const isSweeping = this.#cachedAnchors().some((anchor) => anchor.isSweeping);
+      if (trainer.steps === 0 && !isSweeping) throw error;
       // What an interrupted sweep has come to is more than the checkpoint of the same step knows.
-      return await checkpoints.save(trainer.steps, evaluations.results, {
-        replaces: this.#cachedAnchors().some(({ isSweeping }) => isSweeping),
-      });
+      return await checkpoints.save(trainer.steps, evaluations.results, { replaces: isSweeping });
     } finally {
       await profiler?.end();
       this.#flush();

@@ -35,6 +35,7 @@ import { StepLog } from './step-log.js';
 import { stopElsewhere } from './stop-elsewhere.js';
 import type { TrainOptions, TrainResult } from './train.js';
 import { Trainer } from './trainer.js';
+import { unlessStopped } from './unless-stopped.js';
 
 /** What a run goes on from. */
 export interface ResumePoint {
@@ -79,6 +80,7 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
 ): Promise<TrainResult> {
   const { recipe, from, onEvent, clock } = options;
   using anchors = await anchorsOf(options);
+  await unlessStopped(options.signal);
   const folder = await options.open();
   const resumedAt = from?.checkpoint.state.step;
   await using record = new RunRecord(folder, recipe, { onEvent, resumedAt, clock });

@@ -37,6 +37,7 @@ import { type RunOptions, run } from './run.js';
 import { RollbackRequest } from './run-divergences.js';
 import type { EvaluationResult, Probe } from './run-evaluations.js';
 import { modelDigest } from './source-digests.js';
+import { unlessStopped } from './unless-stopped.js';
 
 export type { Probe, Probed } from './run-evaluations.js';
 
@@ -92,7 +93,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const device = recipeDevice(recipe);
   const here = recipeHere(recipe);
   if (!options.resume) refuseUsedFolder(out);
-  const reopened = options.resume ? await reopenRun(out, recipe) : undefined;
+  const reopened = options.resume ? await reopenRun(out, recipe, options.signal) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
   using place = new Place(options, device, reopened);
   const notes: string[] = [];
@@ -105,10 +106,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     signal: options.signal,
     clock: options.clock,
   };
+  const goesOn = () => unlessStopped(options.signal);
+  await goesOn();
   const folder = await modelFolder(here.model, hub);
   const { model: initialModel } = here.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
+  await goesOn();
   const data = await recipeData(here, tokenizer, { ...hub, now: place.now });
   const start = {
     ...options,
@@ -201,12 +205,14 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
     try {
       const source = from?.checkpoint.path ?? start.modelFolder;
       const [dtype, device] = [trainingDType(recipe), start.device];
+      await unlessStopped(start.signal);
       using wide = hasMasterWeights(recipe) ? await loadModel(source, { dtype: 'float32', device }) : undefined;
       using policy = wide ? copyModel(wide, dtype) : await loadModel(source, { dtype, device });
       const masters = wide && new MasterWeights(wide, policy);
       await requireWritable(existingParent(out), diskBytes(start, wide ?? policy, from !== undefined));
       requireVocabulary(policy, [...start.rows, ...start.validation]);
       models ??= await modelDigests(start);
+      await unlessStopped(start.signal);
       if (from === place.opened?.from)
         from?.warnings.push(...requireSameRun(from.checkpoint.state, { ...start, models }));
       return await run({ ...start, models, policy, masters, from, open: async () => (await place.open()).folder });
