@@ -1,8 +1,8 @@
 /** What a run is made of and leaves behind: recipe, run folder, events. Loads no torch. */
 export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
 export * from './checkpoints.js';
+export { EventWriter } from './event-writer.js';
 export {
-  EventWriter,
   encodeEvent,
   eventSchema,
   type NewRunEvent,
@@ -10,7 +10,9 @@ export {
   type RunEvent,
   readEvents,
 } from './events.js';
+export { fileSizes, finalState } from './final-state.js';
 export * from './folder.js';
+export { HeldFolder, LostFolder } from './held-folder.js';
 export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 export { lockHolderState, lockName, lockRun } from './lock.js';
 export type { LogOptions } from './log-section.js';
@@ -24,7 +26,7 @@ export {
   type ToyResult,
   toyResultSchema,
 } from './results.js';
-export { completeEvents, hasMadeSteps, isFinished, newestRun, supersedeEvents } from './resume.js';
+export { completeEvents, hasMadeSteps, newestRun, supersedeEvents } from './resume.js';
 export { type RunText, runText, runTextOfModel } from './run-text.js';
 export { localTimeOf, recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';

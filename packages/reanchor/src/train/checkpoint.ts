@@ -5,13 +5,13 @@ import { type Device, getNumThreads, nativeConfig, rngState, setRngState } from 
 import { makeFolder, writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, storedDType } from '../models/load.js';
-import { saveModel } from '../models/save.js';
+import { modelBytes, saveModel } from '../models/save.js';
 import { CachedReference } from '../reference/cached-reference.js';
 import { CopiedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
-import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
+import { type Checkpoint, checkpointFiles, type Recipe, sealCheckpoint, type TrainingState } from '../runs/index.js';
 import type { LoggedRow } from './objectives/objective.js';
-import { recipeSaveOptions } from './recipe-dtypes.js';
+import { recipeSaveOptions, referenceDType } from './recipe-dtypes.js';
 import { type Trained, writeModelFiles } from './save-trained.js';
 import type { StepLog } from './step-log.js';
 import { readNumbers, readTensorsInto, writeNumbers, writeTensors } from './tensor-file.js';
@@ -32,6 +32,12 @@ export type RunState = Omit<
   TrainingState,
   'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'rng' | 'log' | 'reference' | 'initialPolicy'
 >;
+
+/** The bytes of a checkpoint: what is trained, two moments of AdamW, the reference. */
+export function checkpointBytes(recipe: Recipe, trained: CausalLM, needsReference: boolean): number {
+  const hasCopy = needsReference && recipe.reference.storage !== 'cached';
+  return 3 * modelBytes(trained) + (hasCopy ? modelBytes(trained, referenceDType(recipe)) : 0);
+}
 
 /**
  * Writes a checkpoint folder; it is whole or absent. The policy, and a reference that is a model, are Hugging Face

@@ -26,6 +26,8 @@ export interface RunLoopOptions<Row extends RowPlace, Score extends LoggedRow> e
   profiler: StepProfiler | undefined;
   signal: AbortSignal | undefined;
   emit(event: NewRunEvent): void;
+  /** Looks after every step whether the run's files are where they were. Errors: those that end the run. */
+  watch(): void;
 }
 
 /** A step that was made: what is to be written down of it. */
@@ -48,10 +50,10 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
 
   /**
    * Makes all steps that are left. Returns the folder of the checkpoint that was written when the signal was aborted;
-   * undefined when the run is done.
+   * undefined when the run is done. Errors: the signal's reason when it is aborted before there is something to save.
    */
   async go(checkpoints: Checkpointer): Promise<string | undefined> {
-    const { trainer, signal, evaluations, lengths, plan, profiler } = this.options;
+    const { trainer, signal, evaluations, lengths, plan, profiler, watch } = this.options;
     try {
       signal?.throwIfAborted();
       if (this.isEvaluationDue) await this.#evaluate();
@@ -59,6 +61,7 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
         await this.#prepare(planned.step);
         await this.#step(planned);
         await setImmediate();
+        watch();
         signal?.throwIfAborted();
         await this.#evaluate();
         await checkpoints.saveIfDue(planned.step, evaluations.results);
@@ -66,10 +69,10 @@ export class RunLoop<Row extends RowPlace, Score extends LoggedRow> {
       return undefined;
     } catch (error) {
       if (!signal?.aborted || error !== signal.reason) throw error;
+      const isSweeping = this.#cachedAnchors().some((anchor) => anchor.isSweeping);
+      if (trainer.steps === 0 && !isSweeping) throw error;
       // What an interrupted sweep has come to is more than the checkpoint of the same step knows.
-      return await checkpoints.save(trainer.steps, evaluations.results, {
-        replaces: this.#cachedAnchors().some(({ isSweeping }) => isSweeping),
-      });
+      return await checkpoints.save(trainer.steps, evaluations.results, { replaces: isSweeping });
     } finally {
       await profiler?.end();
       this.#flush();

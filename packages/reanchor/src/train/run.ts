@@ -5,10 +5,17 @@ import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import type { UpdateRule } from '../reference/update-rule.js';
-import { type Checkpoint, checkpointName, type NewRunEvent, type RunFolder, recipeHash } from '../runs/index.js';
+import {
+  type Checkpoint,
+  checkpointName,
+  fileSizes,
+  type NewRunEvent,
+  type RunFolder,
+  recipeHash,
+} from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { announce } from './announce.js';
-import { checkpointReference, restoreCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { checkpointBytes, checkpointReference, restoreCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { bestOf, Checkpointer } from './checkpointer.js';
 import { explainFault } from './faults.js';
 import type { MasterWeights } from './master-weights.js';
@@ -25,8 +32,10 @@ import { RunRecord } from './run-record.js';
 import { saveOrRescue } from './save-trained.js';
 import { sourceDigests } from './source-digests.js';
 import { StepLog } from './step-log.js';
+import { stopElsewhere } from './stop-elsewhere.js';
 import type { TrainOptions, TrainResult } from './train.js';
 import { Trainer } from './trainer.js';
+import { unlessStopped } from './unless-stopped.js';
 
 /** What a run goes on from. */
 export interface ResumePoint {
@@ -71,6 +80,7 @@ export async function run<Row extends RowPlace, Score extends LoggedRow>(
 ): Promise<TrainResult> {
   const { recipe, from, onEvent, clock } = options;
   using anchors = await anchorsOf(options);
+  await unlessStopped(options.signal);
   const folder = await options.open();
   const resumedAt = from?.checkpoint.state.step;
   await using record = new RunRecord(folder, recipe, { onEvent, resumedAt, clock });
@@ -157,7 +167,8 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
   const warn = (message: string) => emit({ type: 'warning', message });
   const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile, warn);
   const material = { recipe, objective, rows, lengths, plan, evaluations, divergences, profiler, signal, emit };
-  const loop = new RunLoop({ ...stateful, ...material }, state?.isEvaluationDue ?? false);
+  const watch = () => record.check();
+  const loop = new RunLoop({ ...stateful, ...material, watch }, state?.isEvaluationDue ?? false);
   const trained = () => ({
     ...{
       policy: masters?.model ?? policy,
@@ -172,6 +183,7 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
   });
   const sources = once(() => state?.sources ?? sourceDigests(options));
   const write = async (path: string) => {
+    record.check();
     await writeCheckpoint(path, stateful, trained(), {
       isEvaluationDue: loop.isEvaluationDue,
       eventBytes: record.sync(),
@@ -182,18 +194,29 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
       initialLogprobs: evaluations.initialLogprobs,
       divergences: divergences.state(),
     });
-    emit({ type: 'checkpoint', step: trainer.steps, folder: join(folder.checkpoints, checkpointName(trainer.steps)) });
+    const { checkpoints } = record.folder;
+    emit({ type: 'checkpoint', step: trainer.steps, folder: join(checkpoints, checkpointName(trainer.steps)) });
   };
   const place = { folder: folder.checkpoints, options: recipe.checkpoint };
   const checkpoints = new Checkpointer({ ...place, write, warn, clock: options.clock ?? systemClock });
 
-  const interrupted = await loop.go(checkpoints).finally(() => {
-    told.steps = trainer.steps;
-  });
-  if (interrupted === undefined) {
+  const toTheLastStep = async () => {
+    const stoppedAt = await loop.go(checkpoints);
+    if (stoppedAt !== undefined) return stoppedAt;
+    record.check();
     await saveOrRescue(folder.final, trained());
-    emit({ type: 'saved', folder: folder.final });
-  }
+    emit({ type: 'saved', folder: folder.final, files: fileSizes(folder.final) });
+    record.check();
+    return undefined;
+  };
+  const interrupted = await toTheLastStep()
+    .catch(async (error: unknown) => {
+      const bytes = checkpointBytes(recipe, masters?.model ?? policy, objective.needsReference);
+      throw await stopElsewhere(error, { record, steps: trainer.steps, bytes, write });
+    })
+    .finally(() => {
+      told.steps = trainer.steps;
+    });
   await record.close(interrupted === undefined ? 'finished' : 'interrupted');
   emit({ type: 'end', steps: trainer.steps, seconds: seconds() });
   return {

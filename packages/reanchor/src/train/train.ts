@@ -21,6 +21,7 @@ import {
   writeRunInfo,
 } from '../runs/index.js';
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
+import { checkpointBytes } from './checkpoint.js';
 import type { BestCheckpoint } from './checkpointer.js';
 import { explainFault } from './faults.js';
 import { MasterWeights } from './master-weights.js';
@@ -29,13 +30,14 @@ import type { LoggedRow } from './objectives/objective.js';
 import { planOf } from './plan.js';
 import { recipeData } from './recipe-data.js';
 import { recipeDevice } from './recipe-device.js';
-import { hasMasterWeights, recipeSaveOptions, referenceDType, trainingDType } from './recipe-dtypes.js';
+import { hasMasterWeights, recipeSaveOptions, trainingDType } from './recipe-dtypes.js';
 import { recipeExampleObjective, recipePairObjective, recipeTextObjective } from './recipe-objective.js';
 import { type OpenRun, pointOf, reopenRun, requireSameRun } from './resume.js';
 import { type RunOptions, run } from './run.js';
 import { RollbackRequest } from './run-divergences.js';
 import type { EvaluationResult, Probe } from './run-evaluations.js';
 import { modelDigest } from './source-digests.js';
+import { unlessStopped } from './unless-stopped.js';
 
 export type { Probe, Probed } from './run-evaluations.js';
 
@@ -91,7 +93,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const device = recipeDevice(recipe);
   const here = recipeHere(recipe);
   if (!options.resume) refuseUsedFolder(out);
-  const reopened = options.resume ? await reopenRun(out, recipe) : undefined;
+  const reopened = options.resume ? await reopenRun(out, recipe, options.signal) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
   using place = new Place(options, device, reopened);
   const notes: string[] = [];
@@ -104,10 +106,13 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     signal: options.signal,
     clock: options.clock,
   };
+  const goesOn = () => unlessStopped(options.signal);
+  await goesOn();
   const folder = await modelFolder(here.model, hub);
   const { model: initialModel } = here.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
+  await goesOn();
   const data = await recipeData(here, tokenizer, { ...hub, now: place.now });
   const start = {
     ...options,
@@ -119,7 +124,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     tokenizer,
     device,
     beginsAgain: reopened !== undefined && reopened.from === undefined,
-    report: { ...data.report, notes: [...notes, ...data.report.notes] },
+    report: { ...data.report, notes: [...(reopened?.notes ?? []), ...notes, ...data.report.notes] },
   };
   switch (data.kind) {
     case 'pairs': {
@@ -175,7 +180,7 @@ class Place implements Disposable {
       return this.opened;
     }
     const { lock, ...folder } = await createRunFolder(out, run);
-    return { folder, lock, from: undefined };
+    return { folder, lock, from: undefined, notes: [] };
   }
 
   [Symbol.dispose](): void {
@@ -200,12 +205,14 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
     try {
       const source = from?.checkpoint.path ?? start.modelFolder;
       const [dtype, device] = [trainingDType(recipe), start.device];
+      await unlessStopped(start.signal);
       using wide = hasMasterWeights(recipe) ? await loadModel(source, { dtype: 'float32', device }) : undefined;
       using policy = wide ? copyModel(wide, dtype) : await loadModel(source, { dtype, device });
       const masters = wide && new MasterWeights(wide, policy);
       await requireWritable(existingParent(out), diskBytes(start, wide ?? policy, from !== undefined));
       requireVocabulary(policy, [...start.rows, ...start.validation]);
       models ??= await modelDigests(start);
+      await unlessStopped(start.signal);
       if (from === place.opened?.from)
         from?.warnings.push(...requireSameRun(from.checkpoint.state, { ...start, models }));
       return await run({ ...start, models, policy, masters, from, open: async () => (await place.open()).folder });
@@ -236,9 +243,7 @@ function diskBytes<Row extends RowPlace, Score extends LoggedRow>(
   const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
   // Those by time can be left out.
   const count = typeof every === 'number' ? Math.min(most, Math.floor(stepCount(rows.length, plan) / every)) : 0;
-  const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
-  // What is trained, two moments of AdamW, the reference.
-  const checkpoint = 3 * modelBytes(trained) + (hasCopy ? modelBytes(trained, referenceDType(recipe)) : 0);
+  const checkpoint = checkpointBytes(recipe, trained, objective.needsReference);
   return modelBytes(trained, recipeSaveOptions(recipe).dtype) + count * checkpoint;
 }
 
