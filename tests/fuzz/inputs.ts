@@ -115,6 +115,7 @@ const recipe = parseRecipe(
 );
 const run = {
   time,
+  localTime: '2026-01-02T04:04:05',
   command: ['reanchor'],
   recipe,
   seed: 3,
@@ -246,8 +247,10 @@ export const wholeInputs: Readonly<Record<string, () => Buffer[]>> = {
   parquet: () => readdirSync(join(fixtures, 'parquet')).map((name) => fixture(`parquet/${name}`)),
   csv: () => [
     Buffer.from('index,instruction_difficulty\n0,0.5\n1,"-1"\n2,1\n'),
+    Buffer.from('prompt,chosen,rejected,score\n"p, q","a ""b""\nc",d,1.5\np,x,y,\n'),
     ...[real('eval/alpaca_eval/lc-expected.csv')].filter((bytes) => bytes !== undefined),
   ],
+  tsv: () => [Buffer.from('prompt\tchosen\trejected\np\t"a\tb"\tc\n'), Buffer.from('text\tlabel\r\nx y\t1\r\n\t0\r\n')],
   card: () => [
     Buffer.from(
       '---\nlicense: mit\nconfigs:\n- config_name: en\n  default: true\n  data_files:\n  - split: train\n    path:\n    - "en/*.json"\n    - data/train-*\n- config_name: "de"\n  data_dir: ./de/\n---\n# Rows\n',
@@ -300,7 +303,7 @@ export const wholeInputs: Readonly<Record<string, () => Buffer[]>> = {
     ),
   ],
   events: () => [events],
-  run: () => [json(run)],
+  run: () => [json(run), json({ ...run, localTime: undefined })],
   results: () => [json(winrate)],
   hub: () => [
     json({

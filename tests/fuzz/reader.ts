@@ -1,4 +1,6 @@
 // What a reader is, and what none may do.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { UserError } from '../../packages/reanchor/src/errors.js';
 
@@ -10,6 +12,40 @@ export interface Reader {
   prepare?: () => Promise<void>;
   /** Its share of the inputs of a whole campaign. */
   share: number;
+}
+
+/** A reader of a file of one name. */
+export function ofFile(
+  name: string,
+  share: number,
+  read: (file: string, folder: string, bytes: Buffer) => Promise<unknown> | unknown,
+): Reader {
+  return {
+    names: [name],
+    share,
+    read: (bytes, folder) => {
+      const file = join(folder, name);
+      writeFileSync(file, bytes);
+      return read(file, folder, bytes);
+    },
+  };
+}
+
+/** Lets a refusal pass, so that another reader of the same file has its turn. */
+export async function refusedOnly(read: () => Promise<unknown>): Promise<void> {
+  await read().catch((error: unknown) => {
+    if (!(error instanceof UserError)) throw error;
+  });
+}
+
+/** The parts of an input that is a JSON object; none of any other. */
+export function parsedParts(bytes: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const parts: unknown = JSON.parse(bytes.toString());
+    return typeof parts === 'object' && parts !== null ? (parts as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
 }
 
 /**

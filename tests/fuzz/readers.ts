@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { chooseFiles } from '../../packages/reanchor/src/data/choose-files.js';
 import { encodePrompt } from '../../packages/reanchor/src/data/encode.js';
 import { loadPreferenceRows } from '../../packages/reanchor/src/data/index.js';
-import { UserError } from '../../packages/reanchor/src/errors.js';
 import { readAnnotations } from '../../packages/reanchor/src/eval/alpaca/annotations.js';
 import { readDifficulty, readGamedBaselines, readLcInputs } from '../../packages/reanchor/src/eval/alpaca/files.js';
 import { readAnswers } from '../../packages/reanchor/src/eval/answers.js';
@@ -31,41 +30,19 @@ import {
 import { modelStopTokens } from '../../packages/reanchor/src/generate/stop-tokens.js';
 import { listRepository } from '../../packages/reanchor/src/hub/client.js';
 import { sessionWith } from '../../packages/reanchor/src/hub/testing/session.js';
-import { readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
+import { readEvents, readRun, templateNow } from '../../packages/reanchor/src/runs/index.js';
 import { ResultFiles } from '../../packages/reanchor/src/serve/result-files.js';
 import { RunFile } from '../../packages/reanchor/src/serve/run-file.js';
 import { ServedFolder } from '../../packages/reanchor/src/serve/served-folder.js';
 import { ChatTemplate, loadTokenizer, parseTokenizer, type Tokenizer } from '../../packages/reanchor/src/text/index.js';
 import { fixtures } from '../support/repository.js';
+import { chatInputs, chatReaders, chatWords } from './chat-readers.js';
 import { guarded, printed, readWithSecrets } from './filters.js';
 import { fixture, wholeInputs } from './inputs.js';
+import { machineInputs, machineReaders, machineWords } from './machine-readers.js';
 import { Dice, mutate } from './mutate.js';
-import type { Reader } from './reader.js';
+import { ofFile, parsedParts, type Reader, refusedOnly } from './reader.js';
 import { wordsOf } from './words.js';
-
-/** A reader of a file of one name. */
-function ofFile(
-  name: string,
-  share: number,
-  read: (file: string, folder: string, bytes: Buffer) => Promise<unknown> | unknown,
-): Reader {
-  return {
-    names: [name],
-    share,
-    read: (bytes, folder) => {
-      const file = join(folder, name);
-      writeFileSync(file, bytes);
-      return read(file, folder, bytes);
-    },
-  };
-}
-
-/** Lets a refusal pass, so that another reader of the same file has its turn. */
-async function refusedOnly(read: Promise<unknown>): Promise<void> {
-  await read.catch((error: unknown) => {
-    if (!(error instanceof UserError)) throw error;
-  });
-}
 
 async function drain(values: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of values);
@@ -105,21 +82,18 @@ let hub: { endpoint: string; answer: Buffer } | undefined;
 async function startHub(): Promise<void> {
   const server = createServer((request, response) => {
     const { answer, endpoint } = hub!;
-    let parts: Record<string, unknown> = {};
-    try {
-      parts = JSON.parse(answer.toString()) as typeof parts;
-    } catch {}
+    const parts = parsedParts(answer);
     const isTree = request.url!.includes('/tree/');
     const next =
       { self: endpoint + request.url!, other: 'http://127.0.0.1:9/tree/' }[
-        typeof parts?.link === 'string' ? parts.link : ''
-      ] ?? parts?.link;
+        typeof parts.link === 'string' ? parts.link : ''
+      ] ?? parts.link;
     if (isTree && typeof next === 'string' && /^[\x20-\x7e]+$/.test(next))
       response.setHeader('link', `<${next}>; rel="next"`);
-    const status = typeof parts?.status === 'number' ? parts.status : 200;
+    const status = typeof parts.status === 'number' ? parts.status : 200;
     response.statusCode = status >= 200 && status < 600 ? Math.floor(status) : 200;
     response.setHeader('content-type', 'application/json');
-    const part = isTree ? parts?.tree : parts?.sha;
+    const part = isTree ? parts.tree : parts.sha;
     try {
       const body = isTree ? part : { _id: '0', id: 'owner/name', sha: part, tags: [], siblings: [] };
       response.end(part === undefined ? answer : JSON.stringify(body));
@@ -147,11 +121,16 @@ export const readers: Readonly<Record<string, Reader>> = {
   gzip: ofFile('input.jsonl.gz', 8, (file) => drain(readJsonl(file))),
   json: ofFile('input.json', 3, (file) => drain(readRecords(file))),
   rows: ofFile('input.jsonl', 10, (file) => loadPreferenceRows([file])),
-  parquet: ofFile('input.parquet', 10, (file) => drain(readRecords(file))),
-  csv: ofFile('input.csv', 2, async (file) => {
-    await refusedOnly(readDifficulty(file));
+  parquet: ofFile('input.parquet', 10, async (file) => {
+    await refusedOnly(() => loadPreferenceRows([file]));
     await drain(readRecords(file));
   }),
+  csv: ofFile('input.csv', 2, async (file) => {
+    await refusedOnly(() => readDifficulty(file));
+    await refusedOnly(() => loadPreferenceRows([file]));
+    await drain(readRecords(file));
+  }),
+  tsv: ofFile('input.tsv', 1, (file) => drain(readRecords(file))),
   card: {
     names: ['some/set'],
     share: 2,
@@ -187,7 +166,10 @@ export const readers: Readonly<Record<string, Reader>> = {
     await new RunFile(served, folder, { samples: 8, buckets: 8 }).refresh();
     readEvents(file);
   }),
-  run: ofFile('run.json', 3, (_file, folder) => readRun(folder)),
+  run: ofFile('run.json', 3, (_file, folder) => {
+    const { run } = readRun(folder);
+    if (Number.isNaN(templateNow(run).getTime())) throw new Error('a run without a day');
+  }),
   results: ofFile('result.json', 2, async (file, folder) => new ResultFiles(await ServedFolder.at(folder)).read(file)),
   hub: {
     names: ['owner/name', 'http://127.0.0.1'],
@@ -218,7 +200,7 @@ export const readers: Readonly<Record<string, Reader>> = {
   'lc-inputs': ofFile('input.jsonl', 2, (file) => readLcInputs(file)),
   gamed: ofFile('gamed.json', 1, (file) => readGamedBaselines(file, 3)),
   arena: ofFile('input.jsonl', 1, async (file) => {
-    await refusedOnly(readQuestions(file));
+    await refusedOnly(() => readQuestions(file));
     await readJudgments(file);
   }),
   answers: ofFile('input.jsonl', 2, (file) => readAnswers(file)),
@@ -237,7 +219,13 @@ export const readers: Readonly<Record<string, Reader>> = {
   terminal: { names: [], share: 3, read: (bytes) => printed(bytes.toString()) },
   journal: ofFile('out.jsonl.partial', 1, async (file) => (await Journal.open(file, { model: 'm', seed: 1 })).close()),
   'template-file': ofFile('judge.txt', 1, (file) => readTemplate(file, 2)),
+  ...chatReaders,
+  ...machineReaders,
 };
+
+/** The whole inputs by reader. */
+export const allInputs: typeof wholeInputs = { ...wholeInputs, ...chatInputs, ...machineInputs };
+const allWords: typeof wordsOf = { ...wordsOf, ...chatWords, ...machineWords };
 
 const known = new Map<string, Buffer[]>();
 
@@ -245,13 +233,13 @@ const known = new Map<string, Buffer[]>();
 export function inputOf(name: string, seed: number, index: number): Buffer {
   let inputs = known.get(name);
   if (!inputs) {
-    inputs = wholeInputs[name]!();
+    inputs = allInputs[name]!();
     known.set(name, inputs);
   }
   // The first inputs are the whole ones.
   if (index < inputs.length) return inputs[index]!;
   const dice = new Dice(seed, index, ...Buffer.from(name));
-  return mutate(inputs, wordsOf[name] ?? [], dice);
+  return mutate(inputs, allWords[name] ?? [], dice);
 }
 
 /** How many inputs each reader gets of a number in all. */

@@ -129,6 +129,8 @@ export const wordsOf: Readonly<Record<string, readonly string[]>> = {
     '_',
     '*',
   ],
+  run: ['"localTime":"2026-02-30T25:61:61"', '"localTime":"+275760-09-14T00:00:00"', '"date":"0000-00-00"', '"time":"'],
+  tsv: ['\t', '""', '"', '\r', '\u0000'],
   csv: ['"', '""', ',', '\r\n', '\r', '\n"'],
   events: ['"type":"step"', '"metrics":{', '"step":', '"NaN"', '"-Infinity"', '\\ud800', '\\u0000', '\n', '}', ',"'],
   config: [
@@ -140,5 +142,11 @@ export const wordsOf: Readonly<Record<string, readonly string[]>> = {
     '"model_type":"constructor"',
     '"rotary_pct":2',
     '"max_position_embeddings":9007199254740991',
+    '"rms_norm_eps":1e400',
+    '"rope_theta":0',
+    '"num_attention_heads":0',
+    '"intermediate_size":-5',
+    '"hidden_size":0.5',
+    '"initializer_range":-1e400',
   ],
 };

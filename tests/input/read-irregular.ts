@@ -69,7 +69,7 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
   'events, read': ['events.jsonl', async (path) => (await runs()).readEvents(path)],
   'events, of a run that goes on': [
     'events.jsonl',
-    async (path) => (await runs()).supersedeEvents(runFolder(path), 10),
+    async (path) => (await runs()).supersedeEvents(runFolder(path), { bytes: 10, step: 1 }),
   ],
   'events, of a finished run': ['events.jsonl', async (path) => (await runs()).completeEvents(runFolder(path))],
   'checkpoint: manifest': ['manifest.json', async (path) => (await runs()).verifyCheckpoint(dirname(path))],

@@ -205,7 +205,7 @@ describe('train', () => {
   test('an abort before the first step trains nothing and gives its reason', async () => {
     const signal = AbortSignal.abort('enough');
     await expect(train({ recipe: recipe(), out: join(folder, 'run'), command: [], signal })).rejects.toBe('enough');
-    expect(readdirSync(join(folder, 'run')).sort()).toEqual(['events.jsonl', 'run.json']);
+    expect(existsSync(join(folder, 'run'))).toBe(false);
   });
 
   test('an abort ends after the step and leaves a checkpoint that is a model folder', async () => {

@@ -4,6 +4,7 @@ import './style/base.css';
 import './style/runs.css';
 import './style/charts.css';
 import './style/texts.css';
+import { takeToken } from './data/door.js';
 import { ComparePage } from './pages/ComparePage.js';
 import { EvaluationPage } from './pages/EvaluationPage.js';
 import { RunPage } from './pages/RunPage.js';
@@ -48,7 +49,6 @@ function Page({ route }: { route: Route }) {
   }
 }
 
-// The token has done its work: it is in a cookie now, and need not stay in the address and the history.
-if (location.search !== '') history.replaceState(null, '', `${location.pathname}${location.hash}`);
+takeToken();
 applyTheme();
 render(<App />, document.getElementById('app')!);

@@ -16,7 +16,7 @@ test.skipIf(process.platform !== 'linux')(
     copyFileSync(addonFile(locateForLoad()), library);
     expect(isCutShort(library)).toBe(false);
     const { size } = statSync(library);
-    for (const left of [size - 1, size / 2, 64]) {
+    for (const left of [size - 1, size / 2, 64, 0]) {
       truncateSync(library, Math.floor(left));
       expect(isCutShort(library)).toBe(true);
     }
@@ -24,7 +24,7 @@ test.skipIf(process.platform !== 'linux')(
 );
 
 test('what is no such library is not called cut short', () => {
-  for (const text of ['', 'x', '#!/bin/sh\n'.repeat(100), '\x7fELF\x01\x01']) {
+  for (const text of ['x', '#!/bin/sh\n'.repeat(100), '\x7fELF\x01\x01']) {
     writeFileSync(join(folder, 'y.so'), text, 'latin1');
     expect(isCutShort(join(folder, 'y.so'))).toBe(false);
   }

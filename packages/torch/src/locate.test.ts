@@ -69,7 +69,7 @@ test('a folder named by REANCHOR_LIBTORCH that does not work is an error, not pa
   for (const [path, why] of [
     [join(folder, 'absent'), /absent does not exist/],
     [fakeLibtorch(join(folder, 'old'), '1.13.1'), /is libtorch 1.13.1, older than 2.11/],
-    [join(file(join(folder, 'half/lib/libtorch_cpu.so')), '../..'), /holds no version.h/],
+    [join(file(join(folder, 'half/lib/libtorch_cpu.so'), 'x'), '../..'), /holds no version.h/],
     [join(file(join(folder, 'empty/x')), '..'), /lib\/libtorch_cpu.so does not exist/],
   ] as const) {
     vi.stubEnv('REANCHOR_LIBTORCH', path);

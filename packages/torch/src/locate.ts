@@ -115,7 +115,7 @@ function inspectFolder(folder: string): { version: string } | { why: string } {
 
 const librariesIn = (lib: string): string[] =>
   readdirSync(lib, { withFileTypes: true })
-    .filter((entry) => entry.isFile() && /^lib(torch|c10).*\.so$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.so(\.\d+)*$/.test(entry.name))
     .map(({ name }) => join(lib, name));
 
 /** Whether the cache holds a libtorch that works. */

@@ -5,6 +5,7 @@ import type { TypedArray } from './dtype.js';
 import { makeError, SetupError } from './errors.js';
 import { locateForLoad, THREE_WAYS } from './locate.js';
 import type { NativeList } from './op.js';
+import { isMemory, versionProblem } from './try-load.js';
 
 /**
  * An operator: its schema's arguments in order, tensors as handles. Returns handles, numbers, arrays of them or
@@ -86,7 +87,8 @@ function load(): Native {
     throw loadFailure(file, error as Error);
   }
   const loaded = module.exports;
-  checkVersion(loaded, located.folder);
+  const mixed = versionProblem(loaded.config(), located.folder);
+  if (mixed !== undefined) throw new SetupError(`the addon does not fit: ${mixed}. Run: npx reanchor setup`);
   loaded.setErrorFactory(makeError);
   addon = loaded;
   return loaded;
@@ -94,17 +96,5 @@ function load(): Native {
 
 function loadFailure(file: string, cause: Error): SetupError {
   const { message } = cause;
-  // Another libtorch would not fit either.
-  const isMemory = /failed to map segment|annot allocate memory/.test(message);
-  return new SetupError(`cannot load ${file}: ${message}${isMemory ? '' : `\n${THREE_WAYS}`}`, { cause });
-}
-
-function checkVersion(loaded: Native, folder: string): void {
-  const { compiledFor, build } = loaded.config();
-  const running = /TORCH_VERSION=([\d.]+)/.exec(build)?.[1];
-  if (running !== undefined && running !== /^[\d.]+/.exec(compiledFor)?.[0]) {
-    throw new SetupError(
-      `the addon was compiled for libtorch ${compiledFor}, but ${folder} holds ${running}. Run: npx reanchor setup`,
-    );
-  }
+  return new SetupError(`cannot load ${file}: ${message}${isMemory(message) ? '' : `\n${THREE_WAYS}`}`, { cause });
 }

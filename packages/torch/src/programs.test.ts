@@ -1,5 +1,7 @@
-import { chmodSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { ask, findExecutable, launch, run } from './programs.js';
 import { fakeProgram, file, scratch } from './testing/fakes.js';
@@ -58,6 +60,28 @@ test('a program that fails is quoted by its last words, one that is not there by
   expect(await run(failing, [], folder)).toEqual({ status: 3, output: 'first\nlast\n' });
   await new Promise<void>((heard) => launch(join(folder, 'absent'), [], () => heard()));
 });
+
+test('a signal that asks us to end ends a program with all that it has started, and says so', async () => {
+  const counts = () => ['SIGINT', 'SIGTERM', 'SIGHUP'].map((name) => process.listenerCount(name));
+  const before = counts();
+  const pids = join(folder, 'pids');
+  const tool = fakeProgram(
+    join(folder, 'long'),
+    `/bin/sleep 1000 &\necho $$ $! > ${pids}.new\nmv ${pids}.new ${pids}\nwait`,
+  );
+  const ran = run(tool, [], folder);
+  while (!existsSync(pids)) await setImmediate();
+  process.emit('SIGHUP', 'SIGHUP');
+  await expect(ran).rejects.toThrow('stopped by SIGHUP; nothing half-done is left');
+  for (const pid of readFileSync(pids, 'utf8').split(' ')) expect(isRunning(pid.trim())).toBe(false);
+  expect(counts()).toEqual(before);
+});
+
+/** Whether a process is there and not only not yet asked for by its parent. */
+function isRunning(pid: string): boolean {
+  const { stdout } = spawnSync('/bin/ps', ['-o', 'stat=', '-p', pid], { encoding: 'utf8' });
+  return /^[^ZX]/.test(stdout.trim());
+}
 
 test('a program by a name alone is a mistake of ours', () => {
   expect(() => ask('tool', [], folder)).toThrow('internal: the program tool is no absolute path');

@@ -5,6 +5,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, parse } from 'node:path';
+import { SetupError } from './errors.js';
 
 /** Folders of a list such as PATH; an empty or a relative one is the current folder, or below it. */
 const absolute = (list: string | undefined) => (list ?? '').split(delimiter).filter(isAbsolute);
@@ -30,9 +31,13 @@ function isExecutable(file: string): boolean {
   }
 }
 
+/** By these a process is asked to end. */
+const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /**
  * Runs a program, named by its absolute path, in `folder`, which is its folder for temporary files too. The exit code is
- * null where a signal ended it; `output` is all that it wrote.
+ * null where a signal ended it; `output` is all that it wrote. A signal that asks this process to end ends the program
+ * with all that it has started. Errors: SetupError that names that signal; the system's.
  */
 export function run(
   program: string,
@@ -41,16 +46,41 @@ export function run(
 ): Promise<{ status: number | null; output: string }> {
   return new Promise((done, fail) => {
     const env = { ...environment(folder), TMPDIR: folder };
-    const child = spawn(known(program), args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    // In a process group of its own, so that what it starts can be ended with it.
+    const child = spawn(known(program), args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let output = '';
+    let ending: NodeJS.Signals | undefined;
+    const end = (signal: NodeJS.Signals) => {
+      ending ??= signal;
+      if (child.pid !== undefined) killGroup(child.pid);
+    };
+    for (const signal of endings) process.on(signal, end);
+    const leave = () => {
+      for (const signal of endings) process.off(signal, end);
+    };
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk) => {
         output += chunk;
       });
     }
-    child.on('error', fail);
-    child.on('close', (status) => done({ status, output }));
+    child.on('error', (error) => {
+      leave();
+      fail(error);
+    });
+    child.on('close', (status) => {
+      leave();
+      if (ending === undefined) done({ status, output });
+      else fail(new SetupError(`stopped by ${ending === 'SIGINT' ? 'Ctrl-C' : ending}; nothing half-done is left`));
+    });
   });
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
+  }
 }
 
 /**

@@ -9,6 +9,7 @@ import { native } from './native.js';
 import { ownIdentity } from './process-identity.js';
 import { describeDoctor, doctor, SetupError, setup } from './setup.js';
 import { fakeCompiler, fakeLibtorch, fakeProgram, fakePython, file, PIP_INSTALLS, scratch } from './testing/fakes.js';
+import { versionProblem } from './try-load.js';
 
 let folder: string;
 let bin: string;
@@ -124,6 +125,28 @@ describe('setup', () => {
     expect(() => native()).toThrow(`cache: ${why}`);
     expect(await run()).toMatchObject({ installed: true, located: { way: 'cache' } });
     expect(await run()).toMatchObject({ installed: false });
+  });
+
+  test('an addon that cannot be loaded is told by setup, with the words of the loader and what to do', async () => {
+    const own = fakeLibtorch(join(folder, 'a'));
+    vi.stubEnv('REANCHOR_LIBTORCH', own);
+    fakeCompiler(bin, file(join(folder, 'text'), '<html>404</html>'.repeat(100)));
+    const words = String.raw`the addon was compiled for ${own}, but cannot be loaded \(.*(invalid ELF header|not a mach-o|slice).*\)`;
+    for (let i = 0; i < 2; i++) {
+      await expect(run()).rejects.toThrow(new RegExp(`${words}. It seems .* install it anew, and run setup again`));
+    }
+    vi.stubEnv('REANCHOR_LIBTORCH', '');
+    fakePython(bin, { pip: PIP_INSTALLS });
+    await expect(run()).rejects.toThrow(`libtorch: remove ${installFolder()}, and run setup again`);
+    expect(lines.at(-1)).toMatch(/^compiling/);
+  });
+
+  test('headers and libraries of two versions are told', () => {
+    const config = { compiledFor: '2.14.0', build: 'PyTorch built with: TORCH_VERSION=2.13.0, USE_CUDA=0' };
+    expect(versionProblem(config, '/lib')).toBe(
+      'its headers are those of libtorch 2.14.0, and /lib holds libraries of 2.13.0',
+    );
+    expect(versionProblem({ ...config, compiledFor: '2.13.0+cpu' }, '/lib')).toBeUndefined();
   });
 
   test('another libtorch gets an addon of its own', async () => {

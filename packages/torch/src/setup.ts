@@ -7,6 +7,7 @@ import { SetupError } from './errors.js';
 import { installLibtorch } from './install.js';
 import { diskFull, type Located, locateLibtorch, rememberLocated, searchLibtorch } from './locate.js';
 import type { Log } from './setup-lock.js';
+import { tryAddon } from './try-load.js';
 
 export { addonFile } from './build.js';
 export { type DoctorReport, describeDoctor, doctor } from './doctor.js';
@@ -36,8 +37,8 @@ export interface SetupResult {
 
 /**
  * Makes the addon ready: finds libtorch (REANCHOR_LIBTORCH, the active Python, the cache), installs it into the cache
- * where there is none, and compiles the addon for it unless that was done before. Throws SetupError with what is
- * missing and the three ways to get there.
+ * where there is none, compiles the addon for it unless that was done before, and loads it once in a process of its own.
+ * Throws SetupError with what is missing and the three ways to get there, or why the addon cannot be loaded.
  */
 export async function setup({ log = () => {} }: SetupOptions = {}): Promise<SetupResult> {
   try {
@@ -63,6 +64,7 @@ async function findOrInstall(log: Log): Promise<SetupResult> {
     installed = true;
   }
   const { file, compiled } = await buildAddon(located, log);
+  await tryAddon(file, located);
   rememberLocated(located);
   const state = compiled ? 'compiled' : 'up to date';
   log(`libtorch ${located.version} (${located.way}: ${located.folder}), addon ${state}`);

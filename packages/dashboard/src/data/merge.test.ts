@@ -1,6 +1,7 @@
-import type { RunPatch, RunState, SeriesPoints } from 'reanchor/serve';
+import type { ListPatch, RunList, RunPatch, RunState, SeriesPoints } from 'reanchor/serve';
 import { expect, test } from 'vitest';
-import { append, merge } from './merge.js';
+import { append, merge, mergeList } from './merge.js';
+import { MessageReader } from './messages.js';
 
 const loss = (mean: (number | null)[]) => ({ loss: { mean, notFinite: 0, last: mean.at(-1) ?? null } });
 const points = (width: number, steps: number[], metrics: SeriesPoints['metrics']): SeriesPoints => ({
@@ -50,4 +51,28 @@ test('a patch without points changes what it says and nothing else', () => {
     summary: 'new',
     checkpoints: patch.checkpoints,
   });
+});
+
+test('rows of the list that have changed take the place of the old ones', () => {
+  const row = (id: string, step: number) => ({ id, step });
+  const list = { folder: 'runs', runs: [row('a', 1), row('b', 1), row('c', 1)], notes: ['old'], results: [] };
+  const patch = { runs: [row('d', 1), row('b', 2)], gone: ['a'], notes: [], results: [] };
+  expect(mergeList(list as unknown as RunList, patch as unknown as ListPatch)).toEqual({
+    folder: 'runs',
+    runs: [row('b', 2), row('c', 1), row('d', 1)],
+    notes: [],
+    results: [],
+  });
+});
+
+test('messages of a stream are found wherever it is cut', () => {
+  const text = 'event: list\ndata: {"a":"x: y"}\n\nevent: patch\ndata: 2\n\n';
+  const expected = [
+    { event: 'list', data: '{"a":"x: y"}' },
+    { event: 'patch', data: '2' },
+  ];
+  for (let cut = 0; cut <= text.length; cut++) {
+    const reader = new MessageReader();
+    expect([...reader.read(text.slice(0, cut)), ...reader.read(text.slice(cut))]).toEqual(expected);
+  }
 });

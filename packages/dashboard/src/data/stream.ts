@@ -1,42 +1,17 @@
 /** What the server tells, as it comes. */
 import { useEffect, useState } from 'preact/hooks';
-import type { Result, RunList, RunPatch, RunSeriesData, RunState, StreamEvents } from 'reanchor/serve';
-import { merge } from './merge.js';
-
-/** connecting; open; lost: the server does not answer, and is asked again. */
-export type Connection = 'connecting' | 'open' | 'lost';
-
-/** A stream that rests while the page is hidden: a browser has only a few connections to a server. */
-function open(
-  query: string,
-  handlers: { [Name in keyof StreamEvents]?: (data: StreamEvents[Name]) => void },
-  onConnection: (connection: Connection) => void,
-): () => void {
-  let source: EventSource | undefined;
-  const start = () => {
-    source = new EventSource(`./api/stream?${query}`);
-    source.onopen = () => onConnection('open');
-    source.onerror = () => onConnection('lost');
-    for (const [name, handle] of Object.entries(handlers)) {
-      source.addEventListener(name, (event) => handle(JSON.parse((event as MessageEvent<string>).data)));
-    }
-  };
-  const onVisibility = () => {
-    source?.close();
-    if (!document.hidden) start();
-  };
-  document.addEventListener('visibilitychange', onVisibility);
-  start();
-  return () => {
-    document.removeEventListener('visibilitychange', onVisibility);
-    source?.close();
-  };
-}
+import type { ListPatch, Result, RunList, RunPatch, RunSeriesData, RunState, StreamEvents } from 'reanchor/serve';
+import { type Connection, connect } from './connect.js';
+import { ask } from './door.js';
+import { merge, mergeList } from './merge.js';
 
 export function useList(): { list: RunList | undefined; connection: Connection } {
   const [list, setList] = useState<RunList>();
   const [connection, setConnection] = useState<Connection>('connecting');
-  useEffect(() => open('list=1', { list: setList }, setConnection), []);
+  useEffect(() => {
+    const patch = (fresh: ListPatch) => setList((known) => known && mergeList(known, fresh));
+    return connect('list=1', { list: setList, listPatch: patch }, setConnection);
+  }, []);
   return { list, connection };
 }
 
@@ -71,7 +46,7 @@ export function useRuns(ids: readonly string[]): FollowedRuns {
       .split('\n')
       .map((id) => `run=${encodeURIComponent(id)}`)
       .join('&');
-    return open(query, { state: put, patch, problem }, setConnection);
+    return connect(query, { state: put, patch, problem }, setConnection);
   }, [key]);
   return { states, problems, connection };
 }
@@ -99,7 +74,7 @@ export function useResult(id: string | undefined): { result: Result | undefined;
 }
 
 async function request<T>(path: string): Promise<T> {
-  const response = await fetch(path);
+  const response = await ask(path);
   if (!response.ok) throw new Error((await response.text()).trim());
   return (await response.json()) as T;
 }

@@ -186,7 +186,7 @@ function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; on
         {run.model && <span class="model">{modelName(run.model)}</span>}
         {run.problem && (
           <span class="problem" title={run.problem}>
-            run.json cannot be read
+            {run.problem.includes('events.jsonl') ? 'events.jsonl' : 'run.json'} cannot be read
           </span>
         )}
         {run.failure && <span class="problem">{run.failure}</span>}

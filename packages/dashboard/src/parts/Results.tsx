@@ -4,7 +4,7 @@ import type { ResultEntry } from 'reanchor/serve';
 import { useList } from '../data/stream.js';
 import { ago } from '../format.js';
 import { resultHref } from '../router.js';
-import { Empty } from './small.js';
+import { Empty, Lost } from './small.js';
 
 /** The files of results of a kind; the newest one is opened. `children` says how to make one where there is none. */
 export function Results({
@@ -18,13 +18,20 @@ export function Results({
   id: string | undefined;
   children: ComponentChildren;
 }) {
-  const { list } = useList();
+  const { list, connection } = useList();
   const entries = list?.results.filter((entry) => entry.kind === kind) ?? [];
   const newest = entries[0]?.id;
   useEffect(() => {
     if (id === undefined && newest !== undefined) location.replace(resultHref(page, newest));
   }, [page, id, newest]);
-  if (!list) return <Empty>Looking for results…</Empty>;
+  if (!list) {
+    return (
+      <>
+        <Lost connection={connection} />
+        <Empty>Looking for results…</Empty>
+      </>
+    );
+  }
   if (entries.length === 0) return <Empty>{children}</Empty>;
   return (
     <nav class="results" aria-label="Results">

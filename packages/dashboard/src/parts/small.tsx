@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import type { RunStatus, RunSummary } from 'reanchor/serve';
 import { scale } from '../charts/svg.js';
-import type { Connection } from '../data/stream.js';
+import type { Connection } from '../data/connect.js';
 
 const statusWords: Record<RunStatus, string> = {
   running: 'Running',
@@ -49,6 +49,14 @@ export function Sparkline({ sparkline: { steps, values, metric } }: Pick<RunSumm
 }
 
 export function Lost({ connection }: { connection: Connection }) {
+  if (connection === 'refused') {
+    return (
+      <p class="banner warn" role="alert">
+        This dashboard is not open to this page: open the address that <code>reanchor dashboard</code> printed, token
+        included. It has another one each time it is started.
+      </p>
+    );
+  }
   if (connection !== 'lost') return null;
   return (
     <p class="banner warn" role="status">

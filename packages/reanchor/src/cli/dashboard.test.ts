@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { serveDashboard } from '../serve/index.js';
 import { dashboardVerb } from './dashboard.js';
 import { Terminal } from './terminal.js';
@@ -34,7 +34,7 @@ test('prints an address that opens the page, and ends when it is told to', async
   const url = written.stdout.trim();
   const page = await fetch(url);
   expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('<script type="module"')]);
-  expect((await fetch(url.replace(/\?.*/, ''))).status).toBe(401);
+  expect((await fetch(url.replace(/\?.*/, 'api/runs'))).status).toBe(401);
   // An open stream does not keep it from ending.
   const stream = await fetch(url.replace('/?', '/api/stream?list=1&'));
   stop.abort();
@@ -48,38 +48,67 @@ test('says when others can reach it', async () => {
   const { written, terminal, stop } = recorder();
   stop.abort();
   await dashboardVerb(folder, { port: '0', host: '0.0.0.0' }, terminal, stop.signal);
-  expect(written.stdout).toMatch(/^http:\/\/localhost:/);
+  expect(written.stdout).toMatch(/^http:\/\/127\.0\.0\.1:/);
   expect(written.stderr).toContain('warning: other machines can reach it');
 });
 
-test.skipIf(process.platform !== 'linux')(
-  '--open takes the browser from PATH, and not from the current folder',
-  async () => {
-    const opened = join(folder, 'opened');
-    const program = (path: string) => {
-      writeFileSync(path, `#!/bin/sh\necho "$*" > '${opened}'\n`);
-      chmodSync(path, 0o755);
-    };
+/** Runs `dashboard --open` with a PATH, until `isEnough`. */
+async function openWith(path: string, isEnough: (written: { stdout: string; stderr: string }) => boolean) {
+  vi.stubEnv('PATH', path);
+  try {
+    const { written, terminal, stop } = recorder();
+    const ended = dashboardVerb(folder, { port: '0', host: '127.0.0.1', open: true }, terminal, stop.signal);
+    await expect.poll(() => isEnough(written)).toBe(true);
+    stop.abort();
+    await ended;
+    return written;
+  } finally {
+    vi.unstubAllEnvs();
+  }
+}
+
+describe.skipIf(process.platform !== 'linux')('--open', () => {
+  const opened = join(folder, 'opened');
+  const program = (path: string, text: string) => {
+    writeFileSync(path, `#!/bin/sh\n${text}\n`);
+    chmodSync(path, 0o755);
+  };
+
+  test('takes the browser from PATH, and not from the current folder', async () => {
     mkdirSync(join(folder, 'bin'));
-    program(join(folder, 'xdg-open'));
-    program(join(folder, 'bin/xdg-open'));
+    program(join(folder, 'xdg-open'), `echo wrong > '${opened}'`);
+    program(join(folder, 'bin/xdg-open'), `echo right > '${opened}'`);
     const here = process.cwd();
     process.chdir(folder);
     try {
-      for (const path of ['.', `.:${folder}/bin`]) {
-        vi.stubEnv('PATH', path);
-        const { written, terminal, stop } = recorder();
-        stop.abort();
-        await dashboardVerb(folder, { port: '0', host: '127.0.0.1', open: true }, terminal, stop.signal);
-        if (path === '.') expect(written.stderr).toContain('no browser could be opened: open the address above');
-        else await expect.poll(() => existsSync(opened) && readFileSync(opened, 'utf8')).toBe(written.stdout);
-      }
+      await openWith('.', ({ stderr }) => stderr.includes('no browser could be opened: open the address above'));
+      await openWith(`.:${folder}/bin`, () => existsSync(opened));
+      await expect.poll(() => readFileSync(opened, 'utf8')).toBe('right\n');
     } finally {
       process.chdir(here);
-      vi.unstubAllEnvs();
     }
-  },
-);
+  });
+
+  test('names the browser a file that this user alone can read, and no token, and removes it', async () => {
+    const bin = mkdtempSync(join(folder, 'bin-'));
+    const seen = join(bin, 'seen');
+    program(
+      join(bin, 'xdg-open'),
+      `/bin/echo "$*" > '${seen}.part'
+       /usr/bin/stat -c %a "$1" "\${1%/*}" >> '${seen}.part'
+       /bin/cat "$1" >> '${seen}.part'
+       /bin/mv '${seen}.part' '${seen}'`,
+    );
+    const umask = process.umask(0);
+    const { stdout } = await openWith(bin, () => existsSync(seen)).finally(() => process.umask(umask));
+    const [args, file, inFolder, ...page] = readFileSync(seen, 'utf8').split('\n');
+    expect(args).toMatch(/reanchor-open-\w+\/dashboard\.html$/);
+    expect(args).not.toContain(new URL(stdout).searchParams.get('token'));
+    expect([file, inFolder]).toEqual(['600', '700']);
+    expect(page.join('\n')).toContain(`<meta http-equiv="refresh" content="0; url=${stdout.trim()}">`);
+    expect(existsSync(args!)).toBe(false);
+  });
+});
 
 test.each([
   [{ port: '70000' }, folder, /--port: "70000" is not allowed; a whole number from 0 to 65535 is/],

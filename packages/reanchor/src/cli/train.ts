@@ -35,10 +35,13 @@ export async function trainVerb(
   using place = flags.out === undefined && !resume ? reserveRunFolder('runs', recipeFile, new Date()) : undefined;
   const out = flags.out ?? place?.path ?? (await newestRun(recipeFile, 'runs'));
   if (resume && isUnusedFolder(out)) terminal.note(`there is no run in ${out} to go on with: it begins there`);
-  const { train } = await load();
   const progress = new TrainProgress(terminal);
   using stop = stopOnSignals(() =>
-    terminal.note('stopping after this step, with a checkpoint; Ctrl-C again stops at once'),
+    terminal.note(
+      progress.plannedSteps === 0
+        ? 'stopping: training has not begun; Ctrl-C again stops at once'
+        : 'stopping after this step, with a checkpoint; Ctrl-C again stops at once',
+    ),
   );
   const tellHowToGoOn = (where: string) => {
     const sets = set.map((item) => ` --set ${shellWord(item)}`).join('');
@@ -47,6 +50,7 @@ export async function trainVerb(
     return interruptedCode;
   };
   try {
+    const { train } = await load();
     const result = await train({
       recipe,
       out,

@@ -121,9 +121,23 @@ describe('train', () => {
     const out = join(folder, `never-${resume}`);
     expect(await trainVerb(recipe, { set: [], out, resume }, terminal, async () => ({ train }))).toBe(130);
     const asItWas = resume ? `, ${out} is as it was` : '';
+    expect(written.stderr).toContain('stopping: training has not begun; Ctrl-C again stops at once\n');
     expect(written.stderr).toContain(`stopped before the first step${asItWas}; to go on:\n`);
     expect(written.stderr).toContain(`npx reanchor train ${recipe} --out ${out} --resume\n`);
     expect(written.stderr.includes(`there is no run in ${out} to go on with: it begins there\n`)).toBe(resume);
+  });
+
+  it('listens for signals while libtorch is loaded', async () => {
+    const { terminal, written } = recorder();
+    const train: Train = async ({ signal }) => {
+      throw signal!.reason;
+    };
+    const load = async () => {
+      process.emit('SIGTERM');
+      return { train };
+    };
+    expect(await trainVerb(recipe, { set: [], out: join(folder, 'loading') }, terminal, load)).toBe(130);
+    expect(written.stderr).toContain('stopped before the first step; to go on:\n');
   });
 
   it('names the best checkpoint at the end', async () => {

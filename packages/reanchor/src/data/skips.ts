@@ -33,6 +33,14 @@ export function keepUsable<Row extends RowPlace, Kept extends object>(
   return { rows: kept, report };
 }
 
+/** Adds a report on further rows to one. */
+export function addReport(report: SkipReport, further: SkipReport): void {
+  report.total += further.total;
+  report.kept += further.kept;
+  for (const [reason, rows] of further.byReason) for (const row of rows) file(report.byReason, reason, row);
+  for (const [remark, rows] of further.remarks) for (const row of rows) file(report.remarks, remark, row);
+}
+
 function file<Key>(places: Map<Key, RowPlace[]>, key: Key, place: RowPlace): void {
   const known = places.get(key);
   if (known) known.push(place);

@@ -93,8 +93,8 @@ export class RunEvaluations implements Disposable {
     const written = isEvaluated ? await this.generated?.measure(policy, this.#anchors(reference)) : undefined;
     const metrics = { ...measured, ...written?.metrics, ...probed?.metrics };
     const samples = [...(written?.samples ?? []), ...(probed?.samples ?? [])];
-    this.results.push({ step, metrics });
     emit({ type: 'evaluation', step, metrics });
+    this.results.push({ step, metrics });
     if (samples.length > 0) emit({ type: 'samples', step, samples });
     const { best } = recipe.checkpoint;
     if (isEvaluated && best !== undefined && !(best in metrics)) {

@@ -5,7 +5,7 @@ import { checkpointSizes, type RunFolder } from '../runs/index.js';
 /** An error of a run with what to do about it, where it is a full disk or too little memory; others as they are. */
 export function explainFault(error: unknown, recipe: Recipe, folder: RunFolder | undefined): unknown {
   if (!(error instanceof Error)) return error;
-  const saved = folder === undefined ? [] : checkpointSizes(folder.checkpoints);
+  const saved = folder === undefined ? [] : savedIn(folder);
   if (isDiskFull(error)) {
     if (saved.length === 0) return error;
     const list = saved.map(({ name, bytes }) => `${name} ${(bytes / 1e6).toFixed(1)} MB`).join(', ');
@@ -22,6 +22,15 @@ export function explainFault(error: unknown, recipe: Recipe, folder: RunFolder |
     );
   }
   return error;
+}
+
+/** The checkpoints of a run; none where its disk does not answer. */
+function savedIn({ checkpoints }: RunFolder): { name: string; bytes: number }[] {
+  try {
+    return checkpointSizes(checkpoints);
+  } catch {
+    return [];
+  }
 }
 
 /** What a recipe can do to take less memory, the least harmful first. */

@@ -22,6 +22,8 @@ export interface RunLoopOptions extends Stateful {
   profiler: StepProfiler | undefined;
   signal: AbortSignal | undefined;
   emit(event: NewRunEvent): void;
+  /** Looks after every step whether the run's files are where they were. Errors: those that end the run. */
+  watch(): void;
 }
 
 /** A step that was made: what is to be written down of it. */
@@ -44,10 +46,10 @@ export class RunLoop {
 
   /**
    * Makes all steps that are left. Returns the folder of the checkpoint that was written when the signal was aborted;
-   * undefined when the run is done.
+   * undefined when the run is done. Errors: the signal's reason when it is aborted before there is something to save.
    */
   async go(checkpoints: Checkpointer): Promise<string | undefined> {
-    const { trainer, signal, evaluations, plan, profiler } = this.options;
+    const { trainer, signal, evaluations, plan, profiler, watch } = this.options;
     try {
       signal?.throwIfAborted();
       if (this.isEvaluationDue) await this.#evaluate();
@@ -55,6 +57,7 @@ export class RunLoop {
         await this.#prepare(planned.step);
         await this.#step(planned);
         await setImmediate();
+        watch();
         signal?.throwIfAborted();
         await this.#evaluate();
         await checkpoints.saveIfDue(planned.step, evaluations.results);
@@ -62,10 +65,10 @@ export class RunLoop {
       return undefined;
     } catch (error) {
       if (!signal?.aborted || error !== signal.reason) throw error;
+      const isSweeping = this.#anchors().some(({ isPreparing }) => isPreparing);
+      if (trainer.steps === 0 && !isSweeping) throw error;
       // What an interrupted sweep has come to is more than the checkpoint of the same step knows.
-      return await checkpoints.save(trainer.steps, evaluations.results, {
-        replaces: this.#anchors().some(({ isPreparing }) => isPreparing),
-      });
+      return await checkpoints.save(trainer.steps, evaluations.results, { replaces: isSweeping });
     } finally {
       await profiler?.end();
       this.#flush();

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import { mapTexts } from '../formats/index.js';
 import { concealing, type Recipe } from '../recipe/index.js';
-import { EventWriter, type NewRunEvent, type RunEvent, type RunFolder } from '../runs/index.js';
+import { EventWriter, HeldFolder, type NewRunEvent, type RunEvent, type RunFolder } from '../runs/index.js';
 import { MetricSinks, type RunEnd } from '../sinks/index.js';
 
 interface RunRecordOptions {
@@ -14,6 +14,7 @@ interface RunRecordOptions {
 /** Where a run's events go: events.jsonl, the sinks of its recipe, whoever listens. */
 export class RunRecord implements AsyncDisposable {
   readonly #events: EventWriter;
+  #held: HeldFolder;
   readonly #sinks: MetricSinks;
   readonly #conceal: (text: string) => string;
   readonly #onEvent: ((event: RunEvent) => void) | undefined;
@@ -21,7 +22,13 @@ export class RunRecord implements AsyncDisposable {
   constructor(folder: RunFolder, recipe: Recipe, { onEvent, resumedAt, clock }: RunRecordOptions) {
     this.#onEvent = onEvent;
     this.#conceal = concealing(recipe);
-    this.#events = new EventWriter(folder.events);
+    this.#held = new HeldFolder(folder);
+    try {
+      this.#events = new EventWriter(folder.events);
+    } catch (error) {
+      this.#held[Symbol.dispose]();
+      throw error;
+    }
     const warnings: string[] = [];
     const warn = (message: string) => this.emit({ type: 'warning', message });
     // What fails at once is told when there is somebody to be told.
@@ -31,6 +38,43 @@ export class RunRecord implements AsyncDisposable {
     this.#sinks = new MetricSinks(recipe, folder.path, (message) => tell(message), { resumedAt, clock });
     tell = warn;
     warnings.forEach(warn);
+  }
+
+  /** The run folder. */
+  get folder(): RunFolder {
+    return this.#held.folder;
+  }
+
+  /** The text of run.json. */
+  get info(): string {
+    return this.#held.info;
+  }
+
+  /** Makes sure that the run folder is where it was. Errors: LostFolder. */
+  checkFolder(): void {
+    this.#held.check();
+  }
+
+  /**
+   * Makes sure that the run folder is where it was, and its events; what others have done to them is mended, and told as a
+   * warning. Errors: LostFolder; UserError where it cannot be mended.
+   */
+  check(): void {
+    this.checkFolder();
+    for (const message of this.#events.settle()) this.emit({ type: 'warning', message });
+  }
+
+  /** Goes on in another folder: the one that this was moved to, or a new one, which gets a copy of the events. Errors: UserError. */
+  moveTo(folder: RunFolder): void {
+    const held = new HeldFolder(folder);
+    try {
+      this.#events.moveTo(folder.events);
+    } catch (error) {
+      held[Symbol.dispose]();
+      throw error;
+    }
+    this.#held[Symbol.dispose]();
+    this.#held = held;
   }
 
   emit(event: NewRunEvent): void {
@@ -55,7 +99,11 @@ export class RunRecord implements AsyncDisposable {
     try {
       await this.#sinks[Symbol.asyncDispose]();
     } finally {
-      this.#events[Symbol.dispose]();
+      try {
+        this.#events[Symbol.dispose]();
+      } finally {
+        this.#held[Symbol.dispose]();
+      }
     }
   }
 }

@@ -6,8 +6,8 @@ import { concealing, type Recipe, recipeChanges, recipeHash } from '../recipe/in
 import {
   checkpointName,
   completeEvents,
+  finalState,
   hasMadeSteps,
-  isFinished,
   isUnusedFolder,
   listCheckpoints,
   lockRun,
@@ -31,23 +31,28 @@ export interface OpenRun {
   lock: Disposable;
   /** Undefined for a run that begins. */
   from: ResumePoint | undefined;
+  /** What is to be said of what was found there, where the run begins. */
+  notes: string[];
 }
 
 /**
  * The run in a folder, locked, and the point from which it goes on; or what it has come to, when it is finished. One
  * that was stopped before its first step, or before its folder was made, begins anew. Errors: UserError for a folder
- * with something else in it, a run without a checkpoint, a changed recipe, a run that another process is busy with.
+ * with something else in it, a run without a checkpoint, a changed recipe, a run that another process is busy with; the
+ * signal's reason once it is aborted.
  */
 export async function reopenRun(
   path: string,
   recipe: Recipe,
+  signal?: AbortSignal,
 ): Promise<OpenRun | { finished: TrainResult } | undefined> {
   if (isUnusedFolder(path)) return undefined;
   const { run, folder } = readRun(path);
   const changes = recipeChanges(run.recipe, recipe, path);
   const lock = lockRun(path);
   try {
-    if (isFinished(folder)) {
+    const final = await finalState(folder);
+    if (final === 'whole') {
       const { steps, evaluations } = await completeEvents(folder, concealing(recipe));
       lock[Symbol.dispose]();
       const best = bestOf(recipe, folder, evaluations);
@@ -55,22 +60,43 @@ export async function reopenRun(
     }
     if (listCheckpoints(folder.checkpoints).length === 0 && !(await hasMadeSteps(folder))) {
       await removeTemporary(folder.path);
-      await supersedeEvents(folder, 0);
-      return { folder, lock, from: undefined };
+      const notes = await asideNotes(folder, final, 'begins anew');
+      await supersedeEvents(folder, { bytes: 0, step: 0 });
+      return { folder, lock, from: undefined, notes };
     }
-    const from = await pointOf(folder, { hash: recipeHash(run.recipe) });
+    const from = await pointOf(folder, { hash: recipeHash(run.recipe), signal }).catch((error: unknown) => {
+      if (signal?.aborted) throw error;
+      throw error instanceof UserError && typeof final === 'object' ? withFlaw(folder, final.flaw, error) : error;
+    });
+    from.warnings.push(...(await asideNotes(folder, final, `goes on from ${checkpointName(from.checkpoint.step)}`)));
     from.changes.push(...changes.map(({ text }) => text));
     if (changes.some(({ changesRounding }) => changesRounding)) {
       from.warnings.push(
         'a changed key rounds sums otherwise: the last digits will not be those of an uninterrupted run',
       );
     }
-    return { folder, lock, from };
+    return { folder, lock, from, notes: [] };
   } catch (error) {
     lock[Symbol.dispose]();
     throw error;
   }
 }
+
+/** Takes a `final/` that is not whole out of the way; returns what is to be said of it. Errors: UserError. */
+async function asideNotes(
+  { final: path }: RunFolder,
+  state: Awaited<ReturnType<typeof finalState>>,
+  next: string,
+): Promise<string[]> {
+  if (typeof state === 'string') return [];
+  const aside = await setAside({ path });
+  return [`the model in ${path} is not whole (${state.flaw}); it is now ${aside}, and the run ${next}`];
+}
+
+const withFlaw = ({ final }: RunFolder, flaw: string, error: UserError) =>
+  new UserError(`the model in ${final} is not whole (${flaw}): bring its files back. Otherwise: ${error.message}`, {
+    cause: error,
+  });
 
 /**
  * The newest checkpoint that is whole; damaged ones are set aside, and events after it superseded. `hash` is that of the
@@ -78,12 +104,12 @@ export async function reopenRun(
  */
 export async function pointOf(
   folder: RunFolder,
-  { hash, rollback }: { hash?: string; rollback?: RollbackRequest },
+  { hash, rollback, signal }: { hash?: string; rollback?: RollbackRequest; signal?: AbortSignal | undefined },
 ): Promise<ResumePoint> {
   await removeTemporary(folder.path);
   await removeTemporary(folder.checkpoints);
   await settleReplacements(folder.checkpoints);
-  const { checkpoint, damaged } = await newestCheckpoint(folder.checkpoints);
+  const { checkpoint, damaged } = await newestCheckpoint(folder.checkpoints, signal);
   if (checkpoint === undefined) throw noCheckpoint(folder, damaged, rollback);
   const { state } = checkpoint;
   if (hash !== undefined && state.recipe !== hash) {
@@ -96,7 +122,7 @@ export async function pointOf(
       `the checkpoint ${checkpointName(one.step)} is damaged (${one.why}); it is now ${aside}, and the run goes on from ${checkpointName(state.step)}`,
     );
   }
-  const missing = await supersedeEvents(folder, state.eventBytes);
+  const missing = await supersedeEvents(folder, { bytes: state.eventBytes, step: state.step });
   if (missing > 0)
     warnings.push(`events.jsonl lacks ${missing} bytes that were there at ${checkpointName(state.step)}`);
   if (rollback) {

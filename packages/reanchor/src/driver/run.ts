@@ -6,8 +6,9 @@ import { AdamW, learningRates } from '../optim/index.js';
 import { sourceDigests } from '../planning/digests.js';
 import type { Plan } from '../planning/plan.js';
 import { plannedReference } from '../planning/reference.js';
+import { unlessStopped } from '../planning/unless-stopped.js';
 import { recipeHash } from '../recipe/index.js';
-import { type Checkpoint, checkpointName, type NewRunEvent, type RunFolder } from '../runs/index.js';
+import { type Checkpoint, checkpointName, fileSizes, type NewRunEvent, type RunFolder } from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { Trainer } from '../train/trainer.js';
 import type { Weights } from '../weights/weights.js';
@@ -21,8 +22,9 @@ import { RollbackRequest, RunDivergences } from './non-finite-steps.js';
 import { StepProfiler } from './profiler.js';
 import { RunRecord } from './record.js';
 import { saveOrRescue } from './save-trained.js';
-import { restoreSnapshot, snapshotReference, writeSnapshot } from './snapshot.js';
+import { restoreSnapshot, snapshotBytes, snapshotReference, writeSnapshot } from './snapshot.js';
 import { StepLog } from './step-log.js';
+import { stopElsewhere } from './stop-elsewhere.js';
 import type { TrainOptions, TrainResult } from './train.js';
 
 /** What a run goes on from. */
@@ -58,6 +60,7 @@ export interface RunOptions extends TrainOptions {
 export async function run(options: RunOptions): Promise<TrainResult> {
   const { recipe, from, onEvent, clock } = options;
   using anchors = await anchorsOf(options);
+  await unlessStopped(options.signal);
   const folder = await options.open();
   const resumedAt = from?.checkpoint.state.step;
   await using record = new RunRecord(folder, recipe, { onEvent, resumedAt, clock });
@@ -126,7 +129,8 @@ async function toTheEnd(
   const warn = (message: string) => emit({ type: 'warning', message });
   const profiler = options.profile === undefined ? undefined : new StepProfiler(options.profile, warn);
   const parts = { plan, evaluations, divergences, profiler, signal, emit };
-  const loop = new RunLoop({ ...stateful, ...parts }, state?.isEvaluationDue ?? false);
+  const watch = () => record.check();
+  const loop = new RunLoop({ ...stateful, ...parts, watch }, state?.isEvaluationDue ?? false);
   const trained = () => ({
     ...{
       weights,
@@ -141,6 +145,7 @@ async function toTheEnd(
   });
   const sources = once(() => state?.sources ?? sourceDigests(plan, options.models));
   const write = async (path: string) => {
+    record.check();
     await writeSnapshot(path, stateful, trained(), {
       isEvaluationDue: loop.isEvaluationDue,
       eventBytes: record.sync(),
@@ -151,18 +156,29 @@ async function toTheEnd(
       initialLogprobs: evaluations.initialLogprobs,
       divergences: divergences.state(),
     });
-    emit({ type: 'checkpoint', step: trainer.steps, folder: join(folder.checkpoints, checkpointName(trainer.steps)) });
+    const { checkpoints } = record.folder;
+    emit({ type: 'checkpoint', step: trainer.steps, folder: join(checkpoints, checkpointName(trainer.steps)) });
   };
   const place = { folder: folder.checkpoints, options: recipe.checkpoint };
   const checkpoints = new Checkpointer({ ...place, write, warn, clock: options.clock ?? systemClock });
 
-  const interrupted = await loop.go(checkpoints).finally(() => {
-    told.steps = trainer.steps;
-  });
-  if (interrupted === undefined) {
+  const toTheLastStep = async () => {
+    const stoppedAt = await loop.go(checkpoints);
+    if (stoppedAt !== undefined) return stoppedAt;
+    record.check();
     await saveOrRescue(folder.final, trained());
-    emit({ type: 'saved', folder: folder.final });
-  }
+    emit({ type: 'saved', folder: folder.final, files: fileSizes(folder.final) });
+    record.check();
+    return undefined;
+  };
+  const interrupted = await toTheLastStep()
+    .catch(async (error: unknown) => {
+      const bytes = snapshotBytes(plan, weights);
+      throw await stopElsewhere(error, { record, steps: trainer.steps, bytes, write });
+    })
+    .finally(() => {
+      told.steps = trainer.steps;
+    });
   await record.close(interrupted === undefined ? 'finished' : 'interrupted');
   emit({ type: 'end', steps: trainer.steps, seconds: seconds() });
   return {

@@ -5,13 +5,16 @@ import { type Device, getNumThreads, nativeConfig, rngState, setRngState } from 
 import type { RowPlace } from '../data/index.js';
 import { makeFolder, writeFolderAtomic } from '../formats/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { modelBytes } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
+import type { Plan } from '../planning/plan.js';
 import { savedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
 import type { LoggedRow } from '../train/objectives/objective.js';
 import type { Trainer } from '../train/trainer.js';
 import { readTensorsInto, writeTensors } from '../weights/tensor-file.js';
+import type { Weights } from '../weights/weights.js';
 import { type Trained, writeModelFiles } from './save-trained.js';
 import type { StepLog } from './step-log.js';
 
@@ -29,6 +32,12 @@ export type ProgressState = Omit<
   TrainingState,
   'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'rng' | 'log' | 'reference' | 'initialPolicy'
 >;
+
+/** The bytes of a checkpoint: what is trained, two moments of AdamW, the reference. */
+export function snapshotBytes({ recipe, objective, dtypes }: Plan, { exact }: Weights): number {
+  const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
+  return 3 * modelBytes(exact) + (hasCopy ? modelBytes(exact, dtypes.reference) : 0);
+}
 
 /**
  * Writes a checkpoint folder; it is whole or absent. The policy, and a reference that is a model, are Hugging Face

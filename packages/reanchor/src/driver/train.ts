@@ -11,6 +11,7 @@ import { recipeDevice } from '../planning/device.js';
 import { modelDigest } from '../planning/digests.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import { Plan } from '../planning/plan.js';
+import { unlessStopped } from '../planning/unless-stopped.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
 import { createRunFolder, type RunEvent, readRun, refuseUsedFolder, templateNow, writeRunInfo } from '../runs/index.js';
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
@@ -23,6 +24,7 @@ import { modelFiles } from './model-files.js';
 import { RollbackRequest } from './non-finite-steps.js';
 import { type OpenRun, pointOf, reopenRun, requireSameRun } from './resume.js';
 import { type RunOptions, run } from './run.js';
+import { snapshotBytes } from './snapshot.js';
 
 export type { Probe, Probed } from './evaluations.js';
 
@@ -78,7 +80,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const device = recipeDevice(recipe);
   const here = recipeHere(recipe);
   if (!options.resume) refuseUsedFolder(out);
-  const reopened = options.resume ? await reopenRun(out, recipe) : undefined;
+  const reopened = options.resume ? await reopenRun(out, recipe, options.signal) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
   using place = new Place(options, device, reopened);
   const notes: string[] = [];
@@ -91,12 +93,15 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     signal: options.signal,
     clock: options.clock,
   };
+  const goesOn = () => unlessStopped(options.signal);
+  await goesOn();
   const folder = await modelFolder(here.model, hub);
   const { model: initialModel } = here.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
+  await goesOn();
   const data = await recipeData(here, tokenizer, { ...hub, now: place.now });
-  const report = { ...data.report, notes: [...notes, ...data.report.notes] };
+  const report = { ...data.report, notes: [...(reopened?.notes ?? []), ...notes, ...data.report.notes] };
   const start = {
     ...options,
     plan: new Plan(recipe, { ...data, report }),
@@ -149,7 +154,7 @@ class Place implements Disposable {
       return this.opened;
     }
     const { lock, ...folder } = await createRunFolder(out, run);
-    return { folder, lock, from: undefined };
+    return { folder, lock, from: undefined, notes: [] };
   }
 
   [Symbol.dispose](): void {
@@ -167,10 +172,12 @@ async function attempts(start: Start, place: Place): Promise<TrainResult> {
   for (;;) {
     try {
       const source = from?.checkpoint.path ?? start.modelFolder;
+      await unlessStopped(start.signal);
       using weights = await loadWeights(source, { ...plan.dtypes, device: start.device });
       await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
       requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
       models ??= await modelDigests(start);
+      await unlessStopped(start.signal);
       if (from === place.opened?.from)
         from?.warnings.push(...requireSameRun(from.checkpoint.state, { plan, models, out, device: start.device }));
       return await run({ ...start, models, weights, from, open: async () => (await place.open()).folder });
@@ -189,15 +196,13 @@ async function modelDigests({ modelFolder: folder, initialFolder }: Pick<Start, 
 }
 
 /** What a run will write besides events: the model, and checkpoints as many as there will be at once. */
-function diskBytes({ recipe, objective, totalSteps, dtypes }: Plan, { exact }: Weights, isResumed: boolean): number {
+function diskBytes(plan: Plan, weights: Weights, isResumed: boolean): number {
+  const { recipe } = plan;
   const { every, keep, best } = recipe.checkpoint;
   const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
   // Those by time can be left out.
-  const count = typeof every === 'number' ? Math.min(most, Math.floor(totalSteps / every)) : 0;
-  const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
-  // What is trained, two moments of AdamW, the reference.
-  const checkpoint = 3 * modelBytes(exact) + (hasCopy ? modelBytes(exact, dtypes.reference) : 0);
-  return modelBytes(exact, recipeSaveOptions(recipe).dtype) + count * checkpoint;
+  const count = typeof every === 'number' ? Math.min(most, Math.floor(plan.totalSteps / every)) : 0;
+  return modelBytes(weights.exact, recipeSaveOptions(recipe).dtype) + count * snapshotBytes(plan, weights);
 }
 
 /** `path`, or the nearest folder above it that is there: where a new folder will be made. */

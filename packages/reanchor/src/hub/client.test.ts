@@ -11,23 +11,27 @@ const file = { type: 'file', oid, size: 3, path: 'config.json' };
 let close: (() => void) | undefined;
 afterEach(() => close?.());
 
-/** Lists a repository whose list of files is what `tree` answers. */
-async function list(
-  tree: (response: ServerResponse, request: IncomingMessage, endpoint: string) => void,
-  sha: unknown = oid,
-) {
-  let endpoint = '';
-  const server = createServer((request, response) => {
-    response.setHeader('content-type', 'application/json');
-    if (request.url!.includes('/tree/')) tree(response, request, endpoint);
-    else response.end(JSON.stringify({ _id: '0', id: 'some/model', sha, tags: [], siblings: [] }));
-  });
+/** The address of a server that answers so. */
+async function serving(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
+  const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   close = () => {
     server.closeAllConnections();
     server.close();
   };
-  endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Lists a repository whose list of files is what `tree` answers. */
+async function list(
+  tree: (response: ServerResponse, request: IncomingMessage, endpoint: string) => void,
+  sha: unknown = oid,
+) {
+  const endpoint: string = await serving((request, response) => {
+    response.setHeader('content-type', 'application/json');
+    if (request.url!.includes('/tree/')) tree(response, request, endpoint);
+    else response.end(JSON.stringify({ _id: '0', id: 'some/model', sha, tags: [], siblings: [] }));
+  });
   return listRepository(sessionWith(endpoint));
 }
 const json = (value: unknown) => (response: ServerResponse) => response.end(JSON.stringify(value));
@@ -84,6 +88,24 @@ test('a page without an end is not read to its end', async () => {
   await expect(list(endless)).rejects.toThrow(/pages of more than 67108864 bytes/);
   expect(sent).toBeLessThan(200);
 });
+
+test('an answer that is no JSON is called so, and not a Hub that cannot be reached', async () => {
+  await expect(list((response) => response.end('<html>Log in to this network</html>'))).rejects.toThrow(
+    /^http:\/\/127\.0\.0\.1:\d+ answers with what is no JSON \(.*HF_ENDPOINT/,
+  );
+});
+
+test.each([undefined, 'bytes */3', 'bytes -1-2/3', 'bytes 99999999999999999999-/3'])(
+  'a part of a file that does not say which one is refused: %s',
+  async (range) => {
+    const endpoint = await serving((_, response) =>
+      response.writeHead(206, range === undefined ? {} : { 'content-range': range }).end('abc'),
+    );
+    const opened = openFile(sessionWith(endpoint), { commit: oid, path: 'config.json', offset: 1 }, async () => {});
+    const given = range === undefined ? 'null' : JSON.stringify(range);
+    await expect(opened).rejects.toThrow(`some/model: the Hub names ${given} as the part of "config.json"`);
+  },
+);
 
 describe('the token', () => {
   const token = 'hf_s3cr3tToken';

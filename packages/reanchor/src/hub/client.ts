@@ -110,8 +110,10 @@ export async function openFile(
   const headers = { 'accept-encoding': 'identity', ...(offset > 0 && { range: `bytes=${offset}-` }) };
   await answered(settings, () =>
     request(session, url, { headers }, Patience.forFile(waiting), async ({ status, headers }, body) => {
-      const start = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1];
-      await use({ offset: status === 206 ? Number(start) : 0, body });
+      const range = headers.get('content-range');
+      const start = status === 206 ? Number(/^bytes (\d+)-/.exec(range ?? '')?.[1]) : 0;
+      if (!Number.isSafeInteger(start)) throw nonsense(repository, `${shown(range)} as the part of ${shown(path)}`);
+      await use({ offset: start, body });
     }),
   );
 }
@@ -230,12 +232,11 @@ export function asUnreachable(error: unknown, endpoint: string): unknown {
   // These are the words of Node's fetch for a connection that cannot be made, and for one that ends too early.
   const isConnection = error instanceof TypeError && ['fetch failed', 'terminated'].includes(error.message);
   if (!isConnection && !(error instanceof SyntaxError)) return error;
-  const { cause } = error as { cause?: NodeJS.ErrnoException };
-  const why = cause?.code ?? cause?.message ?? error.message;
-  return new HubUnreachable(
-    `${endpoint} cannot be reached (${why}): check the network, or HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is in the cache`,
-    { cause: error },
-  );
+  const { cause, message } = error as { cause?: NodeJS.ErrnoException } & Error;
+  const what = isConnection
+    ? `cannot be reached (${cause?.code ?? cause?.message ?? message}): check the network, or HF_ENDPOINT`
+    : `answers with what is no JSON (${message}): is HF_ENDPOINT the address of a Hub, or does the network show a page of its own?`;
+  return new HubUnreachable(`${endpoint} ${what}; HF_HUB_OFFLINE=1 uses what is in the cache`, { cause: error });
 }
 
 const nonsense = (repository: RepositoryName, what: string) =>

@@ -1,4 +1,5 @@
 import {
+  addReport,
   type DataKind,
   describeSkips,
   loadRows,
@@ -13,6 +14,7 @@ import {
   type TokenizedExample,
   type TokenizedPair,
   type TokenizedText,
+  type TokenizeOptions,
   tokenizeRows,
 } from '../data/index.js';
 import { UserError } from '../errors.js';
@@ -22,6 +24,7 @@ import { localTimeOf, recipeDate } from '../runs/index.js';
 import { loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { recipeObjective } from './objective.js';
+import { unlessStopped } from './unless-stopped.js';
 
 /** What became of the rows of a recipe. */
 export interface DataReport {
@@ -105,8 +108,9 @@ async function rowsOf<Kind extends DataKind>(
   const day = recipeDate(recipe) ?? now;
   const options = { maxLength, keepIdentical, truncate, chatTemplate, loss, now: day };
   const kept = texts.filter((_, i) => !heldOut.has(i));
-  const train = tokenizeRows(kind, kept, tokenizer, options);
-  const evaluated = tokenizeRows(kind, validationTexts, tokenizer, { ...options, keepIdentical: false });
+  const train = await tokenized(kind, kept, tokenizer, { ...options, signal: hub.signal });
+  const unlike = { ...options, keepIdentical: false, signal: hub.signal };
+  const evaluated = await tokenized(kind, validationTexts, tokenizer, unlike);
   const used = [
     ['data.train', train] as const,
     ...(validation === undefined ? [] : [['data.validation', evaluated] as const]),
@@ -131,6 +135,34 @@ async function rowsOf<Kind extends DataKind>(
   };
   const shares = sources.map((source) => ({ rows: rowsFrom(source, train.rows).length, weight: source.weight }));
   return { train: train.rows, validation: evaluated.rows, shares, report };
+}
+
+/** Rows that are tokenised between two turns of the event loop. */
+const rowsAtOnce = 256;
+
+/** As `tokenizeRows`, which it calls piece by piece. Errors: also the signal's reason once it is aborted. */
+async function tokenized<Kind extends DataKind>(
+  kind: Kind,
+  rows: readonly RowOf[Kind][],
+  tokenizer: Tokenizer,
+  { signal, ...options }: TokenizeOptions & { signal: AbortSignal | undefined },
+): Promise<ReturnType<typeof tokenizeRows<Kind>>> {
+  const all = tokenizeRows(kind, rows.slice(0, rowsAtOnce), tokenizer, options);
+  for (let from = rowsAtOnce; from < rows.length; from += rowsAtOnce) {
+    await unlessStopped(signal);
+    const next = tokenizeRows(kind, rows.slice(from, from + rowsAtOnce), tokenizer, options);
+    all.rows.push(...next.rows);
+    addReport(all.report, next.report);
+  }
+  return all;
+}
+
+/** The records of a source, until the signal is aborted. Errors: its reason then. */
+async function* unstopped<Item>(items: AsyncIterable<Item>, signal: AbortSignal | undefined): AsyncGenerator<Item> {
+  for await (const item of items) {
+    signal?.throwIfAborted();
+    yield item;
+  }
 }
 
 /** The characters of a row's texts, and of its messages. */
@@ -170,7 +202,7 @@ async function loadSources<Kind extends DataKind>(
     }
     const onNote = (note: string) => notes.push(note);
     const options = { format: data.format, limit: left, name: source.name, onNote };
-    const read = await loadRows(kind, source.records(), options);
+    const read = await loadRows(kind, unstopped(source.records(), hub.signal), options);
     for (const row of read) rows.push({ ...row, index: start + row.index });
     const problem = limit === undefined ? source.countProblem() : undefined;
     if (problem && data.checkRows) {

@@ -13,6 +13,7 @@ import { loadModel } from '../models/load.js';
 import { saveModel } from '../models/save.js';
 import { lineChart } from '../plots/index.js';
 import { parseRecipe, type RecipeInput } from '../recipe/index.js';
+import { finalState, runFolder } from '../runs/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { trainBpe } from '../text/train-bpe.js';
 import { type Corpus, loadCorpus } from './corpus.js';
@@ -147,8 +148,8 @@ async function trainOnce(
   probe?: Parameters<typeof train>[0]['probe'],
 ) {
   const folder = join(lab.out, name);
-  const final = join(folder, 'final');
-  if (existsSync(final)) return final;
+  const places = runFolder(folder);
+  if ((await finalState(places)) === 'whole') return places.final;
   await rm(folder, { recursive: true, force: true });
   const { steps: taken } = await train({
     recipe: parseRecipe(JSON.stringify({ ...recipe, device: 'cpu' }), { file: `${name}.yaml`, env: {} }),
@@ -160,7 +161,7 @@ async function trainOnce(
   });
   lab.signal?.throwIfAborted();
   if (taken !== recipe.steps) throw new Error(`internal: ${taken} steps were made of ${recipe.steps}`);
-  return final;
+  return places.final;
 }
 
 /** Completions of every prompt, the one with the largest gold reward chosen, the one with the smallest rejected. */

@@ -75,9 +75,9 @@ export async function sealCheckpoint(folder: string, state: TrainingState): Prom
 
 /**
  * The state of a checkpoint, after its files were compared with its manifest, sizes first. Errors: FormatError that says
- * which file is not what it was.
+ * which file is not what it was; the signal's reason once it is aborted.
  */
-export async function verifyCheckpoint(folder: string): Promise<TrainingState> {
+export async function verifyCheckpoint(folder: string, signal?: AbortSignal): Promise<TrainingState> {
   const manifest = await readParsed(join(folder, checkpointFiles.manifest), manifestSchema);
   const fail = (name: string, message: string): never => {
     throw new FormatError(message, { file: join(folder, name) });
@@ -88,7 +88,7 @@ export async function verifyCheckpoint(folder: string): Promise<TrainingState> {
     if (found!.size !== bytes) fail(name, `the file has ${found!.size} bytes, and had ${bytes} when it was written`);
   }
   for (const { name, sha256: expected } of manifest.files) {
-    if ((await sha256(join(folder, name))) !== expected) fail(name, 'its content has changed (SHA-256)');
+    if ((await sha256(join(folder, name), signal)) !== expected) fail(name, 'its content has changed (SHA-256)');
   }
   if (!manifest.files.some(({ name }) => join(name) === checkpointFiles.state))
     fail(checkpointFiles.manifest, `it does not name ${checkpointFiles.state}`);
@@ -100,15 +100,20 @@ export interface DamagedCheckpoint extends FoundCheckpoint {
   why: string;
 }
 
-/** The newest checkpoint that is whole, and the damaged ones that are newer. */
+/**
+ * The newest checkpoint that is whole, and the damaged ones that are newer. Errors: the signal's reason once it is
+ * aborted.
+ */
 export async function newestCheckpoint(
   folder: string,
+  signal?: AbortSignal,
 ): Promise<{ checkpoint: Checkpoint | undefined; damaged: DamagedCheckpoint[] }> {
   const damaged: DamagedCheckpoint[] = [];
   for (const found of listCheckpoints(folder).reverse()) {
     try {
-      return { checkpoint: { ...found, state: await verifyCheckpoint(found.path) }, damaged };
+      return { checkpoint: { ...found, state: await verifyCheckpoint(found.path, signal) }, damaged };
     } catch (error) {
+      signal?.throwIfAborted();
       if (!(error instanceof UserError)) throw error;
       damaged.push({ ...found, why: error.message });
     }
@@ -116,8 +121,8 @@ export async function newestCheckpoint(
   return { checkpoint: undefined, damaged };
 }
 
-/** Takes a damaged checkpoint out of the way, under another name; returns its new path. */
-export async function setAside({ path }: FoundCheckpoint): Promise<string> {
+/** Takes a damaged folder out of the way, under another name; returns its new path. Errors: UserError. */
+export async function setAside({ path }: { path: string }): Promise<string> {
   for (let i = 1; ; i++) {
     const aside = `${path}.damaged-${i}`;
     if (existsSync(aside)) continue;
@@ -229,11 +234,15 @@ async function filesIn(folder: string, prefix = ''): Promise<string[]> {
   return names;
 }
 
-async function sha256(path: string): Promise<string> {
+async function sha256(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   try {
-    for await (const piece of createReadStream(path, { highWaterMark: 1 << 22 })) hash.update(piece as Buffer);
+    for await (const piece of createReadStream(path, { highWaterMark: 1 << 22 })) {
+      signal?.throwIfAborted();
+      hash.update(piece as Buffer);
+    }
   } catch (cause) {
+    signal?.throwIfAborted();
     throw new FormatError(`it cannot be read: ${(cause as Error).message}`, { file: path, cause });
   }
   return hash.digest('hex');

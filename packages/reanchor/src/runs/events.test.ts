@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FormatError, UserError } from '../errors.js';
-import { EventWriter, type NewRunEvent, readEvents } from './events.js';
+import { EventWriter } from './event-writer.js';
+import { type NewRunEvent, readEvents } from './events.js';
 
 const newFile = () => join(mkdtempSync(join(tmpdir(), 'events-')), 'events.jsonl');
 const all: NewRunEvent[] = [

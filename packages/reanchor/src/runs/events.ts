@@ -5,11 +5,8 @@
  * JSON has no NaN or infinity. Where an event holds a measured number, these are written as the strings "NaN",
  * "Infinity" and "-Infinity" and read back as numbers, so that a diverged run is recorded as what it was.
  */
-import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError, unreadable } from '../errors.js';
-import { writeError } from '../formats/atomic.js';
 import { readFileSync } from '../formats/regular-file.js';
 
 /** A number that was measured. */
@@ -100,8 +97,8 @@ export const eventSchema = z.discriminatedUnion('type', [
     steps: count,
     changes: z.array(z.string()).optional(),
   }),
-  /** A folder is whole and on disk. */
-  z.strictObject({ time, type: z.literal('saved'), folder: z.string() }),
+  /** A folder is whole and on disk; `files` are the bytes of each of its files. */
+  z.strictObject({ time, type: z.literal('saved'), folder: z.string(), files: z.record(z.string(), count).optional() }),
   /** The run ended: the optimizer steps taken (fewer than planned when it was stopped) and its duration. */
   z.strictObject({ time, type: z.literal('end'), steps: count, seconds: z.number() }),
 ]);
@@ -114,86 +111,6 @@ export type NewRunEvent = RunEvent extends infer E ? (E extends RunEvent ? Omit<
 /** The JSON line of an event, without the line feed. Errors: zod's, for values that are no event. */
 export function encodeEvent(event: RunEvent): string {
   return JSON.stringify(z.encode(eventSchema, event));
-}
-
-// A pipe that nobody reads is not waited for.
-const appending = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
-
-/** Appends events to a file, each handed to the operating system at once as one whole line. */
-export class EventWriter implements Disposable {
-  readonly #file: number;
-  #hasFailed = false;
-  #lines = 0;
-  #step = 0;
-  #saved: string[] = [];
-
-  /** Opens the file, making it if needed. Errors: UserError when that fails. */
-  constructor(readonly path: string) {
-    try {
-      this.#file = openSync(path, appending, 0o666);
-    } catch (error) {
-      throw writeError(path, error);
-    }
-  }
-
-  /**
-   * Writes an event and returns it with its time (now). Errors: UserError when the disk is full or fails; the file
-   * then ends with the last whole event.
-   */
-  write(event: NewRunEvent): RunEvent {
-    const timed = { time: new Date().toISOString(), ...event } as RunEvent;
-    const line = Buffer.from(`${encodeEvent(timed)}\n`);
-    let written = 0;
-    try {
-      while (written < line.length) written += writeSync(this.#file, line, written);
-    } catch (error) {
-      this.#hasFailed = true;
-      if (written > 0) ftruncateSync(this.#file, fstatSync(this.#file).size - written);
-      throw this.#failure(error as NodeJS.ErrnoException);
-    }
-    this.#lines += 1;
-    if ('step' in timed) this.#step = timed.step;
-    if (timed.type === 'saved') this.#saved.push(timed.folder);
-    return timed;
-  }
-
-  /** Cuts off the last line, if it is not whole: an earlier writer was cut off in the middle of it. Errors: the system's. */
-  dropTornLine(): void {
-    const text = readFileSync(this.path, undefined, Number.POSITIVE_INFINITY);
-    const whole = text.lastIndexOf(10) + 1;
-    if (whole < text.length) ftruncateSync(this.#file, whole);
-  }
-
-  /** Makes sure that all events are on the disk; returns the bytes of the file. Errors: UserError. */
-  sync(): number {
-    try {
-      fsyncSync(this.#file);
-      return fstatSync(this.#file).size;
-    } catch (error) {
-      throw writeError(this.path, error);
-    }
-  }
-
-  /** Makes sure that all events are on the disk, unless a write has failed already, and closes the file. */
-  [Symbol.dispose](): void {
-    try {
-      if (!this.#hasFailed) fsyncSync(this.#file);
-    } finally {
-      closeSync(this.#file);
-    }
-  }
-
-  #failure(error: NodeJS.ErrnoException): UserError {
-    const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT';
-    const what = isFull ? `the disk is full (${error.code})` : error.message;
-    const saved = this.#saved.length > 0 ? `the whole folders ${this.#saved.join(', ')}` : 'no model yet';
-    const next = isFull ? `free space under ${dirname(this.path)}, or name a run folder elsewhere` : 'mend that';
-    return new UserError(
-      `${this.path} cannot be written: ${what}; ${this.#lines} events up to step ${this.#step} are safely written, and ` +
-        `${saved}; ${next}, and start the run again`,
-      { cause: error },
-    );
-  }
 }
 
 /** Events read from a file. */

@@ -53,7 +53,8 @@ export interface RunFolder {
   final: string;
 }
 
-const runFolder = (path: string): RunFolder => ({
+/** The places in the run folder at a path. */
+export const runFolder = (path: string): RunFolder => ({
   path,
   events: join(path, 'events.jsonl'),
   superseded: join(path, 'superseded.jsonl'),
@@ -223,7 +224,7 @@ export function refuseUsedFolder(path: string): void {
     refuseLockedRun(path);
     if (
       names.includes('run.json') &&
-      !names.includes('final') &&
+      isUnusedFolder(join(path, 'final')) &&
       listCheckpoints(join(path, 'checkpoints')).length > 0
     ) {
       throw new UserError(

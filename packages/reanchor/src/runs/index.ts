@@ -1,7 +1,7 @@
 /** What a run leaves behind: its folder, events, checkpoints, lock. Loads no torch. */
 export * from './checkpoints.js';
+export { EventWriter } from './event-writer.js';
 export {
-  EventWriter,
   encodeEvent,
   eventSchema,
   type NewRunEvent,
@@ -9,7 +9,9 @@ export {
   type RunEvent,
   readEvents,
 } from './events.js';
+export { fileSizes, finalState } from './final-state.js';
 export * from './folder.js';
+export { HeldFolder, LostFolder } from './held-folder.js';
 export { lockHolderState, lockName, lockRun } from './lock.js';
 export {
   type EvaluationResult,
@@ -18,7 +20,7 @@ export {
   type ToyResult,
   toyResultSchema,
 } from './results.js';
-export { completeEvents, hasMadeSteps, isFinished, newestRun, supersedeEvents } from './resume.js';
+export { completeEvents, hasMadeSteps, newestRun, supersedeEvents } from './resume.js';
 export { type RunText, runText, runTextOfModel } from './run-text.js';
 export { localTimeOf, recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';

@@ -47,6 +47,28 @@ export function refuseLockedRun(folder: string): void {
   if (held !== undefined) refuseHeld(folder, path, held);
 }
 
+/** Whether this process holds the lock of a run folder. */
+export const holdsLock = (folder: string) => ownLock(folder) !== undefined;
+
+/** Removes the lock of a run folder if this process holds it: of one that was moved away with its lock. */
+export function releaseLock(folder: string): void {
+  const held = ownLock(folder);
+  try {
+    if (held !== undefined) removeLock(join(folder, lockName), held.text);
+  } catch {
+    // A lock that stays is taken over later: its process is gone.
+  }
+}
+
+function ownLock(folder: string): HeldLock | undefined {
+  try {
+    const held = lockHolder(join(folder, lockName));
+    return held?.state === 'running' && held.holder?.pid === process.pid ? held : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Whether the process that a lock's text names still runs: `unknown` of one on another machine or in another
  * container, and of a text that is no lock.

@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline';
 import { UsageError } from '../errors.js';
 import { syncFolder, writeError, writeFileAtomic, writeFully } from '../formats/atomic.js';
 import { createReadStream, fileSize, open } from '../formats/regular-file.js';
-import { decodeLine, EventWriter } from './events.js';
+import { EventWriter, lineEnd } from './event-writer.js';
+import { decodeLine } from './events.js';
 import type { RunFolder } from './folder.js';
 
 /**
@@ -31,11 +32,6 @@ export async function newestRun(recipeFile: string, folder: string): Promise<str
   );
 }
 
-/** Whether a run has made all its steps and saved its model, which is whole or absent. */
-export function isFinished({ final }: RunFolder): boolean {
-  return existsSync(final);
-}
-
 /** Whether a run's events tell of a step that was made. */
 export async function hasMadeSteps({ events }: RunFolder): Promise<boolean> {
   if (!existsSync(events)) return false;
@@ -47,7 +43,7 @@ export async function hasMadeSteps({ events }: RunFolder): Promise<boolean> {
 }
 
 /**
- * What a finished run has come to, by its events. Those that say so are added when it was cut off just before; the time
+ * What a finished run has come to, by its events; nothing where they are gone. Those that say so are added when it was cut off just before; the time
  * since its last event before is then not counted. `conceal` gives texts as they are written.
  */
 export async function completeEvents(
@@ -56,6 +52,7 @@ export async function completeEvents(
 ): Promise<{ steps: number; evaluations: { step: number; metrics: Record<string, number> }[] }> {
   const evaluations: { step: number; metrics: Record<string, number> }[] = [];
   let steps = 0;
+  if (!existsSync(events)) return { steps, evaluations };
   let first = '';
   let tail: string[] = [];
   for await (const line of createInterface({ input: createReadStream(events) })) {
@@ -82,29 +79,52 @@ export async function completeEvents(
 }
 
 /**
- * Cuts events.jsonl at `bytes`, the size that a checkpoint remembers; what follows is appended to superseded.jsonl first.
- * Returns the bytes that the file lacks, 0 as long as nobody has cut it. Errors: UserError.
+ * Cuts events.jsonl at `bytes`, the size that the checkpoint of a step remembers; what follows is appended to
+ * superseded.jsonl first. A file that somebody has cut meanwhile is cut where later steps begin. Returns the bytes that it
+ * lacks, 0 as long as nobody has cut it. Errors: UserError.
  */
-export async function supersedeEvents({ events, superseded }: RunFolder, bytes: number): Promise<number> {
+export async function supersedeEvents(
+  { events, superseded }: RunFolder,
+  { bytes, step }: { bytes: number; step: number },
+): Promise<number> {
   const size = fileSize(events);
-  if (size < bytes) {
-    using writer = new EventWriter(events);
-    writer.dropTornLine();
-  }
-  if (size <= bytes) return bytes - size;
+  if (size === 0) return bytes;
   const source = await open(events);
   try {
-    await appendTail(source.fd, bytes, size, superseded);
-    // A new file, so that who follows the old one sees that it was replaced.
-    await writeFileAtomic(events, async (handle) => {
-      for (const piece of pieces(source.fd, 0, bytes)) await writeFully(handle, piece);
-    });
-    return 0;
+    const isWhole = bytes === 0 || (size >= bytes && lineEnd(source.fd, bytes) === bytes);
+    const end = isWhole ? bytes : endOfStep(source.fd, size, step);
+    if (size > end) {
+      await appendTail(source.fd, end, size, superseded);
+      // A new file, so that who follows the old one sees that it was replaced.
+      await writeFileAtomic(events, async (handle) => {
+        for (const piece of pieces(source.fd, 0, end)) await writeFully(handle, piece);
+      });
+    }
+    return bytes - end;
   } catch (error) {
     throw writeError(events, error);
   } finally {
     await source.close();
   }
+}
+
+/** The bytes of events up to a step: those before the first line of a later one, or before what is no event. */
+function endOfStep(source: number, size: number, step: number): number {
+  let end = 0;
+  // A line that is not whole yet.
+  let begun: Uint8Array[] = [];
+  for (const piece of pieces(source, 0, size)) {
+    let from = 0;
+    for (let feed = piece.indexOf(10); feed >= 0; feed = piece.indexOf(10, from)) {
+      const line = Buffer.concat([...begun, piece.subarray(from, feed)]);
+      const event = decodeLine(line.toString());
+      if (typeof event === 'string' || ('step' in event && event.step > step)) return end;
+      end += line.length + 1;
+      [from, begun] = [feed + 1, []];
+    }
+    begun.push(piece.slice(from));
+  }
+  return end;
 }
 
 async function appendTail(source: number, begin: number, end: number, path: string): Promise<void> {

@@ -52,6 +52,16 @@ export interface RunList {
   results: ResultEntry[];
 }
 
+/** What has changed in the list since. */
+export interface ListPatch {
+  /** Those that are new or have changed. */
+  runs: RunSummary[];
+  /** The ids of those that are no longer there. */
+  gone: string[];
+  notes: string[];
+  results: ResultEntry[];
+}
+
 /** A reference update, or `count` of them up to a step. */
 export interface ReferenceMark {
   step: number;
@@ -132,6 +142,7 @@ export type Result = { kind: 'winrate'; result: EvaluationResult } | { kind: 'to
 /** The events of `/api/stream`, by their name. */
 export interface StreamEvents {
   list: RunList;
+  listPatch: ListPatch;
   state: RunState;
   patch: RunPatch;
   problem: { id: string; message: string };

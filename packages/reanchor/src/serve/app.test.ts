@@ -7,7 +7,6 @@ import { parseRecipe } from '../recipe/index.js';
 import { encodeEvent, type RunEvent } from '../runs/index.js';
 import type { RunList } from './api.js';
 import { dashboardApp } from './app.js';
-import { cookieName } from './guard.js';
 import { Library } from './library.js';
 import { ServedFolder } from './served-folder.js';
 
@@ -55,49 +54,60 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(base, { recursive: true }));
 
-const cookie = { cookie: `other=1; ${cookieName(token)}=${token}` };
-const get = (path: string, headers: Record<string, string> = cookie, host = '127.0.0.1:6060') =>
+const bearer = { authorization: `Bearer ${token}` };
+const get = (path: string, headers: Record<string, string> = bearer, host = '127.0.0.1:6060') =>
   app.request(`http://127.0.0.1${path}`, { headers: { host, ...headers } });
 
 describe('who may ask', () => {
-  it('the token opens the page and leaves a cookie that opens the rest', async () => {
-    const opened = await get(`/?token=${token}`, {});
-    expect(opened.status).toBe(200);
-    const setCookie = opened.headers.get('set-cookie')!;
-    expect(setCookie).toMatch(/HttpOnly; SameSite=Strict/);
-    expect((await get('/api/runs', { cookie: setCookie.split(';')[0]! })).status).toBe(200);
+  it('the page is open, and says nothing; what it asks needs the token in a header, or in the address', async () => {
+    for (const path of ['/', '/index.html', '/?token=wrong']) {
+      const opened = await get(path, {});
+      expect([opened.status, await opened.text()]).toEqual([200, '<!doctype html>']);
+    }
+    for (const path of ['/api/runs', '/api/runs?x=1']) expect((await get(path)).status).toBe(200);
+    expect((await get(`/api/runs?token=${token}`, {})).status).toBe(200);
+    expect((await get('/api/runs', { authorization: `bearer  ${token} ` })).status).toBe(200);
+  });
+
+  it('no answer leaves a cookie, and none is taken for a token', async () => {
+    for (const path of [`/?token=${token}`, `/api/runs?token=${token}`]) {
+      expect((await get(path)).headers.get('set-cookie')).toBeNull();
+    }
+    for (const cookie of [token, `token=${token}`, `reanchor-token=${token}`]) {
+      expect((await get('/api/runs', { cookie })).status).toBe(401);
+    }
   });
 
   it.each([
-    '/',
     '/api/runs',
     '/api/stream',
-    '/index.html',
-    '/?token=',
-    '/?token=wrong',
-    `/?token=${token}x`,
+    '/api/series?run=first&from=0&to=1',
+    '/api/result?id=a',
+    '/api/anything',
     '/api/runs?token=',
+    '/api/runs?token=wrong',
+    `/api/runs?token=${token}x`,
+    `/api/runs?token=wrong&token=${token}`,
+    '/%61pi/runs',
   ])('without it %s is refused', async (path) => {
     const answer = await get(path, {});
     expect(answer.status).toBe(401);
     expect(await answer.text()).toContain('open the address that reanchor dashboard printed');
   });
 
-  it.each([
-    `${cookieName(token)}=${token.slice(0, -1)}`,
-    `${cookieName(token)}=`,
-    `${cookieName('other')}=${token}`,
-    `x=${token}`,
-  ])('a cookie %s is refused', async (value) => expect((await get('/api/runs', { cookie: value })).status).toBe(401));
+  it.each([`Bearer ${token.slice(0, -1)}`, 'Bearer ', 'Bearer', token, `Basic ${token}`, `Bearer ${token} x`])(
+    'the header %j is refused',
+    async (authorization) => expect((await get('/api/runs', { authorization })).status).toBe(401),
+  );
 
   it.each(['evil.example', 'evil.example:6060', '127.0.0.1.evil.example', 'localhost@evil.example', '', '10.0.0.1'])(
     'the host name %j is refused',
-    async (host) => expect((await get('/api/runs', cookie, host)).status).toBe(403),
+    async (host) => expect((await get('/api/runs', bearer, host)).status).toBe(403),
   );
 
   it.each(['localhost:6060', 'LOCALHOST', '127.0.0.1', '[::1]:80', 'localhost:8888'])(
     'the host name %s is allowed',
-    async (host) => expect((await get('/api/runs', cookie, host)).status).toBe(200),
+    async (host) => expect((await get('/api/runs', bearer, host)).status).toBe(200),
   );
 
   it.each([
@@ -109,16 +119,16 @@ describe('who may ask', () => {
     [{ 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, 200],
     [{ 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }, 200],
   ])('a request with %j gets %i', async (headers, status) => {
-    expect((await get('/api/runs', { ...cookie, ...headers })).status).toBe(status);
+    expect((await get('/api/runs', { ...bearer, ...headers })).status).toBe(status);
   });
 
   it.each(['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s is refused', async (method) => {
-    const headers = { host: 'localhost', ...cookie };
+    const headers = { host: 'localhost', ...bearer };
     expect((await app.request('http://localhost/api/runs', { method, headers })).status).toBe(405);
   });
 
   it('every answer forbids scripts and resources from elsewhere', async () => {
-    for (const answer of [await get('/'), await get('/api/runs'), await get('/', {})]) {
+    for (const answer of [await get('/'), await get('/api/runs'), await get('/api/runs', {})]) {
       const policy = answer.headers.get('content-security-policy')!;
       expect(policy).toContain("default-src 'none'; script-src 'self'; style-src 'self'");
       expect(policy).not.toMatch(/unsafe|https?:|\*/);

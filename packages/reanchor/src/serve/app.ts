@@ -1,11 +1,13 @@
 /** The dashboard's HTTP interface; api.ts has its types. */
+import { setMaxListeners } from 'node:events';
 import { type Context, Hono } from 'hono';
-import { streamSSE } from 'hono/streaming';
+import { stream } from 'hono/streaming';
 import { UserError } from '../errors.js';
-import { allowedHosts, cookieName, cookieOf, hostOf, isSame } from './guard.js';
+import { sendFeeds } from './feed.js';
+import { Feeds } from './feeds.js';
+import { allowedHosts, givenToken, hostOf, isSame } from './guard.js';
 import type { Library } from './library.js';
 import type { StaticFile } from './static-files.js';
-import { type Watched, watch } from './watch.js';
 
 export interface AppOptions {
   library: Library;
@@ -34,12 +36,20 @@ const headers = {
 export function dashboardApp({ library, token, host, page, closed }: AppOptions): Hono {
   const app = new Hono();
   const hosts = allowedHosts(host);
+  const feeds = new Feeds(library);
+  // Each open stream listens.
+  setMaxListeners(0, closed);
 
   app.use(async (c, next) => {
     for (const [name, value] of Object.entries(headers)) c.header(name, value);
-    const refusal = refusalOf(c, hosts, token);
+    const refusal = refusalOf(c, hosts);
     if (refusal) return c.text(`${refusal.why}\n`, refusal.status);
     return next();
+  });
+  // The page's own files say nothing of the runs, and a browser can send no header with its request for them.
+  app.use('/api/*', async (c, next) => {
+    if (isSame(givenToken(c.req.header('authorization'), c.req.query('token')), token)) return next();
+    return c.text('the token is missing or wrong: open the address that reanchor dashboard printed\n', 401);
   });
 
   app.get('/api/runs', async (c) => c.json(await library.list()));
@@ -52,24 +62,21 @@ export function dashboardApp({ library, token, host, page, closed }: AppOptions)
   app.get('/api/stream', (c) => {
     const runs = c.req.queries('run') ?? [];
     if (runs.length > mostFollowed) return c.text(`at most ${mostFollowed} runs can be followed at once\n`, 400);
-    const watched: Watched = { runs, isListWatched: c.req.query('list') === '1' };
-    return streamSSE(c, async (stream) => {
+    const list = c.req.query('list') === '1' ? [feeds.list()] : [];
+    const followed = [...list, ...[...new Set(runs)].map((id) => feeds.run(id))];
+    c.header('content-type', 'text/event-stream');
+    return stream(c, async (body) => {
       const stop = new AbortController();
-      stream.onAbort(() => stop.abort());
-      const signal = AbortSignal.any([stop.signal, closed]);
-      await watch(library, watched, signal, async (event, data) => {
-        await stream.writeSSE({ event, data: JSON.stringify(data) });
-      });
+      body.onAbort(() => stop.abort());
+      closed.addEventListener('abort', () => stop.abort(), { signal: stop.signal });
+      if (!closed.aborted) await sendFeeds(followed, stop.signal, (message) => body.write(message));
+      stop.abort();
     });
   });
 
   app.get('*', (c) => {
     const file = page.get(c.req.path === '/' ? '/index.html' : c.req.path);
     if (!file) return c.text('not found\n', 404);
-    // The page is given the token in its address, and from then on has it in a cookie that other sites cannot use.
-    if (c.req.query('token') !== undefined) {
-      c.header('set-cookie', `${cookieName(token)}=${token}; Path=/; HttpOnly; SameSite=Strict`);
-    }
     c.header('cache-control', 'no-cache');
     c.header('etag', file.etag);
     if (c.req.header('if-none-match') === file.etag) return c.body(null, 304);
@@ -83,11 +90,7 @@ export function dashboardApp({ library, token, host, page, closed }: AppOptions)
   return app;
 }
 
-function refusalOf(
-  c: Context,
-  hosts: ReadonlySet<string>,
-  token: string,
-): { status: 401 | 403 | 405; why: string } | undefined {
+function refusalOf(c: Context, hosts: ReadonlySet<string>): { status: 403 | 405; why: string } | undefined {
   if (c.req.method !== 'GET' && c.req.method !== 'HEAD') return { status: 405, why: 'only GET and HEAD are allowed' };
   const header = c.req.header('host');
   const name = hostOf(header);
@@ -103,7 +106,5 @@ function refusalOf(
   if (site === 'cross-site' && c.req.header('sec-fetch-mode') !== 'navigate') {
     return { status: 403, why: 'requests from other sites are refused' };
   }
-  const given = c.req.query('token') ?? cookieOf(c.req.header('cookie'), cookieName(token)) ?? '';
-  if (isSame(given, token)) return undefined;
-  return { status: 401, why: 'the token is missing or wrong: open the address that reanchor dashboard printed' };
+  return undefined;
 }

@@ -32,6 +32,13 @@ export function isLoopback(host: string): boolean {
 
 export const isEverywhere = (host: string) => host === '0.0.0.0' || host === '::';
 
+/** The address in the URL of a server on `host` at `address`: this machine's own where that is all of its addresses. */
+export function addressPart(host: string, address: string): string {
+  if (isEverywhere(host)) return hostPart(host === '::' ? '::1' : '127.0.0.1');
+  // What a name stands for is said by its number: another server may have the name's other address.
+  return hostPart(host === 'localhost' ? address : host);
+}
+
 /** A host as it stands in a URL. */
 export const hostPart = (host: string) => (host.includes(':') ? `[${host}]` : host);
 
@@ -41,17 +48,11 @@ export function hostOf(header: string | undefined): string | undefined {
 }
 
 /**
- * The name of the cookie that holds a token. Browsers share cookies between the ports of a machine: dashboards side by
- * side must not overwrite each other's.
+ * The token that a request brings: `Authorization: Bearer TOKEN`, as the page sends it, or `?token=TOKEN`. Not a cookie:
+ * browsers send those to every port of a machine, whoever listens there.
  */
-export function cookieName(token: string): string {
-  return `reanchor-${createHash('sha256').update(token).digest('hex').slice(0, 12)}`;
-}
-
-/** The value of a cookie in a Cookie header. */
-export function cookieOf(header: string | undefined, name: string): string | undefined {
-  const found = (header ?? '').split(';').map((part) => part.trim().split('='));
-  return found.find(([key]) => key === name)?.[1];
+export function givenToken(authorization: string | undefined, query: string | undefined): string {
+  return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? query ?? '';
 }
 
 /** Errors: UsageError for what is no name or address. */

@@ -2,30 +2,28 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError } from '../errors.js';
-import { lockName } from '../runs/index.js';
 import type { Result, RunList, RunSeriesData, RunState, RunSummary } from './api.js';
+import { type FileState, fileState } from './file-state.js';
 import { ResultFiles } from './result-files.js';
 import { RunFile, type Skim } from './run-file.js';
 import type { RunSeries } from './run-series.js';
 import type { Found, ServedFolder } from './served-folder.js';
+import { Summaries } from './summaries.js';
 import { type Described, type ProcessState, processState, readInfo, summarize } from './summary.js';
 
 /** Runs whose series are kept in memory: each takes up to some megabytes. */
 const mostOpen = 40;
-/** What is read of a file for the list, and for a page whose file is not read yet. */
-const [listSkim, pageSkim]: [Skim, Skim] = [
-  { samples: 96, buckets: 128 },
-  { samples: 960, buckets: 1024 },
-];
-/** Runs that are looked at at once. */
-const atOnce = 16;
+/** What is read of a run for a page whose file is not read yet. */
+const pageSkim: Skim = { samples: 960, buckets: 1024 };
 
 export class Library {
-  readonly #summaries = new Map<string, { key: string; summary: RunSummary; file: RunFile }>();
+  readonly #summaries: Summaries;
   /** In the order of their last use. */
   readonly #open = new Map<string, RunFile>();
+  readonly #described = new WeakMap<RunFile, FileState & { described: Described }>();
   readonly #results: ResultFiles;
   #found: Found | undefined;
+  #finding: Promise<Found> | undefined;
   #listing: Promise<RunList> | undefined;
 
   constructor(
@@ -33,9 +31,10 @@ export class Library {
     readonly now: () => number = Date.now,
   ) {
     this.#results = new ResultFiles(folder);
+    this.#summaries = new Summaries(folder, now);
   }
 
-  /** All runs, newest first; calls at the same time share one look. */
+  /** All runs, newest first; calls at the same time share one look, and a run that is the same the object. */
   list(): Promise<RunList> {
     this.#listing ??= this.#list().finally(() => {
       this.#listing = undefined;
@@ -44,17 +43,9 @@ export class Library {
   }
 
   async #list(): Promise<RunList> {
-    const found = await this.folder.find();
-    this.#found = found;
-    const entries = [...found.runs];
-    const runs: RunSummary[] = [];
-    const work = async () => {
-      for (let entry = entries.pop(); entry; entry = entries.pop()) runs.push(await this.#summary(...entry));
-    };
-    const [results] = await Promise.all([this.#results.list(found.results), ...Array.from({ length: atOnce }, work)]);
-    runs.sort((a, b) => (b.started ?? '').localeCompare(a.started ?? '') || a.id.localeCompare(b.id));
-    for (const id of this.#summaries.keys()) if (!found.runs.has(id)) this.#summaries.delete(id);
-    return { folder: this.folder.name, runs, notes: found.notes, results };
+    const { runs, results, notes } = await this.#find();
+    const [summaries, entries] = await Promise.all([this.#summaries.of(runs), this.#results.list(results)]);
+    return { folder: this.folder.name, runs: summaries, notes, results: entries };
   }
 
   /** The file of a run. Errors: UserError for an id that is none. */
@@ -75,19 +66,17 @@ export class Library {
     return processState(this.folder, runPath);
   }
 
-  /** What a run's page shows, by the events in `series`. */
-  async state(id: string, file: RunFile, process: ProcessState, series: RunSeries): Promise<RunState> {
-    const described = await readInfo(this.folder, file.runPath);
-    return {
-      id,
-      generation: file.generation,
-      info: described.info,
-      summary: this.summaryOf(id, described, process, series),
-      ...seriesData(series),
-      log: series.log,
-      checkpoints: await this.checkpoints(file),
-      read: series === file.series ? 1 : file.read,
-    };
+  /** What run.json says; the same object as long as the file is the same. */
+  async describe(file: RunFile): Promise<Described> {
+    const stats = await stat(join(file.runPath, 'run.json')).catch(() => undefined);
+    const state = fileState(stats, this.now());
+    const known = this.#described.get(file);
+    if (known?.isSettled && known.key === state.key) return known.described;
+    const read = await readInfo(this.folder, file.runPath);
+    const isSame = JSON.stringify(read) === JSON.stringify(known?.described);
+    const described = isSame ? known!.described : read;
+    this.#described.set(file, { ...state, described });
+    return described;
   }
 
   /** Those of a run that are whole, oldest first. */
@@ -104,8 +93,10 @@ export class Library {
     return (await Promise.all(timed)).flat().sort((a, b) => a.name.localeCompare(b.name));
   }
 
-  summaryOf(id: string, described: Described, process: ProcessState, series: RunSeries): RunSummary {
-    return summarize(id, { ...described, process, series, now: this.now() });
+  /** A run in a line, by what its files say. */
+  summaryOf(id: string, file: RunFile, described: Described, process: ProcessState, series: RunSeries): RunSummary {
+    const problem = described.problem ?? file.problem;
+    return summarize(id, { ...described, problem, process, series, now: this.now() });
   }
 
   /** Some of a run's events, soon, however many there are. */
@@ -124,31 +115,29 @@ export class Library {
 
   /** A file of results. Errors: UserError for an id that is none, or a file that is no longer one. */
   async result(id: string): Promise<Result> {
-    const path = (await this.folder.find()).results.get(id);
+    const path = this.#found?.results.get(id) ?? (await this.#find()).results.get(id);
     if (path === undefined) throw new UserError(`no file of results is named ${JSON.stringify(id)}`);
     return this.#results.read(path);
   }
 
   async #pathOf(id: string): Promise<string> {
-    const known = this.#found?.runs.get(id);
-    if (known !== undefined) return known;
-    this.#found = await this.folder.find();
-    const path = this.#found.runs.get(id);
+    const path = this.#found?.runs.get(id) ?? (await this.#find()).runs.get(id);
     if (path === undefined) throw new UserError(`no run is named ${JSON.stringify(id)}`);
     return path;
   }
 
-  async #summary(id: string, path: string): Promise<RunSummary> {
-    const key = await fileKey(path);
-    const known = this.#summaries.get(id);
-    if (known?.key === key && known.summary.status !== 'running') return known.summary;
-    const process = await processState(this.folder, path);
-    const described = await readInfo(this.folder, path);
-    const file = known?.file.runPath === path ? known.file : new RunFile(this.folder, path, listSkim);
-    await file.refresh();
-    const summary = this.summaryOf(id, described, process, file.series);
-    this.#summaries.set(id, { key, summary, file });
-    return summary;
+  /** Calls at the same time share one look. */
+  #find(): Promise<Found> {
+    this.#finding ??= this.folder
+      .find()
+      .then((found) => {
+        this.#found = found;
+        return found;
+      })
+      .finally(() => {
+        this.#finding = undefined;
+      });
+    return this.#finding;
   }
 }
 
@@ -163,12 +152,4 @@ export function seriesData(
     updates: series.marks().filter(({ step }) => step >= (from.steps ?? 0)),
     updateCount: series.updates.lines,
   };
-}
-
-/** What changes when a run's files do. */
-async function fileKey(path: string): Promise<string> {
-  const states = await Promise.all(
-    ['events.jsonl', 'run.json', lockName].map((name) => stat(join(path, name)).catch(() => undefined)),
-  );
-  return states.map((state) => `${state?.ino} ${state?.size} ${state?.mtimeMs}`).join();
 }

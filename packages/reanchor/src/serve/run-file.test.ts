@@ -1,7 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import { encodeEvent, type RunEvent } from '../runs/index.js';
 import { RunFile } from './run-file.js';
 import { ServedFolder } from './served-folder.js';
@@ -51,6 +52,107 @@ test('a file that is cut off or replaced is read anew', async () => {
   renameSync(join(path, 'other'), file);
   await run.refresh();
   expect([steps(run), run.generation]).toEqual([[7, 8, 9], 2]);
+});
+
+/** So many steps, each of so many bytes, with one number in all of them. */
+const stepsOf = (count: number, loss: number, bytes = 200) =>
+  Array.from({ length: count }, (_, i) =>
+    line({ time, type: 'step', step: i + 1, epoch: 1, metrics: { loss, [`m/${'x'.repeat(bytes - 150)}`]: 1 } }),
+  );
+const losses = (run: RunFile) => {
+  const { mean, min, max } = run.series.steps.points().metrics.loss!;
+  return [...new Set([...mean, ...(min ?? []), ...(max ?? [])])];
+};
+
+test.each([
+  ['as long', 50, 50],
+  ['longer', 50, 90],
+  ['as long, some megabytes', 20_000, 20_000],
+  ['longer, some megabytes', 20_000, 30_000],
+])('a file that is rewritten in its place is read anew: %s', async (_, before, after) => {
+  writeFileSync(file, stepsOf(before, 0.25).join(''));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  expect(losses(run)).toEqual([0.25]);
+  // The same inode, as with rsync --inplace, or cp over it.
+  writeFileSync(file, stepsOf(after, 0.75).join(''));
+  await run.refresh();
+  expect([losses(run), run.generation, run.series.steps.lines]).toEqual([[0.75], 1, after]);
+});
+
+test('one number that is changed in the middle of a long file is found', async () => {
+  const lines = stepsOf(20_000, 0.25);
+  writeFileSync(file, lines.join(''));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  lines[10_000] = lines[10_000]!.replace('0.25', '0.75');
+  writeFileSync(file, lines.join(''));
+  await run.refresh();
+  expect([losses(run).includes(0.25), losses(run).length, run.generation]).toEqual([true, 3, 1]);
+  // In a file that has grown too, as the middle is looked at in turns.
+  lines[9000] = lines[9000]!.replace('0.25', '0.50');
+  writeFileSync(file, lines.join(''));
+  for (let looks = 0; run.generation === 1 && looks < 60; looks++) {
+    appendFileSync(file, step(30_000 + looks));
+    await run.refresh();
+  }
+  expect([run.generation, losses(run).includes(0.5)]).toEqual([2, true]);
+});
+
+test('a file that only grows is never read twice, however it is looked at', async () => {
+  const lines = stepsOf(3000, 0.25);
+  const run = new RunFile(folder, path);
+  writeFileSync(file, '');
+  for (let at = 0; at < lines.length; at += 30) {
+    const text = lines.slice(at, at + 30).join('');
+    appendFileSync(file, text.slice(0, 1234));
+    await run.refresh();
+    appendFileSync(file, text.slice(1234));
+    await run.refresh();
+    await run.refresh();
+  }
+  expect([run.generation, run.series.steps.lines, run.series.log.badLines]).toEqual([0, lines.length, 0]);
+});
+
+test('a hole of gigabytes is not read, and what stands before it is', async () => {
+  writeFileSync(file, step(1) + step(2));
+  const whole = step(1).length + step(2).length;
+  truncateSync(file, 5e9);
+  const handle = await folder.open(file);
+  const read = vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'read');
+  try {
+    const run = new RunFile(folder, path);
+    for (let looks = 0; looks < 5; looks++) await run.refresh();
+    expect([steps(run), run.bytesRead]).toEqual([[1, 2], whole]);
+    expect(run.problem).toBe(`events.jsonl: what begins at byte ${whole} is no line, so nothing from there on is read`);
+    const lengths = read.mock.calls.map((args) => Number((args as unknown[])[2]));
+    expect(lengths.reduce((sum, length) => sum + length, 0)).toBeLessThan(4 << 20);
+    // Once it is mended it is read.
+    writeFileSync(file, step(1) + step(2) + step(3));
+    await run.refresh();
+    expect([steps(run), run.problem]).toEqual([[1, 2, 3], undefined]);
+  } finally {
+    read.mockRestore();
+    await handle.close();
+  }
+});
+
+test('a line without an end is given up, and told', async () => {
+  writeFileSync(file, step(1) + 'x'.repeat(17 << 20));
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  expect([steps(run), run.problem]).toEqual([[1], expect.stringContaining(`byte ${step(1).length} is no line`)]);
+});
+
+test.skipIf(process.platform === 'win32')('a pipe is not waited for, and told', async () => {
+  execFileSync('mkfifo', [file]);
+  const run = new RunFile(folder, path);
+  await run.refresh();
+  expect([steps(run), run.problem]).toEqual([[], expect.stringContaining('is no regular file')]);
+  rmSync(file);
+  writeFileSync(file, step(1));
+  await run.refresh();
+  expect([steps(run), run.problem]).toEqual([[1], undefined]);
 });
 
 test('a line longer than what is read at once', async () => {

@@ -1,13 +1,15 @@
 /** One run's events.jsonl, followed as it grows. */
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type FileState, fileState } from './file-state.js';
+import { ReadBlocks } from './read-blocks.js';
 import { RunSeries } from './run-series.js';
 import type { ServedFolder } from './served-folder.js';
 
 /** Small enough that others are answered between two pieces. */
 const chunkBytes = 1 << 20;
 /** A line longer than this is not read, nor what follows it. */
-const longestLine = 1 << 28;
+const longestLine = 1 << 24;
 
 /** How little of a file is enough: some steps and updates, in so many buckets. All other events are read. */
 export interface Skim {
@@ -18,12 +20,18 @@ export interface Skim {
 
 export class RunFile {
   series: RunSeries;
-  /** Rises when the file was replaced or cut off, which starts it anew. */
+  /** Rises when the file was replaced, rewritten or cut off, which starts it anew. */
   generation = 0;
   /** Bytes read, which are whole lines. */
   bytesRead = 0;
   bytes = 0;
   #inode = 0;
+  /** Why the file cannot be opened, and why it cannot be read to its end. */
+  #notOpened: string | undefined;
+  #notRead: string | undefined;
+  /** Of the last look; undefined where no file was there. */
+  #state: FileState | undefined;
+  #blocks = new ReadBlocks();
   #reading: Promise<void> | undefined;
 
   /** Reads every event, or with `skim` what says how the run stands, at a fraction of the price. */
@@ -38,6 +46,11 @@ export class RunFile {
   /** The share that has been read, up to 1. */
   get read(): number {
     return this.bytes === 0 ? 1 : Math.min(1, this.bytesRead / this.bytes);
+  }
+
+  /** Why the file, or the end of it, cannot be read. */
+  get problem(): string | undefined {
+    return this.#notOpened ?? this.#notRead;
   }
 
   /** The bytes that {@link refresh} would read. */
@@ -66,17 +79,37 @@ export class RunFile {
 
   async #refresh(): Promise<void> {
     const isThere = await this.#open(async (handle) => {
-      const { size, ino } = await handle.stat();
-      if (size < this.bytesRead || (ino !== this.#inode && this.#inode !== 0)) this.#restart();
+      const stats = await handle.stat();
+      const state = fileState(stats, Date.now());
+      const before = this.#state;
+      if (before?.isSettled && before.key === state.key) return true;
+      this.#state = undefined;
+      const { size, ino } = stats;
+      // One that has changed without growing may differ anywhere.
+      const how = before !== undefined && before.key !== state.key && size === this.bytes ? 'all' : 'some';
+      const isOther = ino !== this.#inode && this.#inode !== 0;
+      if (isOther || size < this.bytesRead || !(await this.#blocks.areIn(handle, how))) this.#restart();
+      // What could not be read stays so while the file grows behind it.
+      if (size <= this.bytes && before?.key !== state.key) this.#notRead = undefined;
       this.#inode = ino;
       this.bytes = size;
       if (this.skim) this.series.scanner.stride = Math.ceil(size / this.skim.samples);
-      await readLines(handle, this.series, this.bytesRead, size, (position) => {
-        this.bytesRead = position;
-      });
+      if (this.#notRead === undefined) await this.#readOn(handle);
+      this.#state = state;
       return true;
     });
-    if (!isThere && this.bytesRead > 0) this.#restart();
+    if (isThere) return;
+    this.#state = undefined;
+    if (this.bytesRead > 0) this.#restart();
+  }
+
+  async #readOn(handle: FileHandle): Promise<void> {
+    const isWhole = await readLines(handle, this.series, this.bytesRead, this.bytes, (position, bytes) => {
+      this.bytesRead = position;
+      this.#blocks.add(bytes);
+    });
+    if (isWhole) return;
+    this.#notRead = `events.jsonl: what begins at byte ${this.bytesRead} is no line, so nothing from there on is read`;
   }
 
   #restart(): void {
@@ -84,11 +117,17 @@ export class RunFile {
     this.generation += 1;
     this.bytesRead = 0;
     this.bytes = 0;
+    this.#notRead = undefined;
+    this.#blocks = new ReadBlocks();
   }
 
-  /** What `use` makes of the open file; undefined where none is there. */
+  /** What `use` makes of the open file; undefined where none is there, or it cannot be opened. */
   async #open<T>(use: (handle: FileHandle) => Promise<T>): Promise<T | undefined> {
-    const handle = await this.folder.open(join(this.runPath, 'events.jsonl')).catch(() => undefined);
+    this.#notOpened = undefined;
+    const handle = await this.folder.open(join(this.runPath, 'events.jsonl')).catch((error: Error) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#notOpened = error.message;
+      return undefined;
+    });
     if (!handle) return undefined;
     try {
       return await use(handle);
@@ -98,28 +137,33 @@ export class RunFile {
   }
 }
 
-/** Hands the whole lines between two offsets to `series`; `onRead` hears how far it is, after every piece. */
+/**
+ * Hands the whole lines between two offsets to `series`; `onRead` hears of each piece of them, and where it ends. Returns
+ * whether what comes next may be a line.
+ */
 async function readLines(
   handle: FileHandle,
   series: RunSeries,
   begin: number,
   end: number,
-  onRead: (position: number) => void = () => {},
-): Promise<void> {
+  onRead: (position: number, bytes: Buffer) => void = () => {},
+): Promise<boolean> {
   let buffer = Buffer.allocUnsafe(Math.min(chunkBytes, Math.max(1, end - begin)));
   let rest = 0;
   for (let position = begin; position + rest < end; ) {
     const wanted = Math.min(buffer.length - rest, end - position - rest);
     const { bytesRead } = await handle.read(buffer, rest, wanted, position + rest);
-    if (bytesRead === 0) return;
+    if (bytesRead === 0) return true;
     const filled = rest + bytesRead;
     const used = series.scanner.scan(buffer.subarray(0, filled), position, series);
     position += used;
     rest = filled - used;
-    onRead(position);
+    onRead(position, buffer.subarray(0, used));
     buffer.copyWithin(0, used, filled);
     if (rest < buffer.length) continue;
-    if (rest >= longestLine) return;
+    // JSON has no zero byte, and a hole in a file has nothing else: it is not read to its end.
+    if (rest >= longestLine || (rest >= chunkBytes && buffer.includes(0))) return false;
     buffer = Buffer.concat([buffer, Buffer.allocUnsafe(buffer.length)]);
   }
+  return true;
 }

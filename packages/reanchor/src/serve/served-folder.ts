@@ -83,13 +83,13 @@ export class ServedFolder {
 
   /** An open file of the folder, for reading. Errors: the system's; UserError for one that is outside or no file. */
   async open(path: string): Promise<FileHandle> {
-    const real = await this.#inside(path);
-    if (real === undefined) throw new UserError(`${path} is outside of ${this.name}`);
+    const real = await realpath(path);
+    if (!this.#holds(real)) throw new UserError(`${path} is outside of ${this.name}`);
     // The path is free of links now; one that takes its place in between is not followed.
     const handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     if ((await handle.stat()).isFile()) return handle;
     await handle.close();
-    throw new UserError(`${path} is no file`);
+    throw new UserError(`${path} is no regular file, but a folder, a pipe or a device: it is not read`);
   }
 
   /** The text of a file of at most `most` bytes. Errors: as {@link open}. */
@@ -98,7 +98,13 @@ export class ServedFolder {
     try {
       const { size } = await handle.stat();
       if (size > most) throw new UserError(`${path} has ${size} bytes, more than the ${most} that are read`);
-      return await handle.readFile('utf8');
+      // What is written behind it meanwhile is not waited for.
+      const bytes = Buffer.alloc(size);
+      let length = 0;
+      for (let read = -1; read !== 0 && length < size; length += read) {
+        read = (await handle.read(bytes, length, size - length, length)).bytesRead;
+      }
+      return bytes.toString('utf8', 0, length);
     } finally {
       await handle.close();
     }
@@ -115,10 +121,11 @@ export class ServedFolder {
   /** The real path of what is at `path`; undefined if it is outside, or not there. */
   async #inside(path: string): Promise<string | undefined> {
     const real = await realpath(path).catch(() => undefined);
-    if (real === undefined) return undefined;
-    return real === this.root || real.startsWith(this.root.endsWith(sep) ? this.root : this.root + sep)
-      ? real
-      : undefined;
+    return real !== undefined && this.#holds(real) ? real : undefined;
+  }
+
+  #holds(real: string): boolean {
+    return real === this.root || real.startsWith(this.root.endsWith(sep) ? this.root : this.root + sep);
   }
 
   #id(path: string): string {

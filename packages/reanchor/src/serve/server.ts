@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { serve as serveHttp } from '@hono/node-server';
 import { UserError } from '../errors.js';
 import { dashboardApp } from './app.js';
-import { hostPart, isEverywhere, newToken, requireHost } from './guard.js';
+import { addressPart, newToken, requireHost } from './guard.js';
 import { Library } from './library.js';
 import { ServedFolder } from './served-folder.js';
 import { pageFiles } from './static-files.js';
@@ -17,7 +17,7 @@ export interface ServeOptions {
 }
 
 export interface Dashboard extends AsyncDisposable {
-  /** Where to open it, token included. */
+  /** Where to open it, token included: whoever has it sees all runs. */
   url: string;
   port: number;
   token: string;
@@ -48,9 +48,9 @@ export async function serveDashboard({ folder, port, host = '127.0.0.1' }: Serve
   });
   // A first look, so that the list is there when a browser is; what is wrong with it is told to the one who asks.
   library.list().catch(() => {});
-  const actual = (server.address() as AddressInfo).port;
+  const { port: actual, address } = server.address() as AddressInfo;
   return {
-    url: `http://${isEverywhere(host) ? 'localhost' : hostPart(host)}:${actual}/?token=${token}`,
+    url: `http://${addressPart(host, address)}:${actual}/?token=${token}`,
     port: actual,
     token,
     [Symbol.asyncDispose]: async () => {

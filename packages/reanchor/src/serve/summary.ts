@@ -74,7 +74,8 @@ export function summarize(id: string, run: Summarized): RunSummary {
   };
 }
 
-function statusOf({ info, process, series: { log, scanner, steps }, now }: Summarized): RunStatus {
+/** By what its events say and whether its process is there. */
+export function statusOf({ info, process, series: { log, scanner, steps }, now }: Summarized): RunStatus {
   if (log.end) return log.start && log.end.steps < log.start.steps ? 'interrupted' : 'finished';
   if (log.failed) return 'failed';
   if (process !== 'unknown') return process === 'running' ? 'running' : 'stopped';

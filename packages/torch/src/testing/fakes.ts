@@ -2,6 +2,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { addonFile } from '../build.js';
+import { locateForLoad } from '../locate.js';
 
 export const scratch = (): string => mkdtempSync(join(tmpdir(), 'reanchor-setup-'));
 
@@ -18,7 +20,7 @@ export function fakeLibtorch(folder: string, version = '2.13.0', local = ''): st
     join(folder, 'include/torch/headeronly/version.h'),
     `#define TORCH_VERSION_MAJOR ${major}\n#define TORCH_VERSION_MINOR ${minor}\n#define TORCH_VERSION_PATCH ${patch}\n`,
   );
-  file(join(folder, 'lib/libtorch_cpu.so'));
+  file(join(folder, 'lib/libtorch_cpu.so'), 'fake');
   if (local) file(join(folder, 'version.py'), `__version__ = '${version}${local}'\n`);
   return folder;
 }
@@ -45,12 +47,15 @@ export const PIP_INSTALLS = `
 PATH=/usr/bin:/bin
 while [ "$1" != --target ]; do shift; done
 mkdir -p "$2/torch/lib/libshm" "$2/torch/include/torch/headeronly" "$2/torchgen"
-touch "$2/torch/lib/libtorch_cpu.so" "$2/torch/lib/libtorch_python.so" "$2/torch/lib/libshm/x" "$2/torch/nn.py"
+touch "$2/torch/lib/libtorch_python.so" "$2/torch/lib/libshm/x" "$2/torch/nn.py"
+echo fake > "$2/torch/lib/libtorch_cpu.so"
 printf '#define TORCH_VERSION_MAJOR 2\\n#define TORCH_VERSION_MINOR 13\\n#define TORCH_VERSION_PATCH 0\\n' > "$2/torch/include/torch/headeronly/version.h"
 echo "__version__ = '2.13.0+cpu'" > "$2/torch/version.py"
 sleep 0.3
 exit 0`;
 
-/** A compiler that writes an empty file where -o says. */
-export const fakeCompiler = (bin: string): string =>
-  fakeProgram(join(bin, 'c++'), 'while [ "$1" != -o ]; do shift; done\n: > "$2"');
+const realAddon = addonFile(locateForLoad());
+
+/** A compiler that puts the addon of this machine, which can be loaded, or another file where -o says. */
+export const fakeCompiler = (bin: string, result = realAddon): string =>
+  fakeProgram(join(bin, 'c++'), `while [ "$1" != -o ]; do shift; done\n/bin/cp '${result}' "$2"`);

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
 import { ManualClock } from '../../../../tests/support/manual-clock.js';
 import { encodeEvent } from '../runs/index.js';
-import type { RunPatch, RunState, StreamEvents } from './api.js';
+import type { RunPatch, RunState } from './api.js';
+import { sendFeeds } from './feed.js';
 import { Library } from './library.js';
+import { RunFeed } from './run-feed.js';
 import { ServedFolder } from './served-folder.js';
-import { watch } from './watch.js';
+import { parsed } from './testing/messages.js';
 
 const time = '2026-01-02T03:04:05.678Z';
 const step = (step: number) =>
@@ -27,13 +29,13 @@ async function follow(onSent: (sent: [string, unknown][]) => void, enough: numbe
   const library = new Library(await ServedFolder.at(root));
   const stop = new AbortController();
   const sent: [string, unknown][] = [];
-  const send = async <Name extends keyof StreamEvents>(name: Name, data: StreamEvents[Name]) => {
-    sent.push([name, structuredClone(data)]);
+  // Waits between looks are over at once.
+  const feed = new RunFeed(library, 'run', new ManualClock(5000));
+  await sendFeeds([feed], stop.signal, async (message) => {
+    sent.push(parsed(message));
     onSent(sent);
     if (sent.length >= enough) stop.abort();
-  };
-  // Waits between looks are over at once.
-  await watch(library, { runs: ['run'], isListWatched: false }, stop.signal, send, new ManualClock(1000));
+  });
   return sent;
 }
 
@@ -78,4 +80,32 @@ test('a run that is gone is a problem told once, and comes back', async () => {
   }, 2);
   expect(sent[0]).toEqual(['problem', { id: 'run', message: 'no run is named "run"' }]);
   expect((sent[1]![1] as RunState).steps.steps).toEqual([5]);
+});
+
+test('a file rewritten in its place is sent whole, with nothing of what it was, whatever its length', async () => {
+  const lossOf = (loss: string, steps: number) =>
+    Array.from({ length: steps }, (_, i) => step(i + 1).replace(/"loss":[^,]+/, `"loss":${loss}`)).join('');
+  writeFileSync(events, lossOf('0.25', 20));
+  const sent = await follow(({ length }) => {
+    if (length === 1) writeFileSync(events, lossOf('0.75', 20));
+    if (length === 2) writeFileSync(events, lossOf('0.50', 40));
+  }, 3);
+  const states = sent.map(([, data]) => data as RunState);
+  expect(sent.map(([name]) => name)).toEqual(['state', 'state', 'state']);
+  expect(
+    states.map(({ steps, generation }) => [new Set(steps.metrics.loss!.mean), steps.steps.length, generation]),
+  ).toEqual([
+    [new Set([0.25]), 20, 0],
+    [new Set([0.75]), 20, 1],
+    [new Set([0.5]), 40, 2],
+  ]);
+});
+
+test('a run.json that is written again is told', async () => {
+  writeFileSync(events, step(1));
+  const sent = await follow(({ length }) => {
+    if (length === 1) writeFileSync(join(root, 'run/run.json'), '[]');
+  }, 2);
+  const problems = sent.map(([, data]) => (data as RunState).summary.problem);
+  expect(new Set(problems).size).toBe(2);
 });
