@@ -1,6 +1,7 @@
 /** The KL of a model from a reference, on answers that it writes or has written. */
 import { type Group, textOf } from '../../data/index.js';
 import { UserError } from '../../errors.js';
+import { exactJson } from '../../formats/index.js';
 import { type Prompt, readPrompts, TextGenerator } from '../../generate/index.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
@@ -123,7 +124,7 @@ async function givenAnswers(generator: TextGenerator, file: string, { shortest, 
   for (const answer of await readAnswers(file)) {
     const { asked, line } = answer;
     const end = endOf(answer);
-    const key = JSON.stringify(asked);
+    const key = exactJson(asked);
     try {
       const group = groups.get(key) ?? { prompt: generator.encode(asked), completions: [], text: asked };
       group.completions.push(givenTokens(generator, answer, group.prompt, end));

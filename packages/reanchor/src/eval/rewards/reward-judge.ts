@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Content, Group } from '../../data/index.js';
 import { UserError } from '../../errors.js';
+import { exactJson } from '../../formats/index.js';
 import { TextGenerator } from '../../generate/index.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
@@ -76,7 +77,7 @@ export class RewardJudge implements PairJudge, Disposable {
 
   /** The implicit reward of an answer. Errors: UserError for one that cannot be tokenised. */
   reward(prompt: Content, answer: string, isCut = false): Promise<number> {
-    const key = JSON.stringify([prompt, answer, isCut]);
+    const key = exactJson([prompt, answer, isCut]);
     const known = this.#rewards.get(key);
     if (known) return known;
     const { generator } = this;
