@@ -1,5 +1,6 @@
 export { encodePrompt, encodeRow } from './encode.js';
 export { Fields } from './fields.js';
+export { kindOf } from './kind.js';
 export { textOf } from './message.js';
 export {
   exampleMicroBatch,
@@ -19,6 +20,7 @@ export {
   stepsPerEpoch,
 } from './order.js';
 export {
+  completionTokens,
   type Group,
   groupTokens,
   type PackedBatch,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { dtypeBytes } from '@reanchor/torch';
 import {
   groupTokens,
+  kindOf,
   type MicroBatch,
   microBatches,
   packGroups,
@@ -39,7 +40,7 @@ import {
   totalMemory,
 } from './memory.js';
 import { processBytes } from './process.js';
-import { kindOf, type Rows, rowsAtHand } from './rows.js';
+import { type Rows, rowsAtHand } from './rows.js';
 
 export interface EstimateOptions {
   recipe: Recipe;

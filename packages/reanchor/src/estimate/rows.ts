@@ -1,7 +1,7 @@
 /** The rows of a recipe as far as they are at hand: read and tokenised, counted, as published, or not known. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DataKind, isLocalSource, loadRows, publishedRows, resolveSources } from '../data/index.js';
+import { isLocalSource, kindOf, loadRows, publishedRows, resolveSources } from '../data/index.js';
 import type { Recipe } from '../runs/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { type RecipeData, recipeData } from '../train/recipe-data.js';
@@ -48,9 +48,4 @@ export async function rowsAtHand(recipe: Recipe): Promise<Rows> {
   );
   // The data sets that are known by name hold pairs, of which KTO makes two rows each.
   return { from: 'publication', train: Math.max(0, records * (kind === 'unpaired' ? 2 : 1) - heldOut) };
-}
-
-export function kindOf({ method }: Recipe): DataKind {
-  if (method === 'sft') return 'sft';
-  return method === 'kto' ? 'unpaired' : 'pairs';
 }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  completionTokens,
   describeSkips,
   loadPreferenceRows,
   pairGroup,
@@ -18,10 +19,8 @@ import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { type Recipe, type RunText, runText, textHere } from '../runs/index.js';
 import { accuracyOf } from '../stats/index.js';
-import { loadTokenizer } from '../text/tokenizer.js';
 import { scoringNotes } from './positions.js';
-import { type RowTextOptions, rowText } from './row-text.js';
-import { requireSameTokens } from './same-tokens.js';
+import { type RowTextOptions, requireTokensOf, rowText } from './row-text.js';
 
 export interface ScoreOptions extends HubOptions, RowTextOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
@@ -74,20 +73,16 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   await refuseInput(options.out, data);
   const folder = await modelFolder(model, options);
   const referenceFolder = referenceName === undefined ? undefined : await modelFolder(referenceName, options);
-  const tokenizer = await loadTokenizer(folder);
-  const { format, tokenize } = await rowText(folder, tokenizer, options, run);
+  const others = referenceFolder === undefined ? [] : [referenceFolder];
+  const text = await rowText([folder, ...others], options, run);
+  const { tokenizer, format, tokenize } = text;
   const rows = await loadPreferenceRows(data, { format, onNote });
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
-  if (referenceFolder !== undefined) {
-    const why = 'the model: rewards need a reference with the same tokenizer';
-    await requireSameTokens(referenceFolder, rows, pairs, tokenize, why);
-  }
-
+  for (const other of [folder, ...others]) await requireTokensOf(text, rows, pairs, other);
   const passes = referenceFolder === undefined ? 1 : 2;
   let finished = 0;
-  const others = referenceFolder === undefined ? [] : [referenceFolder];
   for (const note of await scoringNotes([folder, ...others], pairs.map(pairGroup))) onNote?.(note);
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32', device });
@@ -164,16 +159,13 @@ async function refuseInput(out: string, data: readonly string[]): Promise<void> 
 }
 
 function scoreLine(pair: TokenizedPair, policy: ScoredPair, reference: ScoredPair | undefined, beta: number) {
+  const [chosenTokens, rejectedTokens] = completionTokens(pairGroup(pair));
   const line = {
     index: pair.index,
-    chosen: { logprob: policy.chosen, tokens: count(pair.chosen, pair.chosenScored) },
-    rejected: { logprob: policy.rejected, tokens: count(pair.rejected, pair.rejectedScored) },
+    chosen: { logprob: policy.chosen, tokens: chosenTokens! },
+    rejected: { logprob: policy.rejected, tokens: rejectedTokens! },
   };
   if (!reference) return { ...line, reward: undefined };
   const { chosen, rejected } = pairRewards(policy, reference, beta);
   return { ...line, reference, reward: { chosen, rejected, margin: chosen - rejected } };
 }
-
-/** The tokens of a completion that are scored. */
-const count = (ids: Int32Array, scored: Uint8Array | undefined) =>
-  scored?.reduce((sum, one) => sum + one, 0) ?? ids.length;
