@@ -178,7 +178,7 @@ describe('what is measured of the model of a run', () => {
 
   test('eval logps takes the text of the first model that a run left, and refuses runs that make other tokens', async () => {
     const long = (await train({ recipe: recipe(), out: place(), command: [] })).folder;
-    const [{ parts }] = (await rowTokens(recipe(), 1)).rows as [{ parts: { tokens: unknown[] }[] }];
+    const { parts } = (await rowTokens(recipe(), 1)).rows[0]!;
     const cut = parts[0]!.tokens.length + parts[1]!.tokens.length - 1;
     const short = (await train({ recipe: recipe(`data.maxLength=${cut}`), out: place(), command: [] })).folder;
     const measured = async (models: string[], options: object = {}) => {

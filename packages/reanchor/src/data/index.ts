@@ -48,6 +48,7 @@ export type {
   TextRow,
 } from './row.js';
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
+export { modelOfRun, sourceOfRun } from './run-places.js';
 export { describeRemarks, describeSkips, type SkipReport } from './skips.js';
 export { isLocalSource, publishedRows, resolveSources, Source, sourceRecords } from './sources.js';
 export { promptColumns, systemOf, templateInput } from './template-input.js';

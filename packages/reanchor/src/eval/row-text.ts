@@ -73,9 +73,8 @@ async function textOf(model: string, given: Given, run: RunText | undefined): Pr
 
 function noteOf({ run }: RunText, { settings, tokenize: { truncate, loss, chatTemplate, now } }: RowText): string {
   const { maxLength, format, chatTemplate: choice } = settings;
-  const isTemplateOwn = choice === 'model' ? "the run's chat template" : `chat template ${shown(choice)}`;
   const parts = [
-    choice === 'none' ? 'no chat template for plain text' : isTemplateOwn,
+    choice === 'none' ? 'no chat template for plain text' : `chat template ${shown(choice)}`,
     `maxLength ${maxLength}`,
     `format ${format}`,
     truncate === 'keepEnd' && `truncate ${truncate}`,
@@ -85,7 +84,10 @@ function noteOf({ run }: RunText, { settings, tokenize: { truncate, loss, chatTe
   return `rows as in ${run}: ${parts.filter(Boolean).join(', ')}`;
 }
 
-const shown = (choice: string) => (choice.length > 40 ? `${choice.slice(0, 40)}...` : choice);
+function shown(choice: string): string {
+  if (choice === 'model') return "the run's own";
+  return choice.length > 40 ? `${choice.slice(0, 40)}...` : choice;
+}
 
 /**
  * Makes sure that the tokenizer of a model's folder gives the tokens of `pairs`, by the first of them. Errors:

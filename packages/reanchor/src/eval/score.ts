@@ -1,12 +1,9 @@
-import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   completionTokens,
   describeSkips,
   loadPreferenceRows,
   pairGroup,
-  resolveSources,
   type SkipReport,
   type TokenizedPair,
   tokenizePairs,
@@ -17,10 +14,11 @@ import { type HubOptions, modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
-import { type Recipe, type RunText, runText, textHere } from '../runs/index.js';
+import { runText } from '../runs/index.js';
 import { accuracyOf } from '../stats/index.js';
 import { scoringNotes } from './positions.js';
 import { type RowTextOptions, requireTokensOf, rowText } from './row-text.js';
+import { noPairs, requireReferenceOfRun, requireRowsOfRun, scoreInputs } from './score-inputs.js';
 
 export interface ScoreOptions extends HubOptions, RowTextOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
@@ -69,17 +67,21 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const device = chooseDevice(options.device);
   await requireWritable(options.out, 0);
   const run = options.run === undefined ? undefined : runText(options.run);
-  const { model, data, reference: referenceName, beta } = await scored(options, run);
+  const { model, data, reference: referenceName, beta } = await scoreInputs(options, run);
   await refuseInput(options.out, data);
   const folder = await modelFolder(model, options);
   const referenceFolder = referenceName === undefined ? undefined : await modelFolder(referenceName, options);
+  if (run && options.reference === undefined) await requireReferenceOfRun(run, referenceFolder);
   const others = referenceFolder === undefined ? [] : [referenceFolder];
   const text = await rowText([folder, ...others], options, run);
   const { tokenizer, format, tokenize } = text;
-  const rows = await loadPreferenceRows(data, { format, onNote });
+  const rows = await loadPreferenceRows(data, { format, onNote }).catch((cause) => {
+    throw run && options.data === undefined ? noPairs(run, cause) : cause;
+  });
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
+  if (run && options.data === undefined) requireRowsOfRun(run, options, text, rows);
   for (const other of [folder, ...others]) await requireTokensOf(text, rows, pairs, other);
   const passes = referenceFolder === undefined ? 1 : 2;
   let finished = 0;
@@ -110,42 +112,6 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
     accuracy: accuracyOf(margins),
     meanMargin: margins.reduce((a, b) => a + b, 0) / margins.length,
   };
-}
-
-/** What is scored, of the options and of the run. Errors: UsageError for what neither says. */
-async function scored(options: ScoreOptions, run: RunText | undefined) {
-  const { model = run && join(run.run, 'final') } = options;
-  if (model === undefined) throw new UsageError('--model is missing: name a model, or a run with --run');
-  if (options.model === undefined && !existsSync(model)) {
-    throw new UserError(`${model} does not exist: the run is not finished; name one of its checkpoints with --model`);
-  }
-  const recipe = run?.recipe;
-  const validation = recipe?.data.validation;
-  const named = validation === undefined || typeof validation === 'number' ? undefined : [validation].flat();
-  const sources = options.data ?? (named && (await filesOf(named, options)));
-  if (sources === undefined) {
-    const why = run === undefined ? '' : `, since the recipe of ${run.run} names no file of validation rows`;
-    throw new UsageError(`--data is missing: name files of preference pairs${why}`);
-  }
-  const reference = options.reference ?? (recipe && beginningOf(recipe));
-  return {
-    model,
-    data: sources,
-    reference,
-    beta: options.beta ?? recipe?.loss.beta ?? 0.1,
-  };
-}
-
-/** The files of rows that a recipe names for its validation. */
-async function filesOf(names: readonly string[], options: HubOptions): Promise<string[]> {
-  const here = names.map((name) => textHere('data.validation', name));
-  return (await resolveSources(here, 'validation', options)).flatMap(({ files }) => files);
-}
-
-/** What the rewards of a recipe's run are measured against, if they are. */
-function beginningOf({ method, model, reference }: Recipe): string | undefined {
-  if (method === 'sft') return undefined;
-  return reference.model === undefined ? textHere('model', model) : textHere('reference.model', reference.model);
 }
 
 /** The output replaces what was there; the rows themselves must not be lost to it. */

@@ -18,7 +18,7 @@ import {
 import { UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
 import { localTimeOf, type Recipe, recipeDate } from '../runs/index.js';
-import { loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
+import { type ChatTemplate, loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
 /** What became of the rows of a recipe. */
@@ -44,6 +44,8 @@ interface Rows<Kind extends DataKind, Row> {
   validation: Row[];
   /** The rows of each source among `train`, in their order, with its weight. */
   shares: SourceShare[];
+  /** The chat template that rows go through, if one does. */
+  template: ChatTemplate | undefined;
   report: DataReport;
 }
 
@@ -134,7 +136,7 @@ async function rowsOf<Kind extends DataKind>(
     emptyPromptTokens: tokenizer.encode('').length,
   };
   const shares = sources.map((source) => ({ rows: rowsFrom(source, train.rows).length, weight: source.weight }));
-  return { train: train.rows, validation: evaluated.rows, shares, report };
+  return { train: train.rows, validation: evaluated.rows, shares, template, report };
 }
 
 /** The characters of a row's texts, and of its messages. */

@@ -25,7 +25,7 @@ import {
 import { bestOf } from './checkpointer.js';
 import type { ResumePoint } from './run.js';
 import type { RollbackRequest } from './run-divergences.js';
-import { requireSameSources, sourceDigests } from './source-digests.js';
+import { requireSameSources } from './source-digests.js';
 import type { TrainResult } from './train.js';
 
 /** A run folder that this process alone writes into. */
@@ -136,9 +136,9 @@ function noCheckpoint(
  */
 export function requireSameRun(
   { sources, torch, threads, device = 'cpu' }: TrainingState,
-  start: Parameters<typeof sourceDigests>[0] & { out: string; device: Device },
+  start: { sources: Readonly<Record<string, string>>; out: string; device: Device },
 ): string[] {
-  requireSameSources(sources, sourceDigests(start), start.out);
+  requireSameSources(sources, start.sources, start.out);
   const found: string[] = [];
   const now = { torch: nativeConfig().compiledFor, threads: getNumThreads() };
   if (now.torch !== torch) found.push(`libtorch is ${now.torch} and was ${torch}`);

@@ -23,7 +23,6 @@ import { RunEvaluations } from './run-evaluations.js';
 import { RunLoop } from './run-loop.js';
 import { RunRecord } from './run-record.js';
 import { saveOrRescue } from './save-trained.js';
-import { sourceDigests } from './source-digests.js';
 import { StepLog } from './step-log.js';
 import type { TrainOptions, TrainResult } from './train.js';
 import { Trainer } from './trainer.js';
@@ -57,8 +56,8 @@ export interface RunOptions<Row, Score extends LoggedRow> extends TrainOptions {
   /** What is saved beside the weights. */
   modelFiles: ModelFiles;
   commits: Record<string, string>;
-  /** Digests of the models' files. */
-  models: Readonly<Record<string, string>>;
+  /** Digests of what the run reads: see `sourceDigests`. */
+  sources: Readonly<Record<string, string>>;
   report: DataReport;
 }
 
@@ -170,13 +169,12 @@ async function toTheEnd<Row extends RowPlace, Score extends LoggedRow>(
     updates: reference?.version ?? 0,
     evaluations: evaluations.results,
   });
-  const sources = once(() => state?.sources ?? sourceDigests(options));
   const write = async (path: string) => {
     await writeCheckpoint(path, stateful, trained(), {
       isEvaluationDue: loop.isEvaluationDue,
       eventBytes: record.sync(),
       recipe: recipeHash(recipe),
-      sources: sources(),
+      sources: options.sources,
       seconds: seconds(),
       evaluations: evaluations.results,
       initialLogprobs: evaluations.initialLogprobs,
@@ -247,14 +245,6 @@ async function tellEnd(
 function clockOf({ from }: Pick<RunOptions<object, LoggedRow>, 'from'>): () => number {
   const started = performance.now() - 1000 * (from?.checkpoint.state.seconds ?? 0);
   return () => (performance.now() - started) / 1000;
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }
 
 function disposeAll(items: readonly (Disposable | undefined)[]): Disposable {

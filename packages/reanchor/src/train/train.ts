@@ -20,7 +20,7 @@ import {
   templateNow,
   writeRunInfo,
 } from '../runs/index.js';
-import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
+import { type ChatTemplate, loadChatTemplate, loadTokenizer } from '../text/index.js';
 import type { BestCheckpoint } from './checkpointer.js';
 import { explainFault } from './faults.js';
 import { MasterWeights } from './master-weights.js';
@@ -35,7 +35,7 @@ import { type OpenRun, pointOf, reopenRun, requireSameRun } from './resume.js';
 import { type RunOptions, run } from './run.js';
 import { RollbackRequest } from './run-divergences.js';
 import type { EvaluationResult, Probe } from './run-evaluations.js';
-import { modelDigest } from './source-digests.js';
+import { modelDigest, requireSameTemplate, sourceDigests } from './source-digests.js';
 
 export type { Probe, Probed } from './run-evaluations.js';
 
@@ -108,13 +108,18 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { model: initialModel } = here.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
+  const { chatTemplate } = here.data;
+  if (chatTemplate !== undefined && reopened?.from) {
+    requireSameTemplate(reopened.from.checkpoint.state.sources, await loadChatTemplate(chatTemplate, tokenizer), out);
+  }
   const data = await recipeData(here, tokenizer, { ...hub, now: place.now });
   const start = {
     ...options,
     plan: planOf(recipe, data.shares),
     modelFolder: folder,
-    modelFiles: await modelFiles(folder, tokenizer, await namedTemplate(here, tokenizer)),
+    modelFiles: await modelFiles(folder, tokenizer, data.template),
     initialFolder,
+    template: data.template,
     commits: place.commits,
     tokenizer,
     device,
@@ -137,11 +142,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   }
 }
 
-/** The chat template that a recipe names, if it does. */
-async function namedTemplate({ data: { chatTemplate } }: Recipe, tokenizer: Tokenizer) {
-  return chatTemplate === undefined ? undefined : loadChatTemplate(chatTemplate, tokenizer);
-}
-
 /** The run folder: the one that is gone on with, or one that is made when all else is known to be right. */
 class Place implements Disposable {
   readonly commits: Record<string, string> = {};
@@ -158,16 +158,16 @@ class Place implements Disposable {
     this.#isWritten = opened?.from !== undefined;
   }
 
-  async open(): Promise<OpenRun> {
-    if (!this.#isWritten) this.opened = await this.#begin();
+  async open(sources: Readonly<Record<string, string>>): Promise<OpenRun> {
+    if (!this.#isWritten) this.opened = await this.#begin(sources);
     this.#isWritten = true;
     return this.opened!;
   }
 
-  async #begin(): Promise<OpenRun> {
+  async #begin(sources: Readonly<Record<string, string>>): Promise<OpenRun> {
     const { recipe, out, command } = this.options;
     const run = {
-      ...{ recipe, command, commits: this.commits, time: this.now },
+      ...{ recipe, command, commits: this.commits, sources, time: this.now },
       ...{ torch: nativeConfig().compiledFor, device: this.device },
     };
     if (this.opened) {
@@ -185,8 +185,8 @@ class Place implements Disposable {
 
 type Start<Row, Score extends LoggedRow> = Omit<
   RunOptions<Row, Score>,
-  'open' | 'from' | 'policy' | 'masters' | 'models'
-> & { device: Device };
+  'open' | 'from' | 'policy' | 'masters' | 'sources'
+> & { device: Device; template: ChatTemplate | undefined };
 
 /** Runs, again from the last checkpoint when a run that has diverged asks for it. */
 async function attempts<Row extends RowPlace, Score extends LoggedRow>(
@@ -195,7 +195,7 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
 ): Promise<TrainResult> {
   const { recipe, out } = start;
   let from = place.opened?.from;
-  let models: Record<string, string> | undefined;
+  let sources: Record<string, string> | undefined;
   for (;;) {
     try {
       const source = from?.checkpoint.path ?? start.modelFolder;
@@ -205,10 +205,11 @@ async function attempts<Row extends RowPlace, Score extends LoggedRow>(
       const masters = wide && new MasterWeights(wide, policy);
       await requireWritable(existingParent(out), diskBytes(start, wide ?? policy, from !== undefined));
       requireVocabulary(policy, [...start.rows, ...start.validation]);
-      models ??= await modelDigests(start);
+      sources ??= sourceDigests({ ...start, models: await modelDigests(start) });
       if (from === place.opened?.from)
-        from?.warnings.push(...requireSameRun(from.checkpoint.state, { ...start, models }));
-      return await run({ ...start, models, policy, masters, from, open: async () => (await place.open()).folder });
+        from?.warnings.push(...requireSameRun(from.checkpoint.state, { ...start, sources }));
+      const open = async () => (await place.open(sources!)).folder;
+      return await run({ ...start, sources, policy, masters, from, open });
     } catch (error) {
       if (!(error instanceof RollbackRequest)) throw explainFault(error, recipe, place.opened?.folder);
       from = await pointOf(place.opened!.folder, { rollback: error });
@@ -226,7 +227,7 @@ async function modelDigests({
   };
 }
 
-/** What a run will write besides events: the model, and checkpoints as many as there will be at once. */
+/** What a run will write besides events: the model, and as many checkpoints as there will be at once. */
 function diskBytes<Row extends RowPlace, Score extends LoggedRow>(
   { recipe, rows, plan, objective }: Start<Row, Score>,
   trained: CausalLM,
