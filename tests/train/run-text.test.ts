@@ -1,5 +1,5 @@
 // A run and what is measured of its model later see the same texts: the run's template, on the run's day.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -18,10 +18,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 let count = 0;
 const place = (name = 'run') => join(folder, `${name}-${count++}`);
 
-const templateFile = join(folder, 'dated.jinja');
 const template =
   "{{ strftime_now('%d %b %Y') }}{% for m in messages %}\n[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}\n[assistant]{% endif %}";
-writeFileSync(templateFile, template);
 const pairs = join(folder, 'pairs.jsonl');
 writeFileSync(
   pairs,
@@ -30,6 +28,13 @@ writeFileSync(
     (_, i) => `${JSON.stringify({ prompt: `q ${i}`, chosen: `yes ${i}`, rejected: `no ${i}` })}\n`,
   ).join(''),
 );
+/** A copy of the tiny model with a chat template. */
+function otherModel(chatTemplate = '{{ messages[0].content }}'): string {
+  const path = place('other');
+  cpSync(tinyModel, path, { recursive: true });
+  writeFileSync(join(path, 'chat_template.jinja'), chatTemplate);
+  return path;
+}
 const recipe = (...set: string[]) =>
   parseRecipe(
     `{ model: ${tinyModel}, method: dpo, batch: { size: 4 }, steps: 4, threads: 1, optimizer: { lr: 1.0e-3 } }`,
@@ -128,18 +133,106 @@ describe('what is measured of the model of a run', () => {
     expect((await answer('none')).notes).toBe('');
   });
 
-  test('a template of a file is that of the final folder, wherever the file has gone', async () => {
-    const { folder: run } = await train({
-      recipe: recipe(`data.chatTemplate=${templateFile}`),
+  test('a template of a file is that of the run, wherever the file has gone, and whatever model is scored', async () => {
+    const file = `${place('template')}.jinja`;
+    writeFileSync(file, template);
+    const { folder: run, final } = await train({
+      recipe: recipe(`data.chatTemplate=${file}`),
       out: place(),
       command: [],
     });
+    const scored = async (options: Partial<Parameters<typeof score>[0]>) => {
+      const out = place('scores');
+      await score({ out, ...options });
+      return readFileSync(out, 'utf8');
+    };
+    const before = await scored({ run });
+    const other = otherModel();
+    const explicit = { data: [pairs], chatTemplate: file, maxLength: 60, reference: tinyModel };
+    const ofOther = await scored({ model: other, ...explicit });
+    writeFileSync(file, 'another');
+    expect(await scored({ run })).toBe(before);
+    expect(await scored({ run, model: other })).toBe(ofOther);
+    expect(await scored({ model: other, reference: final, data: [pairs] })).toContain(
+      ofOther.split('\n')[0]!.split('"reference"')[0],
+    );
+  });
+
+  test('chats without a named template take that of the run, also where a model has another or none', async () => {
+    const own = otherModel(template);
+    const chats = place('chats');
+    const chat = (content: string) => [{ role: 'assistant', content }];
+    const rows = Array.from({ length: 6 }, (_, i) => ({
+      prompt: [{ role: 'user', content: `q ${i}` }],
+      chosen: chat(`yes ${i}`),
+      rejected: chat(`no ${i}`),
+    }));
+    writeFileSync(chats, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const data = `data={ train: ${chats}, validation: ${chats}, maxLength: 60 }`;
+    const run = (await train({ recipe: recipe(`model=${own}`, data), out: place(), command: [] })).folder;
+    const base = await checkpointLogps({ models: [own], data: [chats], resamples: 10 });
+    for (const other of [tinyModel, otherModel('{{ messages[0].content }}')]) {
+      const { models } = await checkpointLogps({ models: [other, run], data: [chats], resamples: 10 });
+      expect(models[0]!.logps).toEqual(base.models[0]!.logps);
+    }
+  });
+
+  test('eval logps takes the text of the first model that a run left, and refuses runs that make other tokens', async () => {
+    const long = (await train({ recipe: recipe(), out: place(), command: [] })).folder;
+    const { parts } = (await rowTokens(recipe(), 1)).rows[0]!;
+    const cut = parts[0]!.tokens.length + parts[1]!.tokens.length - 1;
+    const short = (await train({ recipe: recipe(`data.maxLength=${cut}`), out: place(), command: [] })).folder;
+    const measured = async (models: string[], options: object = {}) => {
+      const notes: string[] = [];
+      const onNote = (note: string) => notes.push(note);
+      const result = await checkpointLogps({ models, data: [pairs], resamples: 10, onNote, ...options });
+      return { ...result, notes: notes.join('\n') };
+    };
+    const alone = await measured([long]);
+    const beside = await measured([tinyModel, long]);
+    expect(beside.models[1]!.logps).toEqual(alone.models[0]!.logps);
+    expect(beside.notes).toMatch(/rows as in .*: chat template .*, maxLength 60, format auto, date 2026-11-28/);
+    await expect(measured([tinyModel, long, short])).rejects.toThrow(
+      new RegExp(`make other tokens of these rows \\(maxLength 60 and ${cut}\\): say which with --max-length`),
+    );
+    expect((await measured([tinyModel, long, short], { maxLength: 60 })).models).toHaveLength(3);
+    midnight();
+    const later = (await train({ recipe: recipe(), out: place(), command: [] })).folder;
+    expect((await measured([long, later])).models[0]!.logps).toEqual(alone.models[0]!.logps);
+  });
+
+  test('the form of texts and of labelled rows is not put upon pairs', async () => {
+    const labelled = place('labelled');
+    const lines = Array.from({ length: 8 }, (_, i) => ({
+      prompt: `q ${i}`,
+      completion: `yes ${i}`,
+      label: i % 2 === 0,
+    }));
+    writeFileSync(labelled, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const data = `data={ train: ${labelled}, maxLength: 60, format: unpaired }`;
+    const { folder: run } = await train({ recipe: recipe('method=kto', data), out: place(), command: [] });
     const out = place('scores');
-    await score({ run, out });
-    const before = readFileSync(out, 'utf8');
-    writeFileSync(templateFile, 'another');
-    await score({ run, out });
-    expect(readFileSync(out, 'utf8')).toBe(before);
+    await score({ run, out, data: [pairs] });
+    expect(readFileSync(out, 'utf8').split('\n')).toHaveLength(13);
+    expect((await checkpointLogps({ models: [run], data: [pairs], resamples: 10 })).scored).toBe(12);
+  });
+
+  test('tokens that are only read are not counted, by score as by eval logps', async () => {
+    const file = place('masked');
+    const answer = (content: string, weight: number) => ({ role: 'assistant', content, weight });
+    const turns = (last: string) => [answer('seen only', 0), { role: 'user', content: 'more' }, answer(last, 1)];
+    const row = { prompt: [{ role: 'user', content: 'q' }], chosen: turns('yes'), rejected: turns('no') };
+    writeFileSync(file, JSON.stringify(row));
+    const options = { data: [file], chatTemplate: 'hh' };
+    const { tokens } = await checkpointLogps({ models: [tinyModel], ...options, resamples: 10 });
+    const out = place('scores');
+    await score({ model: tinyModel, out, ...options });
+    const { chosen, rejected } = JSON.parse(readFileSync(out, 'utf8'));
+    expect(tokens).toEqual({ chosen: chosen.tokens, rejected: rejected.tokens });
+    const { rows } = await rowTokens(recipe(`data={ train: ${file}, chatTemplate: hh }`), 1);
+    const scored = rows[0]!.parts[1]!.tokens.filter(({ isScored }) => isScored);
+    expect(tokens.chosen).toBe(scored.length);
+    expect(tokens.chosen).toBeLessThan(rows[0]!.parts[1]!.tokens.length);
   });
 
   test('what neither flags nor run say is asked for', async () => {

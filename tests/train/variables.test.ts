@@ -95,7 +95,7 @@ describe('what a variable stands for', () => {
     const { events } = readEvents(join(out, 'events.jsonl'));
     expect(events.find(({ type }) => type === 'skipped')).toMatchObject({ file: '${PLACE}/pairs.jsonl' });
     expect(text).toContain('skipped 2 rows, prompt fills maxLength: ${PLACE}/pairs.jsonl lines 18, 59');
-    expect(text).toMatch(/next {3}npx reanchor score --run \S+ --data FILE/);
+    expect(text).toMatch(/next {3}npx reanchor score --run \S+ --data PAIRS/);
     expect(calls.join()).toContain('{"key":"model","value":"${PLACE}/model"}');
     expect(readFileSync(join(out, 'mlflow.json'), 'utf8')).toContain('"address":"${FLOW}"');
     expect(readFileSync(join(out, 'final/README.md'), 'utf8')).toContain('"mlflow": "${FLOW}"');

@@ -1,5 +1,6 @@
 import { UsageError } from '../errors.js';
 import type { GenerateProgress } from '../generate/index.js';
+import { runText, trainedModel } from '../runs/run-text.js';
 import { deviceFlag, numberFlag } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { stopOnSignals } from './signals.js';
@@ -7,7 +8,8 @@ import type { Terminal } from './terminal.js';
 
 /** The flags of `generate` as commander gives them. */
 export interface GenerateFlags {
-  model: string;
+  model?: string;
+  run?: string;
   prompts?: string;
   out?: string;
   prompt?: string;
@@ -80,18 +82,21 @@ function optionsOf(flags: GenerateFlags, isSingle: boolean, terminal: Terminal) 
     if (options.topP !== undefined) throw new UsageError(`--top-p ${why}`);
     if (options.samples > 1) throw new UsageError(`--samples ${why}: all would be the same`);
   }
-  return { ...options, setting: '--chat-template' };
+  const run = flags.run === undefined ? undefined : runText(flags.run);
+  const model = flags.model ?? (run && trainedModel(run));
+  if (model === undefined) throw new UsageError('--model is missing: name a model, or a run with --run');
+  return { ...options, model, run, setting: '--chat-template' };
 }
 
 type Options = ReturnType<typeof optionsOf> & { signal: AbortSignal };
 
 async function stream(
-  { model, prompt, chatTemplate }: GenerateFlags,
-  { setting, ...options }: Options,
+  { prompt, chatTemplate }: GenerateFlags,
+  { model, ...options }: Options,
   terminal: Terminal,
 ): Promise<void> {
   const { streamText, TextGenerator } = await import('../generate/index.js');
-  using generator = await TextGenerator.load(model, { chatTemplate, setting, ...options });
+  using generator = await TextGenerator.load(model, { chatTemplate, ...options });
   const { finish } = await streamText(generator, prompt!, options, (piece) => terminal.stream(piece));
   terminal.stream('\n');
   terminal.note(finish === 'stop' ? 'ended by itself' : `cut at --max-new-tokens ${options.maxNewTokens}`);
@@ -102,7 +107,6 @@ async function writeFile(flags: GenerateFlags, options: Options, terminal: Termi
   let first: { seconds: number; tokens: number } | undefined;
   const written = await generateFile({
     ...options,
-    model: flags.model,
     prompts: flags.prompts!,
     out: flags.out!,
     chatTemplate: flags.chatTemplate,

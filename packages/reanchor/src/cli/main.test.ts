@@ -77,7 +77,7 @@ describe('the command', () => {
       quickstart: ['--out <folder>', '--fast', '--seed <number>', '--threads <count>'],
       'train recipe': ['--set <key=value>', '--out <folder>', '--resume', '--profile <file>'],
       'estimate recipe': ['--set <key=value>', '--devices <count>', '--json'],
-      'tokens recipe': ['--set <key=value>', '--rows <count>'],
+      'tokens recipe': ['--run <folder>', '--set <key=value>', '--rows <count>'],
       score: [
         '--model <model>',
         '--run <folder>',
@@ -93,6 +93,7 @@ describe('the command', () => {
       ],
       generate: [
         '--model <model>',
+        '--run <folder>',
         '--prompts <file>',
         '--out <file>',
         '--prompt <text>',

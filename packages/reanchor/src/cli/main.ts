@@ -151,10 +151,11 @@ export function commandLine(terminal: Terminal): Command {
   program
     .command('tokens')
     .description('show the rows of a recipe token by token, and what is scored')
-    .argument('<recipe>', 'the recipe, a YAML file')
+    .argument('[recipe]', 'the recipe, a YAML file')
+    .option('--run <folder>', 'a run folder, whose recipe, chat template and date are used')
     .addOption(repeated('--set <key=value>', 'as with train'))
     .option('--rows <count>', 'the rows that are shown', '3')
-    .action(async (recipe: string, flags: TokensFlags) => {
+    .action(async (recipe: string | undefined, flags: TokensFlags) => {
       const { tokensVerb } = await import('./tokens.js');
       await tokensVerb(recipe, flags, terminal);
     });
@@ -184,7 +185,8 @@ export function commandLine(terminal: Terminal): Command {
   program
     .command('generate')
     .description('write completions of prompts, or stream that of one')
-    .requiredOption('--model <model>', 'the model: a Hugging Face folder, or owner/name[@revision] on the Hub')
+    .option('--model <model>', 'the model: a Hugging Face folder, or owner/name[@revision] on the Hub')
+    .option('--run <folder>', 'a run folder: its model unless another one is named, its chat template and date')
     .option(
       '--prompts <file>',
       'the JSONL file (also .gz) of rows {"prompt": text}, or {"messages": [{"role", "content"}, ...]} to be answered',

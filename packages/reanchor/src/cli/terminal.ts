@@ -181,8 +181,3 @@ export function duration(seconds: number): string {
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
-
-/** A path of a recipe as a shell takes it: `${NAME}` is what it stands for there too. */
-export function shellPath(path: string): string {
-  return /^([\w@%+=:,./-]|\$\{\w+\})+$/.test(path) && path.includes('$') ? `"${path}"` : shellWord(path);
-}

@@ -1,3 +1,6 @@
+import { UsageError } from '../errors.js';
+import { concealing } from '../recipe/variables.js';
+import { runText } from '../runs/run-text.js';
 import { numberFlag } from './flags.js';
 import { downloadStatus } from './progress.js';
 import { recipeFor } from './recipe.js';
@@ -7,23 +10,31 @@ type ShownToken = import('../driver/index.js').ShownToken;
 
 /** The flags of `tokens` as commander gives them. */
 export interface TokensFlags {
+  run?: string;
   set: string[];
   rows: string;
 }
 
 /**
- * `reanchor tokens RECIPE`: prints the first rows of a recipe's data token by token. Scored tokens are green, or where
- * there is no colour in braces; a middle dot is a space, an arrow a line feed, an ellipsis a part of a character.
+ * `reanchor tokens RECIPE`, or with `--run` those of a run: prints the first rows of a recipe's data token by token.
+ * Scored tokens are green, or where there is no colour in braces; a middle dot is a space, an arrow a line feed, an
+ * ellipsis a part of a character.
  */
 export async function tokensVerb(
-  recipeFile: string,
-  { set, rows: count }: TokensFlags,
+  recipeFile: string | undefined,
+  { run, set, rows: count }: TokensFlags,
   terminal: Terminal,
 ): Promise<void> {
-  const recipe = recipeFor(terminal, recipeFile, { set });
-  const { rowTokens } = await import('../driver/index.js');
+  if ((recipeFile === undefined) === (run === undefined))
+    throw new UsageError('name either a recipe, or a run with --run');
+  if (run !== undefined && set.length > 0)
+    throw new UsageError('--set has no effect with --run: its recipe stays as it is');
   const wanted = numberFlag('--rows', count, { integer: true, min: 1 });
-  const { rows, notes, template } = await rowTokens(recipe, wanted, { onDownload: downloadStatus(terminal) });
+  const text = run === undefined ? undefined : runText(run);
+  const recipe = text?.recipe ?? recipeFor(terminal, recipeFile!, { set });
+  if (text) terminal.conceal(concealing(recipe));
+  const { rowTokens } = await import('../driver/index.js');
+  const { rows, notes, template } = await rowTokens(text ?? recipe, wanted, { onDownload: downloadStatus(terminal) });
   const { resultColors: colors } = terminal;
   const legend = colors.isColorSupported ? colors.green('green') : '{in braces}';
   terminal.result(

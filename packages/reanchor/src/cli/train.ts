@@ -4,7 +4,7 @@ import { newestRun } from '../runs/resume.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
-import { shellPath, shellWord, type Terminal, table } from './terminal.js';
+import { shellWord, type Terminal, table } from './terminal.js';
 
 type Train = typeof import('../driver/index.js').train;
 type TrainResult = Awaited<ReturnType<Train>>;
@@ -89,7 +89,7 @@ function commandOf(recipeFile: string, { set, out, resume, profile }: TrainFlags
 /** What is printed when a run has ended: the evaluation before and after, and how to go on. */
 export function summary(
   { folder, final, isFinished, evaluations, best }: Omit<TrainResult, 'steps'>,
-  { model, data: { validation } }: Pick<Recipe, 'model' | 'data'>,
+  recipe: Pick<Recipe, 'method' | 'data'>,
 ): string[] {
   const rows: [string, string][] = [
     ['loss', 'loss'],
@@ -107,16 +107,23 @@ export function summary(
             .map(([label, name]) => [label, ...shown.map(({ metrics }) => metrics[name]?.toFixed(4) ?? '')]),
         ])
       : ['not evaluated: the recipe has no data.validation'];
-  const models = isFinished
-    ? `--run ${shellWord(folder)}`
-    : `--model ${shellWord(final)} --reference ${shellPath(model)}`;
-  const isNamed = isFinished && typeof validation !== 'number' && validation !== undefined;
-  const data = isNamed ? '' : ' --data FILE';
   const bestLine = best && `best   ${best.path} (${best.metric} ${best.value.toFixed(4)} after step ${best.step})`;
   return [
     ...evaluation,
     `model  ${final}`,
     ...(bestLine ? [bestLine] : []),
-    `next   npx reanchor score ${models}${data} --out scores.jsonl`,
+    `next   npx reanchor ${nextVerb(recipe, isFinished ? '' : ` --model ${shellWord(final)}`, shellWord(folder))}`,
   ];
+}
+
+/** What can be done with the model of a run, with what has to be filled in in capitals. */
+function nextVerb(
+  { method, data: { validation } }: Pick<Recipe, 'method' | 'data'>,
+  model: string,
+  run: string,
+): string {
+  if (method === 'sft') return `generate --run ${run}${model} --prompt TEXT`;
+  // Rows with labels are no pairs, and those that were held out are no file.
+  const isNamed = method !== 'kto' && typeof validation !== 'number' && validation !== undefined;
+  return `score --run ${run}${model}${isNamed ? '' : ' --data PAIRS'} --out scores.jsonl`;
 }

@@ -76,7 +76,7 @@ describe('train', () => {
       'margin             0.0000   1.5000',
       'log-prob accuracy  0.5000   0.5000',
       'model  runs/a b/final',
-      "next   npx reanchor score --run 'runs/a b' --data FILE --out scores.jsonl",
+      "next   npx reanchor score --run 'runs/a b' --data PAIRS --out scores.jsonl",
       '',
     ]);
   });
@@ -108,6 +108,8 @@ describe('train', () => {
       expect(written.stderr).toContain('stopped after 3 of 10 steps; to go on:\n');
       expect(written.stderr).toContain(`npx reanchor train ${recipe} --set loss.beta=0.2 --out 'x y' --resume\n`);
       expect(written.stdout).toContain('model  x y/checkpoints/step-000003\n');
+      const next = "next   npx reanchor score --run 'x y' --model 'x y/checkpoints/step-000003' --data PAIRS --out";
+      expect(written.stdout).toContain(next);
       expect(process.listenerCount(name)).toBe(listeners);
     },
   );

@@ -1,5 +1,6 @@
 export { encodePrompt, encodeRow } from './encode.js';
 export { Fields } from './fields.js';
+export { kindOf } from './kind.js';
 export { textOf } from './message.js';
 export {
   exampleMicroBatch,
@@ -19,6 +20,7 @@ export {
   stepsPerEpoch,
 } from './order.js';
 export {
+  completionTokens,
   type Group,
   groupTokens,
   type PackedBatch,
@@ -46,6 +48,7 @@ export type {
   TextRow,
 } from './row.js';
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
+export { modelOfRun, sourceOfRun } from './run-places.js';
 export { addReport, describeRemarks, describeSkips, type SkipReport } from './skips.js';
 export { isLocalSource, publishedRows, resolveSources, Source, sourceRecords } from './sources.js';
 export { promptColumns, systemOf, templateInput } from './template-input.js';

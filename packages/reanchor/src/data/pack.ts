@@ -111,7 +111,8 @@ export const pairGroup = ({ prompt, chosen, rejected, chosenScored, rejectedScor
   scored: [chosenScored, rejectedScored],
 });
 
-const completionTokens = ({ completions, scored }: Group) =>
+/** The tokens of each completion of a group that are to be scored. */
+export const completionTokens = ({ completions, scored }: Group): number[] =>
   completions.map(
     (ids, c) => scored?.[c]?.subarray(0, ids.length).reduce((n, isScored) => n + isScored, 0) ?? ids.length,
   );

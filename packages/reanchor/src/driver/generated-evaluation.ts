@@ -1,5 +1,5 @@
 import type { Group } from '../data/index.js';
-import { type GeneratedCompletion, generate } from '../generate/index.js';
+import { drawnTokens, type GeneratedCompletion, generate } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { logRatios } from '../models/log-ratios.js';
 import type { Recipe } from '../recipe/index.js';
@@ -87,11 +87,7 @@ export class GeneratedEvaluation {
   async #divergences(policy: CausalLM, anchors: Anchors, answers: readonly GeneratedCompletion[]): Promise<Metrics> {
     const { samples, tokensPerMicroBatch, signal } = this.options;
     const groups = this.#prompts.map((prompt, i): Group => {
-      const drawn = answers.slice(i * samples, (i + 1) * samples);
-      const whole = drawn.map(({ tokens, stopToken }) =>
-        Int32Array.of(...tokens, ...(stopToken === undefined ? [] : [stopToken])),
-      );
-      return { prompt, completions: whole };
+      return { prompt, completions: answers.slice(i * samples, (i + 1) * samples).map(drawnTokens) };
     });
     const found: Metrics = {};
     for (const [name, anchor] of Object.entries(anchors)) {

@@ -1,7 +1,7 @@
 /** From a run folder to the point from which its run goes on. */
 import { type Device, getNumThreads, nativeConfig } from '@reanchor/torch';
 import { UserError } from '../errors.js';
-import { requireSameSources, sourceDigests } from '../planning/digests.js';
+import { requireSameSources } from '../planning/digests.js';
 import { concealing, type Recipe, recipeChanges, recipeHash } from '../recipe/index.js';
 import {
   checkpointName,
@@ -22,7 +22,7 @@ import {
 } from '../runs/index.js';
 import { bestOf } from './checkpointer.js';
 import type { RollbackRequest } from './non-finite-steps.js';
-import type { ResumePoint, RunOptions } from './run.js';
+import type { ResumePoint } from './run.js';
 import type { TrainResult } from './train.js';
 
 /** A run folder that this process alone writes into. */
@@ -159,9 +159,9 @@ function noCheckpoint(
  */
 export function requireSameRun(
   { sources, torch, threads, device = 'cpu' }: TrainingState,
-  start: Pick<RunOptions, 'plan' | 'models' | 'out'> & { device: Device },
+  start: { sources: Readonly<Record<string, string>>; out: string; device: Device },
 ): string[] {
-  requireSameSources(sources, sourceDigests(start.plan, start.models), start.out);
+  requireSameSources(sources, start.sources, start.out);
   const found: string[] = [];
   const now = { torch: nativeConfig().compiledFor, threads: getNumThreads() };
   if (now.torch !== torch) found.push(`libtorch is ${now.torch} and was ${torch}`);

@@ -3,7 +3,6 @@ import { systemClock } from '../clock.js';
 import { copyModel } from '../models/architectures.js';
 import { loadModel } from '../models/load.js';
 import { AdamW, learningRates } from '../optim/index.js';
-import { sourceDigests } from '../planning/digests.js';
 import type { Plan } from '../planning/plan.js';
 import { plannedReference } from '../planning/reference.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
@@ -52,8 +51,8 @@ export interface RunOptions extends TrainOptions {
   /** What is saved beside the weights. */
   modelFiles: ModelFiles;
   commits: Record<string, string>;
-  /** Digests of the models' files. */
-  models: Readonly<Record<string, string>>;
+  /** Digests of what the run reads: see `sourceDigests`. */
+  sources: Readonly<Record<string, string>>;
 }
 
 /** A run from its folder, or a checkpoint in it, to the saved model. Whatever ends it is told in its events. */
@@ -143,14 +142,13 @@ async function toTheEnd(
     updates: reference?.version ?? 0,
     evaluations: evaluations.results,
   });
-  const sources = once(() => state?.sources ?? sourceDigests(plan, options.models));
   const write = async (path: string) => {
     record.check();
     await writeSnapshot(path, stateful, trained(), {
       isEvaluationDue: loop.isEvaluationDue,
       eventBytes: record.sync(),
       recipe: recipeHash(recipe),
-      sources: sources(),
+      sources: options.sources,
       seconds: seconds(),
       evaluations: evaluations.results,
       initialLogprobs: evaluations.initialLogprobs,
@@ -232,14 +230,6 @@ async function tellEnd(
 function clockOf({ from }: Pick<RunOptions, 'from'>): () => number {
   const started = performance.now() - 1000 * (from?.checkpoint.state.seconds ?? 0);
   return () => (performance.now() - started) / 1000;
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }
 
 function disposeAll(items: readonly (Disposable | undefined)[]): Disposable {

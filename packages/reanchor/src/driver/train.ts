@@ -8,13 +8,13 @@ import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
 import { recipeData } from '../planning/data.js';
 import { recipeDevice } from '../planning/device.js';
-import { modelDigest } from '../planning/digests.js';
+import { modelDigest, requireSameTemplate, sourceDigests } from '../planning/digests.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import { Plan } from '../planning/plan.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
 import { createRunFolder, type RunEvent, readRun, refuseUsedFolder, templateNow, writeRunInfo } from '../runs/index.js';
-import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
+import { type ChatTemplate, loadChatTemplate, loadTokenizer } from '../text/index.js';
 import { loadWeights } from '../weights/load.js';
 import type { Weights } from '../weights/weights.js';
 import type { BestCheckpoint } from './checkpointer.js';
@@ -100,25 +100,25 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
   await goesOn();
+  const { chatTemplate } = here.data;
+  if (chatTemplate !== undefined && reopened?.from) {
+    requireSameTemplate(reopened.from.checkpoint.state.sources, await loadChatTemplate(chatTemplate, tokenizer), out);
+  }
   const data = await recipeData(here, tokenizer, { ...hub, now: place.now });
   const report = { ...data.report, notes: [...(reopened?.notes ?? []), ...notes, ...data.report.notes] };
   const start = {
     ...options,
     plan: new Plan(recipe, { ...data, report }),
     modelFolder: folder,
-    modelFiles: await modelFiles(folder, tokenizer, await namedTemplate(here, tokenizer)),
+    modelFiles: await modelFiles(folder, tokenizer, data.template),
     initialFolder,
+    template: data.template,
     commits: place.commits,
     tokenizer,
     device,
     beginsAgain: reopened !== undefined && reopened.from === undefined,
   };
   return await attempts(start, place);
-}
-
-/** The chat template that a recipe names, if it does. */
-async function namedTemplate({ data: { chatTemplate } }: Recipe, tokenizer: Tokenizer) {
-  return chatTemplate === undefined ? undefined : loadChatTemplate(chatTemplate, tokenizer);
 }
 
 /** The run folder: the one that is gone on with, or one that is made when all else is known to be right. */
@@ -137,16 +137,16 @@ class Place implements Disposable {
     this.#isWritten = opened?.from !== undefined;
   }
 
-  async open(): Promise<OpenRun> {
-    if (!this.#isWritten) this.opened = await this.#begin();
+  async open(sources: Readonly<Record<string, string>>): Promise<OpenRun> {
+    if (!this.#isWritten) this.opened = await this.#begin(sources);
     this.#isWritten = true;
     return this.opened!;
   }
 
-  async #begin(): Promise<OpenRun> {
+  async #begin(sources: Readonly<Record<string, string>>): Promise<OpenRun> {
     const { recipe, out, command } = this.options;
     const run = {
-      ...{ recipe, command, commits: this.commits, time: this.now },
+      ...{ recipe, command, commits: this.commits, sources, time: this.now },
       ...{ torch: nativeConfig().compiledFor, device: this.device },
     };
     if (this.opened) {
@@ -162,13 +162,16 @@ class Place implements Disposable {
   }
 }
 
-type Start = Omit<RunOptions, 'open' | 'from' | 'weights' | 'models'> & { device: Device };
+type Start = Omit<RunOptions, 'open' | 'from' | 'weights' | 'sources'> & {
+  device: Device;
+  template: ChatTemplate | undefined;
+};
 
 /** Runs, again from the last checkpoint when a run that has diverged asks for it. */
 async function attempts(start: Start, place: Place): Promise<TrainResult> {
   const { recipe, out, plan } = start;
   let from = place.opened?.from;
-  let models: Record<string, string> | undefined;
+  let sources: Record<string, string> | undefined;
   for (;;) {
     try {
       const source = from?.checkpoint.path ?? start.modelFolder;
@@ -176,11 +179,12 @@ async function attempts(start: Start, place: Place): Promise<TrainResult> {
       using weights = await loadWeights(source, { ...plan.dtypes, device: start.device });
       await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
       requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
-      models ??= await modelDigests(start);
+      sources ??= sourceDigests({ ...plan, template: start.template, models: await modelDigests(start) });
       await unlessStopped(start.signal);
       if (from === place.opened?.from)
-        from?.warnings.push(...requireSameRun(from.checkpoint.state, { plan, models, out, device: start.device }));
-      return await run({ ...start, models, weights, from, open: async () => (await place.open()).folder });
+        from?.warnings.push(...requireSameRun(from.checkpoint.state, { sources, out, device: start.device }));
+      const open = async () => (await place.open(sources!)).folder;
+      return await run({ ...start, sources, weights, from, open });
     } catch (error) {
       if (!(error instanceof RollbackRequest)) throw explainFault(error, recipe, place.opened?.folder);
       from = await pointOf(place.opened!.folder, { rollback: error });

@@ -1,9 +1,8 @@
 /** The rows of a recipe as far as they are at hand: read and tokenised, counted, as published, or not known. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isLocalSource, loadRows, publishedRows, resolveSources } from '../data/index.js';
+import { isLocalSource, kindOf, loadRows, publishedRows, resolveSources } from '../data/index.js';
 import { type RecipeData, recipeData } from '../planning/data.js';
-import { recipeObjective } from '../planning/objective.js';
 import type { Recipe } from '../recipe/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 
@@ -25,7 +24,7 @@ export async function rowsAtHand(recipe: Recipe): Promise<Rows> {
   }
   const heldOut = typeof validation === 'number' ? validation : 0;
   const { format, limit = Number.POSITIVE_INFINITY } = recipe.data;
-  const { kind } = recipeObjective(recipe);
+  const kind = kindOf(recipe);
   if (isHere) {
     const sources = await resolveSources(
       entries.map(({ source }) => source),

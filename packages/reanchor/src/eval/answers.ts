@@ -37,7 +37,8 @@ const allowed = 'a row of answers is {"prompt": text or messages, "completion": 
  */
 export async function readAnswers(file: string): Promise<Answer[]> {
   const answers: Answer[] = [];
-  for await (const { where, value } of readRecords(file)) answers.push(answerOf(value, file, where));
+  for await (const { where, value } of readRecords(file, { exactNumbers: true }))
+    answers.push(answerOf(value, file, where));
   if (answers.length === 0) throw new UserError(`${file}: no rows; ${allowed}`);
   return answers;
 }

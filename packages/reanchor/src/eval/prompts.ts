@@ -1,6 +1,7 @@
 /** Prompts of files that other tools wrote: which are the same, and how they read. */
 import { type Content, textOf } from '../data/index.js';
 import { promptMessages } from '../data/messages.js';
+import { exactJson } from '../formats/index.js';
 import type { Message } from '../text/index.js';
 
 /** What a row is matched by, from strict to loose; undefined where the row has no such key. */
@@ -15,7 +16,7 @@ export function promptKeys(prompt: Content): Keys {
     message.role,
     said(message).replace(/\s+/g, ' ').trim(),
   ]);
-  return [JSON.stringify(prompt), JSON.stringify(messages)];
+  return [exactJson(prompt), JSON.stringify(messages)];
 }
 
 /**
@@ -56,5 +57,5 @@ export function promptText(prompt: Content): string {
 /** What a message says: its text, and the calls of tools beside it. */
 function said(message: Message): string {
   const calls = Array.isArray(message.tool_calls) ? message.tool_calls : [];
-  return [textOf(message), ...calls.map((call) => JSON.stringify(call))].filter((part) => part !== '').join('\n');
+  return [textOf(message), ...calls.map((call) => exactJson(call))].filter((part) => part !== '').join('\n');
 }

@@ -1,13 +1,22 @@
-/** How rows become tokens where a model is measured on them: as they did in the run that left it, unless told otherwise. */
-import type { RowFormat, TokenizeOptions } from '../data/index.js';
-import { type RunText, runTextOfModel } from '../runs/index.js';
-import { loadChatTemplate } from '../text/chat-template.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+/** How rows become tokens where models are measured on them: as they did in the run that left one, unless told otherwise. */
+import { resolve } from 'node:path';
+import {
+  kindOf,
+  type PreferenceRow,
+  type RowFormat,
+  type TokenizedPair,
+  type TokenizeOptions,
+  tokenizePairs,
+} from '../data/index.js';
+import { UserError } from '../errors.js';
+import { localTimeOf, type RunText, runTextOfModel, runTextOfModels } from '../runs/index.js';
+import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
+import { requireSameTokens } from './same-tokens.js';
 
 export interface RowTextOptions {
   /** Tokens of prompt and completion together. Default: that of the run, else 1024. */
   maxLength?: number | undefined;
-  /** Default: that of the run, else auto. */
+  /** Default: that of the run, where it is trained on pairs; else auto. */
   format?: RowFormat | undefined;
   /** Keep pairs whose two completions are identical too. Default: as the run did, else not. */
   keepIdentical?: boolean | undefined;
@@ -15,23 +24,39 @@ export interface RowTextOptions {
   chatTemplate?: string | undefined;
 }
 
+type Given = RowTextOptions & { onNote?: ((note: string) => void) | undefined };
+
 export interface RowText {
+  /** The folder whose tokenizer it is: that of the run, else of the first model. */
+  folder: string;
+  tokenizer: Tokenizer;
   format: RowFormat;
   tokenize: TokenizeOptions;
   /** The same as plain values, for results. */
   settings: { maxLength: number; format: RowFormat; keepIdentical: boolean; chatTemplate: string };
 }
 
-/** What rows become tokens by; `onNote` hears what is taken from a run. Errors: those of `loadChatTemplate`, and of a run folder that is broken. */
+/**
+ * What rows become tokens by, for models in `folders`: that of `run`, by default of the first of them that a run left.
+ * `onNote` hears what is taken from it. Errors: those of `loadChatTemplate`, and of a run folder that is broken.
+ */
 export async function rowText(
-  model: string,
-  tokenizer: Tokenizer,
-  given: RowTextOptions & { onNote?: ((note: string) => void) | undefined },
-  run: RunText | undefined = runTextOfModel(model, given.onNote),
+  folders: readonly string[],
+  given: Given,
+  run: RunText | undefined = runTextOfModels(folders, given.onNote),
 ): Promise<RowText> {
+  const text = await textOf(folders[0]!, given, run);
+  if (run) given.onNote?.(noteOf(run, text));
+  return text;
+}
+
+async function textOf(model: string, given: Given, run: RunText | undefined): Promise<RowText> {
+  const folder = run?.folder ?? model;
+  const tokenizer = await loadTokenizer(folder);
   const data = run?.recipe.data;
-  const choice = given.chatTemplate ?? run?.chatTemplate ?? 'none';
-  const format = given.format ?? data?.format ?? 'auto';
+  const chatTemplate = given.chatTemplate ?? run?.chatTemplate ?? 'none';
+  // That of texts, or of labelled answers, says nothing of pairs.
+  const format = given.format ?? (run && kindOf(run.recipe) === 'pairs' ? run.recipe.data.format : 'auto');
   const maxLength = given.maxLength ?? data?.maxLength ?? 1024;
   const keepIdentical = given.keepIdentical ?? data?.keepIdentical ?? false;
   const tokenize = {
@@ -40,11 +65,80 @@ export async function rowText(
     truncate: data?.truncate,
     loss: data?.loss === 'assistant' ? data.loss : undefined,
     now: run?.now,
-    chatTemplate: choice === 'none' ? undefined : await loadChatTemplate(choice, tokenizer, '--chat-template'),
+    chatTemplate:
+      chatTemplate === 'none' ? undefined : await loadChatTemplate(chatTemplate, tokenizer, '--chat-template'),
   };
-  const template = choice === 'none' ? 'no chat template for plain text' : `chat template ${shown(choice)}`;
-  if (run) given.onNote?.(`rows as in ${run.run}: ${template}, maxLength ${maxLength}, format ${format}`);
-  return { format, tokenize, settings: { maxLength, format, keepIdentical, chatTemplate: choice } };
+  return { folder, tokenizer, format, tokenize, settings: { maxLength, format, keepIdentical, chatTemplate } };
 }
 
-const shown = (choice: string) => (choice.length > 40 ? `${choice.slice(0, 40)}...` : choice);
+function noteOf({ run }: RunText, { settings, tokenize: { truncate, loss, chatTemplate, now } }: RowText): string {
+  const { maxLength, format, chatTemplate: choice } = settings;
+  const parts = [
+    choice === 'none' ? 'no chat template for plain text' : `chat template ${shown(choice)}`,
+    `maxLength ${maxLength}`,
+    `format ${format}`,
+    truncate === 'keepEnd' && `truncate ${truncate}`,
+    loss && `loss ${loss}`,
+    chatTemplate?.usesDate && `date ${localTimeOf(now!).slice(0, 10)}`,
+  ];
+  return `rows as in ${run}: ${parts.filter(Boolean).join(', ')}`;
+}
+
+function shown(choice: string): string {
+  if (choice === 'model') return "the run's own";
+  return choice.length > 40 ? `${choice.slice(0, 40)}...` : choice;
+}
+
+/**
+ * Makes sure that the tokenizer of a model's folder gives the tokens of `pairs`, by the first of them. Errors:
+ * UserError.
+ */
+export async function requireTokensOf(
+  { folder: ours, tokenizer, tokenize }: RowText,
+  rows: readonly PreferenceRow[],
+  pairs: readonly TokenizedPair[],
+  folder: string,
+): Promise<void> {
+  if (resolve(folder) === resolve(ours)) return;
+  const indices = new Set(pairs.slice(0, 32).map(({ index }) => index));
+  const sample = rows.filter(({ index }) => indices.has(index));
+  const idsOf = (one: Tokenizer) => pairIds(tokenizePairs(sample, one, tokenize).pairs);
+  await requireSameTokens(folder, tokenizer, idsOf, `${ours}: log-probabilities of other tokens cannot be compared`);
+}
+
+const pairIds = (pairs: readonly TokenizedPair[]) =>
+  pairs.map(({ index, prompt, chosen, rejected }) => [index, prompt, chosen, rejected].join()).join(';');
+
+/**
+ * Makes sure that the runs of all models in `folders` make the same tokens of rows, as far as flags can decide it: a
+ * number of each model is of tokens that it knows. Errors: UserError that says what differs.
+ */
+export async function requireOneText(
+  folders: readonly string[],
+  given: Given,
+  text: RowText,
+  rows: readonly PreferenceRow[],
+): Promise<void> {
+  const runs = new Map(folders.flatMap((folder) => runTextOfModel(folder) ?? []).map((run) => [run.run, run]));
+  const [first, ...others] = runs.values();
+  for (const other of others) {
+    const theirs = await textOf(other.folder!, given, other);
+    const { maxLength, keepIdentical, chatTemplate } = theirs.tokenize;
+    const tokenize = { ...text.tokenize, maxLength, keepIdentical, chatTemplate };
+    const [ours, found] = [text, { ...theirs, tokenize }].map(({ tokenizer, tokenize: how }) =>
+      pairIds(tokenizePairs(rows, tokenizer, how).pairs),
+    );
+    if (ours === found) continue;
+    const flags = { chatTemplate: '--chat-template', maxLength: '--max-length', keepIdentical: '--keep-identical' };
+    const differing = (Object.keys(flags) as (keyof typeof flags)[]).filter(
+      (key) => text.settings[key] !== theirs.settings[key],
+    );
+    const what = differing.map(
+      (key) => `${key} ${shown(String(text.settings[key]))} and ${shown(String(theirs.settings[key]))}`,
+    );
+    const how = differing.length > 0 ? differing.map((key) => flags[key]).join(', ') : '--chat-template';
+    throw new UserError(
+      `${first!.run} and ${other.run} make other tokens of these rows (${what.join('; ') || 'by their chat templates'}): say which with ${how}`,
+    );
+  }
+}

@@ -1,27 +1,18 @@
-import { type PreferenceRow, type TokenizedPair, type TokenizeOptions, tokenizePairs } from '../data/index.js';
 import { UserError } from '../errors.js';
-import { loadTokenizer } from '../text/tokenizer.js';
+import { loadTokenizer, type Tokenizer, withTemplatesOf } from '../text/index.js';
 
 /**
- * Makes sure that the tokenizer of the model folder `folder` gives the tokens of `pairs`, by the first of them: with
- * another tokenizer they would mean something else. Errors: UserError, which ends in `why`.
+ * Makes sure that the tokenizer of the model folder `folder` gives the same ids, which `idsOf` makes with a tokenizer:
+ * with other ones they would mean something else. Chat templates are those of `ours`. Errors: UserError, which ends in
+ * `why`.
  */
 export async function requireSameTokens(
   folder: string,
-  rows: readonly PreferenceRow[],
-  pairs: readonly TokenizedPair[],
-  options: TokenizeOptions,
+  ours: Tokenizer,
+  idsOf: (tokenizer: Tokenizer) => string,
   why: string,
 ): Promise<void> {
-  const sample = pairs.slice(0, 32);
-  const indices = new Set(sample.map(({ index }) => index));
-  const theirs = tokenizePairs(
-    rows.filter(({ index }) => indices.has(index)),
-    await loadTokenizer(folder),
-    options,
-  );
-  const ids = (some: readonly TokenizedPair[]) =>
-    some.map(({ prompt, chosen, rejected }) => [prompt, chosen, rejected].join());
-  if (ids(sample).join(';') === ids(theirs.pairs).join(';')) return;
+  const theirs = withTemplatesOf(await loadTokenizer(folder), ours);
+  if (idsOf(theirs) === idsOf(ours)) return;
   throw new UserError(`${folder}: its tokenizer gives other tokens than that of ${why}`);
 }

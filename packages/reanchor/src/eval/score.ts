@@ -1,11 +1,9 @@
-import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
+  completionTokens,
   describeSkips,
   loadPreferenceRows,
   pairGroup,
-  resolveSources,
   type SkipReport,
   type TokenizedPair,
   tokenizePairs,
@@ -16,13 +14,11 @@ import { type HubOptions, modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
-import { type Recipe, textHere } from '../recipe/index.js';
-import { type RunText, runText } from '../runs/index.js';
+import { runText } from '../runs/index.js';
 import { accuracyOf } from '../stats/index.js';
-import { loadTokenizer } from '../text/tokenizer.js';
 import { scoringNotes } from './positions.js';
-import { type RowTextOptions, rowText } from './row-text.js';
-import { requireSameTokens } from './same-tokens.js';
+import { type RowTextOptions, requireTokensOf, rowText } from './row-text.js';
+import { noPairs, requireReferenceOfRun, requireRowsOfRun, scoreInputs } from './score-inputs.js';
 
 export interface ScoreOptions extends HubOptions, RowTextOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
@@ -71,24 +67,24 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const device = chooseDevice(options.device);
   await requireWritable(options.out, 0);
   const run = options.run === undefined ? undefined : runText(options.run);
-  const { model, data, reference: referenceName, beta } = await scored(options, run);
+  const { model, data, reference: referenceName, beta } = await scoreInputs(options, run);
   await refuseInput(options.out, data);
   const folder = await modelFolder(model, options);
   const referenceFolder = referenceName === undefined ? undefined : await modelFolder(referenceName, options);
-  const tokenizer = await loadTokenizer(folder);
-  const { format, tokenize } = await rowText(folder, tokenizer, options, run);
-  const rows = await loadPreferenceRows(data, { format, onNote });
+  if (run && options.reference === undefined) await requireReferenceOfRun(run, referenceFolder);
+  const others = referenceFolder === undefined ? [] : [referenceFolder];
+  const text = await rowText([folder, ...others], options, run);
+  const { tokenizer, format, tokenize } = text;
+  const rows = await loadPreferenceRows(data, { format, onNote }).catch((cause) => {
+    throw run && options.data === undefined ? noPairs(run, cause) : cause;
+  });
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
-  if (referenceFolder !== undefined) {
-    const why = 'the model: rewards need a reference with the same tokenizer';
-    await requireSameTokens(referenceFolder, rows, pairs, tokenize, why);
-  }
-
+  if (run && options.data === undefined) requireRowsOfRun(run, options, text, rows);
+  for (const other of [folder, ...others]) await requireTokensOf(text, rows, pairs, other);
   const passes = referenceFolder === undefined ? 1 : 2;
   let finished = 0;
-  const others = referenceFolder === undefined ? [] : [referenceFolder];
   for (const note of await scoringNotes([folder, ...others], pairs.map(pairGroup))) onNote?.(note);
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32', device });
@@ -118,42 +114,6 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   };
 }
 
-/** What is scored, of the options and of the run. Errors: UsageError for what neither says. */
-async function scored(options: ScoreOptions, run: RunText | undefined) {
-  const { model = run && join(run.run, 'final') } = options;
-  if (model === undefined) throw new UsageError('--model is missing: name a model, or a run with --run');
-  if (options.model === undefined && !existsSync(model)) {
-    throw new UserError(`${model} does not exist: the run is not finished; name one of its checkpoints with --model`);
-  }
-  const recipe = run?.recipe;
-  const validation = recipe?.data.validation;
-  const named = validation === undefined || typeof validation === 'number' ? undefined : [validation].flat();
-  const sources = options.data ?? (named && (await filesOf(named, options)));
-  if (sources === undefined) {
-    const why = run === undefined ? '' : `, since the recipe of ${run.run} names no file of validation rows`;
-    throw new UsageError(`--data is missing: name files of preference pairs${why}`);
-  }
-  const reference = options.reference ?? (recipe && beginningOf(recipe));
-  return {
-    model,
-    data: sources,
-    reference,
-    beta: options.beta ?? recipe?.loss.beta ?? 0.1,
-  };
-}
-
-/** The files of rows that a recipe names for its validation. */
-async function filesOf(names: readonly string[], options: HubOptions): Promise<string[]> {
-  const here = names.map((name) => textHere('data.validation', name));
-  return (await resolveSources(here, 'validation', options)).flatMap(({ files }) => files);
-}
-
-/** What the rewards of a recipe's run are measured against, if they are. */
-function beginningOf({ method, model, reference }: Recipe): string | undefined {
-  if (method === 'sft') return undefined;
-  return reference.model === undefined ? textHere('model', model) : textHere('reference.model', reference.model);
-}
-
 /** The output replaces what was there; the rows themselves must not be lost to it. */
 async function refuseInput(out: string, data: readonly string[]): Promise<void> {
   const target = await realpath(out).catch(() => undefined);
@@ -165,16 +125,13 @@ async function refuseInput(out: string, data: readonly string[]): Promise<void> 
 }
 
 function scoreLine(pair: TokenizedPair, policy: ScoredPair, reference: ScoredPair | undefined, beta: number) {
+  const [chosenTokens, rejectedTokens] = completionTokens(pairGroup(pair));
   const line = {
     index: pair.index,
-    chosen: { logprob: policy.chosen, tokens: count(pair.chosen, pair.chosenScored) },
-    rejected: { logprob: policy.rejected, tokens: count(pair.rejected, pair.rejectedScored) },
+    chosen: { logprob: policy.chosen, tokens: chosenTokens! },
+    rejected: { logprob: policy.rejected, tokens: rejectedTokens! },
   };
   if (!reference) return { ...line, reward: undefined };
   const { chosen, rejected } = pairRewards(policy, reference, beta);
   return { ...line, reference, reward: { chosen, rejected, margin: chosen - rejected } };
 }
-
-/** The tokens of a completion that are scored. */
-const count = (ids: Int32Array, scored: Uint8Array | undefined) =>
-  scored?.reduce((sum, one) => sum + one, 0) ?? ids.length;

@@ -37,6 +37,40 @@ export function parseExactJson(text: string): unknown {
   return value;
 }
 
+/** Makes the fields of a row of a list plain, as {@link parseExactJson} leaves those of a text that is one row. */
+export function plainFields(row: unknown): unknown {
+  if (typeof row !== 'object' || row === null || Array.isArray(row)) return row;
+  const fields = row as Record<string, unknown>;
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof Float || typeof value === 'bigint') fields[name] = Number(value);
+  }
+  return row;
+}
+
+/**
+ * The JSON of a value, such as `JSON.stringify` writes it, in which the numbers of {@link parseExactJson} stay what they
+ * are: a {@link Float} is written as Python does, a bigint with all digits. Errors: TypeError for what has no JSON.
+ */
+export function exactJson(value: unknown, indent?: number): string {
+  const text = JSON.stringify(value, markedNumbers, indent) as string | undefined;
+  if (text === undefined) throw new TypeError(`no JSON for a value of type ${typeof value}`);
+  return text.includes(mark) ? text.replace(markedNumber, '$1') : text;
+}
+
+const markedNumber = new RegExp(`"${mark}([^"]*)"`, 'g');
+
+/** For JSON.stringify, which hands over what `toJSON` made of a Float; its holder has the Float itself. */
+function markedNumbers(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return `${mark}${value}`;
+  const own = this[key];
+  return own instanceof Float ? `${mark}${floatText(own.value)}` : value;
+}
+
+function floatText(value: number): string {
+  const digits = Object.is(value, -0) ? '-0' : String(value);
+  return /[.e]/.test(digits) ? digits : `${digits}.0`;
+}
+
 function numberOf(literal: string): number | bigint | Float {
   const value = Number(literal);
   if (/[.eE]/.test(literal)) return Number.isInteger(value) ? new Float(value) : value;

@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, mkdtempSync, readFileSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { Float } from './exact-json.js';
 import { Journal } from './journal.js';
 
 const file = () => join(mkdtempSync(join(tmpdir(), 'journal-')), 'out.partial');
@@ -46,4 +47,16 @@ test('other work is refused by what differs, and nothing is changed; so is a fil
   writeFileSync(other, 'notes\n');
   await expect(Journal.open(other, head)).rejects.toThrow(/:1: not JSON/);
   await expect(Journal.open(join(other, 'x'), head)).rejects.toThrow(/cannot be written/);
+});
+
+test('numbers of results stay what they are: large integers, and floats without a fraction', async () => {
+  const path = file();
+  const result = { i: 0, kwargs: { id: 12345678901234567890n, share: new Float(2) } };
+  const first = await Journal.open(path, head);
+  await first.add(result);
+  await first.close();
+  expect(readFileSync(path, 'utf8')).toContain('{"id":12345678901234567890,"share":2.0}');
+  const second = await Journal.open(path, head);
+  expect(second.earlier).toEqual([result]);
+  await second.remove();
 });

@@ -2,14 +2,15 @@
 import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
 import { FormatError, UserError } from '../errors.js';
 import { writeError, writeFully } from './atomic.js';
+import { exactJson, parseExactJson } from './exact-json.js';
 import { readFile } from './regular-file.js';
 
 /** What the work is: what decides its results, by names that a message can say. */
 export type JournalHead = Readonly<Record<string, unknown>>;
 
 /**
- * A JSONL file whose first line is the head of the work and the others its results in the order they came. A line is
- * written at once; one that was cut when the process was killed is dropped.
+ * A JSONL file whose first line is the head of the work and the others its results in the order they came, with numbers
+ * as `exactJson` keeps them. A line is written at once; one that was cut when the process was killed is dropped.
  */
 export class Journal {
   private constructor(
@@ -45,7 +46,7 @@ export class Journal {
 
   async add(result: unknown): Promise<void> {
     try {
-      await writeFully(this.handle, Buffer.from(`${JSON.stringify(result)}\n`));
+      await writeFully(this.handle, Buffer.from(`${exactJson(result)}\n`));
     } catch (error) {
       throw writeError(this.path, error);
     }
@@ -64,7 +65,7 @@ export class Journal {
 
 function parse(line: string, file: string, number: number): unknown {
   try {
-    return JSON.parse(line) as unknown;
+    return parseExactJson(line);
   } catch (cause) {
     throw new FormatError('not JSON: move the file away to begin anew', { file, where: String(number), cause });
   }

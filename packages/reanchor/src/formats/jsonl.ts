@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
-import { parseExactJson } from './exact-json.js';
+import { exactJson, parseExactJson } from './exact-json.js';
 import { jsonErrorIndex } from './json-text.js';
 import { createReadStream, open } from './regular-file.js';
 
@@ -84,8 +84,8 @@ export async function firstCharacter(file: string): Promise<string> {
 }
 
 /**
- * Writes values as a JSONL file that is whole or absent, gzipped if its name ends in `.gz`. Errors: UserError when it
- * cannot be written; errors of the values' source.
+ * Writes values as a JSONL file that is whole or absent, gzipped if its name ends in `.gz`; numbers as `exactJson` does.
+ * Errors: UserError when it cannot be written; errors of the values' source.
  */
 export async function writeJsonl(path: string, values: Iterable<unknown> | AsyncIterable<unknown>): Promise<void> {
   await writeFileAtomic(path, async (handle) => {
@@ -100,9 +100,7 @@ export async function writeJsonl(path: string, values: Iterable<unknown> | Async
 async function* encodeLines(values: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   let lines = '';
   for await (const value of values) {
-    const json = JSON.stringify(value) as string | undefined;
-    if (json === undefined) throw new TypeError(`no JSON for a value of type ${typeof value}`);
-    lines += `${json}\n`;
+    lines += `${exactJson(value)}\n`;
     if (lines.length < 1 << 16) continue;
     yield Buffer.from(lines);
     lines = '';

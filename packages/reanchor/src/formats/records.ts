@@ -2,6 +2,7 @@
 import { access } from 'node:fs/promises';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { readCsv } from './csv.js';
+import { plainFields } from './exact-json.js';
 import { readJson } from './json.js';
 import { firstCharacter, type JsonLine, readJsonl } from './jsonl.js';
 import { readParquet } from './parquet.js';
@@ -19,7 +20,7 @@ export interface RawRecord {
 }
 
 export interface RecordOptions {
-  /** Reads numbers inside of lists and objects of JSON as Python has them: see `parseExactJson`. */
+  /** Reads numbers inside of lists and objects of a row of JSON as Python has them: see `parseExactJson`. */
   exactNumbers?: boolean | undefined;
 }
 
@@ -62,5 +63,5 @@ async function* jsonRows(file: string, options: RecordOptions): AsyncGenerator<J
     return;
   }
   const rows = (await readJson(file, options)) as unknown[];
-  for (const [i, value] of rows.entries()) yield { line: i + 1, value };
+  for (const [i, row] of rows.entries()) yield { line: i + 1, value: plainFields(row) };
 }

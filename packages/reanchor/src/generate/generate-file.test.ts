@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { until } from '../../../../tests/support/manual-clock.js';
 import { narrowModel } from '../../../../tests/support/narrow-model.js';
-import { type CompletionLine, generateFile } from './generate-file.js';
+import { readAnswers } from '../eval/answers.js';
+import { promptKeys } from '../eval/prompts.js';
+import { type CompletionLine, generateFile, readPrompts } from './generate-file.js';
 import { TextGenerator } from './text-generator.js';
 
 const model = fileURLToPath(new URL('../../../../tests/fixtures/models/llama-tiny', import.meta.url));
@@ -42,6 +44,23 @@ test('a line a completion, in the order of prompts, then samples; texts and chat
   }
   expect(lines.some(({ stopString }) => stopString === 'e')).toBe(true);
   expect(existsSync(`${options.out}.partial`)).toBe(false);
+});
+
+test('numbers of a prompt are in its line as its row has them, and are read back as they were', async () => {
+  const numbers = '{"share":2.0,"id":12345678901234567890}';
+  const call = `[{"function":{"name":"f","arguments":${numbers}}}]`;
+  const chat = `[{"role":"assistant","content":"","tool_calls":${call}},{"role":"user","content":"Hi"}]`;
+  const options = prompts([]);
+  writeFileSync(options.prompts, `{"prompt":${chat},"chat_template_kwargs":${numbers}}\n`);
+  const chatTemplate =
+    '{{ share }} {{ id }} {% for m in messages %}{{ m.tool_calls | default([]) | tojson }}{{ m.content }}{% endfor %}';
+  await generateFile({ ...options, chatTemplate });
+  const written = readFileSync(options.out, 'utf8');
+  expect(written).toContain(`"prompt":${chat},"chat_template_kwargs":${numbers}`);
+  const [asked] = await readPrompts(options.prompts);
+  const [answer] = await readAnswers(options.out);
+  expect(answer!.asked).toEqual(asked);
+  expect(promptKeys(answer!.prompt)).toEqual(promptKeys(asked!.prompt));
 });
 
 test('a line says which token ended it, or which string, and counts neither that nor what was cut off with it', async () => {

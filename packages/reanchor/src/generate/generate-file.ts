@@ -5,7 +5,12 @@ import { type Content, loadPrompts, type PromptText, promptColumns, sourceRecord
 import { Journal, requireWritable, writeJsonl } from '../formats/index.js';
 import type { HubOptions } from '../hub/index.js';
 import { packageVersion } from '../runs/version.js';
-import { type CompleteOptions, type TextCompletion, TextGenerator } from './text-generator.js';
+import {
+  type CompleteOptions,
+  type TextCompletion,
+  TextGenerator,
+  type TextGeneratorOptions,
+} from './text-generator.js';
 
 export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'>, HubOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. */
@@ -16,6 +21,7 @@ export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 
   out: string;
   /** As in `TextGeneratorOptions`. */
   chatTemplate?: string | undefined;
+  run?: TextGeneratorOptions['run'];
   setting?: string | undefined;
   device?: string | undefined;
   /** Hears, before the work begins, how many completions an earlier run has left, if any. */
@@ -56,6 +62,7 @@ export async function generateFile({
   prompts: file,
   out,
   chatTemplate,
+  run,
   setting,
   device,
   onResume,
@@ -63,7 +70,7 @@ export async function generateFile({
 }: GenerateFileOptions): Promise<number> {
   await requireWritable(out, 0);
   const prompts = await readPrompts(file, options.onNote);
-  using generator = await TextGenerator.load(model, { chatTemplate, setting, device, ...options });
+  using generator = await TextGenerator.load(model, { chatTemplate, run, setting, device, ...options });
   const head = {
     reanchor: packageVersion(),
     model: await fingerprint(generator.folder),

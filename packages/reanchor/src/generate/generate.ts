@@ -58,6 +58,11 @@ export interface GeneratedCompletion {
   text: string | undefined;
 }
 
+/** A completion with the token that ended it, which was drawn as well. */
+export function drawnTokens({ tokens, stopToken }: Pick<GeneratedCompletion, 'tokens' | 'stopToken'>): Int32Array {
+  return stopToken === undefined ? tokens : Int32Array.of(...tokens, stopToken);
+}
+
 /**
  * Completions of prompts of token ids, in the order of prompts, then samples. What a text becomes does not depend on
  * those it is computed with, but for rounding. Errors: UserError for an empty prompt, a token that the model does not

@@ -1,4 +1,10 @@
-export { type GeneratedCompletion, type GenerateOptions, type GenerateProgress, generate } from './generate.js';
+export {
+  drawnTokens,
+  type GeneratedCompletion,
+  type GenerateOptions,
+  type GenerateProgress,
+  generate,
+} from './generate.js';
 export { type CompletionLine, type GenerateFileOptions, generateFile, readPrompts } from './generate-file.js';
 export type { SamplingOptions } from './sample.js';
 export { stopTokens } from './stop-tokens.js';

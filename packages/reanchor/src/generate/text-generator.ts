@@ -1,4 +1,5 @@
 /** Generation from texts and chats to texts: a model with its tokenizer. */
+import { resolve } from 'node:path';
 import { type Content, encodePrompt, encodeRow, type PromptText } from '../data/index.js';
 import { promptMessages } from '../data/messages.js';
 import { UserError } from '../errors.js';
@@ -8,8 +9,14 @@ import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { writingNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
-import { runTextOfModel } from '../runs/index.js';
-import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
+import { type RunText, runTextOfModel } from '../runs/index.js';
+import {
+  type ChatTemplate,
+  loadChatTemplate,
+  modelChatTemplate,
+  type Tokenizer,
+  withTemplatesOf,
+} from '../text/index.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
 import { answerEnd, answerFrame, modelStopTokens } from './stop-tokens.js';
@@ -40,10 +47,12 @@ export interface TextGeneratorOptions extends HubOptions {
   /**
    * The chat template, as in a recipe: `model`, a built-in name, a .jinja file or Jinja text; with it a text is a message
    * of the user, too. `none`: texts are gone on from as they are, and chats take the template of the model. Default: that
-   * of the run that left the model, else none.
+   * of the run, else none.
    */
   chatTemplate?: string | undefined;
-  /** The moment that templates tell as now. Default: that of the run that left the model, else when it is loaded. */
+  /** The run whose chat template and date are used. Default: that which left the model, if one did. */
+  run?: RunText | undefined;
+  /** The moment that templates tell as now. Default: that of the run, else when the model is loaded. */
   now?: Date | undefined;
   /** What messages call that choice. */
   setting?: string | undefined;
@@ -73,12 +82,14 @@ export class TextGenerator implements Disposable {
    */
   static async load(
     name: string,
-    { chatTemplate, now, setting, device: deviceSetting, ...hub }: TextGeneratorOptions = {},
+    { chatTemplate, run: givenRun, now, setting, device: deviceSetting, ...hub }: TextGeneratorOptions = {},
   ): Promise<TextGenerator> {
     const device = chooseDevice(deviceSetting);
     const folder = await modelFolder(name, hub);
-    const tokenizer = await loadTokenizer(folder);
-    const run = runTextOfModel(folder, hub.onNote);
+    const run = givenRun ?? runTextOfModel(folder, hub.onNote);
+    const own = await loadTokenizer(folder);
+    const isOwn = run?.folder === undefined || resolve(run.folder) === resolve(folder);
+    const tokenizer = isOwn ? own : withTemplatesOf(own, await loadTokenizer(run.folder!));
     const choice = chatTemplate ?? run?.chatTemplate ?? 'none';
     const template = choice === 'none' ? undefined : await loadChatTemplate(choice, tokenizer, setting);
     if (chatTemplate === undefined && template)

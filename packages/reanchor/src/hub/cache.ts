@@ -1,8 +1,8 @@
 /** The Hub's cache on disk, in the layout that Python's huggingface_hub reads and writes. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { copyFile, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { copyFile, mkdir, readlink, rename, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { writeError, writeFileAtomic } from '../formats/atomic.js';
+import { temporaryName, writeError, writeFileAtomic } from '../formats/atomic.js';
 import { readFileSync } from '../formats/regular-file.js';
 import { isCommit, type RepositoryName } from './names.js';
 
@@ -66,8 +66,7 @@ export class RepositoryCache {
     try {
       if ((await readlink(file).catch(() => undefined)) === target) return;
       await mkdir(dirname(file), { recursive: true });
-      const temporary = `${file}.${process.pid}.tmp`;
-      await rm(temporary, { force: true });
+      const temporary = temporaryName(file);
       await symlink(target, temporary).catch(() => copyFile(this.blob(hash), temporary));
       await rename(temporary, file);
     } catch (error) {

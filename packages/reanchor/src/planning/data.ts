@@ -21,7 +21,7 @@ import { UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { localTimeOf, recipeDate } from '../runs/index.js';
-import { loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
+import { type ChatTemplate, loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { recipeObjective } from './objective.js';
 import { unlessStopped } from './unless-stopped.js';
@@ -49,6 +49,8 @@ interface Rows<Kind extends DataKind, Row> {
   validation: Row[];
   /** The rows of each source among `train`, in their order, with its weight. */
   shares: SourceShare[];
+  /** The chat template that rows go through, if one does. */
+  template: ChatTemplate | undefined;
   report: DataReport;
 }
 
@@ -134,7 +136,7 @@ async function rowsOf<Kind extends DataKind>(
     emptyPromptTokens: tokenizer.encode('').length,
   };
   const shares = sources.map((source) => ({ rows: rowsFrom(source, train.rows).length, weight: source.weight }));
-  return { train: train.rows, validation: evaluated.rows, shares, report };
+  return { train: train.rows, validation: evaluated.rows, shares, template, report };
 }
 
 /** Rows that are tokenised between two turns of the event loop. */

@@ -4,6 +4,7 @@ import { type FileHandle, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { open, readFile } from '../formats/regular-file.js';
+import type { ChatTemplate } from '../text/index.js';
 
 /** A weight file is looked at in so many places, of so many bytes each; a smaller one as a whole. */
 const [samples, sampleBytes] = [64, 1 << 16];
@@ -73,24 +74,63 @@ function idsDigest(row: object): string {
   return hash.digest('base64');
 }
 
+/** What a run reads besides its models' weights. */
+export interface Sources {
+  models: Readonly<Record<string, string>>;
+  rows: readonly object[];
+  validation: readonly object[];
+  /** The chat template that rows go through, if one does. */
+  template: Pick<ChatTemplate, 'source'> | undefined;
+}
+
+/** The key of the chat template's digest, of which the rows' token ids are a consequence. */
+const templateKey = 'data.chatTemplate';
+const rowKeys = ['data.train', 'data.validation'];
+
+/** What the run reads, as digests by the keys of the recipe. */
+export function sourceDigests({ models, rows, validation, template }: Sources): Record<string, string> {
+  return {
+    ...models,
+    'data.train': rowsDigest(rows),
+    'data.validation': rowsDigest(validation),
+    ...templateDigest(template),
+  };
+}
+
+const templateDigest = (template: Sources['template']): Record<string, string> =>
+  template ? { [templateKey]: createHash('sha256').update(template.source).digest('hex') } : {};
+
+/**
+ * Makes sure that a run goes on with the chat template that it began with, which is to be known before rows are made
+ * tokens of. Errors: those of {@link requireSameSources}.
+ */
+export function requireSameTemplate(
+  { [templateKey]: before }: Readonly<Record<string, string>>,
+  template: Sources['template'],
+  folder: string,
+): void {
+  if (before !== undefined) requireSameSources({ [templateKey]: before }, templateDigest(template), folder);
+}
+
 /** Makes sure that a run goes on with what it began with. Errors: UserError that names what has changed. */
 export function requireSameSources(
   before: Readonly<Record<string, string>>,
   now: Readonly<Record<string, string>>,
   folder: string,
 ): void {
-  const changed = Object.keys({ ...before, ...now }).filter((name) => before[name] !== now[name]);
-  if (changed.length === 0) return;
+  // What an older version did not remember is not known.
+  const different = Object.keys(before).filter((name) => before[name] !== now[name]);
+  if (different.length === 0) return;
+  const isTemplate = different.includes(templateKey);
+  const changed = different.filter((name) => !isTemplate || !rowKeys.includes(name));
+  const named = changed.filter((name) => name !== templateKey);
+  const what = [
+    ...(isTemplate ? ['the chat template'] : []),
+    ...(named.length > 0 ? [`what ${named.join(' and ')} name${named.length === 1 ? 's' : ''}`] : []),
+  ];
+  const verb = what.length === 1 ? 'has' : 'have';
   throw new UserError(
-    `the run in ${folder} cannot go on: what ${changed.join(' and ')} name${changed.length === 1 ? 's' : ''} has other content than when the run began; ` +
+    `the run in ${folder} cannot go on: ${what.join(' and ')} ${verb} other content than when the run began; ` +
       'put the old files back, or start a run of its own without --resume',
   );
-}
-
-/** What the run reads, as digests by the keys of the recipe; those of its models are given. */
-export function sourceDigests(
-  { rows, validation }: { rows: readonly object[]; validation: readonly object[] },
-  models: Readonly<Record<string, string>>,
-): Record<string, string> {
-  return { ...models, 'data.train': rowsDigest(rows), 'data.validation': rowsDigest(validation) };
 }

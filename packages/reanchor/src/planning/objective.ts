@@ -1,4 +1,4 @@
-import type { DataKind, RowPlace } from '../data/index.js';
+import { type DataKind, kindOf, type RowPlace } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { type PairLossOptions, type PairMethod, pairMethod } from '../losses/methods.js';
 import type { Recipe } from '../recipe/index.js';
@@ -13,15 +13,16 @@ export interface RecipeObjective {
   objective: Objective<RowPlace, LoggedRow>;
 }
 
-/** The objective of a recipe's method: the one place that knows its kind of rows. Errors: {@link recipePairMethod}'s. */
+/** The objective of a recipe's method: the one place that goes by the kind of its rows. Errors: {@link recipePairMethod}'s. */
 export function recipeObjective(recipe: Pick<Recipe, 'method' | 'loss' | 'seed' | 'data'>): RecipeObjective {
-  switch (recipe.method) {
+  const kind = kindOf(recipe);
+  switch (kind) {
     case 'sft':
-      return { kind: 'sft', objective: textObjective() };
-    case 'kto':
-      return { kind: 'unpaired', objective: exampleObjective(exampleOptions(recipe)) };
-    default:
-      return { kind: 'pairs', objective: pairObjective(recipePairMethod(recipe), { over: recipe.loss.over }) };
+      return { kind, objective: textObjective() };
+    case 'unpaired':
+      return { kind, objective: exampleObjective(exampleOptions(recipe)) };
+    case 'pairs':
+      return { kind, objective: pairObjective(recipePairMethod(recipe), { over: recipe.loss.over }) };
   }
 }
 

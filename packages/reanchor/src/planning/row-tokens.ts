@@ -1,6 +1,7 @@
-import { loadRows, type RowPlace, resolveSources } from '../data/index.js';
+import { loadRows, modelOfRun, type RowPlace, resolveSources, sourceOfRun } from '../data/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
+import type { RunText } from '../runs/index.js';
 import { tokenTexts } from '../text/token-texts.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { type RecipeData, recipeData } from './data.js';
@@ -19,20 +20,21 @@ export interface RowTokens extends RowPlace {
 /**
  * The first `rows` rows of a recipe's training data, token by token, which chat template has made text of them and
  * whether they begin with BOS, and what has to be said about the data. Nothing is trained, and of the model only the
- * tokenizer is read. Errors: those of `recipeData`.
+ * tokenizer is read. Of a run, chat template, tokenizer and date are its own. Errors: those of `recipeData`.
  */
 export async function rowTokens(
-  written: Recipe,
+  of: Recipe | RunText,
   rows: number,
   { onDownload }: Pick<HubOptions, 'onDownload'> = {},
 ): Promise<{ rows: RowTokens[]; template: string; notes: string[] }> {
   const notes: string[] = [];
-  const recipe = recipeHere(written);
+  const recipe = 'info' in of ? recipeOfRun(of) : recipeHere(of);
+  const now = 'info' in of ? of.now : undefined;
   const hub: HubOptions = { onDownload, onNote: (note) => notes.push(note) };
   const tokenizer = await loadTokenizer(await modelFolder(recipe.model, { ...hub, weights: false }));
   const { validation: _held, ...data } = recipe.data;
   const first = { ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } };
-  const shown = await recipeData(first, tokenizer, hub);
+  const shown = await recipeData(first, tokenizer, { ...hub, now });
   notes.push(...shown.report.notes);
   for (const { byReason, remarks } of shown.report.skips) {
     for (const [reason, places] of byReason) {
@@ -42,8 +44,20 @@ export async function rowTokens(
       for (const { file, line } of places) notes.push(`${file}:${line}: ${remark}`);
     }
   }
-  const template = [await templateText(first, shown.kind), startText(shown, tokenizer)].join('; ');
+  const named = 'info' in of ? of.recipe.data.chatTemplate : recipe.data.chatTemplate;
+  const template = [await templateText(first, shown.kind, named), startText(shown, tokenizer)].join('; ');
   return { rows: partsOf(shown, tokenizer), template, notes };
+}
+
+/** The recipe of a run as it can be read today: its model is the one that it has left, with tokenizer and template. */
+function recipeOfRun(run: RunText): Recipe {
+  const { recipe, folder, chatTemplate } = run;
+  const source = (name: string) => sourceOfRun(run, 'data.train', name, 'go to the folder in which the run began');
+  const train = [recipe.data.train]
+    .flat()
+    .map((one) => (typeof one === 'string' ? source(one) : { ...one, source: source(one.source) }));
+  const model = folder ?? modelOfRun(run, 'model', recipe.model, 'go to the folder in which the run began');
+  return { ...recipe, model, data: { ...recipe.data, train, chatTemplate } };
 }
 
 /** What rows begin with, in words: in chats the template alone decides on BOS. */
@@ -57,9 +71,9 @@ function startText(data: RecipeData, { bosToken, bosId }: Tokenizer): string {
 /** The first token of a row's completion. */
 const firstOf = (row: RecipeData['train'][number]) => ('chosen' in row ? row.chosen : row.completion).subarray(0, 1);
 
-/** Which chat template the rows go through, in words. */
-async function templateText({ data }: Recipe, kind: RecipeData['kind']): Promise<string> {
-  const { chatTemplate: name, format, limit } = data;
+/** Which chat template the rows go through, in words; `name` is what the recipe calls it. */
+async function templateText({ data }: Recipe, kind: RecipeData['kind'], name: string | undefined): Promise<string> {
+  const { format, limit } = data;
   if (name === 'model') return "every row through the model's own chat template";
   if (name !== undefined)
     return `every row through the chat template ${name.length > 40 ? `${name.slice(0, 40)}...` : name}`;

@@ -24,6 +24,8 @@ const runSchema = z.strictObject({
   seed: z.int(),
   /** The commits that names on the Hub stood for. */
   commits: z.record(z.string(), z.string()).optional(),
+  /** Digests of what the run reads, by the keys of its recipe; older runs do not say. */
+  sources: z.record(z.string(), z.string()).optional(),
   versions: z.strictObject({ reanchor: z.string(), node: z.string(), torch: z.string() }),
   /** Memory in bytes. */
   machine: z.strictObject({
@@ -106,6 +108,7 @@ interface NewRun {
   torch: string;
   device: string;
   commits?: Record<string, string>;
+  sources?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -141,7 +144,7 @@ export async function createRunFolder(path: string, run: NewRun): Promise<RunFol
 /** Writes `run.json` of a run that begins now. Errors: UserError. */
 export async function writeRunInfo(
   path: string,
-  { recipe, command, time, torch, device, commits = {} }: NewRun,
+  { recipe, command, time, torch, device, commits = {}, sources = {} }: NewRun,
 ): Promise<void> {
   const run: RunInfo = {
     time: time.toISOString(),
@@ -150,6 +153,7 @@ export async function writeRunInfo(
     recipe,
     seed: recipe.seed,
     ...(Object.keys(commits).length > 0 && { commits }),
+    ...(Object.keys(sources).length > 0 && { sources }),
     versions: { reanchor: packageVersion(), node: process.versions.node, torch },
     machine: {
       platform: platform(),

@@ -21,7 +21,7 @@ export {
   toyResultSchema,
 } from './results.js';
 export { completeEvents, hasMadeSteps, newestRun, supersedeEvents } from './resume.js';
-export { type RunText, runText, runTextOfModel } from './run-text.js';
+export { type RunText, runText, runTextOfModel, runTextOfModels, trainedModel } from './run-text.js';
 export { localTimeOf, recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';
 export { packageVersion } from './version.js';

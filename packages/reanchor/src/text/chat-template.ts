@@ -195,6 +195,12 @@ export function modelChatTemplate(tokenizer: Tokenizer, setting = 'data.chatTemp
 }
 const ofTokenizer = new WeakMap<Tokenizer, ChatTemplate>();
 
+/** A tokenizer whose chats go through the templates of another folder's, with the special tokens that those write. */
+export const withTemplatesOf = (
+  tokenizer: Tokenizer,
+  { chatTemplate, toolTemplate, specialTokens }: Tokenizer,
+): Tokenizer => ({ ...tokenizer, chatTemplate, toolTemplate, specialTokens });
+
 /** The built-in templates that any tokenizer with an EOS token can say. */
 const freeTemplates = Object.entries(builtInTemplates).flatMap(([name, { tokens }]) =>
   tokens.length === 0 ? [name] : [],

@@ -7,6 +7,7 @@ export {
   type MessageContent,
   modelChatTemplate,
   type RenderOptions,
+  withTemplatesOf,
 } from './chat-template.js';
 export { Float } from './jinja/index.js';
 export { loadTokenizer, parseTokenizer, type Tokenizer, type TokenizerSource } from './tokenizer.js';

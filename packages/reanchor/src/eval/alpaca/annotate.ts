@@ -1,7 +1,7 @@
 /** Making the annotations of AlpacaEval 2 with a judge. */
 import { createHash } from 'node:crypto';
 import { UserError } from '../../errors.js';
-import { requireWritable, writeFileAtomic } from '../../formats/index.js';
+import { exactJson, requireWritable, writeFileAtomic } from '../../formats/index.js';
 import { type Answer, readAnswers } from '../answers.js';
 import { mapConcurrently } from '../judge/gate.js';
 import type { PairJudge, Verdict } from '../judge/judge.js';
@@ -61,7 +61,7 @@ export async function annotateAlpaca(options: AnnotateOptions): Promise<Annotate
     onProgress?.(++done, pairs.length);
     return row;
   });
-  await writeFileAtomic(out, `${JSON.stringify(rows, null, 1)}\n`);
+  await writeFileAtomic(out, `${exactJson(rows, 1)}\n`);
   return {
     rows: rows.length,
     unparsed: rows.filter(({ preference }) => preference === null).length,

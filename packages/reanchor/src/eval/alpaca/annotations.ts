@@ -17,7 +17,7 @@ export async function readAnnotations(
   { reference, outputs }: { reference?: readonly Answer[] | undefined; outputs?: string | undefined } = {},
 ): Promise<JudgedModel[]> {
   const byModel = new Map<string, AnnotationRow[]>();
-  for await (const { where, value } of readRecords(file)) {
+  for await (const { where, value } of readRecords(file, { exactNumbers: true })) {
     const row = annotationRow(value, file, where);
     const rows = byModel.get(row.model);
     if (rows) rows.push(row);

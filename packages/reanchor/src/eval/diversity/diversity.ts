@@ -1,4 +1,5 @@
 /** How diverse and how long the answers of a file are. */
+import { exactJson } from '../../formats/index.js';
 import { distinct, mean, quantile, selfBleu } from '../../stats/index.js';
 import { type Answer, characters } from '../answers.js';
 
@@ -45,7 +46,7 @@ export function diversity(answers: readonly Texts[]): Diversity {
   const letters = answers.map(({ text }) => [...text]);
   const groups = new Map<string, number[]>();
   for (const [i, { prompt }] of answers.entries()) {
-    const key = JSON.stringify(prompt);
+    const key = exactJson(prompt);
     groups.set(key, [...(groups.get(key) ?? []), i]);
   }
   const several = [...groups.values()].filter(({ length }) => length > 1);

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { generateFile, generate as generateTokens } from '../../generate/index.js';
+import { drawnTokens, generateFile, generate as generateTokens } from '../../generate/index.js';
 import { initModel } from '../../models/init.js';
 import { type LogRatio, logRatios } from '../../models/log-ratios.js';
 import { scoreCompletions } from '../../models/score-completions.js';
 import { klEstimate } from './estimate.js';
-import { drawnTokens, measureKl } from './measure.js';
+import { measureKl } from './measure.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'kl-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,14 +1,17 @@
 /** The KL of a model from a reference, on answers that it writes or has written. */
 import { type Group, textOf } from '../../data/index.js';
 import { UserError } from '../../errors.js';
-import { type Prompt, readPrompts, TextGenerator } from '../../generate/index.js';
+import { exactJson } from '../../formats/index.js';
+import { drawnTokens, type Prompt, readPrompts, TextGenerator } from '../../generate/index.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
 import { loadModel, readConfig } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
 import { positionsNote, shortestOf, writingNote } from '../../models/positions.js';
-import { loadTokenizer } from '../../text/tokenizer.js';
+import { runTextOfModels } from '../../runs/index.js';
+import type { Tokenizer } from '../../text/index.js';
 import { type Answer, readAnswers } from '../answers.js';
+import { requireSameTokens } from '../same-tokens.js';
 import { type KlEstimate, klEstimate } from './estimate.js';
 
 /** Answers that the model writes. */
@@ -60,11 +63,15 @@ export async function measureKl(options: KlOptions): Promise<KlResult> {
   const { of, exact, chatTemplate, setting, tokensPerMicroBatch = 16384, onProgress } = options;
   const folder = await modelFolder(options.reference, options);
   const configJson = await readConfig(folder);
-  using generator = await TextGenerator.load(options.model, { ...options, chatTemplate, setting });
+  const run = runTextOfModels([await modelFolder(options.model, options), folder], options.onNote);
+  using generator = await TextGenerator.load(options.model, { ...options, chatTemplate, setting, run });
   const told = { shortest: shortestOf([generator.model, { configJson }]), onNote: options.onNote, onProgress };
   const { groups, ended, texts } =
     'answers' in of ? await givenAnswers(generator, of.answers, told) : await newAnswers(generator, of, told);
-  await requireSameTokens(folder, generator, texts);
+  const sample = texts.slice(0, 32);
+  const idsOf = (tokenizer: Tokenizer) => sample.map((text) => tokenizer.encode(plainText(text)).join()).join(';');
+  const why = 'the model: a KL needs a reference with the same tokenizer';
+  await requireSameTokens(folder, generator.tokenizer, idsOf, why);
   using reference = await loadModel(folder, generator.model);
   const count = groups.reduce((sum, { completions }) => sum + completions.length, 0);
   if (count === 0) throw new UserError('there is no answer to measure');
@@ -76,6 +83,12 @@ export async function measureKl(options: KlOptions): Promise<KlResult> {
   });
   const measure = 'answers' in of ? 'given' : (of.temperature ?? 1) === 1 ? 'kl' : 'log-ratio';
   return { ...klEstimate(ratios), ended, measure };
+}
+
+/** What a prompt says, to be tokenised without a template. */
+function plainText(given: Prompt): string {
+  const prompt = typeof given === 'object' && 'prompt' in given ? given.prompt : given;
+  return typeof prompt === 'string' ? prompt : prompt.map(textOf).join('\n');
 }
 
 interface Answers {
@@ -112,18 +125,13 @@ async function newAnswers(
   return { groups, ended: written.filter(({ finish }) => finish === 'stop').length, texts };
 }
 
-/** A completion with the token that ended it, which was drawn as well. */
-export function drawnTokens({ tokens, stopToken }: { tokens: Int32Array; stopToken: number | undefined }): Int32Array {
-  return stopToken === undefined ? tokens : Int32Array.of(...tokens, stopToken);
-}
-
 async function givenAnswers(generator: TextGenerator, file: string, { shortest, onNote }: Told): Promise<Answers> {
   const groups = new Map<string, { prompt: Int32Array; completions: Int32Array[]; text: Prompt }>();
   let ended = 0;
   for (const answer of await readAnswers(file)) {
     const { asked, line } = answer;
     const end = endOf(answer);
-    const key = JSON.stringify(asked);
+    const key = exactJson(asked);
     try {
       const group = groups.get(key) ?? { prompt: generator.encode(asked), completions: [], text: asked };
       group.completions.push(givenTokens(generator, answer, group.prompt, end));
@@ -172,17 +180,4 @@ type End = number | 'own' | undefined;
 function endOf({ finish, stopToken, stopString }: Answer): End {
   if (finish === 'length' || stopString !== undefined) return undefined;
   return stopToken ?? 'own';
-}
-
-/** A reference reads the policy's tokens; with another tokenizer they would mean something else. */
-async function requireSameTokens(folder: string, generator: TextGenerator, texts: readonly Prompt[]): Promise<void> {
-  const theirs = await loadTokenizer(folder);
-  for (const given of texts.slice(0, 32)) {
-    const prompt = typeof given === 'object' && 'prompt' in given ? given.prompt : given;
-    const text = typeof prompt === 'string' ? prompt : prompt.map(textOf).join('\n');
-    if (theirs.encode(text).join() === generator.tokenizer.encode(text).join()) continue;
-    throw new UserError(
-      `${folder}: its tokenizer gives other tokens than that of the model: a KL needs a reference with the same tokenizer`,
-    );
-  }
 }

@@ -1,16 +1,21 @@
 /** Log-probabilities of chosen and rejected completions under the models of a run, beside the first of them. */
 
-import { describeSkips, loadPreferenceRows, pairGroup, type SkipReport, tokenizePairs } from '../../data/index.js';
+import {
+  completionTokens,
+  describeSkips,
+  loadPreferenceRows,
+  pairGroup,
+  type SkipReport,
+  tokenizePairs,
+} from '../../data/index.js';
 import { uniforms } from '../../data/random.js';
 import { UserError } from '../../errors.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import { loadModel } from '../../models/load.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
 import { accuracyOf, type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
-import { loadTokenizer } from '../../text/tokenizer.js';
 import { scoringNotes } from '../positions.js';
-import { type RowText, type RowTextOptions, rowText } from '../row-text.js';
-import { requireSameTokens } from '../same-tokens.js';
+import { type RowText, type RowTextOptions, requireOneText, requireTokensOf, rowText } from '../row-text.js';
 import { modelsOf } from './models.js';
 
 export interface LogpsOptions extends HubOptions, RowTextOptions {
@@ -49,7 +54,7 @@ export interface LogpsResult {
   /** Rows that every mean is over. */
   scored: number;
   skipped: SkipReport;
-  /** Tokens of the chosen and of the rejected completions. */
+  /** Tokens of the chosen and of the rejected completions that are scored. */
   tokens: { chosen: number; rejected: number };
   models: ModelLogps[];
 }
@@ -57,21 +62,22 @@ export interface LogpsResult {
 /**
  * The mean log-probabilities of the chosen and rejected completions of the same pairs under each model, in fp32, with
  * paired bootstrap intervals (over pairs, the same draws for every number) of the change against the first model. Models
- * are loaded one after the other. Errors: UserError, FormatError, UsageError.
+ * are loaded one after the other. Rows become tokens as in the run of the first model that belongs to one. Errors:
+ * UserError, also where another run makes other tokens of them; FormatError, UsageError.
  */
 export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResult> {
   const { tokensPerMicroBatch = 16384, onNote } = options;
   const models = modelsOf(options.models);
   const folders: string[] = [];
   for (const { model } of models) folders.push(await modelFolder(model, options));
-  const tokenizer = await loadTokenizer(folders[0]!);
-  const { format, tokenize, settings } = await rowText(folders[0]!, tokenizer, options);
+  const text = await rowText(folders, options);
+  const { tokenizer, format, tokenize, settings } = text;
   const rows = await loadPreferenceRows(options.data, { format, onNote });
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
-  const why = `${models[0]!.name}: log-probabilities of other tokens cannot be compared`;
-  for (const folder of folders.slice(1)) await requireSameTokens(folder, rows, pairs, tokenize, why);
+  await requireOneText(folders, options, text, rows);
+  for (const folder of folders) await requireTokensOf(text, rows, pairs, folder);
   for (const note of await scoringNotes(folders, pairs.map(pairGroup))) onNote?.(note);
 
   const results: ModelLogps[] = [];
@@ -91,13 +97,14 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
     });
     first ??= values;
   }
-  const tokens = (part: 'chosen' | 'rejected') => pairs.reduce((sum, pair) => sum + pair[part].length, 0);
+  const counts = pairs.map((pair) => completionTokens(pairGroup(pair)));
+  const tokens = (part: 0 | 1) => counts.reduce((sum, count) => sum + count[part]!, 0);
   return {
     settings,
     rows: rows.length,
     scored: pairs.length,
     skipped: report,
-    tokens: { chosen: tokens('chosen'), rejected: tokens('rejected') },
+    tokens: { chosen: tokens(0), rejected: tokens(1) },
     models: results,
   };
 }

@@ -1,16 +1,17 @@
 /** A judge without a judge model: the implicit rewards of a model against its reference. */
 import { setImmediate } from 'node:timers/promises';
 import type { Content, Group } from '../../data/index.js';
-import { UserError } from '../../errors.js';
+import { exactJson } from '../../formats/index.js';
 import { TextGenerator } from '../../generate/index.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
 import { loadModel } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
 import { positionsNote, shortestOf } from '../../models/positions.js';
+import { runTextOfModels } from '../../runs/index.js';
 import { sigmoid } from '../../stats/index.js';
-import { loadTokenizer } from '../../text/tokenizer.js';
 import type { Pair, PairJudge, Verdict } from '../judge/judge.js';
+import { requireSameTokens } from '../same-tokens.js';
 
 export interface RewardJudgeOptions extends HubOptions {
   /** The model whose rewards judge: a Hugging Face folder, or owner/name on the Hub. */
@@ -53,15 +54,17 @@ export class RewardJudge implements PairJudge, Disposable {
     const { model, reference, beta = 0.1, chatTemplate } = options;
     if (!(beta > 0)) throw new RangeError(`beta is ${beta}; numbers above 0 are allowed`);
     const folder = await modelFolder(reference, options);
-    const generator = await TextGenerator.load(model, { ...options, chatTemplate, setting: '--chat-template' });
-    const sample = 'One plain sentence, with 3 numbers: 1, 22 and 333.\n\nAnd one more?';
-    if ((await loadTokenizer(folder)).encode(sample).join() !== generator.tokenizer.encode(sample).join()) {
+    const run = runTextOfModels([await modelFolder(model, options), folder], options.onNote);
+    const generator = await TextGenerator.load(model, { ...options, chatTemplate, setting: '--chat-template', run });
+    try {
+      const sample = 'One plain sentence, with 3 numbers: 1, 22 and 333.\n\nAnd one more?';
+      const why = `${model}: rewards need a reference with the same tokenizer`;
+      await requireSameTokens(folder, generator.tokenizer, ({ encode }) => encode(sample).join(), why);
+      return new RewardJudge(generator, await loadModel(folder, generator.model), beta, options);
+    } catch (error) {
       generator[Symbol.dispose]();
-      throw new UserError(
-        `${folder}: its tokenizer gives other tokens than that of ${model}: rewards need a reference with the same tokenizer`,
-      );
+      throw error;
     }
-    return new RewardJudge(generator, await loadModel(folder, generator.model), beta, options);
   }
 
   async judge({ prompt, first, second, isCut: [isFirstCut, isSecondCut] = [false, false] }: Pair): Promise<Verdict> {
@@ -76,7 +79,7 @@ export class RewardJudge implements PairJudge, Disposable {
 
   /** The implicit reward of an answer. Errors: UserError for one that cannot be tokenised. */
   reward(prompt: Content, answer: string, isCut = false): Promise<number> {
-    const key = JSON.stringify([prompt, answer, isCut]);
+    const key = exactJson([prompt, answer, isCut]);
     const known = this.#rewards.get(key);
     if (known) return known;
     const { generator } = this;

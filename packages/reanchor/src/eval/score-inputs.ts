@@ -1,0 +1,83 @@
+/** What is scored: as the options say, else as a run has it. */
+import { join } from 'node:path';
+import { kindOf, modelOfRun, type PreferenceRow, resolveSources, sourceOfRun, tokenizePairs } from '../data/index.js';
+import { FormatError, UsageError, UserError } from '../errors.js';
+import type { HubOptions } from '../hub/index.js';
+import { modelDigest, rowsDigest } from '../planning/digests.js';
+import { type RunText, trainedModel } from '../runs/index.js';
+import type { RowText } from './row-text.js';
+import type { ScoreOptions } from './score.js';
+
+/**
+ * The model, the files of rows, the reference if rewards are asked for, and beta. Errors: UsageError for what neither the
+ * options nor the run say; UserError for what the run names and is not there.
+ */
+export async function scoreInputs(options: ScoreOptions, run: RunText | undefined) {
+  const model = options.model ?? (run && trainedModel(run));
+  if (model === undefined) throw new UsageError('--model is missing: name a model, or a run with --run');
+  const validation = run?.recipe.data.validation;
+  const named = typeof validation === 'number' || validation === undefined ? undefined : [validation].flat();
+  const data = options.data ?? (run && named ? await filesOf(run, named, options) : undefined);
+  if (data === undefined) {
+    const why = run === undefined ? '' : `, since the recipe of ${run.run} names no file of validation rows`;
+    throw new UsageError(`--data is missing: name files of preference pairs${why}`);
+  }
+  const reference = options.reference ?? (run && referenceOf(run));
+  return { model, data, reference, beta: options.beta ?? run?.recipe.loss.beta ?? 0.1 };
+}
+
+/** The files of rows that a run names for its validation. Errors: those of `sourceOfRun` and `resolveSources`. */
+async function filesOf(run: RunText, names: readonly string[], options: HubOptions): Promise<string[]> {
+  const here = names.map((name) => sourceOfRun(run, 'data.validation', name, 'name files of pairs with --data'));
+  return (await resolveSources(here, 'validation', options)).flatMap(({ files }) => files);
+}
+
+/** Why the validation rows of a run cannot be scored, where they cannot be read as pairs. */
+export function noPairs({ run, recipe }: RunText, cause: unknown): unknown {
+  if (!(cause instanceof FormatError) || kindOf(recipe) === 'pairs') return cause;
+  return new UserError(
+    `the validation rows of ${run}, of method ${recipe.method}, are no pairs: name files of preference pairs with --data`,
+    { cause },
+  );
+}
+
+/** What the rewards of a run are measured against, if they are. */
+function referenceOf(run: RunText): string | undefined {
+  const { method, model, reference } = run.recipe;
+  if (method === 'sft') return undefined;
+  const remedy = 'name the reference with --reference';
+  return reference.model === undefined
+    ? modelOfRun(run, 'model', model, remedy)
+    : modelOfRun(run, 'reference.model', reference.model, remedy);
+}
+
+/** Makes sure that a reference is the one that a run began with, as far as that is known. Errors: UserError. */
+export async function requireReferenceOfRun({ run, info }: RunText, folder: string | undefined): Promise<void> {
+  const key = info.recipe.reference.model === undefined ? 'model' : 'reference.model';
+  const known = info.sources?.[key];
+  if (folder === undefined || known === undefined || known === (await modelDigest(folder))) return;
+  throw new UserError(
+    `${folder} is what ${key} of ${join(run, 'run.json')} names, and has other content than when the run began: name the reference with --reference`,
+  );
+}
+
+/**
+ * Makes sure that validation rows are those of a run, as far as that is known, and they are made tokens of as there.
+ * Errors: UserError.
+ */
+export function requireRowsOfRun(
+  { run, info, recipe }: RunText,
+  { maxLength, format, chatTemplate, keepIdentical }: ScoreOptions,
+  { tokenizer, tokenize }: RowText,
+  rows: readonly PreferenceRow[],
+): void {
+  const known = info.sources?.['data.validation'];
+  const isOther = [maxLength, format, chatTemplate, keepIdentical].some((given) => given !== undefined);
+  if (known === undefined || isOther || kindOf(recipe) !== 'pairs') return;
+  // An evaluation leaves identical pairs out.
+  const { pairs } = tokenizePairs(rows, tokenizer, { ...tokenize, keepIdentical: false });
+  if (rowsDigest(pairs) === known) return;
+  throw new UserError(
+    `what data.validation of ${join(run, 'run.json')} names are other rows than when the run began, or become other tokens: name them with --data to score them`,
+  );
+}
