@@ -15,8 +15,12 @@ export function promptKeys(prompt: Content): Keys {
     message.role,
     said(message).replace(/\s+/g, ' ').trim(),
   ]);
-  return [JSON.stringify(prompt), JSON.stringify(messages)];
+  return [jsonOf(prompt), jsonOf(messages)];
 }
+
+/** JSON in which large integers are as JSON.parse reads them. */
+const jsonOf = (value: unknown) =>
+  JSON.stringify(value, (_key, one: unknown) => (typeof one === 'bigint' ? Number(one) : one));
 
 /**
  * Where each row of `wanted` stands in `among`, or -1; a row there serves one here. What is equal by a stricter key
@@ -56,5 +60,5 @@ export function promptText(prompt: Content): string {
 /** What a message says: its text, and the calls of tools beside it. */
 function said(message: Message): string {
   const calls = Array.isArray(message.tool_calls) ? message.tool_calls : [];
-  return [textOf(message), ...calls.map((call) => JSON.stringify(call))].filter((part) => part !== '').join('\n');
+  return [textOf(message), ...calls.map(jsonOf)].filter((part) => part !== '').join('\n');
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Float, parseExactJson } from './exact-json.js';
+import { entriesInOrder, exactJsonText, Float, parseExactJson } from './exact-json.js';
 
 describe('numbers stay what they are in Python', () => {
   test.each<[string, unknown]>([
@@ -15,12 +15,55 @@ describe('numbers stay what they are in Python', () => {
     expect(parseExactJson(text)).toEqual(expected);
   });
 
-  test('the fields of a row itself are plain numbers, such as scores', () => {
-    expect(parseExactJson('{"score": 7.0, "a": {"x": 7.0}}')).toEqual({ score: 7, a: { x: new Float(7) } });
+  test('in every place, that of a row itself too', () => {
+    expect(parseExactJson('{"score": 7.0, "a": {"x": 7.0}}')).toEqual({ score: new Float(7), a: { x: new Float(7) } });
   });
 
-  test('they are written as they were read, as numbers', () => {
+  test('JSON.stringify writes them as numbers', () => {
     expect(JSON.stringify(parseExactJson('{"a":{"x":2.0}}'))).toBe('{"a":{"x":2}}');
+  });
+});
+
+describe('keys stay in their order', () => {
+  test('where JavaScript would put those first that look like numbers', () => {
+    const value = parseExactJson('{"a": {"b": 1, "10": "10", "2": {"c": 2.0, "1": 3}}}') as { a: object };
+    expect(entriesInOrder(value.a).map(([name]) => name)).toEqual(['b', '10', '2']);
+    expect(entriesInOrder({ ...value.a, d: 1 }).map(([name]) => name)).toEqual(['b', '10', '2', 'd']);
+    const { a } = value as { a: Record<string, object> };
+    expect(a['10']).toBe('10');
+    expect(entriesInOrder(a['2']!)).toEqual([
+      ['c', new Float(2)],
+      ['1', 3],
+    ]);
+  });
+
+  test('of any other object too', () => {
+    expect(entriesInOrder({ b: 1, a: 2 })).toEqual([
+      ['b', 1],
+      ['a', 2],
+    ]);
+  });
+});
+
+describe('a value is written as it was read', () => {
+  test.each(['{"b":{"n":2.0,"1":-0.0,"x":1e+30},"a":[12345678901234567890,"2.0","12",null]}', '"12"', '[1.5,true]'])(
+    '%s',
+    (text) => {
+      expect(exactJsonText(parseExactJson(text))).toBe(text);
+    },
+  );
+
+  test('any JSON', () => {
+    fc.assert(
+      fc.property(fc.json(), (text) => {
+        const value = parseExactJson(text);
+        expect(parseExactJson(exactJsonText(value)!)).toEqual(value);
+      }),
+    );
+  });
+
+  test('what has no JSON has none', () => {
+    expect(exactJsonText(undefined)).toBeUndefined();
   });
 });
 

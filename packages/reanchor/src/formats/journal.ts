@@ -2,6 +2,7 @@
 import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
 import { FormatError, UserError } from '../errors.js';
 import { writeError, writeFully } from './atomic.js';
+import { exactJsonText, parseExactJson } from './exact-json.js';
 import { readFile } from './regular-file.js';
 
 /** What the work is: what decides its results, by names that a message can say. */
@@ -45,7 +46,7 @@ export class Journal {
 
   async add(result: unknown): Promise<void> {
     try {
-      await writeFully(this.handle, Buffer.from(`${JSON.stringify(result)}\n`));
+      await writeFully(this.handle, Buffer.from(`${exactJsonText(result)}\n`));
     } catch (error) {
       throw writeError(this.path, error);
     }
@@ -64,7 +65,7 @@ export class Journal {
 
 function parse(line: string, file: string, number: number): unknown {
   try {
-    return JSON.parse(line) as unknown;
+    return parseExactJson(line);
   } catch (cause) {
     throw new FormatError('not JSON: move the file away to begin anew', { file, where: String(number), cause });
   }

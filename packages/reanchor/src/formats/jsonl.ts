@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
-import { parseExactJson } from './exact-json.js';
+import { exactJsonText, parseExactJson } from './exact-json.js';
 import { jsonErrorIndex } from './json-text.js';
 import { createReadStream, open } from './regular-file.js';
 
@@ -23,7 +23,7 @@ const freeBytes = 1 << 23;
 /**
  * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n"
  * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped. With `exactNumbers`
- * numbers inside of lists and objects are those of `parseExactJson`.
+ * values are those of `parseExactJson`.
  *
  * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a
  * line that is not JSON or not UTF-8 (with `skipBroken`, such lines are skipped instead, as a write that was cut short
@@ -100,7 +100,7 @@ export async function writeJsonl(path: string, values: Iterable<unknown> | Async
 async function* encodeLines(values: Iterable<unknown> | AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
   let lines = '';
   for await (const value of values) {
-    const json = JSON.stringify(value) as string | undefined;
+    const json = exactJsonText(value);
     if (json === undefined) throw new TypeError(`no JSON for a value of type ${typeof value}`);
     lines += `${json}\n`;
     if (lines.length < 1 << 16) continue;

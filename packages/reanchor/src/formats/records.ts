@@ -19,7 +19,7 @@ export interface RawRecord {
 }
 
 export interface RecordOptions {
-  /** Reads numbers inside of lists and objects of JSON as Python has them: see `parseExactJson`. */
+  /** Reads numbers of JSON and Parquet as Python has them: see `parseExactJson`. */
   exactNumbers?: boolean | undefined;
 }
 
@@ -36,7 +36,7 @@ export async function* readRecords(file: string, options: RecordOptions = {}): A
   const [, end] = /\.(parquet|csv|tsv)(?:\.gz)?$/i.exec(file.toLowerCase()) ?? [];
   if (end === 'csv' || end === 'tsv') yield* csvRecords(file, end === 'csv' ? ',' : '\t');
   else
-    for await (const { line, value } of end ? readParquet(file) : jsonRows(file, options))
+    for await (const { line, value } of end ? readParquet(file, options) : jsonRows(file, options))
       yield { file, line, where: line, value };
 }
 
