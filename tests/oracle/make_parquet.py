@@ -1,6 +1,7 @@
 """Writes small Parquet files that between them use the codecs, page versions and encodings that data sets have."""
 
 import argparse
+import datetime
 import pathlib
 
 import pyarrow as pa
@@ -40,3 +41,26 @@ out = parser.parse_args().out
 out.mkdir(parents=True, exist_ok=True)
 for name, options in forms.items():
     pq.write_table(table, out / f"{name}.parquet", store_schema=False, write_statistics=False, **options)
+
+call = pa.struct([("name", pa.string()), ("arguments", pa.struct([("x", pa.float64()), ("n", pa.int64())]))])
+message = pa.struct(
+    [("role", pa.string()), ("content", pa.string()), ("at", pa.timestamp("us")), ("tool_calls", pa.list_(call))]
+)
+calls = [{"name": "f", "arguments": {"x": 2.0, "n": 2**60}}]
+noon = datetime.datetime(2024, 5, 17, 12)
+nested = pa.table(
+    {
+        "messages": pa.array(
+            [
+                [
+                    {"role": "user", "content": "q", "at": noon, "tool_calls": None},
+                    {"role": "assistant", "content": "a", "at": noon, "tool_calls": calls},
+                ]
+            ],
+            pa.list_(message),
+        ),
+        "label": pa.array([1.0], pa.float64()),
+        "sizes": pa.array([[("a", 3.0)]], pa.map_(pa.string(), pa.float32())),
+    }
+)
+pq.write_table(nested, out / "nested.parquet", compression="snappy", store_schema=False, write_statistics=False)

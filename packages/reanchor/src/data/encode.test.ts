@@ -177,18 +177,6 @@ describe('an answer behind more than a whole chat has there', () => {
   });
 });
 
-test('content in parts is refused where the template prints the list or cannot join it', () => {
-  const parts = [{ role: 'assistant', content: [{ type: 'text', text: 'a' }] }];
-  const skip = (source: string) =>
-    encodeRow({ prompt: [user('q')] }, [parts], tokenizer, { template: templateOf(source) });
-  const skipped = { skipped: 'the chat template does not take content in parts' };
-  expect(skip('{% for m in messages %}{{ m.content }}{% endfor %}')).toEqual(skipped);
-  expect(skip("{% for m in messages %}{{ 'x' + m.content }}{% endfor %}")).toEqual(skipped);
-  const each =
-    '{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}{% endfor %}';
-  expect(skip(each)).toMatchObject({ isCleanCut: true });
-});
-
 test('where a chat repeats its prompt in the answer, that is said and not what the template made of it', () => {
   const strict = templateOf(
     "{% for m in messages %}{% if loop.index0 and m.role == messages[loop.index0 - 1].role %}{{ raise_exception('roles') }}{% endif %}{{ m.content }}{% endfor %}",

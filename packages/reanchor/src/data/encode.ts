@@ -1,10 +1,14 @@
 /** A prompt and its completions as token ids: plain text, or chats that a template turns into text. */
-import { FormatError, UserError } from '../errors.js';
-import { type ChatTemplate, type Message, modelChatTemplate, type RenderOptions } from '../text/chat-template.js';
+import { UserError } from '../errors.js';
+import { type ChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { isLearnt, textOf } from './message.js';
+import type { Answer, Render } from './answers.js';
+import { type ChatTexts, chatTexts, promptText, type Skipped, type WholeChat } from './chat-texts.js';
+import { isLearnt } from './message.js';
 import { completionMessages, isEmpty, promptMessages, repeatsPrompt } from './messages.js';
-import type { Content, PromptText, SkipReason } from './row.js';
+import type { Content, PromptText } from './row.js';
+
+export type { Answer, Skipped };
 
 /** Token ids of a prompt and of each completion of it. */
 export interface Encoded {
@@ -21,15 +25,6 @@ export interface Completion {
   /** Where the answers in it begin and end, and which are to be learnt; left out where the whole of it is one. */
   answers?: readonly Answer[] | undefined;
 }
-
-/** An answer of the assistant among ids. */
-export interface Answer {
-  start: number;
-  end: number;
-  isLearnt: boolean;
-}
-
-export type Skipped = { skipped: SkipReason };
 
 export interface EncodeOptions {
   /** The template of all rows; left out, texts stay as they are and chats take the model's own. */
@@ -63,18 +58,38 @@ export function encodeRow(
   if (template === undefined && typeof prompt === 'string') {
     return encodeTexts(prompt, completions.map(String), tokenizer);
   }
-  if (completions.some(isEmpty)) return { skipped: 'empty completion' };
-  if (typeof prompt === 'string' && prompt.trim() === '') return { skipped: 'no prompt for the chat template' };
-  const start = promptMessages(row);
-  const answers = completions.map(completionMessages);
-  const isAnswered = findsAnswers || !answers.flat().every(isLearnt);
-  const chat = new ChatTexts(template ?? modelChatTemplate(tokenizer), { ...row.input, now }, tokenizer);
-  const found = chat.encode(start, answers, isAnswered);
-  const isRepeated = 'skipped' in found && isOfTemplate(found.skipped) && repeatsPrompt(prompt, completions);
-  return isRepeated ? { skipped: 'the answers begin with the whole prompt, which then stands twice' } : found;
+  return orNoChat(row, completions, () => {
+    const answers = completions.map(completionMessages);
+    const start = promptMessages(row);
+    const from = findsAnswers || !answers.flat().every(isLearnt) ? start.length : undefined;
+    const texts = chatTexts(start, answers, renderer(row, tokenizer, { template, now }), from);
+    return 'skipped' in texts ? texts : encodeChats(texts, tokenizer);
+  });
 }
 
-const isOfTemplate = (reason: SkipReason) => reason.startsWith('the chat template');
+/** What is made of chats, or why they are none, or not for a template. */
+function orNoChat<T extends object>(
+  { prompt }: PromptText,
+  completions: readonly Content[],
+  make: () => T | Skipped,
+): T | Skipped {
+  if (completions.some(isEmpty)) return { skipped: 'empty completion' };
+  if (typeof prompt === 'string' && prompt.trim() === '') return { skipped: 'no prompt for the chat template' };
+  const made = make();
+  const isRepeated =
+    'skipped' in made && made.skipped.startsWith('the chat template') && repeatsPrompt(prompt, completions);
+  return isRepeated ? { skipped: 'the answers begin with the whole prompt, which then stands twice' } : made;
+}
+
+/** What a template makes of messages for a row. */
+const renderer =
+  (
+    { input }: PromptText,
+    tokenizer: Tokenizer,
+    { template = modelChatTemplate(tokenizer), now }: Pick<EncodeOptions, 'template' | 'now'>,
+  ): Render =>
+  (messages, addGenerationPrompt) =>
+    template.render(messages, { ...input, now, addGenerationPrompt });
 
 function encodeTexts(prompt: string, given: readonly string[], tokenizer: Tokenizer): Encoded | Skipped {
   const eos = tokenizer.eosToken;
@@ -104,13 +119,10 @@ export function encodePrompt(
     ids = encodePlain(prompt, tokenizer);
   } else {
     if (prompt.length === 0) throw new UserError('the chat has no messages');
-    const chat = new ChatTexts(template ?? modelChatTemplate(tokenizer), { ...row.input, now }, tokenizer);
-    try {
-      ids = chat.ids(chat.render(promptMessages(row), true));
-    } catch (cause) {
-      if (cause instanceof FormatError) throw cause;
-      throw new UserError(`the chat template refuses it (${(cause as Error).message.slice(0, 200)})`, { cause });
-    }
+    const text = promptText(promptMessages(row), renderer(row, tokenizer, { template, now }));
+    if (typeof text !== 'string')
+      throw new UserError(`${text.skipped}: change the messages, or name another chat template`);
+    ids = encodeRendered(text, tokenizer);
   }
   if (ids.length > 0) return ids;
   // Without a token there is nothing to go on from; BOS is what texts begin with.
@@ -129,6 +141,22 @@ function split(prompt: number[], wholes: readonly number[][], tokenizer: Tokeniz
   return { prompt, completions, numStart, isCleanCut };
 }
 
+/** The ids of a prompt and of what follows it, with the answers in that where they were looked for. */
+function encodeChats({ prompt, wholes }: ChatTexts, tokenizer: Tokenizer): Encoded | Skipped {
+  const texts = wholes.map(({ text }) => encodeRendered(text, tokenizer));
+  const encoded = split(encodeRendered(prompt, tokenizer), texts, tokenizer);
+  if ('skipped' in encoded) return encoded;
+  for (const [i, completion] of encoded.completions.entries()) {
+    const whole = wholes[i]!;
+    if (whole.answers === undefined) continue;
+    const { answers, isCleanCut } = answersAmong([...encoded.prompt, ...completion.ids], whole, tokenizer);
+    const { length } = encoded.prompt;
+    completion.answers = answers.map((one) => ({ ...one, start: one.start - length, end: one.end - length }));
+    encoded.isCleanCut &&= isCleanCut;
+  }
+  return encoded;
+}
+
 /** A chat as token ids, and which of them are the assistant's. */
 export interface EncodedChat {
   ids: number[];
@@ -138,127 +166,45 @@ export interface EncodedChat {
 }
 
 /**
- * A whole chat, the prompt of a row with a completion, with the ids of every answer in it. Skips and errors: those of
- * {@link encodeRow}.
+ * A whole chat, the prompt of a row with a completion, with the ids of every answer in it; with `isOneText` what follows
+ * the prompt need not be told from it, and the answers are there only if one of them is not to be learnt. Skips and errors:
+ * those of {@link encodeRow}.
  */
 export function encodeChat(
   row: PromptText,
   completion: Content,
   tokenizer: Tokenizer,
-  { template, now }: Pick<EncodeOptions, 'template' | 'now'> = {},
+  { isOneText = false, ...options }: Pick<EncodeOptions, 'template' | 'now'> & { isOneText?: boolean | undefined } = {},
 ): EncodedChat | Skipped {
-  const messages = [...promptMessages(row), ...completionMessages(completion)];
-  const chat = new ChatTexts(template ?? modelChatTemplate(tokenizer), { ...row.input, now }, tokenizer);
-  const encoded = chat.encode([], [messages], true);
-  if ('skipped' in encoded) return encoded;
-  const { ids, answers } = encoded.completions[0]!;
-  const numStart = startOf(ids, tokenizer);
-  if (numStart === 2) return twoStarts;
-  return { ids, numStart, answers: answers!, isCleanCut: encoded.isCleanCut };
+  return orNoChat(row, [completion], () => {
+    const [start, ending] = [promptMessages(row), completionMessages(completion)];
+    const isAnswered = !isOneText || ![...start, ...ending].every(isLearnt);
+    const [before, after] = isOneText ? [[], [...start, ...ending]] : [start, ending];
+    const texts = chatTexts(before, [after], renderer(row, tokenizer, options), isAnswered ? 0 : undefined);
+    if ('skipped' in texts) return texts;
+    const whole = texts.wholes[0]!;
+    const ids = encodeRendered(whole.text, tokenizer);
+    const numStart = startOf(ids, tokenizer);
+    return numStart === 2 ? twoStarts : { ids, numStart, ...answersAmong(ids, whole, tokenizer) };
+  });
 }
 
-/** The texts of one row's chats, and their ids. */
-class ChatTexts {
-  constructor(
-    private readonly template: ChatTemplate,
-    private readonly options: Omit<RenderOptions, 'addGenerationPrompt'>,
-    private readonly tokenizer: Tokenizer,
-  ) {}
-
-  render(messages: readonly Message[], addGenerationPrompt = false): string {
-    return this.template.render(messages, { ...this.options, addGenerationPrompt });
-  }
-
-  /** The ids of a rendered text: what the template writes is all there is. */
-  ids(text: string): number[] {
-    return this.tokenizer.encode(text, { addSpecialTokens: false });
-  }
-
-  /** A start, possibly none, and what follows it; the answers in that are found by rendering what comes before each. */
-  encode(
-    start: readonly Message[],
-    endings: readonly (readonly Message[])[],
-    findsAnswers: boolean,
-  ): Encoded | Skipped {
-    try {
-      const wholes = endings.map((ending) => this.render([...start, ...ending]));
-      if (!takesParts([...start, ...endings.flat()], wholes)) return partsNotTaken;
-      const prompt = start.length === 0 ? '' : this.render(start, true);
-      for (const [i, whole] of wholes.entries()) {
-        const joined = whole.startsWith(prompt) ? whole : this.#joined(start, prompt, whole, endings[i]![0]!);
-        if (joined === undefined) return promptChanged;
-        wholes[i] = joined;
-      }
-      const encoded = split(
-        this.ids(prompt),
-        wholes.map((whole) => this.ids(whole)),
-        this.tokenizer,
-      );
-      if ('skipped' in encoded || !findsAnswers) return encoded;
-      for (const [i, completion] of encoded.completions.entries()) {
-        const found = this.#answers(start, endings[i]!, wholes[i]!, [...encoded.prompt, ...completion.ids]);
-        if (found === undefined) return promptChanged;
-        const { length } = encoded.prompt;
-        completion.answers = found.answers.map((one) => ({ ...one, start: one.start - length, end: one.end - length }));
-        encoded.isCleanCut &&= found.isCleanCut;
-      }
-      return encoded;
-    } catch (error) {
-      if (error instanceof FormatError) throw error;
-      if ([...start, ...endings.flat()].some(hasParts)) return partsNotTaken;
-      return { skipped: `the chat template refuses it (${(error as Error).message.slice(0, 200)})` };
-    }
-  }
-
-  /**
-   * The prompt with the answer behind it, where what comes before an answer ends in something that a whole chat has not,
-   * such as an empty thought; undefined where the two differ otherwise, or where that something is left open.
-   */
-  #joined(start: readonly Message[], prompt: string, whole: string, answer: Message): string | undefined {
-    let common = 0;
-    while (common < prompt.length && prompt[common] === whole[common]) common++;
-    if (common < this.render(start).length) return undefined;
-    const [extra, completion] = [prompt.slice(common), whole.slice(common)];
-    const text = textOf(answer).trim();
-    if (text === '' || !completion.trimStart().startsWith(text) || leavesOpen(extra)) return undefined;
-    return prompt + completion;
-  }
-
-  /** Where the answers after a start are among the ids of the whole; undefined if what comes before one is another text. */
-  #answers(start: readonly Message[], ending: readonly Message[], whole: string, ids: readonly number[]) {
-    const answers: Answer[] = [];
-    let isCleanCut = true;
-    const place = (messages: readonly Message[], addGenerationPrompt: boolean) => {
-      const text = this.render(messages, addGenerationPrompt);
-      if (!whole.startsWith(text)) return undefined;
-      const prefix = this.ids(text);
-      isCleanCut &&= prefix.every((id, i) => ids[i] === id);
-      return prefix.length;
-    };
-    for (const [i, message] of ending.entries()) {
-      if (message.role !== 'assistant') continue;
-      const before = place([...start, ...ending.slice(0, i)], true);
-      const after = place([...start, ...ending.slice(0, i + 1)], false);
-      if (before === undefined || after === undefined) return undefined;
-      answers.push({ start: before, end: after, isLearnt: isLearnt(message) });
-    }
-    return { answers, isCleanCut };
-  }
+/** Where the answers in a text are among its ids, and whether no token lies over an end of one. */
+function answersAmong(ids: readonly number[], { text, answers = [] }: WholeChat, tokenizer: Tokenizer) {
+  let isCleanCut = true;
+  const place = (at: number) => {
+    const before = encodeRendered(text.slice(0, at), tokenizer);
+    isCleanCut &&= before.every((id, i) => ids[i] === id);
+    return before.length;
+  };
+  const found = answers.map((one) => ({ ...one, start: place(one.start), end: place(one.end) }));
+  return { answers: found, isCleanCut };
 }
 
 const twoStarts: Skipped = { skipped: 'two BOS tokens at the start' };
-const promptChanged: Skipped = { skipped: 'the chat template changes the prompt when an answer follows' };
-const partsNotTaken: Skipped = { skipped: 'the chat template does not take content in parts' };
 
-/** Whether a text opens a block such as <think> and does not close it. */
-const leavesOpen = (text: string) =>
-  [...text.matchAll(/<(\w+)>/g)].some(([, name]) => !text.includes(`</${name}>`)) || /<\|/.test(text);
-
-const hasParts = ({ content }: Message) => Array.isArray(content);
-
-/** Whether no text shows a list as Python prints it, which a template that knows text only makes of content in parts. */
-const takesParts = (messages: readonly Message[], texts: readonly string[]) =>
-  !messages.some(hasParts) || !texts.some((text) => text.includes("[{'"));
+/** The ids of a rendered text: what the template writes is all there is. */
+const encodeRendered = (text: string, tokenizer: Tokenizer) => tokenizer.encode(text, { addSpecialTokens: false });
 
 /** The ids of a plain text, with the tokenizer's own special tokens unless the text spells out BOS at its start. */
 function encodePlain(text: string, tokenizer: Tokenizer): number[] {

@@ -1,9 +1,8 @@
 /** Checked access to the fields of a raw row; every mistake names the field, what it is and what is allowed. */
 import type { FormatError } from '../errors.js';
-import { Float } from '../formats/exact-json.js';
 import type { Message } from '../text/chat-template.js';
 import { messageOf } from './message.js';
-import { isRecord, nameOf } from './values.js';
+import { isRecord, nameOf, numberOf } from './values.js';
 
 export type Fault = (message: string) => FormatError;
 
@@ -59,7 +58,7 @@ export class Fields {
     if (typeof given === 'boolean') return given;
     const word = this.origin.isText ? String(given).toLowerCase() : '';
     if (word === 'true' || word === 'false') return word === 'true';
-    const number = /^[01](\.0*)?$/.test(word) ? Number(word) : given;
+    const number = /^[01](\.0*)?$/.test(word) ? Number(word) : numberOf(given);
     return number === 0 || number === 1 ? number === 1 : undefined;
   }
 
@@ -99,9 +98,7 @@ export class Fields {
   }
 
   number(name: string): number {
-    const given = this.value(name);
-    const number = given instanceof Float ? given.value : given;
-    return typeof number === 'number' ? number : this.refuse(name, 'a number');
+    return numberOf(this.value(name)) ?? this.refuse(name, 'a number');
   }
 
   /** The fields of an object in a field. */

@@ -36,6 +36,10 @@ test('1 and 0 do, with one note a file', async () => {
     labels: [true, false, true, false],
     notes: [`b.csv: ${note}`],
   });
+  const float = '{"prompt": "p", "completion": "c", "label": 1.0}';
+  for (const text of [float, `[${float}]`]) {
+    expect(await read('b.json', text)).toEqual({ labels: [true, true], notes: [`b.json: ${note}`] });
+  }
   const tagged = JSON.stringify({ instruction: 'p', output: 'c', tag: 0 });
   expect(await read('c.jsonl', tagged)).toMatchObject({
     labels: [false, false],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FormatError } from '../errors.js';
+import { Float } from '../formats/exact-json.js';
 import { Fields } from './fields.js';
 import { isLearnt, isSilent, messageOf, textOf } from './message.js';
 
@@ -26,6 +27,25 @@ describe('a message of a row', () => {
         content: '',
         tool_calls: [{ type: 'function', function: { name: 'f', arguments: { x: 1 } } }],
       },
+    ],
+    [
+      'a call with other fields, and numbers as Python has them',
+      { from: 'function_call', id: 1, value: '[{"name": "f", "arguments": {"x": 2.0, "n": 12345678901234567890}}]' },
+      {
+        role: 'assistant',
+        id: 1,
+        content: '',
+        tool_calls: [
+          { type: 'function', function: { name: 'f', arguments: { x: new Float(2), n: 12345678901234567890n } } },
+        ],
+      },
+    ],
+    ["ShareGPT's names of who speaks, as roles", { role: 'gpt', content: 'a' }, { role: 'assistant', content: 'a' }],
+    ['a role that some templates have', { role: 'observation', content: '5' }, { role: 'observation', content: '5' }],
+    [
+      'a role that is a word of JavaScript',
+      { role: 'constructor', content: 'x' },
+      { role: 'constructor', content: 'x' },
     ],
     [
       'null beside calls',
@@ -55,6 +75,7 @@ describe('a message of a row', () => {
     ],
     ['a part of text without text', { role: 'user', content: [{ type: 'text' }] }, /"content\[0\].text" is missing/],
     ['a weight between', { role: 'assistant', content: 'a', weight: 0.5 }, /"weight" says how much an answer counts/],
+    ['a weight of a call', { from: 'function_call', value: '{"name": "f"}', weight: 0.5 }, /"weight" says how much/],
     ['a call that is none', { from: 'function_call', value: 'f(x)' }, /is no call of a function/],
     ['no role', { content: 'x' }, /"role" is missing/],
   ])('%s is an error', (_name, given, message) => {
@@ -68,6 +89,7 @@ describe('an answer that is not to be learnt', () => {
     expect([0, false].map(answer)).toEqual([false, false]);
     expect([1, true, null].map(answer)).toEqual([true, true, true]);
     expect(isLearnt(read({ role: 'user', content: 'a', [name]: 0 }))).toBe(true);
+    expect(isLearnt(read({ from: 'function_call', value: '{"name": "f"}', [name]: 0 }))).toBe(false);
   });
 });
 

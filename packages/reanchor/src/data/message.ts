@@ -1,16 +1,12 @@
 /** Messages of chats as rows have them: in the words of the chat APIs, or in those of ShareGPT. */
-import { Float } from '../formats/exact-json.js';
+import { exactJsonOf } from '../formats/exact-json.js';
 import type { ContentPart, Message } from '../text/chat-template.js';
 import type { Fields } from './fields.js';
-import { isRecord } from './values.js';
+import { isRecord, numberOf } from './values.js';
 
-/** What ShareGPT and those who write like it call the roles. */
-const shareGptRoles: Readonly<Record<string, string>> = {
-  human: 'user',
-  gpt: 'assistant',
-  chatgpt: 'assistant',
-  observation: 'tool',
-};
+/** What ShareGPT and those who write like it call the roles; an `observation` is also a role of some templates. */
+const speakers = { human: 'user', gpt: 'assistant', chatgpt: 'assistant' };
+const shareGptRoles = { ...speakers, observation: 'tool' };
 
 /** Parts of a message that are no text, by the names that they have. */
 const media = /image|audio|video|file/;
@@ -25,17 +21,19 @@ export function messageOf(fields: Fields): Message {
   const [roleField, contentField] = isShareGpt ? (['from', 'value'] as const) : (['role', 'content'] as const);
   const given = fields.text(roleField);
   if (given === '') throw fields.fault(roleField, 'is empty');
-  if (isShareGpt && given === 'function_call') return functionCall(fields);
-  const role = shareGptRoles[given] ?? given;
+  const isCall = isShareGpt && given === 'function_call';
+  const names: Readonly<Record<string, string>> = isShareGpt ? shareGptRoles : speakers;
+  const role = isCall ? 'assistant' : Object.hasOwn(names, given) ? names[given]! : given;
   if (role === 'assistant') requireWeights(fields);
   const isSaid = fields.has(contentField);
   const others = Object.entries(fields.all()).filter(([name]) => name !== roleField && name !== contentField);
-  const isOptional = role === 'assistant' && others.some(([, value]) => isSomething(value));
-  const content = isSaid || !isOptional ? contentOf(fields, contentField) : null;
+  const isOptional = role === 'assistant' && !isCall && others.some(([, value]) => isSomething(value));
+  const content = isCall ? '' : isSaid || !isOptional ? contentOf(fields, contentField) : null;
   // In the order of the row, which a template that prints a message as a whole shows.
   const renamed = ([name, value]: [string, unknown]) =>
     name === roleField ? ['role', role] : name === contentField ? ['content', content] : [name, value];
-  return Object.fromEntries(Object.entries(fields.all()).map(renamed)) as Message;
+  const message = Object.fromEntries(Object.entries(fields.all()).map(renamed)) as Message;
+  return isCall ? { ...message, tool_calls: callsIn(fields, contentField) } : message;
 }
 
 const contentOf = (fields: Fields, name: string) => (fields.isList(name) ? partsOf(fields, name) : fields.text(name));
@@ -52,26 +50,13 @@ function partsOf(fields: Fields, name: string): ContentPart[] {
   });
 }
 
-/** LLaMA-Factory's call of a function: a message of its own, whose text is {"name", "arguments"} or a list of these. */
-function functionCall(fields: Fields): Message {
-  const calls = parsed(fields.text('value'));
-  const all = Array.isArray(calls) ? calls : [calls];
-  if (!all.every((call) => isRecord(call) && typeof call.name === 'string')) {
-    throw fields.fault('value', 'is no call of a function, which is JSON {"name", "arguments"} or a list of these');
+/** The calls in LLaMA-Factory's message of a call, whose text is {"name", "arguments"} or a list of these. */
+function callsIn(fields: Fields, name: string): unknown[] {
+  const calls = [exactJsonOf(fields.text(name))].flat();
+  if (!calls.every((call) => isRecord(call) && typeof call.name === 'string')) {
+    throw fields.fault(name, 'is no call of a function, which is JSON {"name", "arguments"} or a list of these');
   }
-  return {
-    role: 'assistant',
-    content: '',
-    tool_calls: all.map((call: unknown) => ({ type: 'function', function: call })),
-  };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return calls.map((call) => ({ type: 'function', function: call }));
 }
 
 const isSomething = (value: unknown) => value !== undefined && value !== null && value !== '';
@@ -107,8 +92,7 @@ export const isLearnt = (message: Message): boolean =>
 /** 0 or 1, as a number or a truth value; 1 where nothing is said, undefined for anything else. */
 function weightOf(value: unknown): 0 | 1 | undefined {
   if (value === undefined || value === null) return 1;
-  const isNumber = typeof value === 'number' || typeof value === 'boolean' || value instanceof Float;
-  const weight = isNumber ? Number(value) : undefined;
+  const weight = typeof value === 'boolean' ? Number(value) : numberOf(value);
   return weight === 0 || weight === 1 ? weight : undefined;
 }
 

@@ -23,6 +23,7 @@ export type SkipReason =
   | 'no prompt for the chat template'
   | 'two BOS tokens at the start'
   | 'the chat template changes the prompt when an answer follows'
+  | 'the chat template does not show where an answer begins or ends'
   | 'the chat template does not take content in parts'
   | 'the answers begin with the whole prompt, which then stands twice'
   | `the chat template refuses it (${string})`;

@@ -35,6 +35,13 @@ describe('what a row gives its chat template', () => {
       { tools: [{ a: 1 }], chat_template_kwargs: { tools: [tool], documents: [{ text: 'd' }], x: 1 } },
       { tools: [tool], documents: [{ text: 'd' }], variables: { x: 1 } },
     ],
+    [
+      'tools among the variables as JSON text',
+      { chat_template_kwargs: { tools: JSON.stringify([tool]), documents: '' } },
+      { tools: [tool] },
+    ],
+    ['numbers of the variables', { chat_template_kwargs: '{"top": 1.0}' }, { variables: { top: new Float(1) } }],
+    ['blank variables', { chat_template_kwargs: ' ' }, undefined],
   ])('%s', async (_name, columns, input) => {
     expect((await read(columns)).input).toEqual(input);
   });
@@ -52,6 +59,12 @@ describe('what a row gives its chat template', () => {
       /"tools" is no list of objects, nor such a list as JSON text/,
     ],
     ['a tool that is text', { tools: ['get_temp'] }, /"tools" is no list of objects/],
+    ['documents that are one object', { documents: { text: 'd' } }, /"documents" is no list of objects/],
+    [
+      'documents among the variables that are one object',
+      { chat_template_kwargs: { documents: { text: 'd' } } },
+      /"documents" is no list of objects/,
+    ],
     [
       'variables that are a list',
       { chat_template_kwargs: [1] },

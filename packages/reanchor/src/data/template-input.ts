@@ -1,5 +1,5 @@
 /** What a row gives its chat template besides messages. */
-import { parseExactJson } from '../formats/exact-json.js';
+import { exactJsonOf } from '../formats/exact-json.js';
 import { reservedVariables, type TemplateInput } from '../text/chat-template.js';
 import type { Fields } from './fields.js';
 import type { PromptText } from './row.js';
@@ -11,11 +11,13 @@ import { isRecord } from './values.js';
  * {@link Fields}.
  */
 export function templateInput(fields: Fields): TemplateInput | undefined {
-  const { tools = listOf(fields, 'tools'), documents = listOf(fields, 'documents'), ...others } = variablesOf(fields);
+  const given = variablesOf(fields);
+  const [tools, documents] = ownColumns.map((name) => listOf(fields, name, given[name]) ?? columnOf(fields, name));
+  const others = Object.entries(given).filter(([name]) => !ownColumns.includes(name));
   const input: TemplateInput = {
-    ...(Array.isArray(tools) && { tools }),
-    ...(Array.isArray(documents) && { documents }),
-    ...(Object.keys(others).length > 0 && { variables: others }),
+    ...(tools && { tools }),
+    ...(documents && { documents }),
+    ...(others.length > 0 && { variables: Object.fromEntries(others) }),
   };
   return Object.keys(input).length > 0 ? input : undefined;
 }
@@ -35,10 +37,13 @@ export function promptColumns({ prompt, system, input }: PromptText) {
   };
 }
 
-function listOf(fields: Fields, name: string): readonly unknown[] | undefined {
-  if (!fields.has(name)) return undefined;
-  if (fields.isText(name) && fields.text(name).trim() === '') return undefined;
-  const list = fields.isText(name) ? parsed(fields.text(name)) : fields.value(name);
+const columnOf = (fields: Fields, name: string) =>
+  fields.has(name) ? listOf(fields, name, fields.value(name)) : undefined;
+
+/** A list of objects, or such a list as JSON text; undefined for none. */
+function listOf(fields: Fields, name: string, given: unknown): readonly unknown[] | undefined {
+  if (given === undefined || given === null || (typeof given === 'string' && given.trim() === '')) return undefined;
+  const list = typeof given === 'string' ? exactJsonOf(given) : given;
   if (list === null) return undefined;
   if (!Array.isArray(list) || !list.every(isRecord)) {
     throw fields.fault(name, 'is no list of objects, nor such a list as JSON text');
@@ -46,23 +51,17 @@ function listOf(fields: Fields, name: string): readonly unknown[] | undefined {
   return list;
 }
 
-function parsed(text: string): unknown {
-  try {
-    return parseExactJson(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** What may stand among the variables as well as in a column. */
 const ownColumns = ['tools', 'documents'];
 
 function variablesOf(fields: Fields): Readonly<Record<string, unknown>> {
   const name = 'chat_template_kwargs';
-  if (!fields.has(name)) return {};
-  const given = fields.isText(name) ? parsed(fields.text(name)) : fields.value(name);
-  if (!isRecord(given)) throw fields.fault(name, 'is no object, nor one as JSON text');
-  const taken = Object.keys(given).find((one) => reservedVariables.includes(one) && !ownColumns.includes(one));
+  const given = fields.has(name) ? fields.value(name) : undefined;
+  if (given === undefined || (typeof given === 'string' && given.trim() === '')) return {};
+  const variables = typeof given === 'string' ? exactJsonOf(given) : given;
+  if (variables === null) return {};
+  if (!isRecord(variables)) throw fields.fault(name, 'is no object, nor one as JSON text');
+  const taken = Object.keys(variables).find((one) => reservedVariables.includes(one) && !ownColumns.includes(one));
   if (taken !== undefined) throw fields.fault(name, `has ${taken}, which is not for a row to say`);
-  return given;
+  return variables;
 }

@@ -182,7 +182,7 @@ describe('which tokens of several turns are scored', () => {
     expect(text([assistant('a')], 'assistant')).toBe('a');
     expect(text([unlearnt('a')])).toBe('no answer that is to be learnt');
     expect(text([unlearnt('a')], 'assistant')).toBe('no answer that is to be learnt');
-    expect(text([unlearnt('a')], 'full')).toBe('(p[q(r[.');
+    expect(text([unlearnt('a')], 'full')).toBe('(p[.(r[.');
   });
 });
 

@@ -3,7 +3,6 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type Answer, type Completion, type EncodedChat, encodeChat, encodeRow, type Skipped } from './encode.js';
-import { isEmpty } from './messages.js';
 import { remarksOf } from './remarks.js';
 import type { DataKind, ExampleRow, PreferenceRow, RowOf, RowPlace, SkipReason, TextRow } from './row.js';
 import { keepUsable, type SkipReport } from './skips.js';
@@ -206,9 +205,9 @@ const tokenizers: {
 /** A text as ids, with the answers in it. */
 function encodeText(row: TextRow, tokenizer: Tokenizer, options: TokenizeOptions): EncodedChat | Skipped {
   const isChat = typeof row.prompt !== 'string' || options.chatTemplate !== undefined;
-  if (isChat && row.prompt !== '' && options.loss === 'assistant') {
-    if (isEmpty(row.completion)) return { skipped: 'empty completion' };
-    return encodeChat(row, row.completion, tokenizer, encodingOf(options));
+  const { loss = 'completion' } = options;
+  if (isChat && row.prompt !== '' && loss !== 'completion') {
+    return encodeChat(row, row.completion, tokenizer, { ...encodingOf(options), isOneText: loss === 'full' });
   }
   const encoded = encodeRow(row, [row.completion], tokenizer, encodingOf(options));
   if ('skipped' in encoded) return encoded;

@@ -1,7 +1,7 @@
 /** Texts to imitate out of comparisons: of each post the summaries that nobody liked less than another. */
 import { createHash } from 'node:crypto';
 import type { RawRecord } from '../formats/index.js';
-import { isRecord } from './values.js';
+import { isRecord, numberOf } from './values.js';
 
 /** How many comparisons, different preferred summaries, and preferred ones that are never rejected. */
 export interface PreferenceCounts {
@@ -41,7 +41,8 @@ export async function* uniquelyPreferred(
 /** A short name for each of the two summaries together with their post; undefined for anything else. */
 function summaryKeys(value: unknown): { chosen: string; rejected: string } | undefined {
   if (!isRecord(value) || !isRecord(value.info) || !Array.isArray(value.summaries)) return undefined;
-  const { info, summaries, choice } = value;
+  const { info, summaries } = value;
+  const choice = numberOf(value.choice);
   const texts = summaries.map((summary: unknown) => (isRecord(summary) ? summary.text : undefined));
   if (typeof info.post !== 'string' || (choice !== 0 && choice !== 1)) return undefined;
   const key = (text: unknown) =>

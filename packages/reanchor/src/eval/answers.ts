@@ -1,7 +1,7 @@
 /** Files of answers: what models wrote to prompts. */
 import { type Content, Fields, isRecord, type PromptText, systemOf, templateInput } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
-import { readRecords } from '../formats/index.js';
+import { plainFields, readRecords } from '../formats/index.js';
 
 /** One answer to a prompt, and where it stands. */
 export interface Answer {
@@ -38,7 +38,7 @@ const allowed = 'a row of answers is {"prompt": text or messages, "completion": 
 export async function readAnswers(file: string): Promise<Answer[]> {
   const answers: Answer[] = [];
   for await (const { where, value } of readRecords(file, { exactNumbers: true }))
-    answers.push(answerOf(value, file, where));
+    answers.push(answerOf(plainFields(value), file, where));
   if (answers.length === 0) throw new UserError(`${file}: no rows; ${allowed}`);
   return answers;
 }

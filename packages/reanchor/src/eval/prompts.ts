@@ -16,7 +16,7 @@ export function promptKeys(prompt: Content): Keys {
     message.role,
     said(message).replace(/\s+/g, ' ').trim(),
   ]);
-  return [exactJson(prompt), JSON.stringify(messages)];
+  return [exactJson(prompt), exactJson(messages)];
 }
 
 /**

@@ -1,7 +1,7 @@
 export { makeFolder, requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
 export { bytesAtMost } from './bounded.js';
 export { type CsvOptions, type CsvRow, readCsv } from './csv.js';
-export { exactJson, Float } from './exact-json.js';
+export { exactJson, Float, plainFields } from './exact-json.js';
 export { Journal, type JournalHead } from './journal.js';
 export { readJson, readText } from './json.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';

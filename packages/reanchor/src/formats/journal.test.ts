@@ -26,6 +26,17 @@ test('results come back, a line that was cut does not, and what is added then fo
   expect(existsSync(path)).toBe(false);
 });
 
+test('numbers come back as they were', async () => {
+  const path = file();
+  const first = await Journal.open(path, head);
+  const result = { n: 12345678901234567890n, x: new Float(2), y: 1.5 };
+  await first.add(result);
+  await first.close();
+  const second = await Journal.open(path, head);
+  expect(second.earlier).toEqual([result]);
+  await second.close();
+});
+
 test('a head that was cut is begun anew', async () => {
   const path = file();
   writeFileSync(path, '{"seed": 1, "na');

@@ -23,7 +23,7 @@ const freeBytes = 1 << 23;
 /**
  * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n"
  * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped. With `exactNumbers`
- * numbers inside of lists and objects are those of `parseExactJson`.
+ * values are those of `parseExactJson`.
  *
  * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a
  * line that is not JSON or not UTF-8 (with `skipBroken`, such lines are skipped instead, as a write that was cut short

@@ -8,7 +8,7 @@ import { readParquet } from './parquet.js';
 import { checkedRows, checkPages } from './parquet-limits.js';
 
 const folder = join(fixtures, 'parquet');
-const names = readdirSync(folder);
+const names = readdirSync(folder).filter((name) => name !== 'nested.parquet');
 const rowsOf = async (file: string) => {
   const rows: Record<string, unknown>[] = [];
   for await (const { value } of readParquet(file)) rows.push(value as Record<string, unknown>);

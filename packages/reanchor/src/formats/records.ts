@@ -2,7 +2,6 @@
 import { access } from 'node:fs/promises';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { readCsv } from './csv.js';
-import { plainFields } from './exact-json.js';
 import { readJson } from './json.js';
 import { firstCharacter, type JsonLine, readJsonl } from './jsonl.js';
 import { readParquet } from './parquet.js';
@@ -20,7 +19,7 @@ export interface RawRecord {
 }
 
 export interface RecordOptions {
-  /** Reads numbers inside of lists and objects of a row of JSON as Python has them: see `parseExactJson`. */
+  /** Reads numbers of JSON and Parquet as Python has them: see `parseExactJson`. */
   exactNumbers?: boolean | undefined;
 }
 
@@ -37,7 +36,7 @@ export async function* readRecords(file: string, options: RecordOptions = {}): A
   const [, end] = /\.(parquet|csv|tsv)(?:\.gz)?$/i.exec(file.toLowerCase()) ?? [];
   if (end === 'csv' || end === 'tsv') yield* csvRecords(file, end === 'csv' ? ',' : '\t');
   else
-    for await (const { line, value } of end ? readParquet(file) : jsonRows(file, options))
+    for await (const { line, value } of end ? readParquet(file, options) : jsonRows(file, options))
       yield { file, line, where: line, value };
 }
 
@@ -63,5 +62,5 @@ async function* jsonRows(file: string, options: RecordOptions): AsyncGenerator<J
     return;
   }
   const rows = (await readJson(file, options)) as unknown[];
-  for (const [i, row] of rows.entries()) yield { line: i + 1, value: plainFields(row) };
+  for (const [i, row] of rows.entries()) yield { line: i + 1, value: row };
 }

@@ -153,7 +153,7 @@ describe('a chat template', () => {
     [
       '{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(40) %}{% set ns.a = [ns.a, ns.a] %}{% set ns.b = [ns.b, ns.b] %}{% endfor %}{{ ns.a == ns.b }}',
       (row: { prompt: typeof chat }, model: Tokenizer, of: { template: ChatTemplate }) =>
-        encodeChat(row, [], model, of),
+        encodeChat({ prompt: [] }, row.prompt, model, of),
     ],
   ])('that takes too long is an error that names it: %s', (source, encode) => {
     const error = refusal(() =>

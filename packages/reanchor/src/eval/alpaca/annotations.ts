@@ -1,7 +1,7 @@
 /** AlpacaEval's own annotations: what a judge said of models' answers beside the baseline's. */
 import { type Content, Fields, isRecord } from '../../data/index.js';
 import { FormatError, UserError } from '../../errors.js';
-import { readRecords } from '../../formats/index.js';
+import { plainFields, readRecords } from '../../formats/index.js';
 import { type Answer, characters, promptOf, readAnswers } from '../answers.js';
 import { type Keys, placesOf, promptKeys } from '../prompts.js';
 import { isPreferences, type JudgedModel } from './files.js';
@@ -18,7 +18,7 @@ export async function readAnnotations(
 ): Promise<JudgedModel[]> {
   const byModel = new Map<string, AnnotationRow[]>();
   for await (const { where, value } of readRecords(file, { exactNumbers: true })) {
-    const row = annotationRow(value, file, where);
+    const row = annotationRow(plainFields(value), file, where);
     const rows = byModel.get(row.model);
     if (rows) rows.push(row);
     else byModel.set(row.model, [row]);

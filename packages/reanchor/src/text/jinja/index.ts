@@ -6,6 +6,8 @@
 import { globals } from './globals.js';
 import { lift } from './lift.js';
 import { bounded } from './limits.js';
+import { dumpJson } from './python/json.js';
+import { reprOf } from './python/repr.js';
 import type { Value } from './python/values.js';
 import { renderTemplate } from './render.js';
 import { Scope } from './scope.js';
@@ -32,6 +34,13 @@ export function render(template: Template, variables: Variables): string {
   const scope = new Scope(globalScope);
   for (const [name, value] of Object.entries(variables)) if (value !== undefined) scope.set(name, lift(value));
   return bounded(() => renderTemplate(template, scope));
+}
+
+/** A value of JSON as a template may print it: as Python's source has it, and as JSON. Errors: those of {@link lift}. */
+export function printedForms(value: unknown): string[] {
+  const lifted = lift(value);
+  const style = { indent: undefined, itemSeparator: ', ', keySeparator: ': ', ensureAscii: false, sortKeys: false };
+  return [reprOf(lifted), dumpJson(lifted, style)];
 }
 
 const globalScope = new Scope(undefined);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseExactJson } from '../../formats/exact-json.js';
 import { Float, parseTemplate, render, TemplateError } from './index.js';
 
 const shown = (value: unknown) => render(parseTemplate('{{ [x] }}'), { x: value }).slice(1, -1);
@@ -25,8 +26,22 @@ test.each([
   ['a date', new Date(0), /a Date is no value of a chat/],
   ['bytes', new Uint8Array(2), /a Uint8Array is no value of a chat/],
   ['a function', () => 1, /a function is no value of a chat/],
-])('%s is refused', (_name, value, message) => {
+])('%s is refused where it is shown', (_name, value, message) => {
   expect(() => shown({ value })).toThrow(message);
+});
+
+test('a date that a template does not use does no harm; its parts are not there', () => {
+  const of = (source: string) => render(parseTemplate(source), { x: { at: new Date(0), role: 'user' } });
+  expect(of('{{ x.role }}{{ x.at is none }}')).toBe('userFalse');
+  for (const source of ['{{ x }}', '{{ x.at.year }}', '{{ x.at ~ 1 }}']) {
+    expect(() => of(source), source).toThrow(/a Date is no value of a chat: give it as text/);
+  }
+  expect(() => of('{{ x | tojson }}')).toThrow('Object of type Date is not JSON serializable');
+});
+
+test('fields stand in the order of the JSON', () => {
+  const x = parseExactJson('{"b": 1, "2": 2, "1": 3}');
+  expect(render(parseTemplate('{{ x | tojson }}'), { x })).toBe('{"b": 1, "2": 2, "1": 3}');
 });
 
 test('objects that lie in themselves are refused', () => {
