@@ -108,20 +108,23 @@ describe('an interrupted run goes on to the same bits', () => {
     const recipe = resumableRecipe(tinyModel, reference, 'batch.rowsPerMicroBatch=1');
     const out = newPlace();
     const known: number[] = [];
-    /** Aborts when it is asked for the n-th time, as it is after every micro-batch of a sweep. */
+    /** Aborts when it is asked for the n-th time once the run has begun, as it is after every micro-batch of a sweep. */
     const untilAsked = (times: number) => {
       const abort = new AbortController();
       const { signal } = abort;
-      let asked = 0;
+      let asked = Number.NEGATIVE_INFINITY;
       signal.throwIfAborted = () => {
         asked += 1;
         if (asked === times) abort.abort();
         if (signal.aborted) throw signal.reason;
       };
-      return signal;
+      const onEvent = ({ type }: RunEvent) => {
+        if (type === 'start' || type === 'resumed') asked = 0;
+      };
+      return { signal, onEvent };
     };
     for (const [i, times] of [10, 6, 6].entries()) {
-      const { steps } = await train({ recipe, out, command: [], resume: i > 0, signal: untilAsked(times) });
+      const { steps } = await train({ recipe, out, command: [], resume: i > 0, ...untilAsked(times) });
       expect(steps).toBe(0);
       known.push(statSync(join(out, 'checkpoints/step-000000', `${checkpointFiles.reference}.safetensors`)).size);
     }
