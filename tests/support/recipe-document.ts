@@ -19,7 +19,7 @@ export function recipeDocument(): string {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is shown, not filled in
     '`${NAME}` in the path of a model, of rows or of a `.jinja` file is a variable of the environment; it may also be the',
     'whole of `log.mlflow`. What it stands for has to be on this machine, is sent nowhere and written nowhere:',
-    '[security-secrets.md](security-secrets.md).',
+    '[security.md](security.md).',
     '',
     '| key | allowed | default | meaning |',
     '|---|---|---|---|',
