@@ -28,10 +28,10 @@ export const chatReaders: Readonly<Record<string, Reader>> = {
     const records = () => sourceRecords([file]);
     const [template] = templates;
     await refusedOnly(async () => {
-      for (const { prompt, chosen, rejected, system, input } of await loadRows('pairs', records()))
+      for (const { prompt, chosen, rejected, system, input } of await loadRows('pairs', records(), { name: file }))
         encodeRow({ prompt, system, input }, [chosen, rejected], tokenizer, { template, now });
     });
-    for (const row of await loadRows('sft', records()))
+    for (const row of await loadRows('sft', records(), { name: file }))
       for (const each of templates) {
         encodeRow(row, [row.completion], tokenizer, { template: each, now, findsAnswers: true });
         encodeChat(row, row.completion, tokenizer, { template: each, now });
