@@ -10,6 +10,7 @@ import * as z from 'zod';
 import { FormatError, NotReadable, UserError } from '../errors.js';
 import { isTemporary, temporaryName, writeError, writeFileAtomic } from '../formats/atomic.js';
 import { createReadStream, readFile } from '../formats/regular-file.js';
+import { freeName } from './open-files.js';
 import { type TrainingState, trainingStateSchema } from './training-state.js';
 
 /** The places in a checkpoint folder, relative to it. */
@@ -123,14 +124,11 @@ export async function newestCheckpoint(
 
 /** Takes a damaged folder out of the way, under another name; returns its new path. Errors: UserError. */
 export async function setAside({ path }: { path: string }): Promise<string> {
-  for (let i = 1; ; i++) {
-    const aside = `${path}.damaged-${i}`;
-    if (existsSync(aside)) continue;
-    await rename(path, aside).catch((error) => {
-      throw writeError(path, error);
-    });
-    return aside;
-  }
+  const aside = freeName(`${path}.damaged`);
+  await rename(path, aside).catch((error) => {
+    throw writeError(path, error);
+  });
+  return aside;
 }
 
 /**

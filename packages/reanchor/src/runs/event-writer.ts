@@ -2,12 +2,10 @@
 import {
   closeSync,
   constants,
-  existsSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
   openSync,
-  readSync,
   renameSync,
   rmSync,
   type Stats,
@@ -19,6 +17,7 @@ import { UserError } from '../errors.js';
 import { temporaryName, writeError } from '../formats/atomic.js';
 import { openSync as openToRead } from '../formats/regular-file.js';
 import { encodeEvent, type NewRunEvent, type RunEvent } from './events.js';
+import { freeName, isSame, lineEnd, pieces } from './open-files.js';
 
 // A pipe that nobody reads is not waited for.
 const appending = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NONBLOCK ?? 0);
@@ -214,19 +213,6 @@ export class EventWriter implements Disposable {
   }
 }
 
-/** The bytes of an open file up to the end of its last whole line, among the first `bytes`. */
-export function lineEnd(file: number, bytes: number): number {
-  const buffer = Buffer.allocUnsafe(1 << 16);
-  for (let end = bytes; end > 0; ) {
-    const begin = Math.max(0, end - buffer.length);
-    const read = readSync(file, buffer, 0, end - begin, begin);
-    const last = buffer.subarray(0, read).lastIndexOf(10);
-    if (last >= 0) return begin + last + 1;
-    end = begin;
-  }
-  return 0;
-}
-
 function openBoth(path: string): Opened {
   let file: number | undefined;
   try {
@@ -245,20 +231,7 @@ function closeBoth({ file, reader }: Opened): void {
 
 /** Copies an open file from its beginning. */
 function copyInto(copy: number, source: number): void {
-  const buffer = Buffer.allocUnsafe(1 << 20);
-  for (let at = 0; ; ) {
-    const read = readSync(source, buffer, 0, buffer.length, at);
-    if (read === 0) return;
-    for (let written = 0; written < read; ) written += writeSync(copy, buffer, written, read - written);
-    at += read;
+  for (const piece of pieces(source, 0, Number.POSITIVE_INFINITY)) {
+    for (let written = 0; written < piece.length; ) written += writeSync(copy, piece, written);
   }
-}
-
-function isSame(one: Stats, other: Stats): boolean {
-  return one.ino === other.ino && one.dev === other.dev;
-}
-
-/** The name with a number behind it that nothing has. */
-function freeName(path: string): string {
-  for (let i = 1; ; i++) if (!existsSync(`${path}-${i}`)) return `${path}-${i}`;
 }

@@ -6,6 +6,7 @@ import { writeError } from '../formats/atomic.js';
 import { readFileSync } from '../formats/regular-file.js';
 import { type RunFolder, runFolder } from './folder.js';
 import { holdsLock, releaseLock } from './lock.js';
+import { isSame } from './open-files.js';
 
 /** A run folder is not where it was. */
 export class LostFolder extends UserError {
@@ -78,8 +79,4 @@ export class HeldFolder implements Disposable {
     closeSync(this.#handle);
     if (this.#path !== this.folder.path) releaseLock(this.#path);
   }
-}
-
-function isSame(one: Stats, other: Stats): boolean {
-  return one.ino === other.ino && one.dev === other.dev;
 }

@@ -1,14 +1,15 @@
 /** Going on with a run that is there: which one, whether it is done, and what its events said after a checkpoint. */
-import { existsSync, readSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { open as openNew, readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UsageError } from '../errors.js';
 import { syncFolder, writeError, writeFileAtomic, writeFully } from '../formats/atomic.js';
 import { createReadStream, fileSize, open } from '../formats/regular-file.js';
-import { EventWriter, lineEnd } from './event-writer.js';
+import { EventWriter } from './event-writer.js';
 import { decodeLine } from './events.js';
 import type { RunFolder } from './folder.js';
+import { lineEnd, pieces } from './open-files.js';
 
 /**
  * The newest run folder under `folder` that `reanchor train` has named after a recipe file. Errors: UsageError that says
@@ -43,8 +44,9 @@ export async function hasMadeSteps({ events }: RunFolder): Promise<boolean> {
 }
 
 /**
- * What a finished run has come to, by its events; nothing where they are gone. Those that say so are added when it was cut off just before; the time
- * since its last event before is then not counted. `conceal` gives texts as they are written.
+ * What a finished run has come to, by its events; nothing where they are gone. Those that say so are added when it was
+ * cut off just before; the time since its last event before is then not counted. `conceal` gives texts as they are
+ * written.
  */
 export async function completeEvents(
   { events, final }: RunFolder,
@@ -143,14 +145,4 @@ async function appendTail(source: number, begin: number, end: number, path: stri
   }
   // The new file's name has to be on the disk before what it holds is cut from the other one.
   await syncFolder(dirname(path));
-}
-
-function* pieces(file: number, begin: number, end: number): Generator<Uint8Array> {
-  const buffer = Buffer.allocUnsafe(1 << 20);
-  for (let at = begin; at < end; ) {
-    const read = readSync(file, buffer, 0, Math.min(buffer.length, end - at), at);
-    if (read === 0) return;
-    yield buffer.subarray(0, read);
-    at += read;
-  }
 }
