@@ -40,9 +40,9 @@ const allowed: Record<string, string> = {
   eval: 'errors clock secrets formats stats text recipe runs hub data models generate plots planning',
   toy: 'plots data losses optim reference torch',
   quickstart: 'errors formats plots text recipe data models generate driver runs torch',
-  cli: 'errors secrets formats recipe runs hub data generate driver estimate eval toy quickstart serve torch/host torch/setup',
+  cli: 'errors secrets formats recipe runs hub data generate planning driver estimate eval toy quickstart serve torch/host torch/setup',
   index:
-    'errors text recipe hub data nn models losses optim reference generate driver estimate eval toy quickstart weights',
+    'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };
 
 /** The one file, or folder, that may import each third-party package. */

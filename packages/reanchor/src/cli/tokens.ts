@@ -6,7 +6,7 @@ import { downloadStatus } from './progress.js';
 import { recipeFor } from './recipe.js';
 import type { Terminal } from './terminal.js';
 
-type ShownToken = import('../driver/index.js').ShownToken;
+type ShownToken = import('../planning/row-tokens.js').ShownToken;
 
 /** The flags of `tokens` as commander gives them. */
 export interface TokensFlags {
@@ -33,7 +33,7 @@ export async function tokensVerb(
   const text = run === undefined ? undefined : runText(run);
   const recipe = text?.recipe ?? recipeFor(terminal, recipeFile!, { set });
   if (text) terminal.conceal(concealing(recipe));
-  const { rowTokens } = await import('../driver/index.js');
+  const { rowTokens } = await import('../planning/row-tokens.js');
   const { rows, notes, template } = await rowTokens(text ?? recipe, wanted, { onDownload: downloadStatus(terminal) });
   const { resultColors: colors } = terminal;
   const legend = colors.isColorSupported ? colors.green('green') : '{in braces}';

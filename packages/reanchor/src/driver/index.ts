@@ -1,10 +1,1 @@
-export { type RowTokens, rowTokens, type ShownToken } from '../planning/row-tokens.js';
-export { type Metrics, pairMetrics, stepMetrics } from '../train/metrics.js';
-export { exampleObjective } from '../train/objectives/examples.js';
-export type { Objective } from '../train/objectives/objective.js';
-export { type PairScores, pairObjective } from '../train/objectives/pairs.js';
-export { textObjective } from '../train/objectives/texts.js';
-export { SelfCheckError } from '../train/self-checks.js';
-export { Trainer } from '../train/trainer.js';
-export type { StepResult, TrainerOptions } from '../train/trainer-options.js';
 export { type TrainOptions, type TrainResult, train } from './train.js';
