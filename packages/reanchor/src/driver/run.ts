@@ -7,7 +7,15 @@ import type { Plan } from '../planning/plan.js';
 import { plannedReference } from '../planning/reference.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
 import { recipeHash } from '../recipe/index.js';
-import { type Checkpoint, checkpointName, fileSizes, type NewRunEvent, type RunFolder } from '../runs/index.js';
+import { savedReference } from '../reference/copied-reference.js';
+import {
+  type Checkpoint,
+  checkpointFiles,
+  checkpointName,
+  fileSizes,
+  type NewRunEvent,
+  type RunFolder,
+} from '../runs/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { Trainer } from '../train/trainer.js';
 import type { Weights } from '../weights/weights.js';
@@ -21,7 +29,7 @@ import { RollbackRequest, RunDivergences } from './non-finite-steps.js';
 import { StepProfiler } from './profiler.js';
 import { RunRecord } from './record.js';
 import { saveOrRescue } from './save-trained.js';
-import { restoreSnapshot, snapshotBytes, snapshotReference, writeSnapshot } from './snapshot.js';
+import { restoreSnapshot, snapshotBytes, writeSnapshot } from './snapshot.js';
 import { StepLog } from './step-log.js';
 import { stopElsewhere } from './stop-elsewhere.js';
 import type { TrainOptions, TrainResult } from './train.js';
@@ -77,7 +85,14 @@ async function anchorsOf({ plan, weights, from, initialFolder }: RunOptions) {
   const { device } = weights.model;
   const loadInitial = async () =>
     initialFolder === undefined ? undefined : await loadModel(initialFolder, { dtype: plan.dtypes.reference, device });
-  const initial = from ? await snapshotReference(from.checkpoint, device, loadInitial) : await loadInitial();
+  const initial = from
+    ? await savedReference(
+        from.checkpoint.state.reference,
+        join(from.checkpoint.path, checkpointFiles.reference),
+        device,
+        loadInitial,
+      )
+    : await loadInitial();
   const { reference, initialPolicy } = plannedReference(plan, { weights, initial });
   return { reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
 }

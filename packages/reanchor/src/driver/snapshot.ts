@@ -1,14 +1,12 @@
 /** The state of a training run: into a checkpoint, and out of one. */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Device, getNumThreads, nativeConfig, rngState, setRngState } from '@reanchor/torch';
+import { getNumThreads, nativeConfig, rngState, setRngState } from '@reanchor/torch';
 import type { RowPlace } from '../data/index.js';
 import { makeFolder, writeFolderAtomic } from '../formats/index.js';
-import type { CausalLM } from '../models/causal-lm.js';
 import { modelBytes } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import type { Plan } from '../planning/plan.js';
-import { savedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
 import type { LoggedRow } from '../train/objectives/objective.js';
@@ -73,19 +71,6 @@ export async function writeSnapshot(
     await initialPolicy?.save(at(checkpointFiles.initialPolicy), form);
     await sealCheckpoint(temporary, state);
   });
-}
-
-/**
- * The model with which the reference of a checkpoint is made; undefined where it needs none. `loadInitial` loads the model
- * that the reference was at first.
- */
-export async function snapshotReference(
-  { path, state }: Checkpoint,
-  device: Device,
-  loadInitial: () => Promise<CausalLM | undefined>,
-): Promise<CausalLM | undefined> {
-  if (state.reference?.kind === 'copied') return savedReference(join(path, checkpointFiles.reference), device);
-  return state.reference?.needsInitial ? loadInitial() : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { dtypeBytes } from '@reanchor/torch';
-import { type DataKind, type MicroBatch, microBatches, packGroups, stepCount } from '../data/index.js';
+import { kindOf, type MicroBatch, microBatches, packGroups, stepCount } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { ConfigJson } from '../models/causal-lm.js';
 import { readConfig } from '../models/load.js';
@@ -89,11 +89,9 @@ export async function estimateRun({ recipe: written, devices = 1, kin = [] }: Es
   const { configJson, from } = await shapeSource(recipe.model, kin);
   const shape = modelShape(configJson);
   const rows = await rowsAtHand(recipe);
-  const { objective, kind } = recipeObjective(recipe);
+  const objective = recipeObjective(recipe);
   const plan =
-    rows.from === 'reading'
-      ? exactOutlook(new Plan(recipe, rows.data), configJson)
-      : assumedOutlook(recipe, kind, rows);
+    rows.from === 'reading' ? exactOutlook(new Plan(recipe, rows.data), configJson) : assumedOutlook(recipe, rows);
   const { totalSteps, rule } = plan;
   const dtypes = recipeDTypes(recipe);
   const bytes = dtypeBytes(dtypes.dtype);
@@ -215,14 +213,14 @@ const layoutOf = (rows: number, { policy, reference, partners }: MicroBatch): Mi
 });
 
 /** The run as far as it can be told without its rows: one step of full rows. */
-function assumedOutlook(recipe: Recipe, kind: DataKind, rows: Exclude<Rows, { from: 'reading' }>): Outlook {
+function assumedOutlook(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>): Outlook {
   const { batch, data, steps } = recipe;
   const count = 'train' in rows ? rows.train : undefined;
   const totalSteps =
     steps ?? (count === undefined ? undefined : stepCount(count, stepOptions(recipe, [{ rows: count, weight: 1 }])));
   const rule =
     totalSteps === undefined || recipe.method === 'sft' ? undefined : recipeRule(recipe.reference, totalSteps);
-  const step = assumedStep(kind, {
+  const step = assumedStep(kindOf(recipe), {
     maxLength: data.maxLength,
     batchSize: Math.min(batch.size, count ?? batch.size),
     tokensPerMicroBatch: batch.tokensPerMicroBatch,

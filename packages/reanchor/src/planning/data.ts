@@ -2,6 +2,7 @@ import {
   addReport,
   type DataKind,
   describeSkips,
+  kindOf,
   loadRows,
   type RowOf,
   type RowPlace,
@@ -23,7 +24,6 @@ import type { Recipe } from '../recipe/index.js';
 import { localTimeOf, recipeDate } from '../runs/index.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { recipeObjective } from './objective.js';
 import { unlessStopped } from './unless-stopped.js';
 
 /** What became of the rows of a recipe. */
@@ -71,7 +71,7 @@ export async function recipeData(
   tokenizer: Tokenizer,
   options: RecipeDataOptions = {},
 ): Promise<RecipeData> {
-  const { kind } = recipeObjective(recipe);
+  const kind = kindOf(recipe);
   return { kind, ...(await rowsOf(kind, recipe, tokenizer, options)) } as RecipeData;
 }
 

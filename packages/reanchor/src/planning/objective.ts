@@ -1,4 +1,4 @@
-import { type DataKind, kindOf, type RowPlace } from '../data/index.js';
+import { kindOf, type RowPlace } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { type PairLossOptions, type PairMethod, pairMethod } from '../losses/methods.js';
 import type { Recipe } from '../recipe/index.js';
@@ -7,22 +7,17 @@ import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import { pairObjective } from '../train/objectives/pairs.js';
 import { textObjective } from '../train/objectives/texts.js';
 
-/** What a recipe trains for, and on which kind of rows. */
-export interface RecipeObjective {
-  kind: DataKind;
-  objective: Objective<RowPlace, LoggedRow>;
-}
-
 /** The objective of a recipe's method: the one place that goes by the kind of its rows. Errors: {@link recipePairMethod}'s. */
-export function recipeObjective(recipe: Pick<Recipe, 'method' | 'loss' | 'seed' | 'data'>): RecipeObjective {
-  const kind = kindOf(recipe);
-  switch (kind) {
+export function recipeObjective(
+  recipe: Pick<Recipe, 'method' | 'loss' | 'seed' | 'data'>,
+): Objective<RowPlace, LoggedRow> {
+  switch (kindOf(recipe)) {
     case 'sft':
-      return { kind, objective: textObjective() };
+      return textObjective();
     case 'unpaired':
-      return { kind, objective: exampleObjective(exampleOptions(recipe)) };
+      return exampleObjective(exampleOptions(recipe));
     case 'pairs':
-      return { kind, objective: pairObjective(recipePairMethod(recipe), { over: recipe.loss.over }) };
+      return pairObjective(recipePairMethod(recipe), { over: recipe.loss.over });
   }
 }
 

@@ -49,7 +49,7 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
     readonly recipe: Recipe,
     data: Pick<RecipeData, 'train' | 'validation' | 'shares' | 'report'>,
   ) {
-    const { objective } = recipeObjective(recipe);
+    const objective = recipeObjective(recipe);
     this.objective = objective;
     this.rows = data.train;
     this.validation = data.validation;

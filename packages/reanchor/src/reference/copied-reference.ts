@@ -105,7 +105,17 @@ export class CopiedReference implements ReferencePolicy {
   }
 }
 
-/** The model that {@link CopiedReference.save} saved, in the dtype in which it was kept. */
-export async function savedReference(folder: string, device: Device): Promise<CausalLM> {
-  return loadModel(folder, { dtype: await storedDType(folder), device });
+/**
+ * The model with which a reference has to be made that is to go on from a state, saved at `path`: of a copied one what was
+ * saved, in the dtype in which it was kept; of a cached one what `loadInitial` loads, the model that it was at first, as
+ * long as that is needed.
+ */
+export async function savedReference(
+  state: ReferenceState | undefined,
+  path: string,
+  device: Device,
+  loadInitial: () => Promise<CausalLM | undefined>,
+): Promise<CausalLM | undefined> {
+  if (state?.kind === 'copied') return loadModel(path, { dtype: await storedDType(path), device });
+  return state?.needsInitial ? loadInitial() : undefined;
 }
