@@ -6,8 +6,8 @@
 // besides, otherwise every 512th.
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseRecipe } from '../packages/reanchor/src/recipe/index.js';
-import { encodeEvent, type RunEvent } from '../packages/reanchor/src/runs/index.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { encodeEvent, type RunEvent } from '#reanchor/runs/index.js';
 
 const [folder, runs, steps, update] = process.argv.slice(2);
 if (!folder || !runs || !steps) {

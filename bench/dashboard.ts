@@ -5,7 +5,7 @@
 // MANY is a folder of many runs, MILLION one with a long run. Prints milliseconds from the request for the page to the
 // moment that somebody sees it, first with a server that has just started ("new") and then again ("again"); `sketch` is
 // the first picture of the whole long run, from samples of its file, `all` the one in which every value is.
-import { serveDashboard } from '../packages/reanchor/src/serve/index.js';
+import { serveDashboard } from '#reanchor/serve/index.js';
 import { chromePath, launchBrowser } from '../tests/support/browser.js';
 
 const [many, million] = process.argv.slice(2);

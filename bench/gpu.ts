@@ -38,9 +38,9 @@ import {
   type UpdateRule,
   Weights,
 } from 'reanchor';
-import { pairTokens } from '../packages/reanchor/src/data/index.js';
-import { packLayout } from '../packages/reanchor/src/estimate/layout.js';
-import { modelShape } from '../packages/reanchor/src/models/shape.js';
+import { pairTokens } from '#reanchor/data/index.js';
+import { packLayout } from '#reanchor/estimate/layout.js';
+import { modelShape } from '#reanchor/models/shape.js';
 import { models } from './cases.js';
 import { dpo, dpoTrainer, type Lengths, madeUpPairs } from './dpo.js';
 

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { initModel, loadPreferenceRows, loadTokenizer, saveModel } from 'reanchor';
-import { tokenizePair } from '../packages/reanchor/src/data/index.js';
+import { tokenizePair } from '#reanchor/data/index.js';
 import { models, type TrainCase } from './cases.js';
 
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'reanchor', 'bench');

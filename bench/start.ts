@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readEvents } from '../packages/reanchor/src/runs/index.js';
+import { readEvents } from '#reanchor/runs/index.js';
 import { trainCases } from './cases.js';
 import { benchModel, benchRows } from './materials.js';
 import { median } from './turns.js';

@@ -5,9 +5,9 @@
 //
 // Rows whose chosen answer has fewer than eight different words are left out: a few words are too often a sentence in
 // any order. The same files always give the same rows.
-import { loadPreferenceRows } from '../packages/reanchor/src/data/index.js';
-import { shuffled } from '../packages/reanchor/src/data/random.js';
-import { writeJsonl } from '../packages/reanchor/src/formats/index.js';
+import { loadPreferenceRows } from '#reanchor/data/index.js';
+import { shuffled } from '#reanchor/data/random.js';
+import { writeJsonl } from '#reanchor/formats/index.js';
 
 const [out, ...files] = process.argv.slice(2);
 if (!out || files.length === 0) {

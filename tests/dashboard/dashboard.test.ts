@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { readEvents } from '../../packages/reanchor/src/runs/index.js';
-import { type Dashboard, serveDashboard } from '../../packages/reanchor/src/serve/index.js';
+import { readEvents } from '#reanchor/runs/index.js';
+import { type Dashboard, serveDashboard } from '#reanchor/serve/index.js';
 import { chromePath, launchBrowser } from '../support/browser.js';
 import { makeSite, secret, trainTiny } from './site.js';
 

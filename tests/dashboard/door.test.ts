@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openingPage } from '../../packages/reanchor/src/cli/dashboard.js';
-import { encodeEvent } from '../../packages/reanchor/src/runs/index.js';
-import { type Dashboard, serveDashboard } from '../../packages/reanchor/src/serve/index.js';
+import { openingPage } from '#reanchor/cli/dashboard.js';
+import { encodeEvent } from '#reanchor/runs/index.js';
+import { type Dashboard, serveDashboard } from '#reanchor/serve/index.js';
 import { chromePath, launchBrowser } from '../support/browser.js';
 
 let base: string;

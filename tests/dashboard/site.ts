@@ -2,10 +2,10 @@
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import type { RunEvent } from '../../packages/reanchor/src/runs/index.js';
-import { curves, runToy, summarise, toyVariants } from '../../packages/reanchor/src/toy/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import type { RunEvent } from '#reanchor/runs/index.js';
+import { curves, runToy, summarise, toyVariants } from '#reanchor/toy/index.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
 export const secret = 'what nobody may see';

@@ -13,14 +13,14 @@ import {
   tidy,
 } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
-import { RewardJudge } from '../../packages/reanchor/src/eval/rewards/reward-judge.js';
-import { copyModel } from '../../packages/reanchor/src/models/architectures.js';
-import { type CausalLM, sequenceLogprobs } from '../../packages/reanchor/src/models/causal-lm.js';
-import { chooseDevice } from '../../packages/reanchor/src/models/device.js';
-import { initModel } from '../../packages/reanchor/src/models/init.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { spanBatch } from '../../packages/reanchor/src/nn/spans.js';
-import { readRun } from '../../packages/reanchor/src/runs/index.js';
+import { RewardJudge } from '#reanchor/eval/rewards/reward-judge.js';
+import { copyModel } from '#reanchor/models/architectures.js';
+import { type CausalLM, sequenceLogprobs } from '#reanchor/models/causal-lm.js';
+import { chooseDevice } from '#reanchor/models/device.js';
+import { initModel } from '#reanchor/models/init.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { spanBatch } from '#reanchor/nn/spans.js';
+import { readRun } from '#reanchor/runs/index.js';
 import {
   deviceRuns,
   expectSameBitsAfterResuming,

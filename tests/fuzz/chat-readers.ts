@@ -1,9 +1,9 @@
 // Rows of chats as training and generation take them: with parts, thoughts, tools and documents, in the words of several
 // sets, under templates that show them.
 
-import { encodeChat, encodePrompt } from '../../packages/reanchor/src/data/encode.js';
-import { encodeRow, loadPrompts, loadRows, sourceRecords } from '../../packages/reanchor/src/data/index.js';
-import { ChatTemplate, parseTokenizer, type Tokenizer } from '../../packages/reanchor/src/text/index.js';
+import { encodeChat, encodePrompt } from '#reanchor/data/encode.js';
+import { encodeRow, loadPrompts, loadRows, sourceRecords } from '#reanchor/data/index.js';
+import { ChatTemplate, parseTokenizer, type Tokenizer } from '#reanchor/text/index.js';
 import { fixture } from './inputs.js';
 import { ofFile, type Reader, refusedOnly } from './reader.js';
 

@@ -1,8 +1,8 @@
 // What keeps secrets out of what is told, and commands out of terminals, as what it makes of any text.
-import { Terminal, table } from '../../packages/reanchor/src/cli/terminal.js';
-import type { ChatReply, MalformedReply } from '../../packages/reanchor/src/eval/judge/chat-reply.js';
-import { KeyGuard } from '../../packages/reanchor/src/eval/judge/key-guard.js';
-import { readRecipe, recipeHere } from '../../packages/reanchor/src/recipe/index.js';
+import { Terminal, table } from '#reanchor/cli/terminal.js';
+import type { ChatReply, MalformedReply } from '#reanchor/eval/judge/chat-reply.js';
+import { KeyGuard } from '#reanchor/eval/judge/key-guard.js';
+import { readRecipe, recipeHere } from '#reanchor/recipe/index.js';
 
 /** A key, and what a variable of a recipe stands for. */
 export const secret = 'sk-S3cr3t0123456789';

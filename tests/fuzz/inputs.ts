@@ -3,8 +3,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { builtInTemplates } from '../../packages/reanchor/src/text/built-in-templates.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { builtInTemplates } from '#reanchor/text/built-in-templates.js';
 import { dataFolder, fixtures, repositoryRoot } from '../support/repository.js';
 import { secret } from './filters.js';
 

@@ -5,10 +5,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { holderText, lockHolder, takeLock } from '@reanchor/torch/host';
-import { openFile } from '../../packages/reanchor/src/hub/client.js';
-import { sessionWith } from '../../packages/reanchor/src/hub/testing/session.js';
-import { verifyCheckpoint } from '../../packages/reanchor/src/runs/checkpoints.js';
-import { lockRun } from '../../packages/reanchor/src/runs/lock.js';
+import { openFile } from '#reanchor/hub/client.js';
+import { sessionWith } from '#reanchor/hub/testing/session.js';
+import { verifyCheckpoint } from '#reanchor/runs/checkpoints.js';
+import { lockRun } from '#reanchor/runs/lock.js';
 import { printed } from './filters.js';
 import { ofFile, parsedParts, type Reader } from './reader.js';
 

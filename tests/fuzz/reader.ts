@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { UserError } from '../../packages/reanchor/src/errors.js';
+import { UserError } from '#reanchor/errors.js';
 
 export interface Reader {
   /** What a refusal has to name one of. */

@@ -3,38 +3,27 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { chooseFiles } from '../../packages/reanchor/src/data/choose-files.js';
-import { encodePrompt } from '../../packages/reanchor/src/data/encode.js';
-import { loadPreferenceRows } from '../../packages/reanchor/src/data/index.js';
-import { readAnnotations } from '../../packages/reanchor/src/eval/alpaca/annotations.js';
-import { readDifficulty, readGamedBaselines, readLcInputs } from '../../packages/reanchor/src/eval/alpaca/files.js';
-import { readAnswers } from '../../packages/reanchor/src/eval/answers.js';
-import { readJudgments, readQuestions } from '../../packages/reanchor/src/eval/arena/files.js';
-import { styleOf } from '../../packages/reanchor/src/eval/arena/style.js';
-import {
-  readArenaReply,
-  readLetter,
-  readLetterProbabilities,
-  readWinner,
-} from '../../packages/reanchor/src/eval/judge/chat-judge.js';
-import { readChatBody } from '../../packages/reanchor/src/eval/judge/chat-reply.js';
-import { readTemplate } from '../../packages/reanchor/src/eval/judge/template.js';
-import { readRatings } from '../../packages/reanchor/src/eval/ratings/rater.js';
-import {
-  Journal,
-  openCheckpoint,
-  readJsonl,
-  readRecords,
-  shardNames,
-} from '../../packages/reanchor/src/formats/index.js';
-import { modelStopTokens } from '../../packages/reanchor/src/generate/stop-tokens.js';
-import { listRepository } from '../../packages/reanchor/src/hub/client.js';
-import { sessionWith } from '../../packages/reanchor/src/hub/testing/session.js';
-import { readEvents, readRun, templateNow } from '../../packages/reanchor/src/runs/index.js';
-import { ResultFiles } from '../../packages/reanchor/src/serve/result-files.js';
-import { RunFile } from '../../packages/reanchor/src/serve/run-file.js';
-import { ServedFolder } from '../../packages/reanchor/src/serve/served-folder.js';
-import { ChatTemplate, loadTokenizer, parseTokenizer, type Tokenizer } from '../../packages/reanchor/src/text/index.js';
+import { chooseFiles } from '#reanchor/data/choose-files.js';
+import { encodePrompt } from '#reanchor/data/encode.js';
+import { loadPreferenceRows } from '#reanchor/data/index.js';
+import { readAnnotations } from '#reanchor/eval/alpaca/annotations.js';
+import { readDifficulty, readGamedBaselines, readLcInputs } from '#reanchor/eval/alpaca/files.js';
+import { readAnswers } from '#reanchor/eval/answers.js';
+import { readJudgments, readQuestions } from '#reanchor/eval/arena/files.js';
+import { styleOf } from '#reanchor/eval/arena/style.js';
+import { readArenaReply, readLetter, readLetterProbabilities, readWinner } from '#reanchor/eval/judge/chat-judge.js';
+import { readChatBody } from '#reanchor/eval/judge/chat-reply.js';
+import { readTemplate } from '#reanchor/eval/judge/template.js';
+import { readRatings } from '#reanchor/eval/ratings/rater.js';
+import { Journal, openCheckpoint, readJsonl, readRecords, shardNames } from '#reanchor/formats/index.js';
+import { modelStopTokens } from '#reanchor/generate/stop-tokens.js';
+import { listRepository } from '#reanchor/hub/client.js';
+import { sessionWith } from '#reanchor/hub/testing/session.js';
+import { readEvents, readRun, templateNow } from '#reanchor/runs/index.js';
+import { ResultFiles } from '#reanchor/serve/result-files.js';
+import { RunFile } from '#reanchor/serve/run-file.js';
+import { ServedFolder } from '#reanchor/serve/served-folder.js';
+import { ChatTemplate, loadTokenizer, parseTokenizer, type Tokenizer } from '#reanchor/text/index.js';
 import { fixtures } from '../support/repository.js';
 import { chatInputs, chatReaders, chatWords } from './chat-readers.js';
 import { guarded, printed, readWithSecrets } from './filters.js';
@@ -189,7 +178,7 @@ export const readers: Readonly<Record<string, Reader>> = {
     read: async (bytes, folder) => {
       linked(folder, 'llama-tiny', ['model.safetensors']);
       writeFileSync(join(folder, 'config.json'), bytes);
-      const { loadModel } = await import('../../packages/reanchor/src/models/load.js');
+      const { loadModel } = await import('#reanchor/models/load.js');
       (await loadModel(folder, { dtype: 'float32' }))[Symbol.dispose]();
     },
   },

@@ -3,8 +3,8 @@
 import { isCudaAvailable, manualSeed, randn, type Tensor, tidy } from '@reanchor/torch';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { spanBatch, spanGroups } from '../../packages/reanchor/src/nn/spans.js';
-import { varlenAttention, varlenPlan, varlenTensors } from '../../packages/reanchor/src/nn/varlen.js';
+import { spanBatch, spanGroups } from '#reanchor/nn/spans.js';
+import { varlenAttention, varlenPlan, varlenTensors } from '#reanchor/nn/varlen.js';
 import { groupBatches, pack } from '../support/packed.js';
 import { plainVarlen } from '../support/plain-varlen.js';
 

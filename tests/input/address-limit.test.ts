@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
-import { canFetch } from '../../packages/reanchor/src/formats/can-fetch.js';
-import { modelFolder } from '../../packages/reanchor/src/hub/index.js';
+import { canFetch } from '#reanchor/formats/can-fetch.js';
+import { modelFolder } from '#reanchor/hub/index.js';
 import { fixtures, repositoryRoot } from '../support/repository.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'address-limit-'));

@@ -15,8 +15,8 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
   'rows: JSON': ['x.json', rows],
   'rows: Parquet': ['x.parquet', rows],
   'rows: by any name': ['x', rows],
-  csv: ['x.csv', async (path) => (await import('../../packages/reanchor/src/formats/csv.js')).readCsv(path)],
-  answers: ['x.jsonl', async (path) => (await import('../../packages/reanchor/src/eval/answers.js')).readAnswers(path)],
+  csv: ['x.csv', async (path) => (await import('#reanchor/formats/csv.js')).readCsv(path)],
+  answers: ['x.jsonl', async (path) => (await import('#reanchor/eval/answers.js')).readAnswers(path)],
   recipe: ['r.yaml', async (path) => (await recipes()).readRecipe(path)],
   'recipe that is extended': [
     'r.yaml',
@@ -25,15 +25,15 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
   ],
   'model: config.json': [
     'config.json',
-    async (path) => (await import('../../packages/reanchor/src/models/load.js')).readConfig(dirname(path)),
+    async (path) => (await import('#reanchor/models/load.js')).readConfig(dirname(path)),
   ],
   'model: weights': ['model.safetensors', async (path) => (await formats()).openCheckpoint(dirname(path))],
   'model: index': ['model.safetensors.index.json', async (path) => (await formats()).openCheckpoint(dirname(path))],
   'model: generation_config.json': [
     'generation_config.json',
     async (path) => {
-      const { modelStopTokens } = await import('../../packages/reanchor/src/generate/stop-tokens.js');
-      const { loadTokenizer } = await import('../../packages/reanchor/src/text/tokenizer.js');
+      const { modelStopTokens } = await import('#reanchor/generate/stop-tokens.js');
+      const { loadTokenizer } = await import('#reanchor/text/tokenizer.js');
       return modelStopTokens(dirname(path), await loadTokenizer(join(fixtures, 'models/llama-tiny')));
     },
   ],
@@ -44,25 +44,25 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
   'template by name': [
     'x.jinja',
     async (path) => {
-      const { loadChatTemplate } = await import('../../packages/reanchor/src/text/chat-template.js');
-      const { loadTokenizer } = await import('../../packages/reanchor/src/text/tokenizer.js');
+      const { loadChatTemplate } = await import('#reanchor/text/chat-template.js');
+      const { loadTokenizer } = await import('#reanchor/text/tokenizer.js');
       return loadChatTemplate(path, await loadTokenizer(join(fixtures, 'models/llama-tiny')));
     },
   ],
   'template of a judge': [
     'x.txt',
-    async (path) => (await import('../../packages/reanchor/src/eval/judge/template.js')).readTemplate(path, 2),
+    async (path) => (await import('#reanchor/eval/judge/template.js')).readTemplate(path, 2),
   ],
   'model of a judge': [
     'x.gguf',
     async (path) => {
-      const { LocalChat } = await import('../../packages/reanchor/src/eval/judge/local-chat.js');
+      const { LocalChat } = await import('#reanchor/eval/judge/local-chat.js');
       return LocalChat.open({ file: path, cacheFile: join(dirname(path), 'cache.jsonl') });
     },
   ],
   'answers that a judge has given': [
     'cache.jsonl',
-    async (path) => (await import('../../packages/reanchor/src/eval/judge/reply-cache.js')).ReplyCache.open(path),
+    async (path) => (await import('#reanchor/eval/judge/reply-cache.js')).ReplyCache.open(path),
   ],
   journal: ['x.partial', async (path) => (await formats()).Journal.open(path, { work: 'x' })],
   'run.json': ['run.json', async (path) => (await runs()).readRun(dirname(path))],
@@ -75,23 +75,22 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
   'checkpoint: manifest': ['manifest.json', async (path) => (await runs()).verifyCheckpoint(dirname(path))],
   'checkpoint: tensors': [
     'x.safetensors',
-    async (path) =>
-      (await import('../../packages/reanchor/src/weights/tensor-file.js')).readTensorsInto(path, new Map()),
+    async (path) => (await import('#reanchor/weights/tensor-file.js')).readTensorsInto(path, new Map()),
   ],
   'digest of a model': [
     'x.safetensors',
     async (path) => {
       copyFileSync(join(fixtures, 'models/llama-tiny/config.json'), join(dirname(path), 'config.json'));
-      return (await import('../../packages/reanchor/src/planning/digests.js')).modelDigest(dirname(path));
+      return (await import('#reanchor/planning/digests.js')).modelDigest(dirname(path));
     },
   ],
 };
 
 export const readerNames = Object.keys(readers);
 
-const recipes = () => import('../../packages/reanchor/src/recipe/index.js');
-const runs = () => import('../../packages/reanchor/src/runs/index.js');
-const formats = () => import('../../packages/reanchor/src/formats/index.js');
+const recipes = () => import('#reanchor/recipe/index.js');
+const runs = () => import('#reanchor/runs/index.js');
+const formats = () => import('#reanchor/formats/index.js');
 
 const runFolder = (events: string) => ({
   path: dirname(events),
@@ -111,7 +110,7 @@ async function tokenizer(path: string) {
   for (const name of readdirSync(model).filter((one) => one !== basename(path))) {
     copyFileSync(join(model, name), join(dirname(path), name));
   }
-  return (await import('../../packages/reanchor/src/text/tokenizer.js')).loadTokenizer(dirname(path));
+  return (await import('#reanchor/text/tokenizer.js')).loadTokenizer(dirname(path));
 }
 
 async function place(path: string, kind: Kind): Promise<Server | undefined> {

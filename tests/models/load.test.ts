@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DType, memory, type Tensor, tensor, tidy } from '@reanchor/torch';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { writeSafetensors } from '../../packages/reanchor/src/formats/index.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { saveModel } from '../../packages/reanchor/src/models/save.js';
+import { writeSafetensors } from '#reanchor/formats/index.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { saveModel } from '#reanchor/models/save.js';
 import { tinyModel, weights } from '../support/training.js';
 
 let folder: string;

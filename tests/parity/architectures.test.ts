@@ -3,10 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
-import { packGroups } from '../../packages/reanchor/src/data/index.js';
-import { type CausalLM, tokenLogprobs } from '../../packages/reanchor/src/models/causal-lm.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { spanBatch } from '../../packages/reanchor/src/nn/spans.js';
+import { packGroups } from '#reanchor/data/index.js';
+import { type CausalLM, tokenLogprobs } from '#reanchor/models/causal-lm.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { spanBatch } from '#reanchor/nn/spans.js';
 import { dataFolder, fixtures } from '../support/repository.js';
 import { readTensors } from '../support/tensors.js';
 

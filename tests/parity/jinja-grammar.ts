@@ -1,6 +1,6 @@
 // Random expressions and templates, most of which mean something.
 import fc from 'fast-check';
-import { filters, tests } from '../../packages/reanchor/src/text/jinja/registry.js';
+import { filters, tests } from '#reanchor/text/jinja/registry.js';
 
 const texts = [
   "'abc'",

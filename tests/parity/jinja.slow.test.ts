@@ -5,15 +5,9 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ChatTemplate } from '../../packages/reanchor/src/text/chat-template.js';
-import { TemplateError } from '../../packages/reanchor/src/text/jinja/index.js';
-import {
-  chats,
-  now,
-  optionsOf,
-  renderSource,
-  statements,
-} from '../../packages/reanchor/src/text/jinja/testing/vectors.js';
+import { ChatTemplate } from '#reanchor/text/chat-template.js';
+import { TemplateError } from '#reanchor/text/jinja/index.js';
+import { chats, now, optionsOf, renderSource, statements } from '#reanchor/text/jinja/testing/vectors.js';
 import { hashOf, hasOracle, jinjaResults, type Outcome, trlTemplates } from '../support/jinja-oracle.js';
 import { dataFolder } from '../support/repository.js';
 import { expression, template, variables } from './jinja-grammar.js';

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { commandLine } from '../../packages/reanchor/src/cli/main.js';
-import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
-import { readRecipe } from '../../packages/reanchor/src/recipe/index.js';
+import { commandLine } from '#reanchor/cli/main.js';
+import { Terminal } from '#reanchor/cli/terminal.js';
+import { readRecipe } from '#reanchor/recipe/index.js';
 import { paperRecipes } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
 import { repositoryRoot } from '../support/repository.js';

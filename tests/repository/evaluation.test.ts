@@ -3,9 +3,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { commandLine } from '../../packages/reanchor/src/cli/main.js';
-import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
-import { testServer, tokenLogprobs } from '../../packages/reanchor/src/eval/judge/testing/server.js';
+import { commandLine } from '#reanchor/cli/main.js';
+import { Terminal } from '#reanchor/cli/terminal.js';
+import { testServer, tokenLogprobs } from '#reanchor/eval/judge/testing/server.js';
 import { dataFolder, repositoryRoot } from '../support/repository.js';
 
 const commands = [

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { main } from '../../packages/reanchor/src/cli/main.js';
+import { main } from '#reanchor/cli/main.js';
 import { fixtures, repositoryRoot } from '../support/repository.js';
 
 const readme = readFileSync(join(repositoryRoot, 'README.md'), 'utf8');

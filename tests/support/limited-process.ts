@@ -2,8 +2,8 @@
 // the message of its error. Linux only. Run with tsx; arguments: a recipe as JSON, the run folder, megabytes.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { recipeSchema } from '../../packages/reanchor/src/recipe/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { recipeSchema } from '#reanchor/recipe/index.js';
 
 const [, program = '', text = '', out = '', megabytes = ''] = process.argv;
 if (program.endsWith('limited-process.ts')) {

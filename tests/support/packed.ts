@@ -1,8 +1,8 @@
 /** Random groups of prompts and completions, as packed batches and under the padded oracle. */
 import { arange, stack, type Tensor } from '@reanchor/torch';
 import fc from 'fast-check';
-import { type PackedBatch, packGroups } from '../../packages/reanchor/src/data/pack.js';
-import type { CausalLM } from '../../packages/reanchor/src/models/causal-lm.js';
+import { type PackedBatch, packGroups } from '#reanchor/data/pack.js';
+import type { CausalLM } from '#reanchor/models/causal-lm.js';
 import { paddedLogprobs } from './padded.js';
 
 export interface Group {

@@ -1,6 +1,6 @@
 // Shapes: Q queries and L keys of a sequence, H query heads, K key-value heads, C channels of a head.
 import { cat, type Tensor, tensor } from '@reanchor/torch';
-import type { VarlenKernel } from '../../packages/reanchor/src/nn/varlen.js';
+import type { VarlenKernel } from '#reanchor/nn/varlen.js';
 
 /**
  * What flash attention computes for sequences of different lengths, one sequence after the other: causal, aligned at the

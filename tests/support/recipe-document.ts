@@ -1,4 +1,4 @@
-import { recipeKeys } from '../../packages/reanchor/src/recipe/keys.js';
+import { recipeKeys } from '#reanchor/recipe/keys.js';
 
 /** docs/recipe.md, from the schema. */
 export function recipeDocument(): string {

@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ones } from '@reanchor/torch';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { UserError } from '../../packages/reanchor/src/errors.js';
-import { recipeSchema } from '../../packages/reanchor/src/recipe/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { UserError } from '#reanchor/errors.js';
+import { recipeSchema } from '#reanchor/recipe/index.js';
 
 async function main(text: string, out: string): Promise<void> {
   const recipe = recipeSchema.parse(JSON.parse(text));

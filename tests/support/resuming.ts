@@ -2,12 +2,12 @@
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { initModel } from '../../packages/reanchor/src/models/init.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { saveModel } from '../../packages/reanchor/src/models/save.js';
-import { parseRecipe, type Recipe } from '../../packages/reanchor/src/recipe/index.js';
-import { type RunEvent, readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { initModel } from '#reanchor/models/init.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { saveModel } from '#reanchor/models/save.js';
+import { parseRecipe, type Recipe } from '#reanchor/recipe/index.js';
+import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
 import { fixtures } from './repository.js';
 import { tinyModel, tinyPairs } from './training.js';
 

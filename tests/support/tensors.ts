@@ -1,5 +1,5 @@
 import { type DType, fromFile, keep, type Tensor, tidy } from '@reanchor/torch';
-import { openSafetensors } from '../../packages/reanchor/src/formats/index.js';
+import { openSafetensors } from '#reanchor/formats/index.js';
 
 const dtypes: Record<string, DType> = { F64: 'float64', F32: 'float32', I64: 'int64' };
 

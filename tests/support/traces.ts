@@ -11,18 +11,18 @@ import {
   type TokenizedPair,
   type TokenizedText,
   tokenizePairs,
-} from '../../packages/reanchor/src/data/index.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { AdamW, learningRates } from '../../packages/reanchor/src/optim/index.js';
-import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
-import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
-import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
-import { type ExampleScores, exampleObjective } from '../../packages/reanchor/src/train/objectives/examples.js';
-import type { LoggedRow, Objective } from '../../packages/reanchor/src/train/objectives/objective.js';
-import { type PairScores, pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
-import { type TextScores, textObjective } from '../../packages/reanchor/src/train/objectives/texts.js';
-import { Trainer } from '../../packages/reanchor/src/train/trainer.js';
-import { Weights } from '../../packages/reanchor/src/weights/weights.js';
+} from '#reanchor/data/index.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { AdamW, learningRates } from '#reanchor/optim/index.js';
+import { CopiedReference } from '#reanchor/reference/copied-reference.js';
+import type { UpdateRule } from '#reanchor/reference/update-rule.js';
+import { loadTokenizer } from '#reanchor/text/tokenizer.js';
+import { type ExampleScores, exampleObjective } from '#reanchor/train/objectives/examples.js';
+import type { LoggedRow, Objective } from '#reanchor/train/objectives/objective.js';
+import { type PairScores, pairObjective } from '#reanchor/train/objectives/pairs.js';
+import { type TextScores, textObjective } from '#reanchor/train/objectives/texts.js';
+import { Trainer } from '#reanchor/train/trainer.js';
+import { Weights } from '#reanchor/weights/weights.js';
 import { readTensors } from './tensors.js';
 import { pairMethodOf } from './training.js';
 

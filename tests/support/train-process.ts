@@ -1,9 +1,9 @@
 // A training run in a process of its own: prints what the process held. Run with tsx; arguments: a recipe as JSON, and the
 // run folder to make.
 import { memory, ones } from '@reanchor/torch';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import type { RunEvent } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import type { RunEvent } from '#reanchor/runs/index.js';
 
 /** Bytes, and how much the run did. */
 export interface ProcessReport {

@@ -1,24 +1,19 @@
 import { join } from 'node:path';
 import { type DType, tidy } from '@reanchor/torch';
-import {
-  loadPreferenceRows,
-  pairMicroBatch,
-  type TokenizedPair,
-  tokenizePairs,
-} from '../../packages/reanchor/src/data/index.js';
-import { type PairLossOptions, pairMethod } from '../../packages/reanchor/src/losses/methods.js';
-import type { CausalLM } from '../../packages/reanchor/src/models/causal-lm.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { AdamW, type AdamWOptions, learningRates } from '../../packages/reanchor/src/optim/index.js';
-import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
-import type { ReferencePolicy } from '../../packages/reanchor/src/reference/policy.js';
-import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
-import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
-import type { LoggedRow } from '../../packages/reanchor/src/train/objectives/objective.js';
-import { type PairScores, pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
-import { Trainer } from '../../packages/reanchor/src/train/trainer.js';
-import type { StepRules, TrainerOptions } from '../../packages/reanchor/src/train/trainer-options.js';
-import { Weights } from '../../packages/reanchor/src/weights/weights.js';
+import { loadPreferenceRows, pairMicroBatch, type TokenizedPair, tokenizePairs } from '#reanchor/data/index.js';
+import { type PairLossOptions, pairMethod } from '#reanchor/losses/methods.js';
+import type { CausalLM } from '#reanchor/models/causal-lm.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { AdamW, type AdamWOptions, learningRates } from '#reanchor/optim/index.js';
+import { CopiedReference } from '#reanchor/reference/copied-reference.js';
+import type { ReferencePolicy } from '#reanchor/reference/policy.js';
+import type { UpdateRule } from '#reanchor/reference/update-rule.js';
+import { loadTokenizer } from '#reanchor/text/tokenizer.js';
+import type { LoggedRow } from '#reanchor/train/objectives/objective.js';
+import { type PairScores, pairObjective } from '#reanchor/train/objectives/pairs.js';
+import { Trainer } from '#reanchor/train/trainer.js';
+import type { StepRules, TrainerOptions } from '#reanchor/train/trainer-options.js';
+import { Weights } from '#reanchor/weights/weights.js';
 import { fixtures } from './repository.js';
 
 export const tinyModel = join(fixtures, 'models/llama-tiny');

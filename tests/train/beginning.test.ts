@@ -4,11 +4,11 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import type { Recipe } from '../../packages/reanchor/src/recipe/index.js';
-import { type RunEvent, readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
-import { Library } from '../../packages/reanchor/src/serve/library.js';
-import { ServedFolder } from '../../packages/reanchor/src/serve/served-folder.js';
+import { train } from '#reanchor/driver/index.js';
+import type { Recipe } from '#reanchor/recipe/index.js';
+import { type RunEvent, readEvents, readRun } from '#reanchor/runs/index.js';
+import { Library } from '#reanchor/serve/library.js';
+import { ServedFolder } from '#reanchor/serve/served-folder.js';
 import { outcome, resumableRecipe } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';
 

@@ -12,10 +12,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import type { Recipe } from '../../packages/reanchor/src/recipe/index.js';
-import { type RunEvent, readEvents } from '../../packages/reanchor/src/runs/index.js';
-import { lockRun } from '../../packages/reanchor/src/runs/lock.js';
+import { train } from '#reanchor/driver/index.js';
+import type { Recipe } from '#reanchor/recipe/index.js';
+import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
+import { lockRun } from '#reanchor/runs/lock.js';
 import { otherLlama, outcome, resumableRecipe } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 

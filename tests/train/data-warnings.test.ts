@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { readEvents } from '#reanchor/runs/index.js';
 import { tinyModel } from '../support/training.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'reanchor-data-warnings-'));

@@ -5,14 +5,9 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { UserError } from '../../packages/reanchor/src/errors.js';
-import {
-  listCheckpoints,
-  type RunEvent,
-  readEvents,
-  verifyCheckpoint,
-} from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { UserError } from '#reanchor/errors.js';
+import { listCheckpoints, type RunEvent, readEvents, verifyCheckpoint } from '#reanchor/runs/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { outcome, resumableRecipe } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';

@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noGrad } from '@reanchor/torch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { UserError } from '../../packages/reanchor/src/errors.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { saveModel } from '../../packages/reanchor/src/models/save.js';
-import { type RunEvent, readEvents } from '../../packages/reanchor/src/runs/index.js';
-import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
+import { train } from '#reanchor/driver/index.js';
+import { UserError } from '#reanchor/errors.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { saveModel } from '#reanchor/models/save.js';
+import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
+import { loadTokenizer } from '#reanchor/text/tokenizer.js';
 import { outcome, resumableRecipe, tinyModelOf } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 

@@ -4,11 +4,11 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { estimateRun, totalMemory } from '../../packages/reanchor/src/estimate/index.js';
-import { loadedBytes } from '../../packages/reanchor/src/estimate/process.js';
-import { initModel } from '../../packages/reanchor/src/models/init.js';
-import { saveModel } from '../../packages/reanchor/src/models/save.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
+import { estimateRun, totalMemory } from '#reanchor/estimate/index.js';
+import { loadedBytes } from '#reanchor/estimate/process.js';
+import { initModel } from '#reanchor/models/init.js';
+import { saveModel } from '#reanchor/models/save.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
 import { fixtures, repositoryRoot } from '../support/repository.js';
 import type { ProcessReport } from '../support/train-process.js';
 

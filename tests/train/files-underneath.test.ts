@@ -19,9 +19,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { UserError } from '../../packages/reanchor/src/errors.js';
-import { listCheckpoints, type RunEvent, readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { UserError } from '#reanchor/errors.js';
+import { listCheckpoints, type RunEvent, readEvents } from '#reanchor/runs/index.js';
 import { outcome, resumableRecipe } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';
 

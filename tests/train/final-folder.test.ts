@@ -3,11 +3,11 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { TextGenerator } from '../../packages/reanchor/src/generate/index.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import type { RunEvent } from '../../packages/reanchor/src/runs/index.js';
-import { builtInTemplates } from '../../packages/reanchor/src/text/built-in-templates.js';
+import { train } from '#reanchor/driver/index.js';
+import { TextGenerator } from '#reanchor/generate/index.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import type { RunEvent } from '#reanchor/runs/index.js';
+import { builtInTemplates } from '#reanchor/text/built-in-templates.js';
 import { fixtures } from '../support/repository.js';
 import { tinyModel } from '../support/training.js';
 

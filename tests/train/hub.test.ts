@@ -3,8 +3,8 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { main } from '../../packages/reanchor/src/cli/main.js';
-import { readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
+import { main } from '#reanchor/cli/main.js';
+import { readEvents, readRun } from '#reanchor/runs/index.js';
 import { filesOf, HubServer } from '../support/hub-server.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 

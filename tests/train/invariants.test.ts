@@ -1,10 +1,10 @@
 // What must be true of trust-region training, whatever the data.
 import { memory } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
-import { pairMicroBatch } from '../../packages/reanchor/src/data/index.js';
-import type { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
-import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
-import { stepMetrics } from '../../packages/reanchor/src/train/metrics.js';
+import { pairMicroBatch } from '#reanchor/data/index.js';
+import type { CopiedReference } from '#reanchor/reference/copied-reference.js';
+import type { UpdateRule } from '#reanchor/reference/update-rule.js';
+import { stepMetrics } from '#reanchor/train/metrics.js';
 import { tinyTrainer, weights } from '../support/training.js';
 
 async function run(rule: UpdateRule, steps = 6) {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
+import { train } from '#reanchor/driver/index.js';
 import { type Cut, killedRun, type Moment } from '../support/killing.js';
 import { architectures, methods, outcome, references, resumableRecipe, tinyModelOf } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';

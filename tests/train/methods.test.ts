@@ -7,18 +7,18 @@ import {
   type TokenizedExample,
   type TokenizedPair,
   type TokenizedText,
-} from '../../packages/reanchor/src/data/index.js';
-import { groupTokens } from '../../packages/reanchor/src/data/pack.js';
-import { type PairLossName, pairLosses } from '../../packages/reanchor/src/losses/methods.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { CachedReference } from '../../packages/reanchor/src/reference/cached-reference.js';
-import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
-import type { UpdateRule } from '../../packages/reanchor/src/reference/update-rule.js';
-import { exampleObjective } from '../../packages/reanchor/src/train/objectives/examples.js';
-import type { LoggedRow, Objective } from '../../packages/reanchor/src/train/objectives/objective.js';
-import { pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
-import { textObjective } from '../../packages/reanchor/src/train/objectives/texts.js';
-import { Weights } from '../../packages/reanchor/src/weights/weights.js';
+} from '#reanchor/data/index.js';
+import { groupTokens } from '#reanchor/data/pack.js';
+import { type PairLossName, pairLosses } from '#reanchor/losses/methods.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { CachedReference } from '#reanchor/reference/cached-reference.js';
+import { CopiedReference } from '#reanchor/reference/copied-reference.js';
+import type { UpdateRule } from '#reanchor/reference/update-rule.js';
+import { exampleObjective } from '#reanchor/train/objectives/examples.js';
+import type { LoggedRow, Objective } from '#reanchor/train/objectives/objective.js';
+import { pairObjective } from '#reanchor/train/objectives/pairs.js';
+import { textObjective } from '#reanchor/train/objectives/texts.js';
+import { Weights } from '#reanchor/weights/weights.js';
 import {
   loadTinyPairs,
   type PlainOptions,

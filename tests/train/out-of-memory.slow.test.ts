@@ -4,8 +4,8 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { initModel } from '../../packages/reanchor/src/models/init.js';
-import { saveModel } from '../../packages/reanchor/src/models/save.js';
+import { initModel } from '#reanchor/models/init.js';
+import { saveModel } from '#reanchor/models/save.js';
 import { repositoryRoot } from '../support/repository.js';
 import { resumableRecipe } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';

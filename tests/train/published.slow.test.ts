@@ -4,14 +4,14 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type TrainResult, train } from '../../packages/reanchor/src/driver/index.js';
-import { initModel } from '../../packages/reanchor/src/models/init.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { saveModel } from '../../packages/reanchor/src/models/save.js';
-import { readRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { readEvents } from '../../packages/reanchor/src/runs/index.js';
-import { builtInTemplates } from '../../packages/reanchor/src/text/built-in-templates.js';
-import { tokenizerJson } from '../../packages/reanchor/src/text/testing/real-tokenizers.js';
+import { type TrainResult, train } from '#reanchor/driver/index.js';
+import { initModel } from '#reanchor/models/init.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { saveModel } from '#reanchor/models/save.js';
+import { readRecipe } from '#reanchor/recipe/index.js';
+import { readEvents } from '#reanchor/runs/index.js';
+import { builtInTemplates } from '#reanchor/text/built-in-templates.js';
+import { tokenizerJson } from '#reanchor/text/testing/real-tokenizers.js';
 import { type Files, filesOf, HubServer } from '../support/hub-server.js';
 import {
   hhRlhf,

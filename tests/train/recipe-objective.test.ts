@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
-import { divergenceLosses } from '../../packages/reanchor/src/losses/methods.js';
-import { recipePairMethod } from '../../packages/reanchor/src/planning/objective.js';
-import { divergenceTypes } from '../../packages/reanchor/src/recipe/loss-section.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/parse.js';
+import { divergenceLosses } from '#reanchor/losses/methods.js';
+import { recipePairMethod } from '#reanchor/planning/objective.js';
+import { divergenceTypes } from '#reanchor/recipe/loss-section.js';
+import { parseRecipe } from '#reanchor/recipe/parse.js';
 import { fixtures } from '../support/repository.js';
 
 interface Line {

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { type RunEvent, readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
 let folder: string;

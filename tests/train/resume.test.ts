@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memory } from '@reanchor/torch';
 import { afterAll, describe, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import type { Recipe } from '../../packages/reanchor/src/recipe/index.js';
-import type { RunEvent } from '../../packages/reanchor/src/runs/index.js';
-import { checkpointFiles, readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import type { Recipe } from '#reanchor/recipe/index.js';
+import type { RunEvent } from '#reanchor/runs/index.js';
+import { checkpointFiles, readEvents } from '#reanchor/runs/index.js';
 import { interruptedRun, otherLlama, outcome, references, resumableRecipe, tinyModelOf } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';
 

@@ -3,12 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
-import { tokensVerb } from '../../packages/reanchor/src/cli/tokens.js';
-import { rowTokens } from '../../packages/reanchor/src/planning/row-tokens.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { tokenTexts } from '../../packages/reanchor/src/text/token-texts.js';
-import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
+import { Terminal } from '#reanchor/cli/terminal.js';
+import { tokensVerb } from '#reanchor/cli/tokens.js';
+import { rowTokens } from '#reanchor/planning/row-tokens.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { tokenTexts } from '#reanchor/text/token-texts.js';
+import { loadTokenizer } from '#reanchor/text/tokenizer.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
 const recipe = (method: string) =>

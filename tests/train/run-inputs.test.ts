@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
-import { commandLine } from '../../packages/reanchor/src/cli/main.js';
-import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { score } from '../../packages/reanchor/src/eval/score.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { type RunEvent, readRun } from '../../packages/reanchor/src/runs/index.js';
+import { commandLine } from '#reanchor/cli/main.js';
+import { Terminal } from '#reanchor/cli/terminal.js';
+import { train } from '#reanchor/driver/index.js';
+import { score } from '#reanchor/eval/score.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { type RunEvent, readRun } from '#reanchor/runs/index.js';
 import { otherLlama } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';
 

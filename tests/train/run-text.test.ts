@@ -3,13 +3,13 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { checkpointLogps } from '../../packages/reanchor/src/eval/logps/logps.js';
-import { score } from '../../packages/reanchor/src/eval/score.js';
-import { generateFile } from '../../packages/reanchor/src/generate/index.js';
-import { rowTokens } from '../../packages/reanchor/src/planning/row-tokens.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { type RunEvent, readRun } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { checkpointLogps } from '#reanchor/eval/logps/logps.js';
+import { score } from '#reanchor/eval/score.js';
+import { generateFile } from '#reanchor/generate/index.js';
+import { rowTokens } from '#reanchor/planning/row-tokens.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { type RunEvent, readRun } from '#reanchor/runs/index.js';
 import { interruptedRun, outcome } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';
 

@@ -1,13 +1,13 @@
 // Each self-check stops a run whose part is broken on purpose.
 import { noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
-import type { MicroBatch } from '../../packages/reanchor/src/data/index.js';
-import type { SpanBatch } from '../../packages/reanchor/src/nn/spans.js';
-import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
-import type { ReferenceUpdate } from '../../packages/reanchor/src/reference/policy.js';
-import { pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
-import { SelfCheckError } from '../../packages/reanchor/src/train/self-checks.js';
-import type { Weights } from '../../packages/reanchor/src/weights/weights.js';
+import type { MicroBatch } from '#reanchor/data/index.js';
+import type { SpanBatch } from '#reanchor/nn/spans.js';
+import { CopiedReference } from '#reanchor/reference/copied-reference.js';
+import type { ReferenceUpdate } from '#reanchor/reference/policy.js';
+import { pairObjective } from '#reanchor/train/objectives/pairs.js';
+import { SelfCheckError } from '#reanchor/train/self-checks.js';
+import type { Weights } from '#reanchor/weights/weights.js';
 import { pairMethodOf, tinyTrainer } from '../support/training.js';
 
 const hard = { update: 'hard', tau: 2 } as const;

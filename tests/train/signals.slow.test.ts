@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
+import { train } from '#reanchor/driver/index.js';
 import { startCommand } from '../support/command.js';
 import { outcome, resumableRecipe } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';

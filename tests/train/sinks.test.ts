@@ -6,10 +6,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { RecipeError } from '../../packages/reanchor/src/errors.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { RecipeError } from '#reanchor/errors.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { readEvents } from '#reanchor/runs/index.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 

@@ -3,11 +3,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { recipeData } from '../../packages/reanchor/src/planning/data.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { newestCheckpoint, type RunEvent } from '../../packages/reanchor/src/runs/index.js';
-import { loadTokenizer } from '../../packages/reanchor/src/text/tokenizer.js';
+import { train } from '#reanchor/driver/index.js';
+import { recipeData } from '#reanchor/planning/data.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { newestCheckpoint, type RunEvent } from '#reanchor/runs/index.js';
+import { loadTokenizer } from '#reanchor/text/tokenizer.js';
 import { outcome, resumableRecipe } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 

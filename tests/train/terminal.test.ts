@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { readEvents } from '../../packages/reanchor/src/runs/index.js';
+import { readEvents } from '#reanchor/runs/index.js';
 import { startCommand } from '../support/command.js';
 import { resumableRecipe } from '../support/resuming.js';
 import { tinyModel } from '../support/training.js';

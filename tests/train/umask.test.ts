@@ -3,8 +3,8 @@ import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync, statSync, writeFil
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { parseRecipe } from '../../packages/reanchor/src/recipe/index.js';
+import { train } from '#reanchor/driver/index.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'reanchor-umask-'));

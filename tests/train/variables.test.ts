@@ -6,12 +6,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { Terminal } from '../../packages/reanchor/src/cli/terminal.js';
-import { tokensVerb } from '../../packages/reanchor/src/cli/tokens.js';
-import { trainVerb } from '../../packages/reanchor/src/cli/train.js';
-import { train } from '../../packages/reanchor/src/driver/index.js';
-import { readRecipe } from '../../packages/reanchor/src/recipe/index.js';
-import { type RunEvent, readEvents, readRun } from '../../packages/reanchor/src/runs/index.js';
+import { Terminal } from '#reanchor/cli/terminal.js';
+import { tokensVerb } from '#reanchor/cli/tokens.js';
+import { trainVerb } from '#reanchor/cli/train.js';
+import { train } from '#reanchor/driver/index.js';
+import { readRecipe } from '#reanchor/recipe/index.js';
+import { type RunEvent, readEvents, readRun } from '#reanchor/runs/index.js';
 import { outcome } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 

@@ -1,12 +1,12 @@
 // What is trained of a model: all of it, a part of it, or wider weights beside it.
 import { memory, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
-import { pairMicroBatch } from '../../packages/reanchor/src/data/index.js';
-import { copyModel } from '../../packages/reanchor/src/models/architectures.js';
-import { loadModel } from '../../packages/reanchor/src/models/load.js';
-import { CopiedReference } from '../../packages/reanchor/src/reference/copied-reference.js';
-import { pairObjective } from '../../packages/reanchor/src/train/objectives/pairs.js';
-import { Weights } from '../../packages/reanchor/src/weights/weights.js';
+import { pairMicroBatch } from '#reanchor/data/index.js';
+import { copyModel } from '#reanchor/models/architectures.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { CopiedReference } from '#reanchor/reference/copied-reference.js';
+import { pairObjective } from '#reanchor/train/objectives/pairs.js';
+import { Weights } from '#reanchor/weights/weights.js';
 import { loadTinyPairs, pairMethodOf, plainTrainer, tinyModel } from '../support/training.js';
 
 const pairs = await loadTinyPairs();

@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cacheFolder, locateForLoad } from '../../../packages/torch/src/locate.js';
-import { findExecutable, run } from '../../../packages/torch/src/programs.js';
+import { cacheFolder, locateForLoad } from '#torch/locate.js';
+import { findExecutable, run } from '#torch/programs.js';
 
 const sources = ['device.cc', 'attention.h'].map((name) => fileURLToPath(new URL(name, import.meta.url)));
 
