@@ -23,19 +23,19 @@ function chatMaterial() {
 const now = new Date('2026-01-02T03:04:05');
 
 export const chatReaders: Readonly<Record<string, Reader>> = {
-  chats: ofFile('input.jsonl', 6, async (file) => {
+  chats: ofFile('input.jsonl', 6, async (file, _, bytes) => {
     const { tokenizer, templates } = chatMaterial();
     const records = () => sourceRecords([file]);
-    const [template] = templates;
+    // One of them an input: under all of them a long text would take longer than one reader may.
+    const template = templates[bytes.length % templates.length]!;
     await refusedOnly(async () => {
       for (const { prompt, chosen, rejected, system, input } of await loadRows('pairs', records(), { name: file }))
         encodeRow({ prompt, system, input }, [chosen, rejected], tokenizer, { template, now });
     });
-    for (const row of await loadRows('sft', records(), { name: file }))
-      for (const each of templates) {
-        encodeRow(row, [row.completion], tokenizer, { template: each, now, findsAnswers: true });
-        encodeChat(row, row.completion, tokenizer, { template: each, now });
-      }
+    for (const row of await loadRows('sft', records(), { name: file })) {
+      encodeRow(row, [row.completion], tokenizer, { template, now, findsAnswers: true });
+      encodeChat(row, row.completion, tokenizer, { template, now });
+    }
   }),
   prompts: {
     ...ofFile('input.jsonl', 3, async (file) => {

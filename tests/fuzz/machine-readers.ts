@@ -33,6 +33,8 @@ async function startServer(): Promise<void> {
       response.destroy(); // Its length is not that of its header.
     }
   });
+  // A body of fewer bytes than its header says is waited for until the server closes the connection.
+  http.keepAliveTimeout = 100;
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   http.unref();
   server = { endpoint: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, answer: Buffer.alloc(0) };

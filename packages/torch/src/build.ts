@@ -140,11 +140,18 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
   }
 }
 
-/** Removes from a folder what setups that were killed have left half-done. Its lock has to be held. */
+/**
+ * Removes from a folder what setups that were killed have left half-done. Its lock has to be held. A folder that a program
+ * of a killed setup still writes to may stay: it is in nobody's way, and the next setup removes it.
+ */
 export function removeTemporary(folder: string): void {
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder).filter((name) => /\.tmp-/.test(name) && !name.includes('.lock.'))) {
-    rmSync(join(folder, name), { recursive: true, force: true });
+    try {
+      rmSync(join(folder, name), { recursive: true, force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
+    }
   }
 }
 

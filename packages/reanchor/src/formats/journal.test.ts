@@ -50,6 +50,9 @@ test('other work is refused by what differs, and nothing is changed; so is a fil
   await (await Journal.open(path, head)).close();
   const before = readFileSync(path);
   await expect(Journal.open(path, { ...head, seed: 2, topK: 5 })).rejects.toThrow(/different: seed, topK\)/);
+  const large = file();
+  writeFileSync(large, '{"seed": 12345678901234567890, "names": ["a"]}\n');
+  await expect(Journal.open(large, head)).rejects.toThrow(/different: seed\)/);
   expect(readFileSync(path)).toEqual(before);
   const names = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`${i}${'x'.repeat(5000)}`, i]));
   const long = await Journal.open(path, { ...head, ...names }).catch((error: Error) => error);

@@ -1,5 +1,6 @@
 /** Results of long work, kept a line each as they come, so that work that was stopped goes on where it was. */
 import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { FormatError, UserError } from '../errors.js';
 import { writeError, writeFully } from './atomic.js';
 import { exactJson, parseExactJson } from './exact-json.js';
@@ -74,7 +75,7 @@ function parse(line: string, file: string, number: number): unknown {
 function requireSame(found: unknown, given: JournalHead, path: string): void {
   const before = (typeof found === 'object' && found !== null ? found : {}) as JournalHead;
   const names = [...new Set([...Object.keys(before), ...Object.keys(given)])];
-  const different = names.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(given[name]));
+  const different = names.filter((name) => !isDeepStrictEqual(before[name], given[name]));
   if (different.length === 0) return;
   const told = different
     .slice(0, 10)
