@@ -13,6 +13,7 @@ export {
   openCheckpoint,
   openSafetensors,
   parseSafetensorsHeader,
+  readStored,
   type SafetensorsDType,
   type SafetensorsFile,
   type StoredTensor,

@@ -1,4 +1,14 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -9,6 +19,7 @@ import {
   openCheckpoint,
   openSafetensors,
   parseSafetensorsHeader,
+  readStored,
   type TensorToWrite,
   writeSafetensors,
 } from './safetensors.js';
@@ -198,6 +209,21 @@ describe('a file that is not as it should be is refused with its place', () => {
   });
 });
 
+test('a file that becomes shorter after it was opened is told, not a crash', async () => {
+  const file = fileOf({ a: f32(1000, 0) }, 4000);
+  const { tensors } = await openSafetensors(file);
+  const handle = openSync(file, 'r');
+  try {
+    expect(readStored(handle, tensors.get('a')!, file)).toHaveLength(4000);
+    truncateSync(file, 2000);
+    expect(() => readStored(handle, tensors.get('a')!, file)).toThrow(
+      'x.safetensors: the file became shorter while it was read',
+    );
+  } finally {
+    closeSync(handle);
+  }
+});
+
 describe('writing', () => {
   const good = { name: 'a', dtype: 'F32', shape: [2], bytes: () => new Uint8Array(8) };
   test.each<[string, TensorToWrite[], RegExp]>([
@@ -248,7 +274,6 @@ describe('a checkpoint', () => {
     await write('model.safetensors', 'd');
     const single = await openCheckpoint(folder);
     expect([...single.keys()]).toEqual(['d']);
-    expect(single.get('d')!.fileBytes).toBe(readFileSync(at('model.safetensors')).length);
   });
 
   test('of the fixtures has all its tensors', async () => {

@@ -2,6 +2,7 @@
  * Safetensors files: 8 bytes little-endian header length, a JSON header, then the tensors' bytes without gaps.
  * Source: https://github.com/huggingface/safetensors (format); the limits and checks are those of its reader.
  */
+import { readSync } from 'node:fs';
 import { type FileHandle, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
@@ -44,10 +45,9 @@ export interface SafetensorsFile {
   tensors: Map<string, StoredTensor>;
 }
 
-/** A tensor of a checkpoint, with its file and that file's size in bytes. */
+/** A tensor of a checkpoint, with its file. */
 export interface CheckpointTensor extends StoredTensor {
   file: string;
-  fileBytes: number;
 }
 
 /**
@@ -94,6 +94,18 @@ export async function openCheckpoint(folder: string): Promise<Map<string, Checkp
   const pickled = names.filter(isPickle);
   const found = pickled.length > 0 ? `; ${pickled.join(', ')} holds ${pickleRefusal}` : '';
   throw new UserError(`${folder} has no weights: model.safetensors or ${index} with its shards is needed${found}`);
+}
+
+/** The bytes of a tensor, from a descriptor of its file. Errors: FormatError where the file has become shorter. */
+export function readStored(handle: number, { begin, end }: StoredTensor, file: string): Uint8Array {
+  const bytes = new Uint8Array(end - begin);
+  const most = 1 << 30;
+  for (let done = 0; done < bytes.length; ) {
+    const read = readSync(handle, bytes, done, Math.min(most, bytes.length - done), begin + done);
+    if (read === 0) throw new FormatError('the file became shorter while it was read', { file });
+    done += read;
+  }
+  return bytes;
 }
 
 /** The tensors that a header describes. `bytes` is the header without its length. Errors: FormatError. */
@@ -334,11 +346,7 @@ async function readWeightMap(file: string): Promise<Map<string, string>> {
   return new Map(Object.entries(map) as [string, string][]);
 }
 
-const inFile = (tensor: StoredTensor, { file, fileBytes }: SafetensorsFile): CheckpointTensor => ({
-  ...tensor,
-  file,
-  fileBytes,
-});
+const inFile = (tensor: StoredTensor, { file }: SafetensorsFile): CheckpointTensor => ({ ...tensor, file });
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

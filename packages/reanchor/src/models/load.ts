@@ -1,8 +1,9 @@
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Device, type DType, fromFile, isDType, type Tensor, tidy } from '@reanchor/torch';
+import { type Device, type DType, tensor as fromBytes, isDType, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
-import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
-import { readFile } from '../formats/regular-file.js';
+import { type CheckpointTensor, openCheckpoint, readStored } from '../formats/index.js';
+import { openSync, readFile } from '../formats/regular-file.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { weightDTypes } from './weight-dtypes.js';
@@ -12,9 +13,9 @@ const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
 
 /**
  * The language model in a Hugging Face folder (config.json and model.safetensors, or its shards with their index), its
- * parameters converted to `dtype` and put on `device` (the CPU when left out). Weight files are memory-mapped one at a time and copied tensor by tensor. Strict: a
- * missing, unexpected or misshapen weight is an error; only stored rotary tables and a stored copy of a tied head are
- * passed over. Errors: UserError, FormatError.
+ * parameters converted to `dtype` and put on `device` (the CPU when left out). Weight files are read tensor by tensor.
+ * Strict: a missing, unexpected or misshapen weight is an error; only stored rotary tables and a stored copy of a tied
+ * head are passed over. Errors: UserError, FormatError.
  */
 export async function loadModel(
   folder: string,
@@ -22,7 +23,7 @@ export async function loadModel(
 ): Promise<CausalLM> {
   const configJson = await readConfig(folder);
   const checkpoint = await openCheckpoint(folder);
-  const files = new MappedFile();
+  using files = new WeightFile();
   const used = new Set<string>();
   return tidy(() => {
     const model = buildModel(configJson, (name, shape) => {
@@ -44,19 +45,23 @@ export async function loadModel(
 }
 
 /**
- * The bytes of the weight file that was last asked for; the one before is unmapped, so that its pages do not count any
- * more.
+ * The weight file that was last asked for. It is read, not mapped: a file that becomes shorter meanwhile would end a
+ * process that has it mapped (SIGBUS).
  */
-class MappedFile {
-  #file: string | undefined;
-  #bytes: Tensor | undefined;
+class WeightFile implements Disposable {
+  #open: { file: string; handle: number } | undefined;
 
-  bytes({ file, fileBytes }: CheckpointTensor): Tensor {
-    if (this.#bytes && this.#file === file) return this.#bytes;
-    this.#bytes?.dispose();
-    this.#file = file;
-    this.#bytes = fromFile(file, false, fileBytes, { dtype: 'uint8' });
-    return this.#bytes;
+  bytes(entry: CheckpointTensor): Uint8Array {
+    if (this.#open?.file !== entry.file) {
+      this[Symbol.dispose]();
+      this.#open = { file: entry.file, handle: openSync(entry.file) };
+    }
+    return readStored(this.#open.handle, entry, entry.file);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#open) closeSync(this.#open.handle);
+    this.#open = undefined;
   }
 }
 
@@ -112,7 +117,7 @@ function readTensor(
   name: string,
   entry: CheckpointTensor,
   { dtype, device }: { dtype: DType; device: Device },
-  files: MappedFile,
+  files: WeightFile,
 ): Tensor {
   const stored = weightDTypes[entry.dtype];
   if (!stored) {
@@ -122,12 +127,7 @@ function readTensor(
     );
   }
   const bytes = files.bytes(entry);
-  return tidy(() => {
-    const slice = bytes.narrow(0, entry.begin, entry.end - entry.begin);
-    // A view as a wider type must begin at a multiple of its size; the format does not promise that.
-    const aligned = entry.begin % 8 === 0 ? slice : slice.clone();
-    return aligned.view(stored).view(entry.shape).to({ dtype, device, copy: true });
-  });
+  return tidy(() => fromBytes(bytes).view(stored).view(entry.shape).to({ dtype, device }));
 }
 
 function refuseUnexpected(
@@ -135,7 +135,7 @@ function refuseUnexpected(
   model: CausalLM,
   checkpoint: Map<string, CheckpointTensor>,
   used: Set<string>,
-  files: MappedFile,
+  files: WeightFile,
 ): void {
   const unexpected = [...checkpoint.keys()].filter((name) => !used.has(name) && !leftovers.test(name));
   const problem = unexpected.find(
@@ -150,7 +150,7 @@ function refuseUnexpected(
 }
 
 /** Some checkpoints with a tied head store the head as well; it may be dropped when it is the embedding. */
-function isTiedCopy(model: CausalLM, entry: CheckpointTensor, files: MappedFile): boolean {
+function isTiedCopy(model: CausalLM, entry: CheckpointTensor, files: WeightFile): boolean {
   return tidy(() => {
     const head = readTensor('lm_head.weight', entry, model, files);
     return (

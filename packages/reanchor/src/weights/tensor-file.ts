@@ -1,8 +1,8 @@
 /** Tensors by name in a safetensors file, in and out. */
-import { closeSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { tensor as fromBytes, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError } from '../errors.js';
-import { openSafetensors, type StoredTensor, type TensorToWrite, writeSafetensors } from '../formats/index.js';
+import { openSafetensors, readStored, type TensorToWrite, writeSafetensors } from '../formats/index.js';
 import { openSync } from '../formats/regular-file.js';
 import { storedName, weightDTypes } from '../models/weight-dtypes.js';
 
@@ -35,7 +35,7 @@ export async function readTensorsInto(file: string, tensors: ReadonlyMap<string,
       const found = stored.get(name) ?? fail(`tensor ${name} is missing`);
       if (weightDTypes[found.dtype] !== tensor.dtype || found.shape.join() !== tensor.shape.join())
         fail(`tensor ${name} is ${found.dtype} [${found.shape}], and should be ${tensor}`);
-      const bytes = readBytes(handle, found);
+      const bytes = readStored(handle, found, file);
       tidy(() => {
         tensor.detach().copy_(fromBytes(bytes).view(tensor.dtype).view(found.shape));
       });
@@ -43,17 +43,6 @@ export async function readTensorsInto(file: string, tensors: ReadonlyMap<string,
   } finally {
     closeSync(handle);
   }
-}
-
-function readBytes(handle: number, { begin, end }: StoredTensor): Uint8Array {
-  const bytes = new Uint8Array(end - begin);
-  const most = 1 << 30;
-  for (let done = 0; done < bytes.length; ) {
-    const read = readSync(handle, bytes, done, Math.min(most, bytes.length - done), begin + done);
-    if (read === 0) throw new Error('the file became shorter while it was read');
-    done += read;
-  }
-  return bytes;
 }
 
 /** Writes numbers by name, in float64. Errors: UserError when the file cannot be written. */
@@ -74,8 +63,8 @@ export async function readNumbers(file: string): Promise<Map<string, number>> {
   if (values.begin === values.end) return new Map();
   const handle = openSync(file);
   try {
-    const numbers = new Float64Array(readBytes(handle, values).buffer);
-    const text = Buffer.from(readBytes(handle, names)).toString();
+    const numbers = new Float64Array(readStored(handle, values, file).buffer);
+    const text = Buffer.from(readStored(handle, names, file)).toString();
     return new Map(text.split('\n').map((name, i) => [name, numbers[i]!]));
   } finally {
     closeSync(handle);
