@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -91,6 +92,14 @@ describe('a checkpoint', () => {
       (path: string) => writeFileSync(join(path, 'manifest.json'), '{"format":1,"step":3,"files":[]}'),
       /does not name/,
     ],
+    [
+      'a manifest of another step',
+      (path: string) => {
+        const file = join(path, 'manifest.json');
+        writeFileSync(file, readFileSync(file, 'utf8').replace('"step": 3', '"step": 4'));
+      },
+      /state\.json: it is of step 3, and the manifest of step 4/,
+    ],
   ])('with %s is refused, and the one before is taken', async (_, damage, why) => {
     const [before, path] = [await made(2), await made(3)];
     damage(path);
@@ -100,6 +109,15 @@ describe('a checkpoint', () => {
     expect(damaged).toEqual([{ step: 3, path, why: expect.stringMatching(why) }]);
     expect(await setAside(damaged[0]!)).toBe(`${path}.damaged-1`);
     expect(listCheckpoints(folder).map(({ step }) => step)).toEqual([2]);
+  });
+});
+
+it('under the name of another step is not taken', async () => {
+  const [before, path] = [await made(2), join(folder, checkpointName(9))];
+  renameSync(await made(3), path);
+  expect(await newestCheckpoint(folder)).toEqual({
+    checkpoint: { step: 2, path: before, state: state(2) },
+    damaged: [{ step: 9, path, why: `${path} holds step 3` }],
   });
 });
 

@@ -93,7 +93,10 @@ export async function verifyCheckpoint(folder: string, signal?: AbortSignal): Pr
   }
   if (!manifest.files.some(({ name }) => join(name) === checkpointFiles.state))
     fail(checkpointFiles.manifest, `it does not name ${checkpointFiles.state}`);
-  return readParsed(join(folder, checkpointFiles.state), trainingStateSchema);
+  const state = await readParsed(join(folder, checkpointFiles.state), trainingStateSchema);
+  if (state.step !== manifest.step)
+    fail(checkpointFiles.state, `it is of step ${state.step}, and the manifest of step ${manifest.step}`);
+  return state;
 }
 
 /** A checkpoint that cannot be used, and why. */
@@ -112,7 +115,9 @@ export async function newestCheckpoint(
   const damaged: DamagedCheckpoint[] = [];
   for (const found of listCheckpoints(folder).reverse()) {
     try {
-      return { checkpoint: { ...found, state: await verifyCheckpoint(found.path, signal) }, damaged };
+      const state = await verifyCheckpoint(found.path, signal);
+      if (state.step !== found.step) throw new UserError(`${found.path} holds step ${state.step}`);
+      return { checkpoint: { ...found, state }, damaged };
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof UserError)) throw error;
