@@ -10,8 +10,8 @@ import { repositoryRoot } from '../support/repository.js';
 
 const read = (path: string) => readFileSync(join(repositoryRoot, path), 'utf8');
 
-test('docs/recipe.md lists every key of a recipe', () => {
-  expect(read('docs/recipe.md')).toBe(recipeDocument());
+test('docs/reference/recipe.md lists every key of a recipe', () => {
+  expect(read('docs/reference/recipe.md')).toBe(recipeDocument());
 });
 
 const recipes = readdirSync(join(repositoryRoot, 'recipes'), { recursive: true, encoding: 'utf8' }).filter(
@@ -41,7 +41,7 @@ test('commands, scripts and files that the documents name exist', () => {
   const documents = [
     'README.md',
     'CONTRIBUTING.md',
-    ...readdirSync(join(repositoryRoot, 'docs'))
+    ...readdirSync(join(repositoryRoot, 'docs'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.md'))
       .map((name) => `docs/${name}`),
   ];

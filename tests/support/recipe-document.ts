@@ -1,6 +1,6 @@
 import { recipeKeys } from '#reanchor/recipe/keys.js';
 
-/** docs/recipe.md, from the schema. */
+/** docs/reference/recipe.md, from the schema. */
 export function recipeDocument(): string {
   const rows = recipeKeys().map(({ path, type, description, default: value, isRequired, isSection, usedWith }) => {
     const presence = [
