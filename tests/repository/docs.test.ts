@@ -6,7 +6,7 @@ import { Terminal } from '#reanchor/cli/terminal.js';
 import { readRecipe } from '#reanchor/recipe/index.js';
 import { paperRecipes } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
-import { repositoryRoot } from '../support/repository.js';
+import { repositoryRoot, sourceFiles } from '../support/repository.js';
 
 const read = (path: string) => readFileSync(join(repositoryRoot, path), 'utf8');
 
@@ -56,4 +56,26 @@ test('commands, scripts and files that the documents name exist', () => {
       expect(existsSync(join(repositoryRoot, path!)), `${document} names ${path}`).toBe(true);
     }
   }
+});
+
+test('files that CONTRIBUTING and the architecture name by their rooms exist', () => {
+  for (const document of ['CONTRIBUTING.md', 'docs/architecture.md']) {
+    const named = [...read(document).matchAll(/`([a-z]+\/[\w./-]+\.\w+)`/g)].map(([, path]) => path!);
+    expect(named.length, document).toBeGreaterThan(20);
+    const roots = ['', 'packages/reanchor/src', 'packages/torch/src'];
+    for (const path of named) {
+      const isThere = roots.some((root) => existsSync(join(repositoryRoot, root, path)));
+      expect(isThere, `${document} names ${path}`).toBe(true);
+    }
+  }
+});
+
+test('CONTRIBUTING lists every variable of the environment that the sources name', () => {
+  const text = read('CONTRIBUTING.md');
+  const sources = ['packages', 'bench', 'tests/support'].flatMap((folder) => sourceFiles(folder));
+  const names = sources
+    .filter((file) => /(?<!\.test)\.tsx?$/.test(file))
+    .flatMap((file) => readFileSync(file, 'utf8').match(/\b(REANCHOR|HF|MLFLOW|OMP)_[A-Z_]+\b/g) ?? []);
+  expect(new Set(names).size).toBeGreaterThan(15);
+  expect([...new Set(names)].filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
 });
