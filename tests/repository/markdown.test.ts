@@ -57,7 +57,29 @@ const brokenLinks = (document: string, text = lines(document)): string[] =>
       .map((link) => `${document}:${number}: ${link}`),
   );
 
+const longest = 120;
+
+/** Lines of prose that are too long, as `file:line: length`. Tables and code, fenced or indented, may be wider. */
+const longLines = (document: string, text = lines(document)): string[] =>
+  proseOf(text)
+    .filter(({ line }) => [...line].length > longest && !/^ *\||^ {4}/.test(line))
+    .map(({ line, number }) => `${document}:${number}: ${[...line].length}`);
+
 describe('Markdown', () => {
+  test(`lines have at most ${longest} columns outside of tables and code`, () => {
+    expect(documents.flatMap((document) => longLines(document))).toEqual([]);
+  });
+
+  test('long lines are found in prose alone', () => {
+    const long = 'x'.repeat(longest + 1);
+    const text = [long, `- ${long}`, `  ${long}`, `| ${long} |`, `    ${long}`, '```', long, '```', long.slice(1)];
+    expect(longLines('a.md', text)).toEqual([
+      `a.md:1: ${longest + 1}`,
+      `a.md:2: ${longest + 3}`,
+      `a.md:3: ${longest + 3}`,
+    ]);
+  });
+
   test('every relative link leads to a file, and every anchor to a heading', () => {
     expect(documents).toContain('docs/architecture.md');
     expect(documents).toContain('tests/fixtures/README.md');
