@@ -58,6 +58,14 @@ test('commands, scripts and files that the documents name exist', () => {
   }
 });
 
+test('docs/README.md lists every page', () => {
+  const contents = read('docs/README.md');
+  const pages = readdirSync(join(repositoryRoot, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md') && name !== 'README.md')
+    .filter((page) => !contents.includes(`](${page})`));
+  expect(pages).toEqual([]);
+});
+
 test('files that CONTRIBUTING and the architecture name by their rooms exist', () => {
   for (const document of ['CONTRIBUTING.md', 'docs/architecture.md']) {
     const named = [...read(document).matchAll(/`([a-z]+\/[\w./-]+\.\w+)`/g)].map(([, path]) => path!);
