@@ -1,5 +1,5 @@
-// Writes docs/recipe.md from the recipe's schema: npx tsx scripts/recipe-keys.ts
+// Writes docs/reference/recipe.md from the recipe's schema: npx tsx scripts/recipe-keys.ts
 import { writeFileSync } from 'node:fs';
 import { recipeDocument } from '../tests/support/recipe-document.js';
 
-writeFileSync(new URL('../docs/recipe.md', import.meta.url), recipeDocument());
+writeFileSync(new URL('../docs/reference/recipe.md', import.meta.url), recipeDocument());

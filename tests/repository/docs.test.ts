@@ -6,12 +6,12 @@ import { Terminal } from '#reanchor/cli/terminal.js';
 import { readRecipe } from '#reanchor/recipe/index.js';
 import { paperRecipes } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
-import { repositoryRoot } from '../support/repository.js';
+import { repositoryRoot, sourceFiles } from '../support/repository.js';
 
 const read = (path: string) => readFileSync(join(repositoryRoot, path), 'utf8');
 
-test('docs/recipe.md lists every key of a recipe', () => {
-  expect(read('docs/recipe.md')).toBe(recipeDocument());
+test('docs/reference/recipe.md lists every key of a recipe', () => {
+  expect(read('docs/reference/recipe.md')).toBe(recipeDocument());
 });
 
 const recipes = readdirSync(join(repositoryRoot, 'recipes'), { recursive: true, encoding: 'utf8' }).filter(
@@ -41,7 +41,7 @@ test('commands, scripts and files that the documents name exist', () => {
   const documents = [
     'README.md',
     'CONTRIBUTING.md',
-    ...readdirSync(join(repositoryRoot, 'docs'))
+    ...readdirSync(join(repositoryRoot, 'docs'), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.md'))
       .map((name) => `docs/${name}`),
   ];
@@ -55,8 +55,35 @@ test('commands, scripts and files that the documents name exist', () => {
     for (const [, path] of text.matchAll(/`((?:packages|docs|recipes|bench|scripts|tests)\/[\w./-]+)`/g)) {
       expect(existsSync(join(repositoryRoot, path!)), `${document} names ${path}`).toBe(true);
     }
-    for (const [, path] of text.matchAll(/\]\(((?!http)[\w./-]+)\)/g)) {
-      expect(existsSync(join(repositoryRoot, document, '..', path!)), `${document} links ${path}`).toBe(true);
+  }
+});
+
+test('docs/README.md lists every page', () => {
+  const contents = read('docs/README.md');
+  const pages = readdirSync(join(repositoryRoot, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md') && name !== 'README.md')
+    .filter((page) => !contents.includes(`](${page})`));
+  expect(pages).toEqual([]);
+});
+
+test('files that CONTRIBUTING and the architecture name by their rooms exist', () => {
+  for (const document of ['CONTRIBUTING.md', 'docs/architecture.md']) {
+    const named = [...read(document).matchAll(/`([a-z]+\/[\w./-]+\.\w+)`/g)].map(([, path]) => path!);
+    expect(named.length, document).toBeGreaterThan(20);
+    const roots = ['', 'packages/reanchor/src', 'packages/torch/src'];
+    for (const path of named) {
+      const isThere = roots.some((root) => existsSync(join(repositoryRoot, root, path)));
+      expect(isThere, `${document} names ${path}`).toBe(true);
     }
   }
+});
+
+test('CONTRIBUTING lists every variable of the environment that the sources name', () => {
+  const text = read('CONTRIBUTING.md');
+  const sources = ['packages', 'bench', 'tests/support'].flatMap((folder) => sourceFiles(folder));
+  const names = sources
+    .filter((file) => /(?<!\.test)\.tsx?$/.test(file))
+    .flatMap((file) => readFileSync(file, 'utf8').match(/\b(REANCHOR|HF|MLFLOW|OMP)_[A-Z_]+\b/g) ?? []);
+  expect(new Set(names).size).toBeGreaterThan(15);
+  expect([...new Set(names)].filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
 });

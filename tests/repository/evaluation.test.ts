@@ -1,4 +1,4 @@
-// The commands of docs/evaluation.md, as they stand there, run in an empty folder against a judge on the loopback interface.
+// The commands of docs/guide/evaluation.md, as they stand there, run in an empty folder against a judge on the loopback interface.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { testServer, tokenLogprobs } from '#reanchor/eval/judge/testing/server.j
 import { dataFolder, repositoryRoot } from '../support/repository.js';
 
 const commands = [
-  ...readFileSync(join(repositoryRoot, 'docs/evaluation.md'), 'utf8').matchAll(/^npx reanchor (eval .*)$/gm),
+  ...readFileSync(join(repositoryRoot, 'docs/guide/evaluation.md'), 'utf8').matchAll(/^npx reanchor (eval .*)$/gm),
 ].map(([, command]) => command!);
 const here = process.cwd();
 const folder = mkdtempSync(join(tmpdir(), 'reanchor-evaluation-'));
@@ -55,7 +55,7 @@ file(
 const tiny = join(repositoryRoot, 'tests/fixtures/models/llama-tiny');
 const ratings = ['coherence', 'correctness', 'helpfulness', 'harmlessness', 'detail'].map((name) => `${name}: 6`);
 
-describe('every example of docs/evaluation.md runs', () => {
+describe('every example of docs/guide/evaluation.md runs', () => {
   test('there are examples of every verb', () => {
     for (const verb of ['alpaca', 'arena', 'winrate', 'ratings', 'kl', 'logps', 'diversity', 'front'])
       expect(commands.join('\n')).toContain(`eval ${verb} `);

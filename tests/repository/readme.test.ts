@@ -1,4 +1,5 @@
-// README's recipe and its two commands, as they stand there, run in an empty folder on the fixtures.
+// The recipes of README and of the guide to a first run, and their commands, as they stand there, run in an empty folder
+// on the fixtures.
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,6 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { main } from '#reanchor/cli/main.js';
 import { fixtures, repositoryRoot } from '../support/repository.js';
 
-const readme = readFileSync(join(repositoryRoot, 'README.md'), 'utf8');
 const here = process.cwd();
 let folder: string;
 afterEach(() => {
@@ -15,18 +15,26 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-test("README's recipe trains and scores as printed", async () => {
-  const [, name, recipe] = /```yaml\n# (\S+)\n(.*?)```/s.exec(readme)!;
-  const commands = [...readme.matchAll(/^npx (reanchor (?:train|score) .*)$/gm)].map(([, command]) =>
-    command!.split(' '),
-  );
-  expect(commands.map(([, verb]) => verb)).toEqual(['train', 'score']);
+/** The words of a command as a shell splits them; quotes stand around whole words. */
+const wordsOf = (command: string) =>
+  [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word!);
+
+test.each([
+  ['README.md', ['train', 'score'], 3 * 96],
+  ['docs/guide/first-run.md', ['tokens', 'estimate', 'train', 'score', 'eval', 'generate'], 96],
+])('the recipe and the commands of %s run as printed', async (document, verbs, scored) => {
+  const text = readFileSync(join(repositoryRoot, document), 'utf8');
+  const [, name, recipe] = /```yaml\n# (\S+)\n(.*?)```/s.exec(text)!;
+  const fenced = [...text.matchAll(/```sh\n(.*?)```/gs)].map(([, lines]) => lines!).join('');
+  const commands = [...fenced.matchAll(/^npx (reanchor .*)$/gm)].map(([, command]) => wordsOf(command!));
+  expect(commands.map(([, verb]) => verb)).toEqual(verbs);
 
   folder = mkdtempSync(join(tmpdir(), 'reanchor-readme-'));
   process.chdir(folder);
   cpSync(join(fixtures, 'models/llama-tiny'), 'path/to/model', { recursive: true });
   const rows = readFileSync(join(fixtures, 'text/pairs.jsonl'), 'utf8');
   writeFileSync('pairs.jsonl', rows.repeat(3));
+  writeFileSync('held-out.jsonl', rows);
   writeFileSync(name!, recipe!);
 
   const written: string[] = [];
@@ -38,5 +46,5 @@ test("README's recipe trains and scores as printed", async () => {
     expect(process.exitCode ?? 0, written.join('')).toBe(0);
   }
   expect(existsSync('runs/first/final/model.safetensors')).toBe(true);
-  expect(readFileSync('scores.jsonl', 'utf8').trim().split('\n').length).toBe(3 * 96);
+  expect(readFileSync('scores.jsonl', 'utf8').trim().split('\n').length).toBe(scored);
 });

@@ -40,7 +40,7 @@ function architectureOf({ model_type: type }: ConfigJson): Architecture {
   if (!known) {
     throw new UserError(
       `config.json: architecture ${shown(type)} (model_type) is not supported; supported: ` +
-        `${Object.keys(architectures).join(', ')}. docs/adding-a-model.md says how to add one`,
+        `${Object.keys(architectures).join(', ')}. docs/guide/adding-a-model.md says how to add one`,
     );
   }
   return known;

@@ -6,7 +6,7 @@ import type { SpanBatch, TokenBatch } from '../nn/spans.js';
 /** A config.json as it was read; it is written back with the model, so that nothing in it is lost. */
 export type ConfigJson = Record<string, unknown>;
 
-/** A decoder language model. What an architecture has to provide: docs/adding-a-model.md. */
+/** A decoder language model. What an architecture has to provide: docs/guide/adding-a-model.md. */
 export abstract class CausalLM implements Disposable {
   readonly #parameters = new Map<string, Tensor>();
 

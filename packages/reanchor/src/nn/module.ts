@@ -9,7 +9,7 @@ export type ParameterSource = (name: string, shape: readonly number[]) => Tensor
 
 /**
  * A piece of a network. `call` runs `forward` inside a scope of its own and keeps the result alone: what autograd does
- * not need is freed at once, and peak memory is the graph's, as with reference counting (docs/memory.md).
+ * not need is freed at once, and peak memory is the graph's, as with reference counting (docs/reference/memory.md).
  */
 export abstract class Module<Inputs extends unknown[]> {
   protected abstract forward(...inputs: Inputs): Tensor;

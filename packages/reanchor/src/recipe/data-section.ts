@@ -37,7 +37,7 @@ export const dataSchema = z.strictObject({
     ])
     .default('auto')
     .describe(
-      'the form of a row: explicit has prompt, chosen and rejected; implicit has whole texts with a common beginning; hh has "\\n\\nHuman:" transcripts; docs/data.md lists the others; auto looks at the first row of each file',
+      'the form of a row: explicit has prompt, chosen and rejected; implicit has whole texts with a common beginning; hh has "\\n\\nHuman:" transcripts; docs/guide/data.md lists the others; auto looks at the first row of each file',
     ),
   maxLength: z
     .int()

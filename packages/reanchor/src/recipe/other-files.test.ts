@@ -41,7 +41,7 @@ it.each<[name: string, content: string | Uint8Array, what: string, next: string]
     'model.safetensors',
     Buffer.from('\x10\0\0\0\0\0\0\0{"a":1}'),
     'bytes that are no text',
-    'docs/recipe.md has its keys',
+    'docs/reference/recipe.md has its keys',
   ],
   ['config.json', `{ "architectures": ["x"], "note": "${secret}" }`, 'keys of which none is one of a recipe', 'docs/'],
   ['row.json', row(1), 'keys of which none is one of a recipe', 'docs/'],

@@ -12,7 +12,7 @@ interface Content {
   next: string;
 }
 
-const docs = 'docs/recipe.md has its keys';
+const docs = 'docs/reference/recipe.md has its keys';
 const rows: Content = { what: 'rows of data', next: 'its key data.train names such a file' };
 const record: Content = { what: 'the record of a run', next: 'that of the run stands under the key recipe' };
 

@@ -121,7 +121,7 @@ export const recipeSchema = z.strictObject({
     .default('auto')
     .meta({
       description:
-        'the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one; docs/gpu.md says what was tried',
+        'the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one; docs/guide/gpu.md says what was tried',
       examples: ['auto', 'cpu', 'cuda', 'cuda:0', 'cuda:1, ...'],
     }),
   deterministic: z

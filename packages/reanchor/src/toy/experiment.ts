@@ -65,7 +65,7 @@ const adam = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 } as const;
 
 /**
  * Trains all variants from the same SFT policies, full batch, with Adam (betas 0.9 and 0.95, learning rate 1e-3), and
- * records what the policies do. The specification is in docs/toy.md. All seeds and variants are computed at once; they
+ * records what the policies do. The specification is in docs/guide/toy.md. All seeds and variants are computed at once; they
  * share nothing, so each is what it would be alone.
  */
 export async function runToy(options: ToyOptions): Promise<ToyRun[]> {

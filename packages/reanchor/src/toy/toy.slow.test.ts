@@ -1,4 +1,4 @@
-// The acceptance of the toy: means over 40 seeds against the reference values of docs/toy.md.
+// The acceptance of the toy: means over 40 seeds against the reference values of docs/guide/toy.md.
 import { expect, test } from 'vitest';
 import { runToy, summarise, toyVariants } from './index.js';
 
