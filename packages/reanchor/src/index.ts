@@ -16,7 +16,6 @@ export { type AlpacaOptions, type AlpacaResult, evaluateAlpaca } from './eval/al
 export { type ArenaOptions, evaluateArena } from './eval/arena/evaluate.js';
 export { type Diversity, diversity } from './eval/diversity/diversity.js';
 export { type Front, type FrontOptions, front, frontChart } from './eval/front/front.js';
-export { type ScoreOptions, type ScoreResult, score } from './eval/index.js';
 export { ChatClient, type ChatClientOptions } from './eval/judge/chat-client.js';
 export { judgeBothOrders, type Pair, type PairJudge, type Verdict } from './eval/judge/judge.js';
 export type { JudgeClient } from './eval/judge/judge-client.js';
@@ -26,6 +25,7 @@ export { type KlOptions as MeasureKlOptions, type KlResult, measureKl } from './
 export { chatRater, type Rater } from './eval/ratings/rater.js';
 export { type RatingsOptions, type RatingsResult, rateAnswers } from './eval/ratings/ratings.js';
 export { RewardJudge, type RewardJudgeOptions } from './eval/rewards/reward-judge.js';
+export { type ScoreOptions, type ScoreResult, score } from './eval/score.js';
 export { type WinRateOptions, type WinRateResult, winRate } from './eval/winrate/winrate.js';
 export * from './generate/index.js';
 export { type DownloadProgress, type HubOptions, type ModelFolderOptions, modelFolder } from './hub/index.js';

@@ -1,6 +1,5 @@
-import type { Recipe } from '../recipe/recipe.js';
-import { isUnusedFolder, reserveRunFolder } from '../runs/folder.js';
-import { newestRun } from '../runs/resume.js';
+import type { Recipe } from '../recipe/index.js';
+import { isUnusedFolder, newestRun, reserveRunFolder } from '../runs/index.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';

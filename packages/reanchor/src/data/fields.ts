@@ -1,6 +1,6 @@
 /** Checked access to the fields of a raw row; every mistake names the field, what it is and what is allowed. */
 import type { FormatError } from '../errors.js';
-import type { Message } from '../text/chat-template.js';
+import type { Message } from '../text/index.js';
 import { messageOf } from './message.js';
 import { isRecord, nameOf, numberOf } from './values.js';
 

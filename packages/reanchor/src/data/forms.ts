@@ -1,5 +1,5 @@
 /** The forms in which published sets write their rows, and what each of them means. */
-import type { Message } from '../text/chat-template.js';
+import type { Message } from '../text/index.js';
 import type { Fields } from './fields.js';
 import { assistantMark, commonMessages, commonPrompt, isTranscript, splitAtLast } from './messages.js';
 import type { Content, DataKind, Remark, SkipReason } from './row.js';

@@ -1,6 +1,6 @@
 /** Messages of chats as rows have them: in the words of the chat APIs, or in those of ShareGPT. */
-import { exactJsonOf } from '../formats/exact-json.js';
-import type { ContentPart, Message } from '../text/chat-template.js';
+import { exactJsonOf } from '../formats/index.js';
+import type { ContentPart, Message } from '../text/index.js';
 import type { Fields } from './fields.js';
 import { isRecord, numberOf } from './values.js';
 

@@ -1,6 +1,6 @@
 /** What a row gives its chat template besides messages. */
-import { exactJsonOf } from '../formats/exact-json.js';
-import { reservedVariables, type TemplateInput } from '../text/chat-template.js';
+import { exactJsonOf } from '../formats/index.js';
+import { reservedVariables, type TemplateInput } from '../text/index.js';
 import type { Fields } from './fields.js';
 import type { PromptText } from './row.js';
 import { isRecord } from './values.js';

@@ -1,5 +1,5 @@
 /** Values of JSON. */
-import { Float } from '../formats/exact-json.js';
+import { Float } from '../formats/index.js';
 
 /** What kind of value it is, in words. */
 export function nameOf(value: unknown): string {

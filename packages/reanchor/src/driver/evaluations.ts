@@ -5,7 +5,7 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { type Recipe, textHere } from '../recipe/index.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import type { NewRunEvent } from '../runs/index.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { Tokenizer } from '../text/index.js';
 import { Evaluation } from '../train/evaluation.js';
 import type { Metrics, Probed } from '../train/metrics.js';
 import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';

@@ -1,9 +1,9 @@
 /** Sampling from a language model with a cache of keys and values. */
 import { setImmediate } from 'node:timers/promises';
 import { cat, noGrad, type Tensor, tidy } from '@reanchor/torch';
-import { uniforms } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { uniforms } from '../random.js';
 import { KeyValueCache } from './key-value-cache.js';
 import { nextLogits, promptLogits } from './logits.js';
 import { type SamplingOptions, sample } from './sample.js';

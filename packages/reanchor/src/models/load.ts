@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import { type Device, type DType, fromFile, isDType, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
-import { type CheckpointTensor, openCheckpoint } from '../formats/index.js';
-import { readFile } from '../formats/regular-file.js';
+import { type CheckpointTensor, openCheckpoint, readFile } from '../formats/index.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { weightDTypes } from './weight-dtypes.js';

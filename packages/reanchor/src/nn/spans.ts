@@ -1,7 +1,7 @@
 // A packed batch as tensors, and the groups its attention works on.
 // Shapes: N packed tokens, M scored rows, S sequences (completions), H query heads, K key-value heads, C channels.
 import { type Device, type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
-import type { PackedBatch } from '../data/pack.js';
+import type { PackedBatch } from '../data/index.js';
 import { spanAttention } from './attention.js';
 import type { Checkpoints } from './checkpoint.js';
 import { canUseVarlen, varlenAttention, varlenPlan, varlenTensors } from './varlen.js';

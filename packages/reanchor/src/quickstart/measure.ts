@@ -2,7 +2,7 @@ import { groupTokens } from '../data/index.js';
 import { generate } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { scoreCompletions } from '../models/score-completions.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { Tokenizer } from '../text/index.js';
 import type { Gold } from './gold.js';
 
 /** What a policy does on held-out prompts. */

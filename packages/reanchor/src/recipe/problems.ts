@@ -2,7 +2,7 @@
 
 import type * as z from 'zod';
 import { shown } from '../errors.js';
-import { mapTexts } from '../formats/map-texts.js';
+import { mapTexts } from '../formats/index.js';
 import { withoutPasswords } from '../secrets.js';
 import { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 import { nearest } from './nearest.js';

@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, normalize, resolve } from 'node:path';
 import { shortened, UserError } from '../errors.js';
-import { mapTexts } from '../formats/map-texts.js';
+import { mapTexts } from '../formats/index.js';
 import { hiding, shortestKey, withoutPasswords } from '../secrets.js';
 import type { Recipe } from './recipe.js';
 

@@ -1,6 +1,6 @@
 /** Chat templates: Jinja programs of Hugging Face folders that turn messages into the text a model was taught with. */
 import { FormatError, UserError, unreadable } from '../errors.js';
-import { readFile } from '../formats/regular-file.js';
+import { readFile } from '../formats/index.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
 import { fail, parseTemplate, render, type Template, type Variables } from './jinja/index.js';
 import { templateFunctions } from './template-functions.js';

@@ -7,7 +7,11 @@ export {
   type MessageContent,
   modelChatTemplate,
   type RenderOptions,
+  reservedVariables,
+  type TemplateInput,
   withTemplatesOf,
 } from './chat-template.js';
-export { Float } from './jinja/index.js';
+export { Float, fail, printedForms, TemplateError } from './jinja/index.js';
+export { tokenTexts } from './token-texts.js';
 export { loadTokenizer, parseTokenizer, type Tokenizer, type TokenizerSource } from './tokenizer.js';
+export { trainBpe } from './train-bpe.js';

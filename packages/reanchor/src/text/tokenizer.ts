@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
-import { readFile } from '../formats/regular-file.js';
+import { readFile } from '../formats/index.js';
 import { type Portable, portable } from './parts.js';
 import { hasForeignPattern } from './patterns.js';
 import { specialToken, type TokenFiles, withAddedTokens } from './special-tokens.js';

@@ -6,7 +6,7 @@ import { dpo } from '../losses/dpo.js';
 import { ipo } from '../losses/ipo.js';
 import { kto } from '../losses/kto.js';
 import type { PairBatch } from '../losses/pair-batch.js';
-import { AdamW } from '../optim/adamw.js';
+import { AdamW } from '../optim/index.js';
 import { type UpdateRule, updateShare } from '../reference/update-rule.js';
 import { StackedPolicies } from './policies.js';
 import { drawPreferences, type Preferences, sftTarget, trajectories } from './tree.js';

@@ -2,7 +2,7 @@
  * The tree MDP of the paper's toy experiment, after Rafailov et al. 2024 (arXiv 2406.02900): from a start state three
  * actions, three times, to one of 27 leaves. It stands for the generation of three tokens.
  */
-import { shuffled } from '../data/random.js';
+import { shuffled } from '../random.js';
 
 /** Keeps these draws apart from others of the same seed. */
 const toyKey = 4;

@@ -1,6 +1,7 @@
 /** The scores of Arena-Hard from verdicts. */
-import { uniforms } from '../../data/random.js';
+
 import { UserError } from '../../errors.js';
+import { uniforms } from '../../random.js';
 import { type Battle, bradleyTerryBootstrap, type Interval } from '../../stats/index.js';
 import { type Style, standardise, styleDifference, styleNames } from './style.js';
 import { type ArenaVerdict, verdictScore } from './verdict.js';

@@ -1,7 +1,8 @@
 /** Absolute ratings of answers, and the probability that one model improves on another. */
-import { uniforms } from '../../data/random.js';
+
 import { UserError } from '../../errors.js';
 import { requireWritable, writeJsonl } from '../../formats/index.js';
+import { uniforms } from '../../random.js';
 import { type Improvement, type Interval, mean, pairedBootstrap, probabilityOfImprovement } from '../../stats/index.js';
 import { readAnswerSets } from '../answer-sets.js';
 import { characters } from '../answers.js';
