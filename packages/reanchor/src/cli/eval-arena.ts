@@ -73,7 +73,7 @@ async function judgeAnswers(flags: ArenaFlags, terminal: Terminal): Promise<stri
 }
 
 /** Prints one leaderboard and what was left out of it. */
-export function printLeaderboard(
+function printLeaderboard(
   { category, baseline, baseline_mean_length: length, length_unit: unit, models, unjudged, style }: Leaderboard,
   level: number | undefined,
   terminal: Terminal,

@@ -86,7 +86,7 @@ function commandOf(recipeFile: string, { set, out, resume, profile }: TrainFlags
 }
 
 /** What is printed when a run has ended: the evaluation before and after, and how to go on. */
-export function summary(
+function summary(
   { folder, final, isFinished, evaluations, best }: Omit<TrainResult, 'steps'>,
   recipe: Pick<Recipe, 'method' | 'data'>,
 ): string[] {

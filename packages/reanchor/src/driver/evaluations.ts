@@ -8,11 +8,8 @@ import type { NewRunEvent } from '../runs/index.js';
 import type { Tokenizer } from '../text/index.js';
 import { Evaluation } from '../train/evaluation.js';
 import type { Metrics, Probed } from '../train/metrics.js';
-import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
-
-export type { Probed } from '../train/metrics.js';
-
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
+import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
 
 /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
 export interface Probe {

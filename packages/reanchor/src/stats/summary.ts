@@ -29,7 +29,7 @@ export function quantile(values: ArrayLike<number>, share: number): number {
 }
 
 /** {@link quantile} of values that are sorted already. */
-export function sortedQuantile(sorted: ArrayLike<number>, share: number): number {
+function sortedQuantile(sorted: ArrayLike<number>, share: number): number {
   const at = (sorted.length - 1) * share;
   const below = Math.floor(at);
   const [low, high] = [sorted[below] ?? Number.NaN, sorted[Math.ceil(at)] ?? Number.NaN];

@@ -17,7 +17,7 @@ export interface Message {
 }
 
 /** A text, or parts of which some are texts; null beside calls of tools. */
-export type MessageContent = string | null | readonly ContentPart[];
+type MessageContent = string | null | readonly ContentPart[];
 export interface ContentPart {
   readonly [field: string]: unknown;
 }

@@ -11,9 +11,6 @@ export const actions = 3;
 export const horizon = 3;
 export const trajectories = actions ** horizon;
 
-/** Inner states by depth: their number, which is that of the action sequences that lead to them. */
-export const statesAt = (depth: number) => actions ** depth;
-
 /** The preference data of one seed. Trajectories are numbered by their actions read as base 3, the first one highest. */
 export interface Preferences {
   /** Of each pair, by index. */

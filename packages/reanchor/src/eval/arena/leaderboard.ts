@@ -25,7 +25,7 @@ export const arenaRules = {
 } as const;
 
 /** A verdict such as `A>>B` counts as so many of `A>B`. */
-export const strongWeight = 3;
+const strongWeight = 3;
 
 /** The two games of a question. */
 export interface ArenaJudgment {
@@ -67,7 +67,7 @@ export interface Styles {
   of(model: string, uid: string): Style | undefined;
 }
 
-export interface ArenaModel {
+interface ArenaModel {
   model: string;
   /** Percent: the probability to win against the baseline. */
   score: number;

@@ -34,7 +34,7 @@ export interface LogpsOptions extends HubOptions, RowTextOptions {
 
 /** What is measured of a pair: log p(completion | prompt) in nats, sums over tokens. */
 export const measures = ['chosen', 'rejected', 'margin'] as const;
-export type Measure = (typeof measures)[number];
+type Measure = (typeof measures)[number];
 
 export interface ModelLogps {
   name: string;

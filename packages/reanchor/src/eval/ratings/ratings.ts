@@ -26,7 +26,7 @@ export interface RatingsOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-export interface RatedModel {
+interface RatedModel {
   model: string;
   /** Answers with a rating, and without one. */
   rated: number;
@@ -37,7 +37,7 @@ export interface RatedModel {
   means: Record<Criterion | 'mean', { rating: number } & Interval>;
 }
 
-export interface ImprovementOf {
+interface ImprovementOf {
   model: string;
   over: string;
   /** Of each criterion; `all` is the mean of the five, each a stratum of the bootstrap. */

@@ -33,7 +33,7 @@ export function comparedRow(
   return { ...texts, ...judged };
 }
 
-export interface LengthStatistics {
+interface LengthStatistics {
   /** Characters. */
   mean: number;
   median: number;

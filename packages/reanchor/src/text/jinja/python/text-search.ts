@@ -121,7 +121,7 @@ export function splitLines(text: string, keepsEnds: boolean): string[] {
 }
 
 /** A text with so many of its parts replaced, all below 0. Errors: LimitError. */
-export function replace(text: string, old: string, by: string, most: number): string {
+function replace(text: string, old: string, by: string, most: number): string {
   const pieces = old === '' ? ['', ...text, ''] : text.split(old);
   const cuts = most < 0 ? pieces.length - 1 : Math.min(most, pieces.length - 1);
   requireText(text.length + cuts * by.length);
