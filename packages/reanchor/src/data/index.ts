@@ -1,7 +1,7 @@
 export { encodePrompt, encodeRow } from './encode.js';
 export { Fields } from './fields.js';
 export { kindOf } from './kind.js';
-export { textOf } from './message.js';
+export { messagesIn, textOf } from './message.js';
 export { promptMessages } from './messages.js';
 export {
   exampleMicroBatch,

@@ -36,6 +36,12 @@ export function messageOf(fields: Fields): Message {
   return isCall ? { ...message, tool_calls: callsIn(fields, contentField) } : message;
 }
 
+/** A list of messages in a field: see {@link messageOf}. */
+export function messagesIn(fields: Fields, name: string): Message[] {
+  const { items, length } = fields.list(name);
+  return Array.from({ length }, (_, i) => messageOf(items.object(String(i))));
+}
+
 const contentOf = (fields: Fields, name: string) => (fields.isList(name) ? partsOf(fields, name) : fields.text(name));
 
 /** The parts of a content; of each at least its type has to be known to be text, or a thought. */

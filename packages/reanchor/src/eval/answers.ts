@@ -1,5 +1,5 @@
 /** Files of answers: what models wrote to prompts. */
-import { type Content, Fields, isRecord, type PromptText, systemOf, templateInput } from '../data/index.js';
+import { type Content, Fields, isRecord, messagesIn, type PromptText, systemOf, templateInput } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
 import { plainFields, readRecords } from '../formats/index.js';
 
@@ -73,7 +73,7 @@ export function answerOf(value: unknown, file: string, line: number): Answer {
 /** The prompt in a field; an instruction goes with its input, as in rows that are trained on. Errors: FormatError. */
 export function promptOf(fields: Fields, name: string): Content {
   if (fields.isList(name)) {
-    const messages = fields.messages(name);
+    const messages = messagesIn(fields, name);
     if (messages.length === 0) throw fields.fault(name, 'is a chat without messages');
     return messages;
   }

@@ -17,8 +17,9 @@ import {
   type Tokenizer,
   withTemplatesOf,
 } from '../text/index.js';
-import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
+import { type GenerateOptions, generate } from './generate.js';
 import { answerEnd, answerFrame, modelStopTokens } from './stop-tokens.js';
+import type { GeneratedCompletion } from './text.js';
 
 /**
  * A text that is gone on from, or the messages of a chat that the assistant is to answer; or either with what else a chat

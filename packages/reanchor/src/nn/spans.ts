@@ -6,19 +6,6 @@ import { spanAttention } from './attention.js';
 import type { Checkpoints } from './checkpoint.js';
 import { canUseVarlen, varlenAttention, varlenPlan, varlenTensors } from './varlen.js';
 
-/**
- * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is `start
- * ... start + prefix`, the completions follow. `mask` is 0 where a completion's token may look (the whole prompt and
- * its own past) and -inf elsewhere, shape [tokens of all completions, prefix + tokens of all completions]; undefined
- * without completions.
- */
-export interface SpanGroup {
-  start: number;
-  prefix: number;
-  completions: number;
-  mask: Tensor | undefined;
-}
-
 /** What a model's hidden states need of a batch. */
 export interface TokenBatch {
   tokens_N: Tensor;

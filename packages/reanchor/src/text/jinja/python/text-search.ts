@@ -4,8 +4,11 @@ import { requireElements, requireText } from '../limits.js';
 import { lengthOf, lineBreak, space } from './characters.js';
 import { iterate, toIndex, toText } from './convert.js';
 import { searchSpan } from './slices.js';
-import type { TextMethods } from './text-methods.js';
 import { Tuple, textOf, typeName, type Value } from './values.js';
+
+/** What a method does with a text and the values of its parameters. */
+export type TextMethod = (text: string, ...values: Value[]) => Value;
+export type TextMethods = Readonly<Record<string, readonly [parameters: string, run: TextMethod]>>;
 
 /** The place of a part within bounds, counted in code points; -1 where it is not. */
 function find(text: string, part: Value, start: Value, stop: Value, isLast: boolean): number {
