@@ -1,6 +1,7 @@
 /** Checked access to the fields of a raw row; every mistake names the field, what it is and what is allowed. */
 import type { FormatError } from '../errors.js';
-import { isRecord, nameOf, numberOf } from './values.js';
+import { isRecord } from '../formats/index.js';
+import { nameOf, numberOf } from './values.js';
 
 export type Fault = (message: string) => FormatError;
 

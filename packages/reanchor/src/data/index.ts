@@ -63,4 +63,3 @@ export {
   tokenizeRows,
   tokenizeText,
 } from './tokenize.js';
-export { isRecord } from './values.js';

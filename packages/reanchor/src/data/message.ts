@@ -1,8 +1,8 @@
 /** Messages of chats as rows have them: in the words of the chat APIs, or in those of ShareGPT. */
-import { exactJsonOf } from '../formats/index.js';
+import { exactJsonOf, isRecord } from '../formats/index.js';
 import type { ContentPart, Message } from '../text/index.js';
 import type { Fields } from './fields.js';
-import { isRecord, numberOf } from './values.js';
+import { numberOf } from './values.js';
 
 /** What ShareGPT and those who write like it call the roles; an `observation` is also a role of some templates. */
 const speakers = { human: 'user', gpt: 'assistant', chatgpt: 'assistant' };

@@ -2,7 +2,6 @@
  * Which rows are trained on when. Everything here is a pure function of its arguments, so any step can be planned
  * alone.
  */
-
 import { shuffled } from '../random.js';
 import { type Group, groupTokens } from './pack.js';
 

@@ -1,6 +1,7 @@
 /** Prompts to be answered: rows without completions. */
 import { FormatError, UserError } from '../errors.js';
 import type { RawRecord } from '../formats/index.js';
+import { isRecord } from '../formats/index.js';
 import { UnreadColumns } from './columns.js';
 import { Fields } from './fields.js';
 import { messagesIn } from './message.js';
@@ -8,7 +9,6 @@ import { withSystem } from './messages.js';
 import { promptRemarks } from './remarks.js';
 import type { PromptText } from './row.js';
 import { systemOf, templateInput } from './template-input.js';
-import { isRecord } from './values.js';
 
 const allowed = 'a row is {"prompt": text}, {"prompt": [{"role", "content"}, ...]} or {"messages": [...]}';
 

@@ -14,7 +14,3 @@ export function numberOf(value: unknown): number | undefined {
   const number = value instanceof Float ? value.value : value;
   return typeof number === 'number' ? number : undefined;
 }
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Float);
-}

@@ -1,7 +1,7 @@
 /** Files of answers: what models wrote to prompts. */
-import { type Content, Fields, isRecord, messagesIn, type PromptText, systemOf, templateInput } from '../data/index.js';
+import { type Content, Fields, messagesIn, type PromptText, systemOf, templateInput } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
-import { plainFields, readRecords } from '../formats/index.js';
+import { isRecord, plainFields, readRecords } from '../formats/index.js';
 
 /** One answer to a prompt, and where it stands. */
 export interface Answer {

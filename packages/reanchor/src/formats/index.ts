@@ -13,7 +13,7 @@ export {
 export { bytesAtMost } from './bounded.js';
 export { canFetch } from './can-fetch.js';
 export { type CsvOptions, type CsvRow, readCsv } from './csv.js';
-export { entriesInOrder, exactJson, exactJsonOf, Float, plainFields } from './exact-json.js';
+export { entriesInOrder, exactJson, exactJsonOf, Float, isRecord, plainFields } from './exact-json.js';
 export { isBelow } from './is-below.js';
 export { Journal, type JournalHead } from './journal.js';
 export { readJson, readText } from './json.js';

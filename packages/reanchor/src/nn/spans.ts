@@ -2,6 +2,7 @@
 // Shapes: N packed tokens, M scored rows, S sequences (completions), H query heads, K key-value heads, C channels.
 import { type Device, type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
 import type { PackedBatch } from '../data/index.js';
+import { sum } from '../stats/index.js';
 import { spanAttention } from './attention.js';
 import type { Checkpoints } from './checkpoint.js';
 import { canUseVarlen, varlenAttention, varlenPlan, varlenTensors } from './varlen.js';
@@ -111,5 +112,3 @@ function completionMask(prefix: number, completions: number[], { dtype, device }
   }
   return tensor(mask, { shape: [rows, columns], dtype, device });
 }
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

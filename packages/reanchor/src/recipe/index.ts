@@ -6,7 +6,6 @@ export { modelsNamed } from './layers.js';
 export type { LogOptions } from './log-section.js';
 export { nearest } from './nearest.js';
 export { checkRecipeValue, type ParseOptions, parseRecipe, readRecipe } from './parse.js';
-export { isRecord } from './problems.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
 export { concealing, recipeHere, textHere } from './variables.js';
 export { parseYaml } from './yaml.js';

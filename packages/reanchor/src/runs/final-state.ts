@@ -2,10 +2,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-
 import { FormatError, UserError } from '../errors.js';
-import { createReadStream, openCheckpoint, readJson } from '../formats/index.js';
-import { isRecord } from '../recipe/index.js';
+import { createReadStream, isRecord, openCheckpoint, readJson } from '../formats/index.js';
 import { decodeLine } from './events.js';
 import type { RunFolder } from './folder.js';
 

@@ -1,5 +1,4 @@
 /** The scores of Arena-Hard from verdicts. */
-
 import { UserError } from '../../errors.js';
 import { uniforms } from '../../random.js';
 import { type Battle, bradleyTerryBootstrap, type Interval } from '../../stats/index.js';

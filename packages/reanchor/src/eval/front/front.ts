@@ -1,5 +1,4 @@
 /** Quality against KL of several runs: methods beside their trust-region forms, over beta and over training. */
-
 import { UsageError } from '../../errors.js';
 import { lineChart, type Series } from '../../plots/index.js';
 import { uniforms } from '../../random.js';

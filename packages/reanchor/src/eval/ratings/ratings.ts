@@ -1,5 +1,4 @@
 /** Absolute ratings of answers, and the probability that one model improves on another. */
-
 import { UserError } from '../../errors.js';
 import { requireWritable, writeJsonl } from '../../formats/index.js';
 import { uniforms } from '../../random.js';
