@@ -6,8 +6,8 @@
 // Rows whose chosen answer has fewer than eight different words are left out: a few words are too often a sentence in
 // any order. The same files always give the same rows.
 import { loadPreferenceRows } from '#reanchor/data/index.js';
-import { shuffled } from '#reanchor/data/random.js';
 import { writeJsonl } from '#reanchor/formats/index.js';
+import { shuffled } from '#reanchor/random.js';
 
 const [out, ...files] = process.argv.slice(2);
 if (!out || files.length === 0) {

@@ -23,7 +23,7 @@ const pair = (model: string, other: string, wins: number, winRate: number, low: 
 });
 
 /** As `reanchor eval winrate --json` writes it. */
-export const winrate = {
+const winrate = {
   evaluation: 'winrate',
   reanchor: '0.1.0',
   settings: { model: 'a judge', templates: { helpful: '123' }, temperature: 0, prompts: 100, level: 0.95 },

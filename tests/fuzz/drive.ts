@@ -24,7 +24,7 @@ export interface FuzzOptions {
 }
 
 /** An input that did what none may. */
-export interface Finding {
+interface Finding {
   reader: string;
   seed: number;
   index: number;

@@ -1,5 +1,5 @@
 // Broken inputs from whole ones: what bad disks, cut downloads, other programs and attackers make of files.
-import { uniforms } from '#reanchor/data/random.js';
+import { uniforms } from '#reanchor/random.js';
 
 /** Choices that a seed decides. */
 export class Dice {

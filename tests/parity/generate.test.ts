@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { memory, noGrad, tidy } from '@reanchor/torch';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { packGroups, uniforms } from '#reanchor/data/index.js';
+import { packGroups } from '#reanchor/data/index.js';
 import { generate } from '#reanchor/generate/index.js';
 import type { CausalLM } from '#reanchor/models/causal-lm.js';
 import { loadModel } from '#reanchor/models/load.js';
 import { spanBatch } from '#reanchor/nn/spans.js';
+import { uniforms } from '#reanchor/random.js';
 import { dataFolder, fixtures } from '../support/repository.js';
 import { tinyModel } from '../support/training.js';
 

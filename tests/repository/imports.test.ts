@@ -1,5 +1,5 @@
 // Imports go one way. The table is the architecture (docs/architecture.md); a new edge is a decision, made here.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
@@ -15,32 +15,34 @@ const allowed: Record<string, string> = {
   errors: '',
   secrets: '',
   clock: 'torch/host',
+  random: '',
+  version: '',
   formats: 'errors torch/host',
   stats: '',
   text: 'errors formats',
   hub: 'errors secrets clock formats torch/host',
   recipe: 'errors secrets formats',
-  runs: 'errors formats recipe torch/host',
-  data: 'errors formats text recipe hub runs',
+  runs: 'errors version formats recipe torch/host',
+  data: 'errors random formats stats text recipe hub runs',
   sinks: 'secrets clock formats recipe runs',
   serve: 'errors clock runs',
   plots: '',
-  nn: 'data torch',
+  nn: 'stats data torch',
   models: 'errors formats data nn torch',
   losses: 'torch',
   optim: 'torch',
   weights: 'errors formats models optim torch',
-  reference: 'data nn models weights torch',
-  generate: 'errors formats text runs hub data nn models torch',
+  reference: 'stats data nn models weights torch',
+  generate: 'errors version random formats text runs hub data nn models torch',
   train: 'errors stats data nn models losses optim weights reference torch',
   planning: 'errors formats text recipe runs hub data models losses reference train weights torch',
   driver:
     'errors clock formats stats text recipe runs sinks hub data models reference weights generate train planning optim torch',
   estimate: 'errors text recipe data nn models reference planning torch',
-  eval: 'errors clock secrets formats stats text recipe runs hub data models generate plots planning',
-  toy: 'plots data losses optim reference torch',
-  quickstart: 'errors formats plots text recipe data models generate driver runs torch',
-  cli: 'errors secrets formats recipe runs hub data generate planning driver estimate eval toy quickstart serve torch/host torch/setup',
+  eval: 'errors clock secrets random formats stats text recipe runs hub data models generate plots planning',
+  toy: 'random stats plots losses optim reference torch',
+  quickstart: 'errors random formats stats plots text recipe data models generate driver runs torch',
+  cli: 'errors secrets version formats recipe runs hub data generate planning driver estimate eval toy quickstart serve torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };
@@ -53,7 +55,7 @@ const adapters: Record<string, string | string[]> = {
   commander: 'cli/',
   picocolors: 'cli/terminal.ts',
   '@huggingface/tokenizers': 'text/tokenizer.ts',
-  'pure-rand': 'data/random.ts',
+  'pure-rand': 'random.ts',
   '@hono/node-server': 'serve/server.ts',
   hono: 'serve/app.ts',
   hyparquet: 'formats/parquet',
@@ -124,6 +126,19 @@ test('every edge of the table is used', () => {
   expect(unused).toEqual([]);
 });
 
+test('there is one way into a room: its index.ts, or, where it has none, each of its files', () => {
+  const besideTheDoor = sourceFiles('packages/reanchor/src')
+    .filter(isProduct)
+    .flatMap((file) =>
+      imports(file)
+        .filter((name) => name.startsWith('.') && target(file, name) !== roomOf(relative(source, file)))
+        .filter((name) => existsSync(join(source, target(file, name), 'index.ts')))
+        .filter((name) => resolve(dirname(file), name) !== join(source, target(file, name), 'index.js'))
+        .map((name) => `${relative(repositoryRoot, file)} imports ${name}`),
+    );
+  expect(besideTheDoor).toEqual([]);
+});
+
 test('evaluations with a judge, and without, need no libtorch', () => {
   const reached = new Set<string>();
   const visit = (file: string): string[] => {
@@ -171,10 +186,10 @@ test('files are read by one file, which takes regular ones alone', () => {
     'formats/atomic.ts',
     'formats/regular-file.ts',
     'hub/cache.ts',
-    'runs/version.ts',
     'serve/served-folder.ts',
     'serve/static-files.ts',
     'sinks/mlflow-sink.ts',
+    'version.ts',
   ];
   const reads = /\b(readFile|readFileSync|createReadStream|copyFile|copyFileSync|cp|cpSync)\b/;
   const readers = sourceFiles('packages/reanchor/src')

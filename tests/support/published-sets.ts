@@ -1,7 +1,6 @@
 // The published data sets in small: their files, names and forms of rows, with texts of our own. Served by HubServer.
 import { gzipSync } from 'node:zlib';
-import type { SchemaElement } from 'hyparquet';
-import { parquetWriteBuffer } from 'hyparquet-writer';
+import { parquetWriteBuffer, type SchemaElement } from 'hyparquet-writer';
 import type { Files } from './hub-server.js';
 
 /** Rows in each training split; a fourth of it in each one for validation. */

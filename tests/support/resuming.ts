@@ -59,7 +59,7 @@ export function resumableRecipe(model: string, ...set: string[]) {
 }
 
 /** Events of clocks, and what a process holds, are not those of the run; neither is it told of here that it was resumed. */
-export function comparable(events: readonly RunEvent[]): object[] {
+function comparable(events: readonly RunEvent[]): object[] {
   return events.flatMap(({ time: _, ...event }): object[] => {
     if (event.type === 'resumed' || event.type === 'checkpoint') return [];
     if (event.type === 'end') return [{ ...event, seconds: 0 }];

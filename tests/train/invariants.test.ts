@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { pairMicroBatch } from '#reanchor/data/index.js';
 import type { CopiedReference } from '#reanchor/reference/copied-reference.js';
 import type { UpdateRule } from '#reanchor/reference/update-rule.js';
-import { stepMetrics } from '#reanchor/train/metrics.js';
+import { stepMetrics } from '#reanchor/train/step-metrics.js';
 import { tinyTrainer, weights } from '../support/training.js';
 
 async function run(rule: UpdateRule, steps = 6) {

@@ -6,7 +6,7 @@ import { memory } from '@reanchor/torch';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
 import { UserError } from '#reanchor/errors.js';
-import { score } from '#reanchor/eval/index.js';
+import { score } from '#reanchor/eval/score.js';
 import { openSafetensors } from '#reanchor/formats/index.js';
 import { loadModel } from '#reanchor/models/load.js';
 import { recipeData } from '#reanchor/planning/data.js';

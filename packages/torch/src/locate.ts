@@ -10,7 +10,7 @@ import { temporaryName } from './temporary-name.js';
 
 /** The version that setup() installs, and the oldest one that works. */
 export const TORCH_VERSION = '2.13.0';
-export const OLDEST_VERSION = '2.11';
+const OLDEST_VERSION = '2.11';
 
 export type Way = 'REANCHOR_LIBTORCH' | 'python' | 'cache';
 

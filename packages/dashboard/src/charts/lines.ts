@@ -31,7 +31,7 @@ export function lineOf(name: string, color: number, steps: readonly number[], po
 }
 
 /** The index of the last entry of ascending `steps` that is at most `step`; -1 if none is. */
-export function indexAt(steps: readonly number[], step: number): number {
+function indexAt(steps: readonly number[], step: number): number {
   let [low, high] = [0, steps.length];
   while (low < high) {
     const middle = (low + high) >> 1;

@@ -1,6 +1,6 @@
 import type { RunEstimate } from '../estimate/index.js';
-import { modelsNamed } from '../recipe/layers.js';
-import type { Recipe } from '../recipe/recipe.js';
+import type { Recipe } from '../recipe/index.js';
+import { modelsNamed } from '../recipe/index.js';
 import { numberFlag } from './flags.js';
 import { number } from './progress.js';
 import { recipeFor } from './recipe.js';

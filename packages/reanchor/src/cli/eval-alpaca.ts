@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../formats/index.js';
-import { packageVersion } from '../runs/version.js';
+import { packageVersion } from '../version.js';
 import { choiceFlag, numberFlag } from './flags.js';
 import { type JudgeFlags, openJudge } from './judge-flags.js';
 import { type Terminal, table } from './terminal.js';

@@ -1,7 +1,7 @@
 import { UsageError } from '../errors.js';
 import { arenaRules, type Leaderboard } from '../eval/arena/leaderboard.js';
 import { writeFileAtomic } from '../formats/index.js';
-import { packageVersion } from '../runs/version.js';
+import { packageVersion } from '../version.js';
 import { choiceFlag, numberFlag } from './flags.js';
 import { type JudgeFlags, openJudge } from './judge-flags.js';
 import { type Terminal, table } from './terminal.js';
@@ -73,7 +73,7 @@ async function judgeAnswers(flags: ArenaFlags, terminal: Terminal): Promise<stri
 }
 
 /** Prints one leaderboard and what was left out of it. */
-export function printLeaderboard(
+function printLeaderboard(
   { category, baseline, baseline_mean_length: length, length_unit: unit, models, unjudged, style }: Leaderboard,
   level: number | undefined,
   terminal: Terminal,

@@ -1,6 +1,6 @@
 import type { Diversity } from '../eval/diversity/diversity.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
-import { packageVersion } from '../runs/version.js';
+import { packageVersion } from '../version.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval diversity` as commander gives them. */

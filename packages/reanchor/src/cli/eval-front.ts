@@ -1,6 +1,6 @@
 import type { EqualKl } from '../eval/front/curves.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
-import { packageVersion } from '../runs/version.js';
+import { packageVersion } from '../version.js';
 import { numberFlag } from './flags.js';
 import { type Terminal, table } from './terminal.js';
 

@@ -2,7 +2,7 @@ import { UsageError } from '../errors.js';
 import type { PerAnswerAndToken } from '../eval/kl/estimate.js';
 import type { KlOptions, KlResult } from '../eval/kl/measure.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
-import { packageVersion } from '../runs/version.js';
+import { packageVersion } from '../version.js';
 import { deviceFlag, numberFlag } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';

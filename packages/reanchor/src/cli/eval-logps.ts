@@ -1,8 +1,8 @@
 import { describeSkips } from '../data/index.js';
 import type { ModelLogps } from '../eval/logps/logps.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
-import { checkRecipeValue } from '../recipe/parse.js';
-import { packageVersion } from '../runs/version.js';
+import { checkRecipeValue } from '../recipe/index.js';
+import { packageVersion } from '../version.js';
 import { numberFlag, numeric } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';

@@ -1,6 +1,6 @@
 import { leftOutNotes } from '../eval/answer-sets.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
-import { packageVersion } from '../runs/version.js';
+import { packageVersion } from '../version.js';
 import { numberFlag } from './flags.js';
 import { type JudgeFlags, openJudge } from './judge-flags.js';
 import { type Terminal, table } from './terminal.js';

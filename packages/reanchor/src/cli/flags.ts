@@ -1,7 +1,6 @@
 import { Option } from 'commander';
 import { UsageError } from '../errors.js';
-import { recipeKey } from '../recipe/keys.js';
-import { checkRecipeValue } from '../recipe/parse.js';
+import { checkRecipeValue, recipeKey } from '../recipe/index.js';
 
 /** What a flag's number may be. */
 export interface NumberRule {

@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.js';
 import type { GenerateProgress } from '../generate/index.js';
-import { runText, trainedModel } from '../runs/run-text.js';
+import { runText, trainedModel } from '../runs/index.js';
 import { deviceFlag, numberFlag } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { stopOnSignals } from './signals.js';

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { RecipeError, UserError } from '../errors.js';
-import { packageVersion } from '../runs/version.js';
+import { packageVersion } from '../version.js';
 import { exitCodeOf, reportError } from './failure.js';
 import { commandLine, main } from './main.js';
 import { Terminal } from './terminal.js';

@@ -1,8 +1,8 @@
 /** The command `reanchor`: verbs, flags, exit codes. Every verb calls one library function, loaded when it is run. */
 import { Command, CommanderError, Option } from 'commander';
-import { writeError } from '../formats/atomic.js';
-import { recipeKeys } from '../recipe/keys.js';
-import { packageVersion } from '../runs/version.js';
+import { writeError } from '../formats/index.js';
+import { recipeKeys } from '../recipe/index.js';
+import { packageVersion } from '../version.js';
 import type { DashboardFlags } from './dashboard.js';
 import type { EstimateFlags } from './estimate.js';
 import { addEvalCommands } from './eval.js';

@@ -1,6 +1,6 @@
 /** The events of a training run as lines and a status line. */
 import type { DownloadProgress } from '../hub/index.js';
-import type { RunEvent } from '../runs/events.js';
+import type { RunEvent } from '../runs/index.js';
 import { duration, type Terminal } from './terminal.js';
 
 /** Prints the events of a training run as they come. */

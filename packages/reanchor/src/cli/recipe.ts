@@ -1,6 +1,5 @@
-import { type ParseOptions, readRecipe } from '../recipe/parse.js';
-import type { Recipe } from '../recipe/recipe.js';
-import { concealing } from '../recipe/variables.js';
+import type { Recipe } from '../recipe/index.js';
+import { concealing, type ParseOptions, readRecipe } from '../recipe/index.js';
 import type { Terminal } from './terminal.js';
 
 /**

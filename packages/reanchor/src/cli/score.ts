@@ -1,10 +1,10 @@
 import { UsageError } from '../errors.js';
-import { checkRecipeValue } from '../recipe/parse.js';
+import { checkRecipeValue } from '../recipe/index.js';
 import { deviceFlag, numeric } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
-type Score = typeof import('../eval/index.js').score;
+type Score = typeof import('../eval/score.js').score;
 type ScoreOptions = Parameters<Score>[0];
 
 /** The flags of `score` as commander gives them. */
@@ -30,7 +30,7 @@ export async function scoreVerb(
   flags: ScoreFlags,
   terminal: Terminal,
   load: () => Promise<{ score: Score; describeSkips: typeof import('../data/index.js').describeSkips }> = async () => ({
-    ...(await import('../eval/index.js')),
+    ...(await import('../eval/score.js')),
     ...(await import('../data/index.js')),
   }),
 ): Promise<void> {

@@ -1,6 +1,6 @@
 import { UsageError } from '../errors.js';
-import { concealing } from '../recipe/variables.js';
-import { runText } from '../runs/run-text.js';
+import { concealing } from '../recipe/index.js';
+import { runText } from '../runs/index.js';
 import { numberFlag } from './flags.js';
 import { downloadStatus } from './progress.js';
 import { recipeFor } from './recipe.js';

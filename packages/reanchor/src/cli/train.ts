@@ -1,6 +1,5 @@
-import type { Recipe } from '../recipe/recipe.js';
-import { isUnusedFolder, reserveRunFolder } from '../runs/folder.js';
-import { newestRun } from '../runs/resume.js';
+import type { Recipe } from '../recipe/index.js';
+import { isUnusedFolder, newestRun, reserveRunFolder } from '../runs/index.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
@@ -87,7 +86,7 @@ function commandOf(recipeFile: string, { set, out, resume, profile }: TrainFlags
 }
 
 /** What is printed when a run has ended: the evaluation before and after, and how to go on. */
-export function summary(
+function summary(
   { folder, final, isFinished, evaluations, best }: Omit<TrainResult, 'steps'>,
   recipe: Pick<Recipe, 'method' | 'data'>,
 ): string[] {

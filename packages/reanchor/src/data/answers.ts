@@ -1,6 +1,6 @@
 /** Where in the text that a template makes of a chat the answers of the assistant are. */
-import type { Message } from '../text/chat-template.js';
-import { fail, TemplateError } from '../text/jinja/index.js';
+import type { Message } from '../text/index.js';
+import { fail, TemplateError } from '../text/index.js';
 import { isLearnt } from './message.js';
 
 /** The text of messages; with a generation prompt it ends in what comes before the assistant's next answer. */

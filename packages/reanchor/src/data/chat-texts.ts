@@ -1,6 +1,6 @@
 /** What a chat template makes of a row: the text of its prompt, and those of the chats that go on from it. */
-import type { Message } from '../text/chat-template.js';
-import { TemplateError } from '../text/jinja/index.js';
+import type { Message } from '../text/index.js';
+import { TemplateError } from '../text/index.js';
 import { type Answer, answersIn, attempt, type Chat, commonLength, type Render, saidIn } from './answers.js';
 import { hasParts, inOneText, takesParts } from './parts.js';
 import type { SkipReason } from './row.js';

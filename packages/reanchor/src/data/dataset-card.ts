@@ -1,7 +1,7 @@
 /** What the card of a data set says of its files: `configs` in the YAML at the top of README.md. */
 import { FormatError, shown } from '../errors.js';
-import { parseYaml } from '../recipe/yaml.js';
-import { isRecord } from './values.js';
+import { isRecord } from '../formats/index.js';
+import { parseYaml } from '../recipe/index.js';
 
 /** A configuration of a data set, as its card describes it. */
 export interface CardConfig {

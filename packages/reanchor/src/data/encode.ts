@@ -1,7 +1,7 @@
 /** A prompt and its completions as token ids: plain text, or chats that a template turns into text. */
 import { UserError } from '../errors.js';
-import { type ChatTemplate, modelChatTemplate } from '../text/chat-template.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { Tokenizer } from '../text/index.js';
+import { type ChatTemplate, modelChatTemplate } from '../text/index.js';
 import type { Answer, Render } from './answers.js';
 import { type ChatTexts, chatTexts, promptText, type Skipped, type WholeChat } from './chat-texts.js';
 import { isLearnt } from './message.js';

@@ -1,8 +1,7 @@
 /** Checked access to the fields of a raw row; every mistake names the field, what it is and what is allowed. */
 import type { FormatError } from '../errors.js';
-import type { Message } from '../text/chat-template.js';
-import { messageOf } from './message.js';
-import { isRecord, nameOf, numberOf } from './values.js';
+import { isRecord } from '../formats/index.js';
+import { nameOf, numberOf } from './values.js';
 
 export type Fault = (message: string) => FormatError;
 
@@ -115,16 +114,6 @@ export class Fields {
       throw this.fault(name, `is a list of ${given.length}, not of ${length}`);
     }
     return { items: this.inside(Object.fromEntries(given.entries()), name), length: given.length };
-  }
-
-  /** A list of messages: see `messageOf`. */
-  messages(name: string): Message[] {
-    const { items, length } = this.list(name);
-    return Array.from({ length }, (_, i) => items.message(String(i)));
-  }
-
-  message(name: string): Message {
-    return messageOf(this.object(name));
   }
 
   /** An error about a field, with what is allowed. */

@@ -1,6 +1,7 @@
 /** The forms in which published sets write their rows, and what each of them means. */
-import type { Message } from '../text/chat-template.js';
+import type { Message } from '../text/index.js';
 import type { Fields } from './fields.js';
+import { messageOf, messagesIn } from './message.js';
 import { assistantMark, commonMessages, commonPrompt, isTranscript, splitAtLast } from './messages.js';
 import type { Content, DataKind, Remark, SkipReason } from './row.js';
 
@@ -36,7 +37,7 @@ export const rowForms = {
     shape: '{"conversation_input": [messages], "chosen": {"answer"}, "reject": {"answer"}}',
     parse(fields) {
       const answer = (name: string) => [assistantMessage(fields.object(name).text('answer'))];
-      const prompt = fields.messages('conversation_input');
+      const prompt = messagesIn(fields, 'conversation_input');
       return { kind: 'pairs', prompt, chosen: answer('chosen'), rejected: answer('reject') };
     },
   }),
@@ -65,10 +66,10 @@ export const rowForms = {
       (fields.isList('conversations') && !fields.isText('chosen')) ||
       (fields.isList('messages') && fields.isObject('chosen') && fields.isObject('rejected')),
     parse(fields) {
-      const messages = fields.messages(fields.has('conversations') ? 'conversations' : 'messages');
+      const messages = messagesIn(fields, fields.has('conversations') ? 'conversations' : 'messages');
       if (!fields.has('chosen') && !fields.has('rejected')) return labelled(fields, lastAnswer(messages));
       const [chosen, rejected] = ['chosen', 'rejected'].map((name) =>
-        fields.isList(name) ? fields.messages(name) : [fields.message(name)],
+        fields.isList(name) ? messagesIn(fields, name) : [messageOf(fields.object(name))],
       ) as [Message[], Message[]];
       return { kind: 'pairs', prompt: messages, chosen, rejected };
     },
@@ -193,7 +194,7 @@ export const rowForms = {
   messages: form({
     ...has('messages'),
     shape: '{"messages": [{"role", "content"}, ...]}, for KTO with a label',
-    parse: (fields) => labelled(fields, lastAnswer(fields.messages('messages'))),
+    parse: (fields) => labelled(fields, lastAnswer(messagesIn(fields, 'messages'))),
   }),
 
   text: form({
@@ -222,12 +223,12 @@ const assistantMessage = (content: string): Message => ({ role: 'assistant', con
 const question = (content: string): Message[] => [{ role: 'user', content }];
 
 const contentOf = (fields: Fields, name: string, isChat: boolean): Content =>
-  isChat ? fields.messages(name) : fields.text(name);
+  isChat ? messagesIn(fields, name) : fields.text(name);
 
 function promptCompletion(fields: Fields): { prompt: Content; completion: Content } {
   if (!fields.isList('completion')) return { prompt: fields.text('prompt'), completion: fields.text('completion') };
-  const prompt = fields.isText('prompt') ? question(fields.text('prompt')) : fields.messages('prompt');
-  return { prompt, completion: fields.messages('completion') };
+  const prompt = fields.isText('prompt') ? question(fields.text('prompt')) : messagesIn(fields, 'prompt');
+  return { prompt, completion: messagesIn(fields, 'completion') };
 }
 
 /** The question of an alpaca row: what was said before, then the instruction and below it the input. */

@@ -1,7 +1,8 @@
 export { encodePrompt, encodeRow } from './encode.js';
 export { Fields } from './fields.js';
 export { kindOf } from './kind.js';
-export { textOf } from './message.js';
+export { messagesIn, textOf } from './message.js';
+export { promptMessages } from './messages.js';
 export {
   exampleMicroBatch,
   type MicroBatch,
@@ -34,7 +35,6 @@ export {
 export { choosePartners, type PartnerOptions } from './partners.js';
 export { loadPrompts } from './prompts.js';
 export type { Split } from './published.js';
-export { shuffled, uniforms } from './random.js';
 export type {
   Content,
   DataKind,
@@ -63,4 +63,3 @@ export {
   tokenizeRows,
   tokenizeText,
 } from './tokenize.js';
-export { isRecord } from './values.js';

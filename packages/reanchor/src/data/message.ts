@@ -1,8 +1,8 @@
 /** Messages of chats as rows have them: in the words of the chat APIs, or in those of ShareGPT. */
-import { exactJsonOf } from '../formats/exact-json.js';
-import type { ContentPart, Message } from '../text/chat-template.js';
+import { exactJsonOf, isRecord } from '../formats/index.js';
+import type { ContentPart, Message } from '../text/index.js';
 import type { Fields } from './fields.js';
-import { isRecord, numberOf } from './values.js';
+import { numberOf } from './values.js';
 
 /** What ShareGPT and those who write like it call the roles; an `observation` is also a role of some templates. */
 const speakers = { human: 'user', gpt: 'assistant', chatgpt: 'assistant' };
@@ -34,6 +34,12 @@ export function messageOf(fields: Fields): Message {
     name === roleField ? ['role', role] : name === contentField ? ['content', content] : [name, value];
   const message = Object.fromEntries(Object.entries(fields.all()).map(renamed)) as Message;
   return isCall ? { ...message, tool_calls: callsIn(fields, contentField) } : message;
+}
+
+/** A list of messages in a field: see {@link messageOf}. */
+export function messagesIn(fields: Fields, name: string): Message[] {
+  const { items, length } = fields.list(name);
+  return Array.from({ length }, (_, i) => messageOf(items.object(String(i))));
 }
 
 const contentOf = (fields: Fields, name: string) => (fields.isList(name) ? partsOf(fields, name) : fields.text(name));

@@ -1,6 +1,6 @@
 /** Prompts and completions as texts and as chats. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Message } from '../text/chat-template.js';
+import type { Message } from '../text/index.js';
 import { isSilent } from './message.js';
 import type { Content, PromptText } from './row.js';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { shuffled } from '../random.js';
 import { type PlanOptions, planSteps, rowsPerEpoch, splitRows, stepCount, stepsPerEpoch } from './order.js';
-import { shuffled } from './random.js';
 
 const options = fc.record({
   batchSize: fc.integer({ min: 1, max: 9 }),

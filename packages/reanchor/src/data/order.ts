@@ -2,8 +2,8 @@
  * Which rows are trained on when. Everything here is a pure function of its arguments, so any step can be planned
  * alone.
  */
+import { shuffled } from '../random.js';
 import { type Group, groupTokens } from './pack.js';
-import { shuffled } from './random.js';
 
 /** What one optimizer step computes. */
 export interface StepPlan {

@@ -1,4 +1,5 @@
 // Packed batches: every prompt once, no padding. Shapes: N packed tokens, M scored rows, S sequences (completions).
+import { sum } from '../stats/index.js';
 import type { TokenizedPair } from './tokenize.js';
 
 /** A stretch of packed tokens that belong together; it sees the tokens of its prefix span and its own past. */
@@ -127,5 +128,3 @@ export const scoredTokens = (group: Group) =>
 /** The tokens that a group takes in a packed batch. */
 export const groupTokens = ({ prompt, completions }: Group) =>
   prompt.length + sum(completions.map((ids) => Math.max(0, ids.length - 1)));
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

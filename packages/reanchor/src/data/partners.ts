@@ -1,6 +1,6 @@
 /** Mismatched completions for KTO: which other row lends its completion to a row's prompt. */
 import { UserError } from '../errors.js';
-import { shuffled } from './random.js';
+import { shuffled } from '../random.js';
 
 export interface PartnerOptions {
   /**

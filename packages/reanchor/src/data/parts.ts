@@ -1,6 +1,6 @@
 /** Content that is a list of parts, where a chat template may know texts only. */
-import type { Message } from '../text/chat-template.js';
-import { printedForms } from '../text/jinja/index.js';
+import type { Message } from '../text/index.js';
+import { printedForms } from '../text/index.js';
 import { attempt, type Chat, type Render } from './answers.js';
 import { textOf } from './message.js';
 

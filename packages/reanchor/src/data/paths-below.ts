@@ -2,7 +2,7 @@
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import { isBelow } from '../formats/is-below.js';
+import { isBelow } from '../formats/index.js';
 
 /**
  * The files below a folder, as paths in it with `/` between their parts, sorted. No link leads out of the folder, but in a

@@ -1,13 +1,14 @@
 /** Prompts to be answered: rows without completions. */
 import { FormatError, UserError } from '../errors.js';
 import type { RawRecord } from '../formats/index.js';
+import { isRecord } from '../formats/index.js';
 import { UnreadColumns } from './columns.js';
 import { Fields } from './fields.js';
+import { messagesIn } from './message.js';
 import { withSystem } from './messages.js';
 import { promptRemarks } from './remarks.js';
 import type { PromptText } from './row.js';
 import { systemOf, templateInput } from './template-input.js';
-import { isRecord } from './values.js';
 
 const allowed = 'a row is {"prompt": text}, {"prompt": [{"role", "content"}, ...]} or {"messages": [...]}';
 
@@ -55,7 +56,7 @@ function promptText(fields: Fields): PromptText {
   if (!fields.isList(field)) {
     return { prompt: fields.text(field), ...(system !== '' && { system }), ...(input && { input }) };
   }
-  const messages = fields.messages(field);
+  const messages = messagesIn(fields, field);
   if (messages.length === 0) throw fields.fault(field, 'is a chat without messages');
   if (messages.at(-1)!.role === 'assistant') {
     throw fields.fault(field, 'ends with an answer of the assistant, which is what is to be written: leave it out');

@@ -27,7 +27,7 @@ const tldrSftNote = (rows: string) =>
   `the paper has ${rows}, without duplicates and uniquely preferred, and does not publish how; here a summary of a post is used once, if it is preferred in every comparison that it is in`;
 
 // The numbers are those of the paper's reproducibility card; of TL;DR, those of the published files as they are.
-export const published: readonly Published[] = [
+const published: readonly Published[] = [
   {
     id: 'Anthropic/hh-rlhf',
     splits: {

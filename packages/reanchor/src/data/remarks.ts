@@ -1,5 +1,5 @@
 /** What is worth a word about a row that is used. */
-import type { Message } from '../text/chat-template.js';
+import type { Message } from '../text/index.js';
 import { repeatsPrompt } from './messages.js';
 import type { Content, ExampleRow, PreferenceRow, PromptText, Remark, TextRow } from './row.js';
 

@@ -1,5 +1,5 @@
 /** Rows of training data as text: what a raw record becomes before it is tokenised. */
-import type { Message, TemplateInput } from '../text/chat-template.js';
+import type { Message, TemplateInput } from '../text/index.js';
 
 export type { RawRecord } from '../formats/index.js';
 

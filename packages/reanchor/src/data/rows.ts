@@ -1,5 +1,6 @@
 /** From raw records to typed rows of text. */
 import { FormatError, UserError } from '../errors.js';
+import { isRecord } from '../formats/index.js';
 import { UnreadColumns } from './columns.js';
 import { Fields } from './fields.js';
 import { formsOf, type RowContent, type RowFormName, rowForms } from './forms.js';
@@ -7,7 +8,7 @@ import { withSystem } from './messages.js';
 import type { DataKind, PreferenceRow, PromptText, RawRecord, RowOf, RowPlace } from './row.js';
 import { sourceRecords } from './sources.js';
 import { systemOf, templateInput } from './template-input.js';
-import { isRecord, nameOf } from './values.js';
+import { nameOf } from './values.js';
 
 /** How rows are written; `auto` decides by the first row of each file. */
 export type RowFormat = 'auto' | RowFormName;

@@ -1,9 +1,8 @@
 /** What a row gives its chat template besides messages. */
-import { exactJsonOf } from '../formats/exact-json.js';
-import { reservedVariables, type TemplateInput } from '../text/chat-template.js';
+import { exactJsonOf, isRecord } from '../formats/index.js';
+import { reservedVariables, type TemplateInput } from '../text/index.js';
 import type { Fields } from './fields.js';
 import type { PromptText } from './row.js';
-import { isRecord } from './values.js';
 
 /**
  * The tools, documents and variables (`chat_template_kwargs`) of a row, as TRL 1.13 hands them to the template. `tools`

@@ -1,7 +1,6 @@
 /** From rows of text to token ids, as TRL does it; rows that cannot be used are reported. */
 import { isDeepStrictEqual } from 'node:util';
-import type { ChatTemplate } from '../text/chat-template.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { ChatTemplate, Tokenizer } from '../text/index.js';
 import { type Answer, type Completion, type EncodedChat, encodeChat, encodeRow, type Skipped } from './encode.js';
 import { remarksOf } from './remarks.js';
 import type { DataKind, ExampleRow, PreferenceRow, RowOf, RowPlace, SkipReason, TextRow } from './row.js';

@@ -1,7 +1,8 @@
 /** Texts to imitate out of comparisons: of each post the summaries that nobody liked less than another. */
 import { createHash } from 'node:crypto';
 import type { RawRecord } from '../formats/index.js';
-import { isRecord, numberOf } from './values.js';
+import { isRecord } from '../formats/index.js';
+import { numberOf } from './values.js';
 
 /** How many comparisons, different preferred summaries, and preferred ones that are never rejected. */
 export interface PreferenceCounts {

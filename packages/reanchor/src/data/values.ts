@@ -1,5 +1,5 @@
 /** Values of JSON. */
-import { Float } from '../formats/exact-json.js';
+import { Float } from '../formats/index.js';
 
 /** What kind of value it is, in words. */
 export function nameOf(value: unknown): string {
@@ -13,8 +13,4 @@ export function nameOf(value: unknown): string {
 export function numberOf(value: unknown): number | undefined {
   const number = value instanceof Float ? value.value : value;
   return typeof number === 'number' ? number : undefined;
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Float);
 }

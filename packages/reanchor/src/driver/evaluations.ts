@@ -5,14 +5,11 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { type Recipe, textHere } from '../recipe/index.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import type { NewRunEvent } from '../runs/index.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { Tokenizer } from '../text/index.js';
 import { Evaluation } from '../train/evaluation.js';
 import type { Metrics, Probed } from '../train/metrics.js';
-import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
-
-export type { Probed } from '../train/metrics.js';
-
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
+import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
 
 /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
 export interface Probe {

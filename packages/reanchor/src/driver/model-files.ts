@@ -1,9 +1,8 @@
 /** The files beside the weights of a trained model: with them, others go on from it as it was trained. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isRecord } from '../data/index.js';
 import { FormatError } from '../errors.js';
-import { readJson } from '../formats/index.js';
+import { isRecord, readJson } from '../formats/index.js';
 import { stopTokens } from '../generate/index.js';
 import type { ConfigJson } from '../models/causal-lm.js';
 import { readConfig } from '../models/load.js';

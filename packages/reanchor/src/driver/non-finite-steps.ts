@@ -108,7 +108,7 @@ export class RunDivergences {
 }
 
 /** `a.jsonl:3, 9, 12; b.jsonl:1`. */
-export function placesText(places: readonly RowPlace[]): string {
+function placesText(places: readonly RowPlace[]): string {
   const files = [...new Set(places.map(({ file }) => file))];
   const linesOf = (name: string) => places.filter(({ file }) => file === name).map(({ line }) => line);
   return files.map((file) => `${file}:${linesOf(file).join(', ')}`).join('; ');

@@ -16,7 +16,7 @@ import {
   type NewRunEvent,
   type RunFolder,
 } from '../runs/index.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { Tokenizer } from '../text/index.js';
 import { Trainer } from '../train/trainer.js';
 import type { Weights } from '../weights/weights.js';
 import { announce } from './announce.js';

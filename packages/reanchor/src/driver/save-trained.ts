@@ -35,7 +35,7 @@ export async function saveOrRescue(folder: string, trained: Trained): Promise<vo
 }
 
 /** Writes a Hugging Face folder: weights, config, tokenizer files and a model card. It appears whole or not at all. */
-export async function saveTrained(folder: string, trained: Trained): Promise<void> {
+async function saveTrained(folder: string, trained: Trained): Promise<void> {
   await writeFolderAtomic(folder, (temporary) =>
     writeModelFiles(temporary, trained, recipeSaveOptions(trained.recipe)),
   );

@@ -26,8 +26,6 @@ import { type OpenRun, pointOf, reopenRun, requireSameRun } from './resume.js';
 import { type RunOptions, run } from './run.js';
 import { snapshotBytes } from './snapshot.js';
 
-export type { Probe, Probed } from './evaluations.js';
-
 export interface TrainOptions {
   recipe: Recipe;
   /** The run folder to be made; it must not exist yet, or be empty. With `resume` the folder of the run that goes on. */

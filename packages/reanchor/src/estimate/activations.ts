@@ -15,7 +15,7 @@ function attentionTerms({ heads: H, headChannels: C, keyValueHeads: K }: BlockSh
 }
 
 /** What the forward pass of a block leaves for its backward pass. */
-export function keptTerms(block: BlockShape): Terms {
+function keptTerms(block: BlockShape): Terms {
   const { width: D, feedForward: F, heads: H, headChannels: C, keyValueHeads: K } = block;
   if (block.family === 'gpt_neox') {
     return {
@@ -45,12 +45,12 @@ export function keptTerms(block: BlockShape): Terms {
 }
 
 /** The most that the backward pass of a block holds at once besides what is kept: gradients of its feed-forward part. */
-export function backwardTerms({ family, width: D, feedForward: F }: BlockShape): Terms {
+function backwardTerms({ family, width: D, feedForward: F }: BlockShape): Terms {
   return { residualGradient: 2 * D, feedForwardGradients: family === 'llama' ? 2 * F : F };
 }
 
 /** The most that a block holds at once where nothing is recorded: that of its larger part, which frees it at its end. */
-export function forwardTerms({ family, width: D, feedForward: F, ...block }: BlockShape): Terms {
+function forwardTerms({ family, width: D, feedForward: F, ...block }: BlockShape): Terms {
   const { heads: H, headChannels: C, keyValueHeads: K } = block;
   const attention = family === 'llama' ? 3 * D + 4 * H * C + 3 * K * C : 10 * D;
   const feedForward = 4 * D + (family === 'llama' ? 4 * F : 2 * F);
@@ -58,7 +58,7 @@ export function forwardTerms({ family, width: D, feedForward: F, ...block }: Blo
 }
 
 /** What the final norm keeps of a scored row: the rows picked out, and what its own backward pass needs. */
-export function finalNormTerms({ family, width: D }: BlockShape): Terms {
+function finalNormTerms({ family, width: D }: BlockShape): Terms {
   return { pickedRows: D, norm: family === 'llama' ? 2 * D : D };
 }
 

@@ -51,7 +51,7 @@ export function backwardFlops(shape: ModelShape, pack: PackLayout): number {
 }
 
 /** The blocks alone, as activation checkpointing computes them again. */
-export function blockFlops(shape: ModelShape, pack: PackLayout): number {
+function blockFlops(shape: ModelShape, pack: PackLayout): number {
   const { matrices, attention } = parts(shape, pack);
   return matrices + attention;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { isLocalSource, kindOf, loadRows, publishedRows, resolveSources } from '../data/index.js';
 import { type RecipeData, recipeData } from '../planning/data.js';
 import type { Recipe } from '../recipe/index.js';
-import { loadTokenizer } from '../text/tokenizer.js';
+import { loadTokenizer } from '../text/index.js';
 
 export type Rows =
   | { from: 'reading'; data: RecipeData }

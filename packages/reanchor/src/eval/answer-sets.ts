@@ -1,7 +1,7 @@
 /** Several models' answers to the same prompts. */
 import type { Content } from '../data/index.js';
-import { shuffled } from '../data/random.js';
 import { UsageError, UserError } from '../errors.js';
+import { shuffled } from '../random.js';
 import { type Answer, readAnswers } from './answers.js';
 import { placesOf, promptKeys } from './prompts.js';
 

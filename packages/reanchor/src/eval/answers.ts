@@ -1,7 +1,7 @@
 /** Files of answers: what models wrote to prompts. */
-import { type Content, Fields, isRecord, type PromptText, systemOf, templateInput } from '../data/index.js';
+import { type Content, Fields, messagesIn, type PromptText, systemOf, templateInput } from '../data/index.js';
 import { FormatError, UserError } from '../errors.js';
-import { plainFields, readRecords } from '../formats/index.js';
+import { isRecord, plainFields, readRecords } from '../formats/index.js';
 
 /** One answer to a prompt, and where it stands. */
 export interface Answer {
@@ -73,7 +73,7 @@ export function answerOf(value: unknown, file: string, line: number): Answer {
 /** The prompt in a field; an instruction goes with its input, as in rows that are trained on. Errors: FormatError. */
 export function promptOf(fields: Fields, name: string): Content {
   if (fields.isList(name)) {
-    const messages = fields.messages(name);
+    const messages = messagesIn(fields, name);
     if (messages.length === 0) throw fields.fault(name, 'is a chat without messages');
     return messages;
   }

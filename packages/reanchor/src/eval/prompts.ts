@@ -1,6 +1,5 @@
 /** Prompts of files that other tools wrote: which are the same, and how they read. */
-import { type Content, textOf } from '../data/index.js';
-import { promptMessages } from '../data/messages.js';
+import { type Content, promptMessages, textOf } from '../data/index.js';
 import { exactJson } from '../formats/index.js';
 import type { Message } from '../text/index.js';
 

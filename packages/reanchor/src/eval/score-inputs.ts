@@ -5,8 +5,29 @@ import { FormatError, UsageError, UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
 import { modelDigest, rowsDigest } from '../planning/digests.js';
 import { type RunText, trainedModel } from '../runs/index.js';
-import type { RowText } from './row-text.js';
-import type { ScoreOptions } from './score.js';
+import type { RowText, RowTextOptions } from './row-text.js';
+
+export interface ScoreOptions extends HubOptions, RowTextOptions {
+  /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
+  model?: string | undefined;
+  /**
+   * A run folder: its model, what that began as for the reference, its beta, its validation files, and how it made texts
+   * of its rows, each where nothing else is given.
+   */
+  run?: string | undefined;
+  /** Files of preference pairs. */
+  data?: string[] | undefined;
+  /** The JSONL file to be written. */
+  out: string;
+  /** The reference, named like the model; with it rewards are given. */
+  reference?: string | undefined;
+  /** Strength beta in the reward beta (log pi - log pi_ref). Default: that of the run, else 0.1. */
+  beta?: number | undefined;
+  /** auto, cpu, cuda or cuda:N. Default: auto. */
+  device?: string | undefined;
+  tokensPerMicroBatch?: number | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
 
 /**
  * The model, the files of rows, the reference if rewards are asked for, and beta. Errors: UsageError for what neither the

@@ -10,37 +10,15 @@ import {
 } from '../data/index.js';
 import { UsageError, UserError } from '../errors.js';
 import { requireWritable, writeJsonl } from '../formats/index.js';
-import { type HubOptions, modelFolder } from '../hub/index.js';
+import { modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { runText } from '../runs/index.js';
 import { accuracyOf } from '../stats/index.js';
 import { scoringNotes } from './positions.js';
-import { type RowTextOptions, requireTokensOf, rowText } from './row-text.js';
-import { noPairs, requireReferenceOfRun, requireRowsOfRun, scoreInputs } from './score-inputs.js';
-
-export interface ScoreOptions extends HubOptions, RowTextOptions {
-  /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
-  model?: string | undefined;
-  /**
-   * A run folder: its model, what that began as for the reference, its beta, its validation files, and how it made texts
-   * of its rows, each where nothing else is given.
-   */
-  run?: string | undefined;
-  /** Files of preference pairs. */
-  data?: string[] | undefined;
-  /** The JSONL file to be written. */
-  out: string;
-  /** The reference, named like the model; with it rewards are given. */
-  reference?: string | undefined;
-  /** Strength beta in the reward beta (log pi - log pi_ref). Default: that of the run, else 0.1. */
-  beta?: number | undefined;
-  /** auto, cpu, cuda or cuda:N. Default: auto. */
-  device?: string | undefined;
-  tokensPerMicroBatch?: number | undefined;
-  onProgress?: ((done: number, total: number) => void) | undefined;
-}
+import { requireTokensOf, rowText } from './row-text.js';
+import { noPairs, requireReferenceOfRun, requireRowsOfRun, type ScoreOptions, scoreInputs } from './score-inputs.js';
 
 export interface ScoreResult {
   rows: number;

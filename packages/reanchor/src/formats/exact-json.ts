@@ -14,6 +14,11 @@ export class Float {
   }
 }
 
+/** Whether a value of JSON is an object; a list, null and a {@link Float} are none. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Float);
+}
+
 /** The names of an object's fields in the order of the text, where JavaScript has another: names such as 2024. */
 const keyOrder = Symbol('the order of keys');
 

@@ -1,13 +1,27 @@
-export { makeFolder, requireWritable, type WriteContent, writeFileAtomic, writeFolderAtomic } from './atomic.js';
+export {
+  isTemporary,
+  makeFolder,
+  requireWritable,
+  syncFolder,
+  temporaryName,
+  type WriteContent,
+  writeError,
+  writeFileAtomic,
+  writeFolderAtomic,
+  writeFully,
+} from './atomic.js';
 export { bytesAtMost } from './bounded.js';
+export { canFetch } from './can-fetch.js';
 export { type CsvOptions, type CsvRow, readCsv } from './csv.js';
-export { exactJson, Float, plainFields } from './exact-json.js';
+export { entriesInOrder, exactJson, exactJsonOf, Float, isRecord, plainFields } from './exact-json.js';
+export { isBelow } from './is-below.js';
 export { Journal, type JournalHead } from './journal.js';
 export { readJson, readText } from './json.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
 export { mapTexts } from './map-texts.js';
 export { isPickle, pickleRefusal } from './pickle.js';
 export { type RawRecord, readRecords } from './records.js';
+export { createReadStream, fileSize, open, openSync, readFile, readFileSync } from './regular-file.js';
 export {
   type CheckpointTensor,
   openCheckpoint,

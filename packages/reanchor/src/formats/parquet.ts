@@ -1,6 +1,7 @@
 /** Parquet files as rows of plain values; besides `parquet-limits.ts` the only file that knows hyparquet. */
 import type { FileHandle } from 'node:fs/promises';
 import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects, parquetSchema, type SchemaTree } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
 import { FormatError, NotReadable } from '../errors.js';
 import { Float } from './exact-json.js';
 import { checkedRows, checkPages } from './parquet-limits.js';
@@ -19,8 +20,6 @@ export async function* readParquet(
   file: string,
   { exactNumbers = false }: { exactNumbers?: boolean | undefined } = {},
 ): AsyncGenerator<{ line: number; value: unknown }> {
-  // Loading it reserves 10 GB of addresses, which a limit (ulimit -v) may not allow, and most runs read no Parquet.
-  const { compressors } = await import('hyparquet-compressors');
   let row = 0;
   let handle: FileHandle | undefined;
   try {

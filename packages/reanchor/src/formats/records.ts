@@ -4,7 +4,6 @@ import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { readCsv } from './csv.js';
 import { readJson } from './json.js';
 import { firstCharacter, type JsonLine, readJsonl } from './jsonl.js';
-import { readParquet } from './parquet.js';
 
 /** A row as it is in its file. */
 export interface RawRecord {
@@ -36,7 +35,7 @@ export async function* readRecords(file: string, options: RecordOptions = {}): A
   const [, end] = /\.(parquet|csv|tsv)(?:\.gz)?$/i.exec(file.toLowerCase()) ?? [];
   if (end === 'csv' || end === 'tsv') yield* csvRecords(file, end === 'csv' ? ',' : '\t');
   else
-    for await (const { line, value } of end ? readParquet(file, options) : jsonRows(file, options))
+    for await (const { line, value } of end ? parquetRows(file, options) : jsonRows(file, options))
       yield { file, line, where: line, value };
 }
 
@@ -55,6 +54,12 @@ async function* csvRecords(file: string, separator: ',' | '\t'): AsyncGenerator<
 
 /** Whether a text is a list of messages as Python or JSON writes it. */
 const isWrittenChat = (cell: string) => /^\s*\[\s*\{.*['"](role|from)['"]\s*:.*\}\s*\]\s*$/s.test(cell);
+
+/** Its library is loaded where a file needs it: most runs read no Parquet, and it reserves 10 GB of addresses. */
+async function* parquetRows(file: string, options: RecordOptions): AsyncGenerator<JsonLine> {
+  const { readParquet } = await import('./parquet.js');
+  yield* readParquet(file, options);
+}
 
 async function* jsonRows(file: string, options: RecordOptions): AsyncGenerator<JsonLine> {
   if ((await firstCharacter(file)) !== '[') {

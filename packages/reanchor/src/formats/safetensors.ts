@@ -7,6 +7,7 @@ import { type FileHandle, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { writeFileAtomic, writeFully } from './atomic.js';
+import { isRecord } from './exact-json.js';
 import { duplicateKey } from './json-text.js';
 import { isPickle, pickleRefusal } from './pickle.js';
 import { open, readFile } from './regular-file.js';
@@ -249,7 +250,7 @@ function parseJsonObject(bytes: Uint8Array, fail: Fail): Record<string, unknown>
   } catch {
     fail('not JSON');
   }
-  if (!isObject(value)) return fail('not a JSON object');
+  if (!isRecord(value)) return fail('not a JSON object');
   const twice = duplicateKey(text);
   if (twice !== undefined) fail(`${shown(twice)} is given twice`);
   return value;
@@ -257,14 +258,14 @@ function parseJsonObject(bytes: Uint8Array, fail: Fail): Record<string, unknown>
 
 function parseMetadata(metadata: unknown, fail: Fail): Record<string, string> {
   if (metadata === undefined || metadata === null) return {};
-  if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
+  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
     return fail('__metadata__ must be an object of strings');
   }
   return metadata as Record<string, string>;
 }
 
 function parseEntry(entry: unknown, dataStart: number, fail: Fail): StoredTensor {
-  if (!isObject(entry)) return fail('must be an object with dtype, shape and data_offsets');
+  if (!isRecord(entry)) return fail('must be an object with dtype, shape and data_offsets');
   const { dtype, shape, data_offsets: offsets } = entry;
   if (!isDType(dtype)) return fail(`dtype ${shown(dtype)} is not one of ${Object.keys(bitsOf).join(', ')}`);
   if (!Array.isArray(shape) || !shape.every(isCount)) return fail('shape must be a list of whole numbers from 0 on');
@@ -337,7 +338,7 @@ async function readWeightMap(file: string): Promise<Map<string, string>> {
     throw notRead(file, cause);
   });
   const { weight_map: map } = parseJsonObject(bytes, fail);
-  if (!isObject(map)) return fail('weight_map is missing: it gives the shard of each tensor');
+  if (!isRecord(map)) return fail('weight_map is missing: it gives the shard of each tensor');
   const wrong = Object.entries(map).find(([, shard]) => typeof shard !== 'string');
   if (wrong) fail(`weight_map: the shard of ${shown(wrong[0])} must be a file name`);
   if (Object.keys(map).length === 0) fail('weight_map is empty');
@@ -347,10 +348,6 @@ async function readWeightMap(file: string): Promise<Map<string, string>> {
 }
 
 const inFile = (tensor: StoredTensor, { file }: SafetensorsFile): CheckpointTensor => ({ ...tensor, file });
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 async function readBytes(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);

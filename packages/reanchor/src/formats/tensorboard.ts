@@ -21,12 +21,12 @@ export function eventFileName(time: Date, host = hostname()): string {
 }
 
 /** The record with which an event file begins. */
-export function fileVersionRecord(time: number): Buffer {
+function fileVersionRecord(time: number): Buffer {
   return record(Buffer.concat([double(1, time), bytes(3, Buffer.from('brain.Event:2'))]));
 }
 
 /** The record of scalars. */
-export function scalarRecord({ time, step, scalars }: ScalarEvent): Buffer {
+function scalarRecord({ time, step, scalars }: ScalarEvent): Buffer {
   const values = Object.entries(scalars).map(([tag, value]) =>
     bytes(1, Buffer.concat([bytes(1, Buffer.from(tag)), float(2, value)])),
   );
@@ -37,7 +37,7 @@ export function scalarRecord({ time, step, scalars }: ScalarEvent): Buffer {
  * The record that says that a run has started again before a step: TensorBoard drops what it has of that step and later
  * ones. Layout: SessionLog in tensorflow/core/util/event.proto, status START.
  */
-export function restartRecord(time: number, step: number): Buffer {
+function restartRecord(time: number, step: number): Buffer {
   return record(Buffer.concat([double(1, time), varintField(2, step), bytes(7, varintField(1, 1))]));
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Content, loadPrompts, type PromptText, promptColumns, sourceRecords } from '../data/index.js';
 import { Journal, requireWritable, writeJsonl } from '../formats/index.js';
 import type { HubOptions } from '../hub/index.js';
-import { packageVersion } from '../runs/version.js';
+import { packageVersion } from '../version.js';
 import {
   type CompleteOptions,
   type TextCompletion,

@@ -1,22 +1,15 @@
 /** Sampling from a language model with a cache of keys and values. */
 import { setImmediate } from 'node:timers/promises';
 import { cat, noGrad, type Tensor, tidy } from '@reanchor/torch';
-import { uniforms } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { uniforms } from '../random.js';
 import { KeyValueCache } from './key-value-cache.js';
 import { nextLogits, promptLogits } from './logits.js';
 import { type SamplingOptions, sample } from './sample.js';
-import { Text } from './text.js';
+import { type GeneratedCompletion, Text, type TextOptions } from './text.js';
 
-export interface GenerateOptions extends SamplingOptions {
-  maxNewTokens: number;
-  /** Tokens that end a text; they are not part of the completion. */
-  stopTokens?: readonly number[] | undefined;
-  /** Strings that end a text, cut off from it; with `decode`, which turns tokens of a completion of
-   * a prompt into text. */
-  stopStrings?: readonly string[] | undefined;
-  decode?: ((tokens: readonly number[], prompt: number) => string) | undefined;
+export interface GenerateOptions extends SamplingOptions, TextOptions {
   /** Completions of each prompt. Default: 1. */
   samples?: number | undefined;
   /** Every completion has random numbers of its own, from the seed, its prompt's place and its own. Default: 0. */
@@ -38,24 +31,6 @@ export interface GenerateProgress {
   done: number;
   of: number;
   tokens: number;
-}
-
-export interface GeneratedCompletion {
-  /** The place of its prompt, and its own among the prompt's completions, from 0. */
-  prompt: number;
-  sample: number;
-  /** Without the token that ended it, and without those that a stop string cut off. */
-  tokens: Int32Array;
-  /** log p of each token under the model, whatever the sampling options. */
-  logprobs: number[];
-  /** A stop token or string, or maxNewTokens. */
-  finish: 'stop' | 'length';
-  /** The stop token that ended it, where one did; it is part of what the model drew. */
-  stopToken: number | undefined;
-  /** The stop string that ended it, where one did; it is cut off. */
-  stopString: string | undefined;
-  /** The text without a stop string and what follows it; where `decode` is given. */
-  text: string | undefined;
 }
 
 /** A completion with the token that ended it, which was drawn as well. */

@@ -1,6 +1,5 @@
 export {
   drawnTokens,
-  type GeneratedCompletion,
   type GenerateOptions,
   type GenerateProgress,
   generate,
@@ -9,6 +8,7 @@ export { type CompletionLine, type GenerateFileOptions, generateFile, readPrompt
 export type { SamplingOptions } from './sample.js';
 export { stopTokens } from './stop-tokens.js';
 export { streamText } from './stream-text.js';
+export type { GeneratedCompletion } from './text.js';
 export {
   type CompleteOptions,
   type Prompt,

@@ -1,6 +1,6 @@
 import { tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
-import { uniforms } from '../data/index.js';
+import { uniforms } from '../random.js';
 import { drawFromNucleus, nucleusSize } from './nucleus.js';
 import { type SamplingOptions, sample } from './sample.js';
 

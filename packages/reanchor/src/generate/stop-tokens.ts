@@ -1,7 +1,7 @@
 /** The tokens that end what a model writes. */
 import { join } from 'node:path';
 import { FormatError, UserError, unreadable } from '../errors.js';
-import { readFile } from '../formats/regular-file.js';
+import { readFile } from '../formats/index.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
 
 /**

@@ -1,7 +1,6 @@
 /** Generation from texts and chats to texts: a model with its tokenizer. */
 import { resolve } from 'node:path';
-import { type Content, encodePrompt, encodeRow, type PromptText } from '../data/index.js';
-import { promptMessages } from '../data/messages.js';
+import { type Content, encodePrompt, encodeRow, type PromptText, promptMessages } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
@@ -13,13 +12,14 @@ import { type RunText, runTextOfModel } from '../runs/index.js';
 import {
   type ChatTemplate,
   loadChatTemplate,
+  loadTokenizer,
   modelChatTemplate,
   type Tokenizer,
   withTemplatesOf,
 } from '../text/index.js';
-import { loadTokenizer } from '../text/tokenizer.js';
-import { type GeneratedCompletion, type GenerateOptions, generate } from './generate.js';
+import { type GenerateOptions, generate } from './generate.js';
 import { answerEnd, answerFrame, modelStopTokens } from './stop-tokens.js';
+import type { GeneratedCompletion } from './text.js';
 
 /**
  * A text that is gone on from, or the messages of a chat that the assistant is to answer; or either with what else a chat

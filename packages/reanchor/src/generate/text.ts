@@ -1,7 +1,31 @@
-import type { GeneratedCompletion, GenerateOptions } from './generate.js';
+/** What ends a text. */
+export interface TextOptions {
+  maxNewTokens: number;
+  /** Tokens that end a text; they are not part of the completion. */
+  stopTokens?: readonly number[] | undefined;
+  /** Strings that end a text, cut off from it; with `decode`, which turns tokens of a completion of
+   * a prompt into text. */
+  stopStrings?: readonly string[] | undefined;
+  decode?: ((tokens: readonly number[], prompt: number) => string) | undefined;
+}
 
-/** What a text needs to know of the options. */
-type TextOptions = Pick<GenerateOptions, 'maxNewTokens' | 'stopTokens' | 'stopStrings' | 'decode'>;
+export interface GeneratedCompletion {
+  /** The place of its prompt, and its own among the prompt's completions, from 0. */
+  prompt: number;
+  sample: number;
+  /** Without the token that ended it, and without those that a stop string cut off. */
+  tokens: Int32Array;
+  /** log p of each token under the model, whatever the sampling options. */
+  logprobs: number[];
+  /** A stop token or string, or maxNewTokens. */
+  finish: 'stop' | 'length';
+  /** The stop token that ended it, where one did; it is part of what the model drew. */
+  stopToken: number | undefined;
+  /** The stop string that ended it, where one did; it is cut off. */
+  stopString: string | undefined;
+  /** The text without a stop string and what follows it; where `decode` is given. */
+  text: string | undefined;
+}
 
 /** A completion that is being written. */
 export class Text {

@@ -2,8 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { copyFile, mkdir, readlink, rename, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { temporaryName, writeError, writeFileAtomic } from '../formats/atomic.js';
-import { readFileSync } from '../formats/regular-file.js';
+import { readFileSync, temporaryName, writeError, writeFileAtomic } from '../formats/index.js';
 import { isCommit, type RepositoryName } from './names.js';
 
 /**

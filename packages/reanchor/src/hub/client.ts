@@ -1,7 +1,6 @@
 /** What is asked of the Hub over HTTP: the only file that knows @huggingface/hub. */
 import { shown, UserError } from '../errors.js';
-import { canFetch } from '../formats/can-fetch.js';
-import { bytesAtMost } from '../formats/index.js';
+import { bytesAtMost, canFetch } from '../formats/index.js';
 import { hiding } from '../secrets.js';
 import { isCommit, isSafePath, type RepositoryName, repositoryText } from './names.js';
 import { HubUnreachable, Patience, type Waiting } from './patience.js';

@@ -4,8 +4,7 @@ import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { withLock } from '@reanchor/torch/host';
 import { UserError } from '../errors.js';
-import { makeFolder, writeError, writeFully } from '../formats/atomic.js';
-import { createReadStream } from '../formats/regular-file.js';
+import { createReadStream, makeFolder, writeError, writeFully } from '../formats/index.js';
 import { asUnreachable, type HubFile, type OpenedFile } from './client.js';
 import { HubUnreachable, leastBytes, noticeMs, type Waiting } from './patience.js';
 

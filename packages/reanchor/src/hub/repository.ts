@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.js';
 import { UserError } from '../errors.js';
-import { requireWritable, writeError } from '../formats/atomic.js';
+import { requireWritable, writeError } from '../formats/index.js';
 import { RepositoryCache } from './cache.js';
 import { type HubFile, type Listing, listRepository, openFile, type Session } from './client.js';
 import { downloadBlob, unfinishedBytes } from './download.js';

@@ -2,7 +2,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import { readFileSync } from '../formats/regular-file.js';
+import { readFileSync } from '../formats/index.js';
 
 export interface HubSettings {
   /** The address of the Hub, without a slash at its end. */

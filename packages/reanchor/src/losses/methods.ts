@@ -19,7 +19,7 @@ import { sigmoidNorm } from './sigmoid-norm.js';
 import { sppoHard } from './sppo-hard.js';
 
 /** The options of all pair losses; each uses some of them, see {@link lossOptions}. */
-export interface PairLossParameters {
+interface PairLossParameters {
   /** Strength of the pull towards the reference, > 0. */
   beta: number;
   /** Assumed share of pairs whose label is the wrong way round, in [0, 0.5). */

@@ -2,7 +2,7 @@ import { type Device, deviceCount } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 
 /** What a recipe or a flag may say of the device. */
-export const devicePattern = /^(auto|cpu|cuda|cuda:\d{1,2})$/;
+const devicePattern = /^(auto|cpu|cuda|cuda:\d{1,2})$/;
 
 /**
  * The device that a setting means: `cpu`, `cuda:N`, `cuda` for the first one, `auto` for the first one where there is

@@ -1,6 +1,18 @@
 // Shapes: N packed tokens, H query heads, K key-value heads, C channels of a head; Q queries and L keys of one group.
 import { cat, packedAttention, scaledDotProductAttention, type Tensor } from '@reanchor/torch';
-import type { SpanGroup } from './spans.js';
+
+/**
+ * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is `start
+ * ... start + prefix`, the completions follow. `mask` is 0 where a completion's token may look (the whole prompt and
+ * its own past) and -inf elsewhere, shape [tokens of all completions, prefix + tokens of all completions]; undefined
+ * without completions.
+ */
+export interface SpanGroup {
+  start: number;
+  prefix: number;
+  completions: number;
+  mask: Tensor | undefined;
+}
 
 /**
  * Causal attention over packed spans, softmax(q k^T / sqrt(C) + mask) v, [N, H, C] -> [N, H, C].

@@ -1,23 +1,11 @@
 // A packed batch as tensors, and the groups its attention works on.
 // Shapes: N packed tokens, M scored rows, S sequences (completions), H query heads, K key-value heads, C channels.
 import { type Device, type DType, type Tensor, tensor, tidy } from '@reanchor/torch';
-import type { PackedBatch } from '../data/pack.js';
+import type { PackedBatch } from '../data/index.js';
+import { sum } from '../stats/index.js';
 import { spanAttention } from './attention.js';
 import type { Checkpoints } from './checkpoint.js';
 import { canUseVarlen, varlenAttention, varlenPlan, varlenTensors } from './varlen.js';
-
-/**
- * A prompt and the completions that hang on it. They lie one after the other in the packed batch: the prompt is `start
- * ... start + prefix`, the completions follow. `mask` is 0 where a completion's token may look (the whole prompt and
- * its own past) and -inf elsewhere, shape [tokens of all completions, prefix + tokens of all completions]; undefined
- * without completions.
- */
-export interface SpanGroup {
-  start: number;
-  prefix: number;
-  completions: number;
-  mask: Tensor | undefined;
-}
 
 /** What a model's hidden states need of a batch. */
 export interface TokenBatch {
@@ -124,5 +112,3 @@ function completionMask(prefix: number, completions: number[], { dtype, device }
   }
   return tensor(mask, { shape: [rows, columns], dtype, device });
 }
-
-const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);

@@ -22,8 +22,8 @@ import { UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { localTimeOf, recipeDate } from '../runs/index.js';
-import { type ChatTemplate, loadChatTemplate, modelChatTemplate } from '../text/chat-template.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { Tokenizer } from '../text/index.js';
+import { type ChatTemplate, loadChatTemplate, modelChatTemplate } from '../text/index.js';
 import { unlessStopped } from './unless-stopped.js';
 
 /** What became of the rows of a recipe. */

@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import { open, readFile } from '../formats/regular-file.js';
+import { open, readFile } from '../formats/index.js';
 import type { ChatTemplate } from '../text/index.js';
 
 /** A weight file is looked at in so many places, of so many bytes each; a smaller one as a whole. */

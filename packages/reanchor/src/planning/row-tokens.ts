@@ -2,8 +2,7 @@ import { loadRows, modelOfRun, type RowPlace, resolveSources, sourceOfRun } from
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
 import type { RunText } from '../runs/index.js';
-import { tokenTexts } from '../text/token-texts.js';
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
+import { loadTokenizer, type Tokenizer, tokenTexts } from '../text/index.js';
 import { type RecipeData, recipeData } from './data.js';
 
 /** A token as text, and whether the loss scores it. */

@@ -2,7 +2,7 @@ import type { ReferenceOptions } from '../recipe/index.js';
 import type { UpdateRule } from '../reference/update-rule.js';
 
 /** Steps as a recipe gives them: a number of them, or below 1 a share of the run, at least one step. */
-export function stepsOf(value: number, totalSteps: number): number {
+function stepsOf(value: number, totalSteps: number): number {
   return value < 1 ? Math.max(1, Math.round(value * totalSteps)) : value;
 }
 

@@ -1,1 +1,1 @@
-export { type ChartOptions, lineChart, type Point, type Series } from './line-chart.js';
+export { lineChart, type Series } from './line-chart.js';

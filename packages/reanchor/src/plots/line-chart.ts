@@ -1,7 +1,7 @@
 /** Line charts as SVG texts: axes with round numbers, a legend, readable on light and dark pages. No browser needed. */
 import { ticks } from './ticks.js';
 
-export type Point = readonly [x: number, y: number];
+type Point = readonly [x: number, y: number];
 
 export interface Series {
   /** Its entry in the legend; without one it has none. */

@@ -1,7 +1,7 @@
 /** Real text from an npm package: the State of the Union addresses of the presidents of the United States. */
 
-import { shuffled } from '../data/index.js';
 import { UserError } from '../errors.js';
+import { shuffled } from '../random.js';
 
 /** What the experiment reads. */
 export interface Corpus {

@@ -1,3 +1,2 @@
-export type { Measured } from './measure.js';
 export { type QuickstartOptions, type QuickstartResult, quickstart } from './quickstart.js';
 export { type QuickstartSettings, quickstartSettings } from './settings.js';

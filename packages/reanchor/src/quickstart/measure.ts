@@ -2,7 +2,8 @@ import { groupTokens } from '../data/index.js';
 import { generate } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { scoreCompletions } from '../models/score-completions.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import { mean, sum } from '../stats/index.js';
+import type { Tokenizer } from '../text/index.js';
 import type { Gold } from './gold.js';
 
 /** What a policy does on held-out prompts. */
@@ -62,8 +63,6 @@ export async function measure(policy: CausalLM, step: number, options: MeasureOp
   };
 }
 
-const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
-const mean = (values: readonly number[]) => sum(values) / values.length;
 function standardError(values: readonly number[]): number {
   const center = mean(values);
   return Math.sqrt(sum(values.map((value) => (value - center) ** 2)) / Math.max(1, values.length - 1) / values.length);

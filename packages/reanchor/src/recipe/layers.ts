@@ -2,9 +2,8 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { RecipeError, shown, unreadable } from '../errors.js';
-import { isBelow } from '../formats/is-below.js';
+import { isBelow, isRecord } from '../formats/index.js';
 import { readRecipeText, refuseOtherFile, refuseOtherText, refuseOtherValue } from './other-files.js';
-import { isRecord } from './problems.js';
 import { parseYaml, type YamlText } from './yaml.js';
 
 /** One text of a recipe. */

@@ -1,10 +1,9 @@
 /** Files that are given for a recipe and are none: what they hold, in words, with nothing of their content. */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { RecipeError } from '../errors.js';
-import { openSync } from '../formats/regular-file.js';
+import { isRecord, openSync } from '../formats/index.js';
 import { topLevelKeys } from './keys.js';
 import { nearest } from './nearest.js';
-import { isRecord } from './problems.js';
 
 /** What a file holds, and what to do with such a one. */
 interface Content {

@@ -2,13 +2,13 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RecipeError, UsageError, unreadable } from '../errors.js';
-import { mapTexts } from '../formats/map-texts.js';
+import { isRecord, mapTexts } from '../formats/index.js';
 import { withoutPasswords } from '../secrets.js';
 import { recipeKey, recipeKeySchema } from './keys.js';
 import { type Layer, mergedLayers, recipeLayers } from './layers.js';
 import { nearest } from './nearest.js';
 import { readRecipeText } from './other-files.js';
-import { isRecord, type Problem, pathText, problemsOf, unknownKeyMessage, valueMessage } from './problems.js';
+import { type Problem, pathText, problemsOf, unknownKeyMessage, valueMessage } from './problems.js';
 import { type Recipe, recipeSchema } from './recipe.js';
 import { addressKey, type Environment, variableProblems } from './variables.js';
 import { parseYaml } from './yaml.js';

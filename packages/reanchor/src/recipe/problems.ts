@@ -2,7 +2,7 @@
 
 import type * as z from 'zod';
 import { shown } from '../errors.js';
-import { mapTexts } from '../formats/map-texts.js';
+import { mapTexts } from '../formats/index.js';
 import { withoutPasswords } from '../secrets.js';
 import { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 import { nearest } from './nearest.js';
@@ -163,9 +163,4 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
     (at, key) => (typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined),
     value,
   );
-}
-
-/** Whether a value is a plain map of keys. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

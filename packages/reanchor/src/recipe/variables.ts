@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, normalize, resolve } from 'node:path';
 import { shortened, UserError } from '../errors.js';
-import { mapTexts } from '../formats/map-texts.js';
+import { mapTexts } from '../formats/index.js';
 import { hiding, shortestKey, withoutPasswords } from '../secrets.js';
 import type { Recipe } from './recipe.js';
 
@@ -77,7 +77,7 @@ export function textHere(key: string, text: string, env: Environment = process.e
 }
 
 /** Whether a text is an http or https address without user name, password, query and fragment. */
-export const isAddress = (text: string) => /^https?:\/\/[^@\s?#]+$/.test(text) && URL.canParse(text);
+const isAddress = (text: string) => /^https?:\/\/[^@\s?#]+$/.test(text) && URL.canParse(text);
 
 /**
  * The recipe with what its variables stand for on this machine, for who opens what it names; nothing of it is to be

@@ -16,7 +16,7 @@ import {
 import { type Slip, slipOf } from './yaml-slips.js';
 
 /** A place in a text; both numbers count from 1. */
-export interface Position {
+interface Position {
   line: number;
   column: number;
 }

@@ -1,3 +1,4 @@
+import { mean } from '../stats/index.js';
 import type { PlateauOptions } from './update-rule.js';
 
 /**
@@ -33,5 +34,3 @@ export class Plateau {
     this.#values = [];
   }
 }
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

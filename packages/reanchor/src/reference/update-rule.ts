@@ -18,7 +18,7 @@ export type UpdateRule = (
   UpdateLimits;
 
 /** When updates are allowed. Steps are optimizer steps, 1 for the first. */
-export interface UpdateLimits {
+interface UpdateLimits {
   /** Steps before the reference begins to move; tau is counted from there. Default 0. */
   startAfter?: number | undefined;
   /** The last step after which it may move. Default: no limit. */

@@ -8,8 +8,14 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { FormatError, NotReadable, UserError } from '../errors.js';
-import { isTemporary, temporaryName, writeError, writeFileAtomic } from '../formats/atomic.js';
-import { createReadStream, readFile } from '../formats/regular-file.js';
+import {
+  createReadStream,
+  isTemporary,
+  readFile,
+  temporaryName,
+  writeError,
+  writeFileAtomic,
+} from '../formats/index.js';
 import { freeName } from './open-files.js';
 import { type TrainingState, trainingStateSchema } from './training-state.js';
 

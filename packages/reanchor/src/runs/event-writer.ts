@@ -14,8 +14,7 @@ import {
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { UserError } from '../errors.js';
-import { temporaryName, writeError } from '../formats/atomic.js';
-import { openSync as openToRead } from '../formats/regular-file.js';
+import { openSync as openToRead, temporaryName, writeError } from '../formats/index.js';
 import { encodeEvent, type NewRunEvent, type RunEvent } from './events.js';
 import { freeName, isSame, lineEnd, pieces } from './open-files.js';
 

@@ -7,7 +7,7 @@
  */
 import * as z from 'zod';
 import { FormatError, UserError, unreadable } from '../errors.js';
-import { readFileSync } from '../formats/regular-file.js';
+import { readFileSync } from '../formats/index.js';
 
 /** A number that was measured. */
 export const measured = z.codec(

@@ -2,12 +2,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-
 import { FormatError, UserError } from '../errors.js';
-import { readJson } from '../formats/json.js';
-import { createReadStream } from '../formats/regular-file.js';
-import { openCheckpoint } from '../formats/safetensors.js';
-import { isRecord } from '../recipe/problems.js';
+import { createReadStream, isRecord, openCheckpoint, readJson } from '../formats/index.js';
 import { decodeLine } from './events.js';
 import type { RunFolder } from './folder.js';
 

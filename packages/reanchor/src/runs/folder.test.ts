@@ -4,8 +4,8 @@ import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { FormatError, UserError } from '../errors.js';
 import { parseRecipe } from '../recipe/parse.js';
+import { packageVersion } from '../version.js';
 import { createRunFolder, readRun, reserveRunFolder, runName } from './folder.js';
-import { packageVersion } from './version.js';
 
 const recipe = parseRecipe('model: m\nmethod: dpo\ndata: { train: a }\nseed: 7\n', { file: 'r.yaml' });
 const options = { recipe, command: ['reanchor', 'train', 'r.yaml'], time: new Date(), torch: '2.13.0', device: 'cpu' };

@@ -4,14 +4,12 @@ import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import * as z from 'zod';
 import { FormatError, UserError, unreadable } from '../errors.js';
-import { isTemporary, writeError, writeFileAtomic } from '../formats/atomic.js';
-import { readFileSync } from '../formats/regular-file.js';
-import { type Recipe, recipeSchema } from '../recipe/recipe.js';
-import { concealing } from '../recipe/variables.js';
+import { isTemporary, readFileSync, writeError, writeFileAtomic } from '../formats/index.js';
+import { concealing, type Recipe, recipeSchema } from '../recipe/index.js';
+import { packageVersion } from '../version.js';
 import { listCheckpoints, removeTemporary } from './checkpoints.js';
 import { lockName, lockRun, refuseLockedRun } from './lock.js';
 import { localTimeOf } from './template-now.js';
-import { packageVersion } from './version.js';
 
 const runSchema = z.strictObject({
   /** When the run began: ISO 8601, UTC. */

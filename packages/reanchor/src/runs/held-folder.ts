@@ -2,8 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import { writeError } from '../formats/atomic.js';
-import { readFileSync } from '../formats/regular-file.js';
+import { readFileSync, writeError } from '../formats/index.js';
 import { type RunFolder, runFolder } from './folder.js';
 import { holdsLock, releaseLock } from './lock.js';
 import { isSame } from './open-files.js';

@@ -24,4 +24,3 @@ export { completeEvents, hasMadeSteps, newestRun, supersedeEvents } from './resu
 export { type RunText, runText, runTextOfModel, runTextOfModels, trainedModel } from './run-text.js';
 export { localTimeOf, recipeDate, templateNow } from './template-now.js';
 export type { CachedState, CopiedState, TrainingState } from './training-state.js';
-export { packageVersion } from './version.js';

@@ -12,7 +12,7 @@ import {
   takeLock,
 } from '@reanchor/torch/host';
 import { UserError } from '../errors.js';
-import { writeError } from '../formats/atomic.js';
+import { writeError } from '../formats/index.js';
 
 /** The name of the lock in a run folder. */
 export const lockName = 'run.lock';

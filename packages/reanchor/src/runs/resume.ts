@@ -4,8 +4,15 @@ import { open as openNew, readdir } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UsageError } from '../errors.js';
-import { syncFolder, writeError, writeFileAtomic, writeFully } from '../formats/atomic.js';
-import { createReadStream, fileSize, open } from '../formats/regular-file.js';
+import {
+  createReadStream,
+  fileSize,
+  open,
+  syncFolder,
+  writeError,
+  writeFileAtomic,
+  writeFully,
+} from '../formats/index.js';
 import { EventWriter } from './event-writer.js';
 import { decodeLine } from './events.js';
 import type { RunFolder } from './folder.js';

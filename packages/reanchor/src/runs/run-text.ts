@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FormatError, UserError } from '../errors.js';
-import type { Recipe } from '../recipe/recipe.js';
+import type { Recipe } from '../recipe/index.js';
 import { listCheckpoints } from './checkpoints.js';
 import { type RunInfo, readRun } from './folder.js';
 import { templateNow } from './template-now.js';

@@ -1,5 +1,5 @@
 /** The moment that chat templates tell as now: a run does not depend on the day on which it is looked at. */
-import type { Recipe } from '../recipe/recipe.js';
+import type { Recipe } from '../recipe/index.js';
 
 /** When something began, in UTC and on the clock of the machine where it did. */
 interface Began {

@@ -1,9 +1,8 @@
 /** What the server tells the page; the page imports these types and nothing else of this package. */
-import type { RunEvent, RunInfo } from '../runs/index.js';
-import type { EvaluationResult, ToyResult } from '../runs/results.js';
+import type { EvaluationResult, RunEvent, RunInfo, ToyResult } from '../runs/index.js';
 import type { SeriesPoints } from './bucket-series.js';
 
-export type { EvaluationResult, ToyResult } from '../runs/results.js';
+export type { EvaluationResult, ToyResult } from '../runs/index.js';
 export type { MetricPoints, SeriesPoints } from './bucket-series.js';
 
 type Event<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;

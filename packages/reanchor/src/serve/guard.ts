@@ -30,7 +30,7 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-export const isEverywhere = (host: string) => host === '0.0.0.0' || host === '::';
+const isEverywhere = (host: string) => host === '0.0.0.0' || host === '::';
 
 /** The address in the URL of a server on `host` at `address`: this machine's own where that is all of its addresses. */
 export function addressPart(host: string, address: string): string {
@@ -40,7 +40,7 @@ export function addressPart(host: string, address: string): string {
 }
 
 /** A host as it stands in a URL. */
-export const hostPart = (host: string) => (host.includes(':') ? `[${host}]` : host);
+const hostPart = (host: string) => (host.includes(':') ? `[${host}]` : host);
 
 /** The name in a Host header, in small letters, without its port; undefined for what is no name. */
 export function hostOf(header: string | undefined): string | undefined {

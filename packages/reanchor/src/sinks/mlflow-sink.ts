@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../clock.js';
-import { writeFileAtomic } from '../formats/index.js';
+import { isRecord, writeFileAtomic } from '../formats/index.js';
 import type { RunEvent } from '../runs/index.js';
 import { batchLimits, type KeyValue, MlflowClient, MlflowError, type MlflowMetric } from './mlflow-client.js';
 import { type MetricSink, metricPoint, type RunEnd } from './sink.js';
@@ -177,9 +177,7 @@ const jsonNumber = (value: number): MlflowMetric['value'] =>
 /** The keys of a recipe as dotted names with texts. */
 function parameters(section: object, prefix = ''): KeyValue[] {
   return Object.entries(section).flatMap(([name, value]) => {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      return parameters(value, `${prefix}${name}.`);
-    }
+    if (isRecord(value)) return parameters(value, `${prefix}${name}.`);
     const text = typeof value === 'string' ? value : JSON.stringify(value);
     // Older servers take 500 characters at most.
     return [{ key: `${prefix}${name}`, value: text.length > 500 ? `${text.slice(0, 497)}...` : text }];

@@ -12,4 +12,4 @@ export { type Improvement, probabilityOfImprovement, type Stratum } from './impr
 export { fitL1Logistic, type L1LogisticFit, type L1LogisticProblem, sigmoid, targetMoments } from './logistic.js';
 export { binomialTest, normalQuantile, signTest, wilsonInterval } from './proportion.js';
 export { type RatioEstimate, type RatioPart, ratioEstimate } from './ratio.js';
-export { type Interval, mean, percentileInterval, quantile, standardDeviation, standardError } from './summary.js';
+export { type Interval, mean, percentileInterval, quantile, standardDeviation, standardError, sum } from './summary.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { uniforms } from '../data/random.js';
+import { uniforms } from '../random.js';
 import { pairedBootstrap } from './bootstrap.js';
 import { type Battle, bradleyTerry, bradleyTerryBootstrap } from './bradley-terry.js';
 import { probabilityOfImprovement } from './improvement.js';

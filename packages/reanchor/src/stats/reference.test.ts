@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fixtures } from '../../../../tests/support/repository.js';
-import { uniforms } from '../data/random.js';
+import { uniforms } from '../random.js';
 import { pairedBootstrap } from './bootstrap.js';
 import { type Battle, bradleyTerry } from './bradley-terry.js';
 import { probabilityOfImprovement, type Stratum } from './improvement.js';

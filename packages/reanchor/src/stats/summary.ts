@@ -1,11 +1,14 @@
-/** Mean, standard error and quantiles of a sample. */
+/** Sum, mean, standard error and quantiles of a sample. */
+
+/** The sum, added up from the first value to the last. */
+export function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i]!;
+  return total;
+}
 
 /** The mean; NaN of an empty sample. */
-export function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
-}
+export const mean = (values: ArrayLike<number>): number => sum(values) / values.length;
 
 /** The standard deviation with n - 1; NaN below two values. */
 export function standardDeviation(values: ArrayLike<number>): number {
@@ -29,7 +32,7 @@ export function quantile(values: ArrayLike<number>, share: number): number {
 }
 
 /** {@link quantile} of values that are sorted already. */
-export function sortedQuantile(sorted: ArrayLike<number>, share: number): number {
+function sortedQuantile(sorted: ArrayLike<number>, share: number): number {
   const at = (sorted.length - 1) * share;
   const below = Math.floor(at);
   const [low, high] = [sorted[below] ?? Number.NaN, sorted[Math.ceil(at)] ?? Number.NaN];

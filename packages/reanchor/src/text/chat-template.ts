@@ -1,6 +1,6 @@
 /** Chat templates: Jinja programs of Hugging Face folders that turn messages into the text a model was taught with. */
 import { FormatError, UserError, unreadable } from '../errors.js';
-import { readFile } from '../formats/regular-file.js';
+import { isRecord, readFile } from '../formats/index.js';
 import { builtInTemplates, isBuiltIn } from './built-in-templates.js';
 import { fail, parseTemplate, render, type Template, type Variables } from './jinja/index.js';
 import { templateFunctions } from './template-functions.js';
@@ -17,7 +17,7 @@ export interface Message {
 }
 
 /** A text, or parts of which some are texts; null beside calls of tools. */
-export type MessageContent = string | null | readonly ContentPart[];
+type MessageContent = string | null | readonly ContentPart[];
 export interface ContentPart {
   readonly [field: string]: unknown;
 }
@@ -134,8 +134,7 @@ function parsed(source: string, name: string): Template {
 
 /** Errors: those of transformers for what is no list of objects. */
 function requireObjects(kind: 'ValueError' | 'TypeError', name: string, values: readonly unknown[] | null): void {
-  const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (values?.every(isObject) === false) fail(kind, `${name} are a list of objects`);
+  if (values?.every(isRecord) === false) fail(kind, `${name} are a list of objects`);
 }
 
 /**

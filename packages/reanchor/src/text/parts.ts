@@ -6,6 +6,7 @@
  * throughout, so most parts are rewritten to that. Parts that cannot be said so are refused: wrong token ids would go
  * unnoticed.
  */
+import { isRecord } from '../formats/index.js';
 
 interface Part {
   type?: string;
@@ -240,5 +241,5 @@ const escapeRegex = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&
 const hasCapture = (regex: string) => /(?<!\\)\((?!\?)/.test(regex);
 
 function isPart(value: unknown): value is Part {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isRecord(value);
 }

@@ -2,7 +2,8 @@
  * The tokens that files beside tokenizer.json name, as transformers 5.18 takes them: which are the special ones, and which
  * are added to those of tokenizer.json. Source: its tokenization_utils_base.py and tokenization_utils_tokenizers.py.
  */
-import { classDefaults, isObject, type JsonObject } from './tokenizer-class.js';
+import { isRecord } from '../formats/index.js';
+import { classDefaults, type JsonObject } from './tokenizer-class.js';
 
 /** The values of files beside tokenizer.json; an empty object for one that there is not. */
 export interface TokenFiles {
@@ -33,14 +34,14 @@ export function specialToken(
 }
 
 function tokenText(value: unknown): string | undefined {
-  const text = isObject(value) ? value.content : value;
+  const text = isRecord(value) ? value.content : value;
   return typeof text === 'string' && text !== '' ? text : undefined;
 }
 
 interface Token extends JsonObject {
   content: string;
 }
-const isToken = (value: unknown): value is Token => isObject(value) && typeof value.content === 'string';
+const isToken = (value: unknown): value is Token => isRecord(value) && typeof value.content === 'string';
 
 /**
  * The definition with the tokens that the other files add: those of added_tokens_decoder, else of added_tokens.json, then
@@ -49,12 +50,12 @@ const isToken = (value: unknown): value is Token => isObject(value) && typeof va
  */
 export function withAddedTokens(definition: JsonObject, files: TokenFiles, className: string | undefined): JsonObject {
   const { model, added_tokens: own = [] } = definition;
-  const vocab = isObject(model) && isObject(model.vocab) ? model.vocab : undefined;
+  const vocab = isRecord(model) && isRecord(model.vocab) ? model.vocab : undefined;
   if (!vocab || !Array.isArray(own) || !own.every(isToken)) return definition;
   const { added_tokens_decoder: decoder } = files.config;
   const special = specialTexts(files, className);
-  const listed = isObject(decoder) ? decoderTokens(decoder) : oldTokens(files.addedTokens, own, special);
-  if (isObject(decoder) && className !== undefined) refuseForgotten(own, listed, className);
+  const listed = isRecord(decoder) ? decoderTokens(decoder) : oldTokens(files.addedTokens, own, special);
+  if (isRecord(decoder) && className !== undefined) refuseForgotten(own, listed, className);
   const tokens = new Map<string, JsonObject>(own.map((token) => [token.content, token]));
   let next = Math.max(
     Object.keys(vocab).length,
@@ -111,7 +112,7 @@ function specialTexts(files: TokenFiles, className: string | undefined): Special
   const map = config.added_tokens_decoder === undefined ? files.specialTokens : {};
   const others = [config, map].flatMap((file) => [file.extra_special_tokens, file.additional_special_tokens]);
   const more = [
-    ...others.flatMap((value) => (isObject(value) ? Object.values(value) : Array.isArray(value) ? value : [])),
+    ...others.flatMap((value) => (isRecord(value) ? Object.values(value) : Array.isArray(value) ? value : [])),
     ...Object.entries(config).flatMap(([key, value]) => (/_token$/.test(key) && !named.includes(key) ? [value] : [])),
   ].map(tokenText);
   return [

@@ -3,12 +3,9 @@
  * whether a space is put in front of a text is then said by tokenizer_config.json or the class, not by tokenizer.json.
  * Source: transformers 5.18, tokenization_auto.py and the classes' own files; tests/fixtures/tokenizer-configs.
  */
+import { isRecord } from '../formats/index.js';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 interface TokenizerClass {
   /** Of byte-level words, or of pieces that begin with "▁". */
@@ -88,7 +85,7 @@ export function withPrefixSpace(definition: JsonObject, name: string | undefined
 }
 
 function setPrefixSpace(part: unknown, add_prefix_space: boolean): unknown {
-  if (!isObject(part)) return part;
+  if (!isRecord(part)) return part;
   if (part.type === 'ByteLevel') return { ...part, add_prefix_space };
   if (part.type !== 'Sequence' || !Array.isArray(part.pretokenizers)) return part;
   const inner = part.pretokenizers as readonly unknown[];
@@ -96,7 +93,7 @@ function setPrefixSpace(part: unknown, add_prefix_space: boolean): unknown {
   return {
     ...part,
     pretokenizers: inner.map((one) =>
-      isObject(one) && one.type === 'Sequence' ? one : setPrefixSpace(one, add_prefix_space),
+      isRecord(one) && one.type === 'Sequence' ? one : setPrefixSpace(one, add_prefix_space),
     ),
   };
 }
@@ -104,14 +101,14 @@ function setPrefixSpace(part: unknown, add_prefix_space: boolean): unknown {
 /** Whether nothing is done to texts but to write "▁" for spaces, and perhaps one in front. */
 function isOfPieces({ normalizer, pre_tokenizer: words }: JsonObject): boolean {
   const normalizers: unknown[] =
-    isObject(normalizer) && Array.isArray(normalizer.normalizers) ? normalizer.normalizers : [normalizer ?? []].flat();
+    isRecord(normalizer) && Array.isArray(normalizer.normalizers) ? normalizer.normalizers : [normalizer ?? []].flat();
   const isMetaspace =
-    isObject(words) && words.type === 'Metaspace' && words.replacement === '▁' && words.split === false;
+    isRecord(words) && words.type === 'Metaspace' && words.replacement === '▁' && words.split === false;
   const marks = normalizers.every(
     (one) =>
-      isObject(one) &&
+      isRecord(one) &&
       ((one.type === 'Prepend' && one.prepend === '▁') ||
-        (one.type === 'Replace' && one.content === '▁' && isObject(one.pattern) && one.pattern.String === ' ')),
+        (one.type === 'Replace' && one.content === '▁' && isRecord(one.pattern) && one.pattern.String === ' ')),
   );
   return marks && (isMetaspace || (normalizers.length > 0 && (words === null || words === undefined)));
 }

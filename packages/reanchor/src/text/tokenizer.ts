@@ -6,12 +6,12 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
-import { readFile } from '../formats/regular-file.js';
+import { isRecord, readFile } from '../formats/index.js';
 import { type Portable, portable } from './parts.js';
 import { hasForeignPattern } from './patterns.js';
 import { specialToken, type TokenFiles, withAddedTokens } from './special-tokens.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
-import { isObject, tokenizerClass, withPrefixSpace } from './tokenizer-class.js';
+import { tokenizerClass, withPrefixSpace } from './tokenizer-class.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -127,7 +127,7 @@ export function parseTokenizer(
   tokenizerJson: unknown,
   { file = definition, files = new Map(), ...beside }: TokenizerSource = {},
 ): Tokenizer {
-  const objectOf = (value: unknown) => (isObject(value) ? value : {});
+  const objectOf = (value: unknown) => (isRecord(value) ? value : {});
   const config = objectOf(beside.config);
   const named = { config, specialTokens: objectOf(beside.specialTokens), addedTokens: objectOf(beside.addedTokens) };
   const className = tokenizerClass(config, objectOf(beside.modelConfig));
@@ -208,7 +208,7 @@ function asTransformers(definition: unknown, files: TokenFiles, className: strin
   if (files.config.split_special_tokens === true) {
     throw new Error('split_special_tokens of tokenizer_config.json is not supported: set it to false');
   }
-  if (!isObject(definition)) return definition;
+  if (!isRecord(definition)) return definition;
   return withAddedTokens(withPrefixSpace(definition, className, files.config), files, className);
 }
 
@@ -301,12 +301,12 @@ function chatTemplateText(name: string, config: unknown, files: ReadonlyMap<stri
   if (file) return new TextDecoder().decode(file);
   if (whole) return undefined;
   const json = files.get(templateJson);
-  const sources = [config, json && parseJson(json, templateJson)].filter(isObject);
+  const sources = [config, json && parseJson(json, templateJson)].filter(isRecord);
   const given = sources.map((source) => source.chat_template).find((value) => value !== undefined && value !== null);
   const entry: unknown = Array.isArray(given)
-    ? given.find((one: unknown) => isObject(one) && one.name === name)
-    : { template: isObject(given) ? given[name] : name === 'default' ? given : undefined };
-  return isObject(entry) && typeof entry.template === 'string' ? entry.template : undefined;
+    ? given.find((one: unknown) => isRecord(one) && one.name === name)
+    : { template: isRecord(given) ? given[name] : name === 'default' ? given : undefined };
+  return isRecord(entry) && typeof entry.template === 'string' ? entry.template : undefined;
 }
 
 function parseJson(bytes: Uint8Array, file: string): unknown {

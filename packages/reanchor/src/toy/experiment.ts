@@ -6,8 +6,9 @@ import { dpo } from '../losses/dpo.js';
 import { ipo } from '../losses/ipo.js';
 import { kto } from '../losses/kto.js';
 import type { PairBatch } from '../losses/pair-batch.js';
-import { AdamW } from '../optim/adamw.js';
+import { AdamW } from '../optim/index.js';
 import { type UpdateRule, updateShare } from '../reference/update-rule.js';
+import { mean } from '../stats/index.js';
 import { StackedPolicies } from './policies.js';
 import { drawPreferences, type Preferences, sftTarget, trajectories } from './tree.js';
 
@@ -279,4 +280,3 @@ function curvature({ method, beta, margins, chosen, rejected, klReference }: Col
 }
 
 const sigma = (x: number) => 1 / (1 + Math.exp(-x));
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,4 +1,5 @@
 import { lineChart } from '../plots/index.js';
+import { mean } from '../stats/index.js';
 import type { ToyMethod, ToyRecord, ToyRun } from './experiment.js';
 
 /** What came of a variant: means over the seeds. */
@@ -94,5 +95,3 @@ export function toyPlots(runs: readonly ToyRun[], method: ToyMethod): Map<string
     ],
   ]);
 }
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

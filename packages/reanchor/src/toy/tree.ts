@@ -2,7 +2,7 @@
  * The tree MDP of the paper's toy experiment, after Rafailov et al. 2024 (arXiv 2406.02900): from a start state three
  * actions, three times, to one of 27 leaves. It stands for the generation of three tokens.
  */
-import { shuffled } from '../data/random.js';
+import { shuffled } from '../random.js';
 
 /** Keeps these draws apart from others of the same seed. */
 const toyKey = 4;
@@ -10,9 +10,6 @@ const toyKey = 4;
 export const actions = 3;
 export const horizon = 3;
 export const trajectories = actions ** horizon;
-
-/** Inner states by depth: their number, which is that of the action sequences that lead to them. */
-export const statesAt = (depth: number) => actions ** depth;
 
 /** The preference data of one seed. Trajectories are numbered by their actions read as base 3, the first one highest. */
 export interface Preferences {

@@ -1,4 +1,4 @@
-import type { AdamW } from '../optim/adamw.js';
+import type { AdamW } from '../optim/index.js';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
 import type { Weights } from '../weights/weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';

@@ -2,8 +2,7 @@
 import { closeSync } from 'node:fs';
 import { tensor as fromBytes, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError } from '../errors.js';
-import { openSafetensors, readStored, type TensorToWrite, writeSafetensors } from '../formats/index.js';
-import { openSync } from '../formats/regular-file.js';
+import { openSafetensors, openSync, readStored, type TensorToWrite, writeSafetensors } from '../formats/index.js';
 import { storedName, weightDTypes } from '../models/weight-dtypes.js';
 
 /** Writes tensors, one in memory at a time. Errors: UserError when the file cannot be written. */

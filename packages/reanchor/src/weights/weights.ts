@@ -10,7 +10,7 @@ import {
 } from '@reanchor/torch';
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
-import { clipGradNorm_ } from '../optim/clip.js';
+import { clipGradNorm_ } from '../optim/index.js';
 
 export interface WeightsOptions {
   /** The same parameters in a wider dtype: these are moved, and the model has them rounded. Owned. */

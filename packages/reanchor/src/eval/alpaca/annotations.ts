@@ -1,7 +1,7 @@
 /** AlpacaEval's own annotations: what a judge said of models' answers beside the baseline's. */
-import { type Content, Fields, isRecord } from '../../data/index.js';
+import { type Content, Fields } from '../../data/index.js';
 import { FormatError, UserError } from '../../errors.js';
-import { plainFields, readRecords } from '../../formats/index.js';
+import { isRecord, plainFields, readRecords } from '../../formats/index.js';
 import { type Answer, characters, promptOf, readAnswers } from '../answers.js';
 import { type Keys, placesOf, promptKeys } from '../prompts.js';
 import { isPreferences, type JudgedModel } from './files.js';

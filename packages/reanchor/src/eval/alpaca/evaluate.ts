@@ -55,7 +55,7 @@ export interface AlpacaResult extends WinRates {
   difference?: AlpacaDifference | undefined;
 }
 
-export interface AlpacaDifference {
+interface AlpacaDifference {
   win_rate?: number | undefined;
   standard_error?: number | undefined;
   lc_win_rate?: number | undefined;

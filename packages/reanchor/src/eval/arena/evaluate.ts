@@ -33,7 +33,7 @@ export async function evaluateArena(
 }
 
 /** The leaderboards of judgments; `answers` by model, then by question. Errors: UsageError, UserError. */
-export function scoreArena(
+function scoreArena(
   judgments: readonly ArenaJudgment[],
   answers: ReadonlyMap<string, ReadonlyMap<string, ArenaAnswer>>,
   { version, ...options }: Omit<ArenaOptions, 'answers'>,
@@ -86,7 +86,7 @@ export async function readAllAnswers(
 }
 
 /** A file's name without folders and endings, the model of rows that name none. */
-export const modelOfFile = (file: string) =>
+const modelOfFile = (file: string) =>
   file
     .split('/')
     .at(-1)!

@@ -1,6 +1,6 @@
 /** The scores of Arena-Hard from verdicts. */
-import { uniforms } from '../../data/random.js';
 import { UserError } from '../../errors.js';
+import { uniforms } from '../../random.js';
 import { type Battle, bradleyTerryBootstrap, type Interval } from '../../stats/index.js';
 import { type Style, standardise, styleDifference, styleNames } from './style.js';
 import { type ArenaVerdict, verdictScore } from './verdict.js';
@@ -24,7 +24,7 @@ export const arenaRules = {
 } as const;
 
 /** A verdict such as `A>>B` counts as so many of `A>B`. */
-export const strongWeight = 3;
+const strongWeight = 3;
 
 /** The two games of a question. */
 export interface ArenaJudgment {
@@ -66,7 +66,7 @@ export interface Styles {
   of(model: string, uid: string): Style | undefined;
 }
 
-export interface ArenaModel {
+interface ArenaModel {
   model: string;
   /** Percent: the probability to win against the baseline. */
   score: number;

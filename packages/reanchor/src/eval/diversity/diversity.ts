@@ -3,13 +3,13 @@ import { exactJson } from '../../formats/index.js';
 import { distinct, mean, quantile, selfBleu } from '../../stats/index.js';
 import { type Answer, characters } from '../answers.js';
 
-export interface SelfBleu {
+interface SelfBleu {
   /** On words between white space, and on characters. */
   words: number;
   characters: number;
 }
 
-export interface LengthSummary {
+interface LengthSummary {
   mean: number;
   /** Quantiles at 5, 25, 50, 75 and 95 %. */
   q05: number;

@@ -55,7 +55,7 @@ function qualityAt(curves: readonly (readonly CurvePoint[])[], kl: number): numb
   return values.length === 0 ? undefined : mean(values);
 }
 
-export interface EqualKlRow {
+interface EqualKlRow {
   kl: number;
   base: number;
   method: number;

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { uniforms } from '../../data/random.js';
+import { uniforms } from '../../random.js';
 import { parseRecipe } from '../../recipe/index.js';
 import { createRunFolder, EventWriter } from '../../runs/index.js';
 import { at, atEqualKl, curve, type FrontRun } from './curves.js';

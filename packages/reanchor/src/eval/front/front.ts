@@ -1,7 +1,7 @@
 /** Quality against KL of several runs: methods beside their trust-region forms, over beta and over training. */
-import { uniforms } from '../../data/random.js';
 import { UsageError } from '../../errors.js';
 import { lineChart, type Series } from '../../plots/index.js';
+import { uniforms } from '../../random.js';
 import type { NamedFile } from '../answer-sets.js';
 import { type Along, atEqualKl, curvesOf, type EqualKl, type FrontRun } from './curves.js';
 import { type FrontMetrics, readFrontRuns } from './read-runs.js';

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { FormatError, UserError } from '../../errors.js';
 import { readRecords } from '../../formats/index.js';
 import type { Recipe } from '../../recipe/index.js';
-import { nearest } from '../../recipe/nearest.js';
+import { nearest } from '../../recipe/index.js';
 import { readEvents, readRun } from '../../runs/index.js';
 import type { NamedFile } from '../answer-sets.js';
 import type { FrontRun } from './curves.js';

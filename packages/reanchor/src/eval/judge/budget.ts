@@ -2,7 +2,7 @@
 import { UserError } from '../../errors.js';
 
 /** The budget is used up; what was asked is kept. */
-export class BudgetError extends UserError {
+class BudgetError extends UserError {
   override name = 'BudgetError';
 }
 

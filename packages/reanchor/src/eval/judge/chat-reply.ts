@@ -1,7 +1,7 @@
 /** Reading the body of a chat completion. */
 
 /** A token of a reply, and the most probable tokens in its place, natural logarithms. */
-export interface ReplyToken {
+interface ReplyToken {
   token: string;
   logprob: number;
   top: { token: string; logprob: number }[];

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { LlamaContextSequence, LlamaModel } from 'node-llama-cpp';
 import { UserError, unreadable } from '../../errors.js';
-import { createReadStream } from '../../formats/regular-file.js';
+import { createReadStream } from '../../formats/index.js';
 import { Budget } from './budget.js';
 import type { ChatReply, MalformedReply } from './chat-reply.js';
 import { Gate } from './gate.js';

@@ -1,7 +1,6 @@
 /** What a judge has answered, kept on disk: a JSONL file that only grows, each line durable before it counts. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { writeError, writeFully } from '../../formats/atomic.js';
-import { readJsonl } from '../../formats/index.js';
+import { readJsonl, writeError, writeFully } from '../../formats/index.js';
 
 /** A line of the file; `key` says what was asked. */
 export interface CacheEntry {

@@ -15,7 +15,7 @@ import { requireSameTokens } from '../same-tokens.js';
 import { type KlEstimate, klEstimate } from './estimate.js';
 
 /** Answers that the model writes. */
-export interface KlSampling {
+interface KlSampling {
   /** JSONL file of prompts, as for `generateFile`. */
   prompts: string;
   /** Answers to each prompt. Default: 1. */

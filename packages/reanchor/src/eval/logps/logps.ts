@@ -8,11 +8,11 @@ import {
   type SkipReport,
   tokenizePairs,
 } from '../../data/index.js';
-import { uniforms } from '../../data/random.js';
 import { UserError } from '../../errors.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
 import { loadModel } from '../../models/load.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
+import { uniforms } from '../../random.js';
 import { accuracyOf, type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
 import { scoringNotes } from '../positions.js';
 import { type RowText, type RowTextOptions, requireOneText, requireTokensOf, rowText } from '../row-text.js';
@@ -34,7 +34,7 @@ export interface LogpsOptions extends HubOptions, RowTextOptions {
 
 /** What is measured of a pair: log p(completion | prompt) in nats, sums over tokens. */
 export const measures = ['chosen', 'rejected', 'margin'] as const;
-export type Measure = (typeof measures)[number];
+type Measure = (typeof measures)[number];
 
 export interface ModelLogps {
   name: string;

@@ -7,7 +7,7 @@ import { type Criterion, criteria } from '../judge/templates.js';
 /** Whole numbers from 1, the worst, to 10. */
 export type Ratings = Record<Criterion, number>;
 
-export interface RatedAnswer {
+interface RatedAnswer {
   /** Undefined where there is no rating; it is never guessed. */
   ratings: Ratings | undefined;
   unparsed?: string | undefined;

@@ -1,7 +1,7 @@
 /** Absolute ratings of answers, and the probability that one model improves on another. */
-import { uniforms } from '../../data/random.js';
 import { UserError } from '../../errors.js';
 import { requireWritable, writeJsonl } from '../../formats/index.js';
+import { uniforms } from '../../random.js';
 import { type Improvement, type Interval, mean, pairedBootstrap, probabilityOfImprovement } from '../../stats/index.js';
 import { readAnswerSets } from '../answer-sets.js';
 import { characters } from '../answers.js';
@@ -25,7 +25,7 @@ export interface RatingsOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-export interface RatedModel {
+interface RatedModel {
   model: string;
   /** Answers with a rating, and without one. */
   rated: number;
@@ -36,7 +36,7 @@ export interface RatedModel {
   means: Record<Criterion | 'mean', { rating: number } & Interval>;
 }
 
-export interface ImprovementOf {
+interface ImprovementOf {
   model: string;
   over: string;
   /** Of each criterion; `all` is the mean of the five, each a stratum of the bootstrap. */

@@ -1,5 +1,5 @@
 /** Two models side by side: wins, ties and losses, with intervals and the lengths of the answers. */
-import { uniforms } from '../../data/random.js';
+import { uniforms } from '../../random.js';
 import {
   type BootstrapResult,
   type Interval,
@@ -33,7 +33,7 @@ export function comparedRow(
   return { ...texts, ...judged };
 }
 
-export interface LengthStatistics {
+interface LengthStatistics {
   /** Characters. */
   mean: number;
   median: number;

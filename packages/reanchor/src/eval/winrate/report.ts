@@ -1,5 +1,5 @@
 /** Win rates as one page of HTML: no scripts, nothing loaded, every text escaped. */
-import { shuffled } from '../../data/random.js';
+import { shuffled } from '../../random.js';
 import type { Verdict } from '../judge/judge.js';
 import type { ComparedRow, Comparison } from './compare.js';
 import type { ModelPair, WinRateResult } from './winrate.js';

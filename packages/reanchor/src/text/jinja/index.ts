@@ -8,7 +8,6 @@ import { lift } from './lift.js';
 import { bounded } from './limits.js';
 import { dumpJson } from './python/json.js';
 import { reprOf } from './python/repr.js';
-import type { Value } from './python/values.js';
 import { renderTemplate } from './render.js';
 import { Scope } from './scope.js';
 import { readTemplate, type Template } from './syntax/parser.js';
@@ -45,5 +44,3 @@ export function printedForms(value: unknown): string[] {
 
 const globalScope = new Scope(undefined);
 for (const [name, value] of globals) globalScope.set(name, value);
-
-export type { Value };

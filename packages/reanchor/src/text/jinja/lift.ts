@@ -1,5 +1,5 @@
 /** Values of JavaScript as those of a template. */
-import { entriesInOrder } from '../../formats/exact-json.js';
+import { entriesInOrder } from '../../formats/index.js';
 import { fail } from './errors.js';
 import { deeper } from './limits.js';
 import { Dict, Float, integer, Markup, Thing, Tuple, Undefined, type Value } from './python/values.js';

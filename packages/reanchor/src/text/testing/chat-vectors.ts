@@ -5,7 +5,7 @@ import { fixtures } from '../../../../../tests/support/repository.js';
 import type { Message } from '../chat-template.js';
 import { parseTokenizer, type Tokenizer } from '../tokenizer.js';
 
-export type ChatCase = { template: string; chat: number } & (
+type ChatCase = { template: string; chat: number } & (
   | {
       text: string;
       prompt_text: string;

@@ -2,7 +2,8 @@
 import { cat, type Tensor, tensor, tidy } from '@reanchor/torch';
 import { choosePartners, exampleMicroBatch, type PartnerOptions, type TokenizedExample } from '../../data/index.js';
 import { type KtoOptions, klEstimate, kto } from '../../losses/kto.js';
-import { exampleMetrics, mean } from '../metrics.js';
+import { mean } from '../../stats/index.js';
+import type { Metrics } from '../metrics.js';
 import type { KnownBatch, Objective } from './objective.js';
 
 /** The numbers of one completion in one step, from before the optimizer moved the policy. */
@@ -68,10 +69,10 @@ export function exampleObjective(options: ExampleObjectiveOptions): Objective<To
     },
 
     metrics: (scores) => ({
-      loss: mean(scores, (s) => s.loss),
+      loss: mean(scores.map((s) => s.loss)),
       ...exampleMetrics(scores),
-      kl: mean(scores, (s) => s.kl),
-      'kl/raw': mean(scores, (s) => s.rawKl),
+      kl: mean(scores.map((s) => s.kl)),
+      'kl/raw': mean(scores.map((s) => s.rawKl)),
     }),
     evaluation: (rows, now, initial) =>
       exampleMetrics(
@@ -83,6 +84,25 @@ export function exampleObjective(options: ExampleObjectiveOptions): Objective<To
     comparable: ({ logprob, referenceLogprob }) => [[logprob, referenceLogprob]],
     atReference: ({ isDesirable }) => (isDesirable === 1 ? desirableWeight : undesirableWeight) / 2,
   };
+}
+
+/**
+ * Means over the desirable (`chosen`) and the undesirable (`rejected`) completions: `rewards/*` (beta times log-ratio to
+ * the reference), `logps/*`; a side without a row has no metric. `rewards/margins` is the difference of the two means.
+ */
+function exampleMetrics(scores: readonly Pick<ExampleScores, 'isDesirable' | 'reward' | 'logprob'>[]): Metrics {
+  const sides = {
+    chosen: scores.filter((s) => s.isDesirable === 1),
+    rejected: scores.filter((s) => s.isDesirable !== 1),
+  };
+  const metrics: Metrics = {};
+  for (const [name, side] of Object.entries(sides)) {
+    if (side.length === 0) continue;
+    metrics[`rewards/${name}`] = mean(side.map((s) => s.reward));
+    metrics[`logps/${name}`] = mean(side.map((s) => s.logprob));
+  }
+  if (sides.chosen.length === 0 || sides.rejected.length === 0) return metrics;
+  return { ...metrics, 'rewards/margins': metrics['rewards/chosen']! - metrics['rewards/rejected']! };
 }
 
 function stepKl(context: readonly KnownBatch[]): { kl: number; rawKl: number } {

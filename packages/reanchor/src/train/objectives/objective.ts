@@ -18,7 +18,7 @@ export interface LoggedRow {
 }
 
 /** The losses of rows and the numbers to be logged of each. */
-export interface RowLosses<Score> {
+interface RowLosses<Score> {
   /** Its sum over the rows of a step, divided by their weight, is the step's loss. */
   loss_R: Tensor;
   /** [R] each; read after the backward pass. */

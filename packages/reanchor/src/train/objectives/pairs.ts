@@ -3,7 +3,8 @@ import { cat, type Device, type Tensor, tensor } from '@reanchor/torch';
 import { pairGroup, pairMicroBatch, type TokenizedPair } from '../../data/index.js';
 import type { PairMethod } from '../../losses/methods.js';
 import type { Sides } from '../../losses/pair-batch.js';
-import { pairMetrics } from '../metrics.js';
+import { accuracyOf, mean } from '../../stats/index.js';
+import type { Metrics } from '../metrics.js';
 import type { Objective } from './objective.js';
 
 /**
@@ -68,6 +69,24 @@ export function pairObjective(
   };
 }
 
+/**
+ * Means over pairs: `logps/chosen|rejected` (summed log-probabilities, nats), `rewards/chosen|rejected` (beta times
+ * log-ratio to the reference), `rewards/margins` (chosen - rejected), `rewards/accuracies` (share of pairs whose chosen
+ * reward is the larger one, ties counting half, so 1/2 while policy and reference are equal), `logps/accuracies` (the
+ * same of log-probabilities).
+ */
+export function pairMetrics(pairs: readonly Omit<PairScores, 'loss'>[]): Metrics {
+  return {
+    'rewards/chosen': mean(pairs.map((p) => p.chosenReward)),
+    'rewards/rejected': mean(pairs.map((p) => p.rejectedReward)),
+    'rewards/margins': mean(pairs.map((p) => p.chosenReward - p.rejectedReward)),
+    'rewards/accuracies': accuracyOf(pairs.map((p) => p.chosenReward - p.rejectedReward)),
+    'logps/chosen': mean(pairs.map((p) => p.chosenLogprob)),
+    'logps/rejected': mean(pairs.map((p) => p.rejectedLogprob)),
+    'logps/accuracies': accuracyOf(pairs.map((p) => p.chosenLogprob - p.rejectedLogprob)),
+  };
+}
+
 /** A pair's numbers with the initial policy as reference. */
 function initialScores(method: PairMethod, now: readonly number[], initial: readonly number[]) {
   const [chosenLogprob, rejectedLogprob] = now as [number, number];
@@ -89,4 +108,3 @@ function sides(values_S: Tensor): Sides {
 
 const counts = (tokens_S: Int32Array, device: Device) => tensor(Float64Array.from(tokens_S), { device });
 const chosen = (tokens_S: Int32Array) => [...tokens_S].filter((_, i) => i % 2 === 0);
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,7 +1,7 @@
 // Shapes: S sequences, R rows, one sequence each.
 import { cat, tensor } from '@reanchor/torch';
 import { type Group, scoredTokens, type TokenizedText, textMicroBatch } from '../../data/index.js';
-import { textMetrics } from '../metrics.js';
+import type { Metrics } from '../metrics.js';
 import type { Objective } from './objective.js';
 
 /** The numbers of one text in one step, from before the optimizer moved the policy. */
@@ -35,6 +35,11 @@ export function textObjective(): Objective<TokenizedText, TextScores> {
     comparable: () => [],
     atReference: () => undefined,
   };
+}
+
+/** `loss`: the mean of -log p over all scored tokens, nats. */
+function textMetrics(scores: readonly TextScores[]): Metrics {
+  return { loss: scores.reduce((sum, s) => sum + s.loss, 0) / scores.reduce((sum, s) => sum + s.tokens, 0) };
 }
 
 const group = ({ prompt, completion, scored }: TokenizedText): Group => ({

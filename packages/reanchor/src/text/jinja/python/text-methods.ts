@@ -8,12 +8,8 @@ import { escapeMarkup } from './markup.js';
 import { padText, repeatText } from './repeat.js';
 import { Builtin, type Run, type Signature, signatureOf } from './signature.js';
 import { elementAt } from './slices.js';
-import { joinTexts, searchMethods } from './text-search.js';
+import { joinTexts, searchMethods, type TextMethod, type TextMethods } from './text-search.js';
 import { Dict, hasElements, isInteger, Markup, Tuple, textOf, typeName, type Value } from './values.js';
-
-/** What a method does with a text and the values of its parameters. */
-type TextMethod = (text: string, ...values: Value[]) => Value;
-export type TextMethods = Readonly<Record<string, readonly [parameters: string, run: TextMethod]>>;
 
 const align =
   (where: '<' | '>' | 'center'): TextMethod =>

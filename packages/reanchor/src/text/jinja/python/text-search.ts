@@ -4,8 +4,11 @@ import { requireElements, requireText } from '../limits.js';
 import { lengthOf, lineBreak, space } from './characters.js';
 import { iterate, toIndex, toText } from './convert.js';
 import { searchSpan } from './slices.js';
-import type { TextMethods } from './text-methods.js';
 import { Tuple, textOf, typeName, type Value } from './values.js';
+
+/** What a method does with a text and the values of its parameters. */
+export type TextMethod = (text: string, ...values: Value[]) => Value;
+export type TextMethods = Readonly<Record<string, readonly [parameters: string, run: TextMethod]>>;
 
 /** The place of a part within bounds, counted in code points; -1 where it is not. */
 function find(text: string, part: Value, start: Value, stop: Value, isLast: boolean): number {
@@ -121,7 +124,7 @@ export function splitLines(text: string, keepsEnds: boolean): string[] {
 }
 
 /** A text with so many of its parts replaced, all below 0. Errors: LimitError. */
-export function replace(text: string, old: string, by: string, most: number): string {
+function replace(text: string, old: string, by: string, most: number): string {
   const pieces = old === '' ? ['', ...text, ''] : text.split(old);
   const cuts = most < 0 ? pieces.length - 1 : Math.min(most, pieces.length - 1);
   requireText(text.length + cuts * by.length);

@@ -2,7 +2,7 @@
  * The values of a template, which are Python's: None is null; bool a boolean; int a number, or a bigint beyond the
  * integers that a number holds without loss; float a {@link Float}; str a string; list an array.
  */
-import { Float } from '../../../formats/exact-json.js';
+import { Float } from '../../../formats/index.js';
 import { type ErrorKind, fail } from '../errors.js';
 import { deeper, requireText } from '../limits.js';
 

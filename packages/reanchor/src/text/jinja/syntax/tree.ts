@@ -33,13 +33,13 @@ export interface TestExpression extends Applied {
   input: Expression;
 }
 
-export interface CallExpression {
+interface CallExpression {
   kind: 'call';
   callee: Expression;
   arguments: Arguments;
 }
 
-export interface NameExpression {
+interface NameExpression {
   kind: 'name';
   name: string;
 }
@@ -102,7 +102,7 @@ export interface MacroDefinition extends MacroShape {
   line: number;
 }
 
-export interface MacroStatement {
+interface MacroStatement {
   kind: 'macro';
   name: string;
   macro: MacroDefinition;

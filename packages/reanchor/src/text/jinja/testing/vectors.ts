@@ -51,7 +51,7 @@ const [year, month, ...time] = statements.now;
 export const now = new Date(year, month - 1, ...time);
 
 /** What something gives, in the form of the vectors. */
-export function resultOf(compute: () => string): Result {
+function resultOf(compute: () => string): Result {
   try {
     return compute();
   } catch (error) {
