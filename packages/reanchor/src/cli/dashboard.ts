@@ -2,16 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findExecutable, launch } from '@reanchor/torch/host';
+import type { DashboardFlags } from './commands/dashboard.js';
 import { numberFlag } from './flags.js';
 import { stopOnSignals } from './signals.js';
 import type { Terminal } from './terminal.js';
-
-/** The flags of `dashboard` as commander gives them. */
-export interface DashboardFlags {
-  port: string;
-  host: string;
-  open?: boolean;
-}
 
 /** `reanchor dashboard [RUNS]`: serves the page until a signal, such as that of Ctrl-C, and prints its address. */
 export async function dashboardVerb(

@@ -1,17 +1,11 @@
 import type { RunEstimate } from '../estimate/index.js';
 import { modelsNamed } from '../recipe/layers.js';
 import type { Recipe } from '../recipe/recipe.js';
+import type { EstimateFlags } from './commands/estimate.js';
 import { numberFlag } from './flags.js';
 import { number } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `estimate` as commander gives them. */
-export interface EstimateFlags {
-  set: string[];
-  devices: string;
-  json?: boolean;
-}
 
 /** `reanchor estimate RECIPE`: what a run will take, from its recipe and what is at hand of model and rows. */
 export async function estimateVerb(

@@ -1,25 +1,10 @@
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
+import type { AlpacaFlags } from './commands/eval-alpaca.js';
 import { choiceFlag, numberFlag } from './flags.js';
-import { type JudgeFlags, openJudge } from './judge-flags.js';
+import { openJudge } from './open-judge.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `eval alpaca` as commander gives them. */
-export interface AlpacaFlags extends JudgeFlags {
-  lcInputs?: string;
-  annotations?: string[];
-  outputs?: string;
-  referenceOutputs?: string;
-  difficulty?: string;
-  baselines?: string;
-  c?: string;
-  expected?: string;
-  json?: string;
-  out?: string;
-  orders: string;
-  discrete?: boolean;
-}
 
 /**
  * `reanchor eval alpaca`: prints a table of models; `--json` writes all numbers. With a judge, the answers are annotated

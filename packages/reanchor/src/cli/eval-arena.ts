@@ -2,25 +2,10 @@ import { UsageError } from '../errors.js';
 import { arenaRules, type Leaderboard } from '../eval/arena/leaderboard.js';
 import { writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
+import type { ArenaFlags } from './commands/eval-arena.js';
 import { choiceFlag, numberFlag } from './flags.js';
-import { type JudgeFlags, openJudge } from './judge-flags.js';
+import { openJudge } from './open-judge.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `eval arena` as commander gives them. */
-export interface ArenaFlags extends JudgeFlags {
-  judgments?: string[];
-  questions?: string;
-  baseline?: string;
-  out?: string;
-  answers?: string[];
-  style?: string;
-  styleAt: string;
-  resample: string;
-  resamples: string;
-  level?: string;
-  seed: string;
-  json?: string;
-}
 
 /**
  * `reanchor eval arena`: prints a leaderboard for each category; `--json` writes all numbers. With a judge, the answers

@@ -1,13 +1,8 @@
 import type { Diversity } from '../eval/diversity/diversity.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
+import type { DiversityFlags } from './commands/eval-diversity.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `eval diversity` as commander gives them. */
-export interface DiversityFlags {
-  answers: string[];
-  json?: string;
-}
 
 /** `reanchor eval diversity`: prints self-BLEU, distinct-n and lengths of each file of answers; `--json` writes them. */
 export async function diversityVerb({ answers, json }: DiversityFlags, terminal: Terminal): Promise<void> {

@@ -1,20 +1,9 @@
 import type { EqualKl } from '../eval/front/curves.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
+import type { FrontFlags } from './commands/eval-front.js';
 import { numberFlag } from './flags.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `eval front` as commander gives them. */
-export interface FrontFlags {
-  kl: string;
-  quality: string;
-  at?: string[];
-  level: string;
-  resamples: string;
-  seed: string;
-  svg?: string;
-  json?: string;
-}
 
 /** `reanchor eval front`: prints the ends of runs and comparisons at equal KL; `--svg` and `--json` write them. */
 export async function frontVerb(runs: readonly string[], flags: FrontFlags, terminal: Terminal): Promise<void> {

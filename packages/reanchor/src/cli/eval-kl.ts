@@ -3,26 +3,10 @@ import type { PerAnswerAndToken } from '../eval/kl/estimate.js';
 import type { KlOptions, KlResult } from '../eval/kl/measure.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
+import type { KlFlags } from './commands/eval-kl.js';
 import { deviceFlag, numberFlag } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `eval kl` as commander gives them. */
-export interface KlFlags {
-  model: string;
-  reference: string;
-  prompts?: string;
-  answers?: string;
-  samples?: string;
-  maxNewTokens?: string;
-  temperature?: string;
-  seed?: string;
-  batchSize?: string;
-  exact?: boolean;
-  chatTemplate?: string;
-  device?: string;
-  json?: string;
-}
 
 /** `reanchor eval kl`: prints the KL of a model from a reference, per answer and per token; `--json` writes it. */
 export async function klVerb(flags: KlFlags, terminal: Terminal): Promise<void> {

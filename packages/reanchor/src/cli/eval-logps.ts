@@ -3,22 +3,10 @@ import type { ModelLogps } from '../eval/logps/logps.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { checkRecipeValue } from '../recipe/parse.js';
 import { packageVersion } from '../runs/version.js';
+import type { LogpsFlags } from './commands/eval-logps.js';
 import { numberFlag, numeric } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `eval logps` as commander gives them. */
-export interface LogpsFlags {
-  data: string[];
-  maxLength?: string;
-  format?: string;
-  chatTemplate?: string;
-  keepIdentical?: boolean;
-  level: string;
-  resamples: string;
-  seed: string;
-  json?: string;
-}
 
 /** `reanchor eval logps`: prints mean log-probabilities of each model and their change; `--json` writes them. */
 export async function logpsVerb(models: readonly string[], flags: LogpsFlags, terminal: Terminal): Promise<void> {

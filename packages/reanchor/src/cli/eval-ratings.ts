@@ -1,20 +1,10 @@
 import { leftOutNotes } from '../eval/answer-sets.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../runs/version.js';
+import type { RatingsFlags } from './commands/eval-ratings.js';
 import { numberFlag } from './flags.js';
-import { type JudgeFlags, openJudge } from './judge-flags.js';
+import { openJudge } from './open-judge.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `eval ratings` as commander gives them. */
-export interface RatingsFlags extends JudgeFlags {
-  answers: string[];
-  sample?: string;
-  seed: string;
-  level: string;
-  resamples: string;
-  out?: string;
-  json?: string;
-}
 
 /** `reanchor eval ratings`: prints mean ratings and probabilities of improvement. */
 export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Promise<void> {

@@ -4,24 +4,10 @@ import { noVerdict, type WinRateResult } from '../eval/winrate/winrate.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { mostResultBytes } from '../runs/results.js';
 import { packageVersion } from '../runs/version.js';
+import type { WinRateFlags } from './commands/eval-winrate.js';
 import { numberFlag } from './flags.js';
-import type { JudgeFlags } from './judge-flags.js';
-import { type LocalJudgeFlags, openPairJudge } from './local-judge.js';
+import { openPairJudge } from './open-pair-judge.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `eval winrate` as commander gives them. */
-export interface WinRateFlags extends JudgeFlags, LocalJudgeFlags {
-  answers: string[];
-  baseline?: string;
-  sample?: string;
-  seed: string;
-  level: string;
-  resamples: string;
-  out?: string;
-  json?: string;
-  html?: string;
-  show: string;
-}
 
 /** `reanchor eval winrate`: prints win rates and lengths; `--out`, `--json` and `--html` write verdicts, numbers, a page. */
 export async function winRateVerb(

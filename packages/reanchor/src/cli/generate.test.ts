@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { type GenerateFlags, generateVerb } from './generate.js';
+import type { GenerateFlags } from './commands/generate.js';
+import { generateVerb } from './generate.js';
 import { commandLine } from './main.js';
 import { Terminal } from './terminal.js';
 

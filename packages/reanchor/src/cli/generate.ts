@@ -1,29 +1,11 @@
 import { UsageError } from '../errors.js';
 import type { GenerateProgress } from '../generate/index.js';
 import { runText, trainedModel } from '../runs/run-text.js';
+import type { GenerateFlags } from './commands/generate.js';
 import { deviceFlag, numberFlag } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { stopOnSignals } from './signals.js';
 import type { Terminal } from './terminal.js';
-
-/** The flags of `generate` as commander gives them. */
-export interface GenerateFlags {
-  model?: string;
-  run?: string;
-  prompts?: string;
-  out?: string;
-  prompt?: string;
-  chatTemplate?: string;
-  maxNewTokens: string;
-  temperature: string;
-  topK?: string;
-  topP?: string;
-  samples: string;
-  seed: string;
-  batchSize: string;
-  stop: string[];
-  device?: string;
-}
 
 /**
  * `reanchor generate`: completions of the prompts in a file as JSON lines in `--out`, or of one `--prompt`, streamed to

@@ -1,15 +1,8 @@
 import { join } from 'node:path';
+import type { QuickstartFlags } from './commands/quickstart.js';
 import { numberFlag } from './flags.js';
 import { stopOnSignals } from './signals.js';
 import { duration, type Terminal, table } from './terminal.js';
-
-/** The flags of `quickstart` as commander gives them. */
-export interface QuickstartFlags {
-  out?: string;
-  fast?: boolean;
-  seed: string;
-  threads: string;
-}
 
 /**
  * `reanchor quickstart`: the whole story on this machine in minutes; prints a table and samples. Returns the exit code:

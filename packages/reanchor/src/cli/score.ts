@@ -1,26 +1,12 @@
 import { UsageError } from '../errors.js';
 import { checkRecipeValue } from '../recipe/parse.js';
+import type { ScoreFlags } from './commands/score.js';
 import { deviceFlag, numeric } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
 type Score = typeof import('../eval/index.js').score;
 type ScoreOptions = Parameters<Score>[0];
-
-/** The flags of `score` as commander gives them. */
-export interface ScoreFlags {
-  model?: string;
-  run?: string;
-  data?: string[];
-  out: string;
-  reference?: string;
-  beta?: string;
-  maxLength?: string;
-  format?: string;
-  chatTemplate?: string;
-  keepIdentical?: boolean;
-  device?: string;
-}
 
 /**
  * `reanchor score`: log-probabilities and rewards of each row as JSON lines in `out`; prints their summary.

@@ -1,19 +1,13 @@
 import { UsageError } from '../errors.js';
 import { concealing } from '../recipe/variables.js';
 import { runText } from '../runs/run-text.js';
+import type { TokensFlags } from './commands/tokens.js';
 import { numberFlag } from './flags.js';
 import { downloadStatus } from './progress.js';
 import { recipeFor } from './recipe.js';
 import type { Terminal } from './terminal.js';
 
 type ShownToken = import('../planning/row-tokens.js').ShownToken;
-
-/** The flags of `tokens` as commander gives them. */
-export interface TokensFlags {
-  run?: string;
-  set: string[];
-  rows: string;
-}
 
 /**
  * `reanchor tokens RECIPE`, or with `--run` those of a run: prints the first rows of a recipe's data token by token.

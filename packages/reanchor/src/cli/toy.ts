@@ -1,19 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../formats/index.js';
+import type { ToyFlags } from './commands/toy.js';
 import { choiceFlag, numberFlag } from './flags.js';
 import { type Terminal, table } from './terminal.js';
-
-/** The flags of `toy` as commander gives them. */
-export interface ToyFlags {
-  seeds: string;
-  steps: string;
-  beta: string;
-  method: string;
-  variants: string;
-  json?: string;
-  plots?: string;
-}
 
 /**
  * `reanchor toy`: runs the toy experiment and prints a table of its variants; with `--json` all curves and with

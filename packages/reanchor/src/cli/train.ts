@@ -1,6 +1,7 @@
 import type { Recipe } from '../recipe/recipe.js';
 import { isUnusedFolder, reserveRunFolder } from '../runs/folder.js';
 import { newestRun } from '../runs/resume.js';
+import type { TrainFlags } from './commands/train.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
@@ -8,13 +9,6 @@ import { shellWord, type Terminal, table } from './terminal.js';
 
 type Train = typeof import('../driver/index.js').train;
 type TrainResult = Awaited<ReturnType<Train>>;
-
-export interface TrainFlags {
-  set: string[];
-  out?: string;
-  profile?: string;
-  resume?: boolean;
-}
 
 /** The exit code of a run that was stopped by a signal and can be gone on with. */
 const interruptedCode = 130;

@@ -1,0 +1,30 @@
+import type { Command } from 'commander';
+import type { Terminal } from '../terminal.js';
+import { addJudgeOptions, type JudgeFlags } from './judge-options.js';
+import { addDrawOptions } from './options.js';
+
+/** The flags of `eval ratings` as commander gives them. */
+export interface RatingsFlags extends JudgeFlags {
+  answers: string[];
+  sample?: string;
+  seed: string;
+  level: string;
+  resamples: string;
+  out?: string;
+  json?: string;
+}
+
+/** Adds `reanchor eval ratings`. */
+export function addRatings(group: Command, terminal: Terminal): void {
+  const ratings = group
+    .command('ratings')
+    .description('rate answers from 1 to 10; the probability that one model improves on another')
+    .requiredOption('--answers <file...>', 'the answers of each model, file or name=file');
+  addDrawOptions(ratings, '2000')
+    .option('--out <file>', 'the JSONL file of ratings to write')
+    .option('--json <file>', 'write the results as JSON');
+  addJudgeOptions(ratings).action(async (flags: RatingsFlags) => {
+    const { ratingsVerb } = await import('../eval-ratings.js');
+    await ratingsVerb(flags, terminal);
+  });
+}
