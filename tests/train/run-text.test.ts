@@ -193,7 +193,7 @@ describe('what is measured of the model of a run', () => {
     expect(beside.models[1]!.logps).toEqual(alone.models[0]!.logps);
     expect(beside.notes).toMatch(/rows as in .*: chat template .*, maxLength 60, format auto, date 2026-11-28/);
     await expect(measured([tinyModel, long, short])).rejects.toThrow(
-      new RegExp(`make other tokens of these rows \\(maxLength 60 and ${cut}\\): say which with --max-length`),
+      new RegExp(`make other tokens of these rows \\(maxLength 60 and ${cut}\\): say which with maxLength$`),
     );
     expect((await measured([tinyModel, long, short], { maxLength: 60 })).models).toHaveLength(3);
     midnight();
@@ -235,13 +235,11 @@ describe('what is measured of the model of a run', () => {
     expect(tokens.chosen).toBeLessThan(rows[0]!.parts[1]!.tokens.length);
   });
 
-  test('what neither flags nor run say is asked for', async () => {
+  test('what neither options nor run say is asked for', async () => {
     const out = place('scores');
-    await expect(score({ out, data: [pairs] })).rejects.toThrow(
-      /--model is missing: name a model, or a run with --run/,
-    );
+    await expect(score({ out, data: [pairs] })).rejects.toThrow(/^model is missing: name a model, or a run with run$/);
     const run = place();
     await train({ recipe: recipe('data.validation=4'), out: run, command: [] });
-    await expect(score({ out, run })).rejects.toThrow(/--data is missing: .* names no file of validation rows/);
+    await expect(score({ out, run })).rejects.toThrow(/^data is missing: .* names no file of validation rows/);
   });
 });

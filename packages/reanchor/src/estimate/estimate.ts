@@ -167,8 +167,9 @@ async function shapeSource(model: string, kin: readonly string[]): Promise<{ con
   const found = publishedConfig(model) ?? kin.map(publishedConfig).findLast((config) => config !== undefined);
   if (found) return { configJson: found.configJson, from: found.id };
   throw new UserError(
-    `${file} does not exist, and the shape of this model is not known: name a Hugging Face folder, or a published model ` +
-      `of which it is (--set model=...): ${publishedModels.join(', ')}`,
+    (option) =>
+      `${file} does not exist, and the shape of this model is not known: name a Hugging Face folder, or a published model ` +
+      `of which it is (${option('set')} model=...): ${publishedModels.join(', ')}`,
   );
 }
 

@@ -90,7 +90,8 @@ async function requireSameSettings({ out, settings, seed, threads }: QuickstartO
   if (there === undefined) await writeFileAtomic(file, text);
   else if (there !== text) {
     throw new UserError(
-      `${out} holds an experiment with another seed, size or number of threads: name another folder with --out`,
+      (option) =>
+        `${out} holds an experiment with another seed, size or number of threads: name another folder with ${option('out')}`,
     );
   }
 }
