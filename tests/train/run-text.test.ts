@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
+import { measureKl } from '#reanchor/eval/kl/measure.js';
 import { checkpointLogps } from '#reanchor/eval/logps/logps.js';
+import { RewardJudge } from '#reanchor/eval/rewards/reward-judge.js';
 import { score } from '#reanchor/eval/score.js';
 import { generateFile } from '#reanchor/generate/index.js';
 import { rowTokens } from '#reanchor/planning/row-tokens.js';
@@ -131,6 +133,28 @@ describe('what is measured of the model of a run', () => {
     expect(await answer()).toEqual(taken);
     expect(taken.notes).toMatch(/every text goes through a chat template, as in .*run-/);
     expect((await answer('none')).notes).toBe('');
+  });
+
+  test('a KL and rewards take the text of the run that left the reference, where the model is of none', async () => {
+    const { final } = await train({ recipe: recipe(), out: place(), command: [] });
+    const answers = place('answers');
+    writeFileSync(answers, '{"prompt": "q 1", "completion": "yes"}\n');
+    const pair = { prompt: 'q 1', first: 'yes', second: 'no' };
+    const measured = async (reference: string, chatTemplate?: string) => {
+      const notes: string[] = [];
+      const models = { model: tinyModel, reference, chatTemplate, onNote: (note: string) => notes.push(note) };
+      const kl = await measureKl({ ...models, of: { answers } });
+      using judge = await RewardJudge.load(models);
+      return { kl, verdict: await judge.judge(pair), notes: notes.join() };
+    };
+    const { notes: _, ...explicit } = await measured(final, template);
+    midnight();
+    const taken = await measured(final);
+    expect(taken).toMatchObject(explicit);
+    expect(taken.notes).toMatch(/^every text goes through a chat template, as in .*run-\d+,every text/);
+    const plain = await measured(final, 'none');
+    expect(plain.kl.logRatio).not.toEqual(explicit.kl.logRatio);
+    expect(plain.verdict).not.toEqual(explicit.verdict);
   });
 
   test('a template of a file is that of the run, wherever the file has gone, and whatever model is scored', async () => {
