@@ -152,7 +152,7 @@ export const readers: Readonly<Record<string, Reader>> = {
   events: ofFile('events.jsonl', 7, async (file, folder) => {
     const served = await ServedFolder.at(folder);
     await new RunFile(served, folder).refresh();
-    await new RunFile(served, folder, { samples: 8, buckets: 8 }).refresh();
+    await new RunFile(served, folder, { skim: { samples: 8, buckets: 8 } }).refresh();
     readEvents(file);
   }),
   run: ofFile('run.json', 3, (_file, folder) => {

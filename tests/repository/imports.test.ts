@@ -158,6 +158,24 @@ test('evaluations with a judge, and without, need no libtorch', () => {
   expect(files.flatMap(visit)).toEqual([]);
 });
 
+test('the command loads the work of a verb when the verb is run, not for help and version', () => {
+  const loaded = new Set<string>();
+  const visit = (file: string): void => {
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    for (const statement of ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest).statements) {
+      if (!ts.isImportDeclaration(statement) || statement.importClause?.phaseModifier !== undefined) continue;
+      const name = (statement.moduleSpecifier as ts.StringLiteral).text;
+      if (name.startsWith('.')) visit(resolve(dirname(file), name).replace(/\.js$/, '.ts'));
+    }
+  };
+  visit(join(source, 'cli/main.ts'));
+  const rooms = new Set([...loaded].map((file) => roomOf(relative(source, file))));
+  expect([...rooms].sort()).toEqual(['cli', 'errors', 'formats', 'recipe', 'secrets', 'version']);
+  const ofCli = [...loaded].map((file) => relative(source, file)).filter((file) => /^cli\/[^/]+$/.test(file));
+  expect(ofCli.sort()).toEqual(['cli/failure.ts', 'cli/main.ts', 'cli/terminal.ts']);
+});
+
 test('@reanchor/torch has no dependencies and one file loads the native addon', () => {
   const files = sourceFiles('packages/torch/src').filter((file) => !file.endsWith('.test.ts'));
   const foreign = files.flatMap((file) =>

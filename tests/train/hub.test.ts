@@ -94,6 +94,40 @@ test('train, score, generate and tokens take a name; a run says which commits it
   expect(tokens.code, tokens.stderr).toBe(0);
 });
 
+test('score and tokens of a run take its names at the commits that it had, whatever main is now', async () => {
+  const files = filesOf(tinyModel);
+  const lines = readFileSync(tinyPairs, 'utf8').trim().split('\n');
+  const split = (rows: string[]) => ({ 'data/train.jsonl': rows.join('\n'), 'data/validation.jsonl': rows.join('\n') });
+  const [now, then] = [split(lines.slice(0, 8)), split(lines.slice(8, 14))];
+  const commits = [
+    hub.add('models/moving/tiny', { revisions: { main: files } }).main!,
+    hub.add('datasets/moving/pairs', { revisions: { main: now } }).main!,
+  ];
+  const recipe = writeRecipe(
+    '{ model: moving/tiny, method: dpo, steps: 1, data: { train: moving/pairs, validation: moving/pairs, maxLength: 96 } }',
+  );
+  const run = join(folder, 'run');
+  expect((await reanchor('train', recipe, '--out', run)).code).toBe(0);
+  const scores = join(folder, 'scores.jsonl');
+  const told = async () => {
+    const scored = await reanchor('score', '--run', run, '--out', scores);
+    expect(scored.code, scored.stderr).toBe(0);
+    const { stdout } = await reanchor('tokens', '--run', run, '--rows', '20');
+    return [readFileSync(scores, 'utf8'), stdout];
+  };
+  const before = await told();
+  expect(before[0]!.trim().split('\n')).toHaveLength(8);
+
+  // What main names has changed, and nothing is kept here.
+  hub.add('models/moving/tiny', { revisions: { main: { ...files, 'README.md': 'another' }, before: files } });
+  hub.add('datasets/moving/pairs', { revisions: { main: then, before: now } });
+  rmSync(join(folder, 'hf'), { recursive: true });
+  hub.requests.length = 0;
+  expect(await told()).toEqual(before);
+  const resolved = hub.downloads().flatMap(({ path }) => /resolve\/([^/]+)\//.exec(path)?.[1] ?? []);
+  expect(new Set(resolved)).toEqual(new Set(commits));
+});
+
 test('tokens downloads no weights', async () => {
   hub.requests.length = 0;
   const recipe = writeRecipe('{ model: some/tiny, method: dpo, data: { train: some/pairs } }');

@@ -110,7 +110,7 @@ describe('what the recipe of a run names', () => {
     info.recipe.model = other;
     writeFileSync(join(run, 'run.json'), JSON.stringify(info));
     await expect(score({ run, out, data: [pairs] })).rejects.toThrow(
-      /other is what model of .*run\.json names, and has other content than when the run began: .* --reference/,
+      /other is what model of .*run\.json names, and has other content than when the run began: .* with reference$/,
     );
     expect((await score({ run, out, data: [pairs], reference: other })).scored).toBe(12);
   });
@@ -168,6 +168,6 @@ describe('the line that a run prints last works as it stands', () => {
     expect(line.includes('PAIRS')).toBe(method === 'kto');
     expect(await printed(...words)).toMatch(method === 'sft' ? `as in ${run}` : /^scored +12$/m);
     if (method !== 'dpo')
-      await expect(score({ run, out })).rejects.toThrow(/are no pairs: name files of pref.* --data/);
+      await expect(score({ run, out })).rejects.toThrow(/are no pairs: name files of preference pairs with data$/);
   });
 });

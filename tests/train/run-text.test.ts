@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
+import { measureKl } from '#reanchor/eval/kl/measure.js';
 import { checkpointLogps } from '#reanchor/eval/logps/logps.js';
+import { RewardJudge } from '#reanchor/eval/rewards/reward-judge.js';
 import { score } from '#reanchor/eval/score.js';
 import { generateFile } from '#reanchor/generate/index.js';
 import { rowTokens } from '#reanchor/planning/row-tokens.js';
@@ -133,6 +135,28 @@ describe('what is measured of the model of a run', () => {
     expect((await answer('none')).notes).toBe('');
   });
 
+  test('a KL and rewards take the text of the run that left the reference, where the model is of none', async () => {
+    const { final } = await train({ recipe: recipe(), out: place(), command: [] });
+    const answers = place('answers');
+    writeFileSync(answers, '{"prompt": "q 1", "completion": "yes"}\n');
+    const pair = { prompt: 'q 1', first: 'yes', second: 'no' };
+    const measured = async (reference: string, chatTemplate?: string) => {
+      const notes: string[] = [];
+      const models = { model: tinyModel, reference, chatTemplate, onNote: (note: string) => notes.push(note) };
+      const kl = await measureKl({ ...models, of: { answers } });
+      using judge = await RewardJudge.load(models);
+      return { kl, verdict: await judge.judge(pair), notes: notes.join() };
+    };
+    const { notes: _, ...explicit } = await measured(final, template);
+    midnight();
+    const taken = await measured(final);
+    expect(taken).toMatchObject(explicit);
+    expect(taken.notes).toMatch(/^every text goes through a chat template, as in .*run-\d+,every text/);
+    const plain = await measured(final, 'none');
+    expect(plain.kl.logRatio).not.toEqual(explicit.kl.logRatio);
+    expect(plain.verdict).not.toEqual(explicit.verdict);
+  });
+
   test('a template of a file is that of the run, wherever the file has gone, and whatever model is scored', async () => {
     const file = `${place('template')}.jinja`;
     writeFileSync(file, template);
@@ -193,7 +217,7 @@ describe('what is measured of the model of a run', () => {
     expect(beside.models[1]!.logps).toEqual(alone.models[0]!.logps);
     expect(beside.notes).toMatch(/rows as in .*: chat template .*, maxLength 60, format auto, date 2026-11-28/);
     await expect(measured([tinyModel, long, short])).rejects.toThrow(
-      new RegExp(`make other tokens of these rows \\(maxLength 60 and ${cut}\\): say which with --max-length`),
+      new RegExp(`make other tokens of these rows \\(maxLength 60 and ${cut}\\): say which with maxLength$`),
     );
     expect((await measured([tinyModel, long, short], { maxLength: 60 })).models).toHaveLength(3);
     midnight();
@@ -235,13 +259,11 @@ describe('what is measured of the model of a run', () => {
     expect(tokens.chosen).toBeLessThan(rows[0]!.parts[1]!.tokens.length);
   });
 
-  test('what neither flags nor run say is asked for', async () => {
+  test('what neither options nor run say is asked for', async () => {
     const out = place('scores');
-    await expect(score({ out, data: [pairs] })).rejects.toThrow(
-      /--model is missing: name a model, or a run with --run/,
-    );
+    await expect(score({ out, data: [pairs] })).rejects.toThrow(/^model is missing: name a model, or a run with run$/);
     const run = place();
     await train({ recipe: recipe('data.validation=4'), out: run, command: [] });
-    await expect(score({ out, run })).rejects.toThrow(/--data is missing: .* names no file of validation rows/);
+    await expect(score({ out, run })).rejects.toThrow(/^data is missing: .* names no file of validation rows/);
   });
 });

@@ -1,8 +1,31 @@
 /** Errors that a person can mend. Their messages say what was given, what is allowed and what to do next. */
 
+/** How a message calls an option of a function: the library `maxLength`, the command `--max-length`. */
+export type Naming = (option: string) => string;
+
+/** A message; as a function where it names options. */
+export type Message = string | ((option: Naming) => string);
+
+const byName: Naming = (option) => option;
+
+/** What a message says with options called so, by default by their names. */
+export const messageText = (message: Message, naming = byName) =>
+  typeof message === 'string' ? message : message(naming);
+
 /** Anything a user can mend; the command ends with exit code 1. */
 export class UserError extends Error {
   override name = 'UserError';
+  readonly #message: Message;
+
+  constructor(message: Message, options?: ErrorOptions) {
+    super(messageText(message), options);
+    this.#message = message;
+  }
+
+  /** The message with options called otherwise: the command names its flags. */
+  told(naming: Naming): string {
+    return messageText(this.#message, naming);
+  }
 }
 
 /** Wrong usage: flags, arguments, a recipe; the command ends with exit code 2. */

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import type { EvaluationResult } from 'reanchor/serve';
+import type { WinRateDocument } from 'reanchor/serve';
 import { download } from '../charts/download.js';
 import { useResult } from '../data/stream.js';
 import { percent, whole } from '../format.js';
@@ -8,7 +8,7 @@ import { Results } from '../parts/Results.js';
 import { SideBySide } from '../parts/SideBySide.js';
 import { Empty, Scroll } from '../parts/small.js';
 
-type Pair = EvaluationResult['pairs'][number];
+type Pair = WinRateDocument['pairs'][number];
 
 export function EvaluationPage({ id }: { id: string | undefined }) {
   const { result, problem } = useResult(id);
@@ -26,7 +26,7 @@ export function EvaluationPage({ id }: { id: string | undefined }) {
   );
 }
 
-function Evaluation({ result }: { result: EvaluationResult }) {
+function Evaluation({ result }: { result: WinRateDocument }) {
   const { names, pairs, settings } = result;
   const [chosen, choose] = useState<Chosen>({ model: pairs[0]!.model, other: pairs[0]!.other });
   const templates = Object.keys(settings.templates).join(', ');

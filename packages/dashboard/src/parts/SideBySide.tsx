@@ -1,9 +1,9 @@
 import { useState } from 'preact/hooks';
-import type { EvaluationResult } from 'reanchor/serve';
+import type { WinRateDocument } from 'reanchor/serve';
 import { whole } from '../format.js';
 import { Empty } from './small.js';
 
-type Pair = EvaluationResult['pairs'][number];
+type Pair = WinRateDocument['pairs'][number];
 type Row = Pair['rows'][number];
 type Wanted = 'all' | 'win' | 'tie' | 'loss' | 'none';
 

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { asPrinted } from '../../../../tests/support/as-printed.js';
 import { serveDashboard } from '../serve/index.js';
 import { dashboardVerb } from './dashboard.js';
 import { Terminal } from './terminal.js';
@@ -120,12 +121,12 @@ test.each([
   writeFileSync(join(folder, 'file'), '');
   const { terminal, stop } = recorder();
   const given = { port: '0', host: '127.0.0.1', ...flags };
-  await expect(dashboardVerb(runs, given, terminal, stop.signal)).rejects.toThrow(message);
+  await expect(asPrinted(dashboardVerb(runs, given, terminal, stop.signal))).rejects.toThrow(message);
 });
 
 test('a port that is taken is told', async () => {
   await using first = await serveDashboard({ folder, port: 0 });
   const { terminal, stop } = recorder();
   const second = dashboardVerb(folder, { port: String(first.port), host: '127.0.0.1' }, terminal, stop.signal);
-  await expect(second).rejects.toThrow(/is taken: name another one with --port/);
+  await expect(asPrinted(second)).rejects.toThrow(/is taken: name another one with --port \(0: any free one\)/);
 });

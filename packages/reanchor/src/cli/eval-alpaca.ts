@@ -1,8 +1,9 @@
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../version.js';
+import type { JudgeFlags } from './commands/judge-options.js';
 import { choiceFlag, numberFlag } from './flags.js';
-import { type JudgeFlags, openJudge } from './judge-flags.js';
+import { openJudge } from './open-judge.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval alpaca` as commander gives them. */

@@ -14,7 +14,7 @@ export async function diversityVerb({ answers, json }: DiversityFlags, terminal:
   const { namedFiles } = await import('../eval/answer-sets.js');
   const { readAnswers } = await import('../eval/answers.js');
   const { diversity } = await import('../eval/diversity/diversity.js');
-  const files = namedFiles(answers);
+  const files = namedFiles(answers, 'answers');
   if (json !== undefined) await requireWritable(json, 0);
   const models: (Diversity & { model: string; file: string })[] = [];
   for (const { name, file } of files) {

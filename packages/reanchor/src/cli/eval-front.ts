@@ -26,7 +26,7 @@ export async function frontVerb(runs: readonly string[], flags: FrontFlags, term
   for (const file of [flags.svg, flags.json]) if (file !== undefined) await requireWritable(file, 0);
   const { namedFiles } = await import('../eval/answer-sets.js');
   const { front, frontChart } = await import('../eval/front/front.js');
-  const result = await front({ runs: namedFiles(runs, ''), kl, quality, at, level, resamples, seed });
+  const result = await front({ runs: namedFiles(runs), kl, quality, at, level, resamples, seed });
 
   const ends = result.runs.map(({ name, method, beta, points }) => {
     const { step, kl: end, quality: value } = points.at(-1)!;

@@ -38,7 +38,6 @@ export async function klVerb(flags: KlFlags, terminal: Terminal): Promise<void> 
     exact,
     chatTemplate,
     device,
-    setting: '--chat-template',
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),
     onProgress: (stage, done, count) => {

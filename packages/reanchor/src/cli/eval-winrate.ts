@@ -4,9 +4,9 @@ import { noVerdict, type WinRateResult } from '../eval/winrate/winrate.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { mostResultBytes } from '../runs/index.js';
 import { packageVersion } from '../version.js';
+import type { JudgeFlags, LocalJudgeFlags } from './commands/judge-options.js';
 import { numberFlag } from './flags.js';
-import type { JudgeFlags } from './judge-flags.js';
-import { type LocalJudgeFlags, openPairJudge } from './local-judge.js';
+import { openPairJudge } from './open-pair-judge.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval winrate` as commander gives them. */

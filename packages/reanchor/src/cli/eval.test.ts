@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { asPrinted } from '../../../../tests/support/as-printed.js';
 import { commandLine } from './main.js';
 import { Terminal } from './terminal.js';
 
@@ -58,6 +59,18 @@ test('alpaca prints a table and writes all numbers', async () => {
   expect(document.models[0]).toMatchObject({ model: 'm', win_rate: 50, c: 21.5, difference: { win_rate: 0 } });
   expect(document.models[0].difference.lc_win_rate).toBeCloseTo(document.models[0].lc_win_rate - 49, 12);
   await expect(run('alpaca', ...files, '--c', '0')).rejects.toThrow(/--c: "0" is not allowed; a number above 0 is/);
+});
+
+test.each([
+  [['alpaca'], /^give either --lc-inputs or --annotations: /],
+  [['alpaca', '--lc-inputs', 'x', '--reference-outputs', 'y'], /^--outputs and --reference-outputs go with --annota/],
+  [['winrate', '--answers', 'x', '--judge-model', 'm', '--judge-url', 'http://127.0.0.1:9/v1'], /^--answers needs two/],
+  [['diversity', '--answers', 'x.jsonl', 'y/x.jsonl'], /name them, as in --answers a=x\.jsonl b=\.\.\.$/],
+  [['front', 'x', 'y/x'], /name them, as in a=x b=\.\.\.$/],
+])('%j is told with flags', async (words, message) => {
+  await expect(
+    asPrinted(run(...words, ...(words[0] === 'winrate' ? ['--cache', join(folder, 'c.jsonl')] : []))),
+  ).rejects.toThrow(message);
 });
 
 test('alpaca says why a number is missing, and goes on', async () => {

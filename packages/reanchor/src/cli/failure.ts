@@ -1,6 +1,6 @@
 /** What the command says, and which code it ends with, when something goes wrong. */
 import { CommanderError } from 'commander';
-import { isOutOfMemory, UsageError, UserError } from '../errors.js';
+import { isOutOfMemory, type Naming, UsageError, UserError } from '../errors.js';
 import type { Terminal } from './terminal.js';
 
 /** 0 for help and version, 2 for wrong usage, 1 for everything else. */
@@ -11,8 +11,16 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof UsageError ? 2 : 1;
 }
 
+/** Flags of options that go by another name in the library. */
+const otherFlags: Readonly<Record<string, string>> = { baseUrl: '--judge-url', isDiscrete: '--discrete' };
+
+/** The flag of an option of the library: `--max-length` of `maxLength`. The key of a recipe stays as it is. */
+export const flagOf: Naming = (option) =>
+  otherFlags[option] ??
+  (option.includes('.') ? option : `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+
 /**
- * Prints an error: of what the user or the machine can mend, the message (REANCHOR_DEBUG=1: the stack too); of
+ * Prints an error, with flags for options: of what the user or the machine can mend, the message (REANCHOR_DEBUG=1: the stack too); of
  * anything else, the message, that it is a bug, and the stack.
  */
 export function reportError(
@@ -23,7 +31,8 @@ export function reportError(
   const { colors } = terminal;
   terminal.endStatus();
   const { message, stack = '' } = error instanceof Error ? error : new Error(String(error));
-  terminal.note(`${colors.red('error:')} ${message}${adviceFor(error)}`);
+  const told = error instanceof UserError ? error.told(flagOf) : message;
+  terminal.note(`${colors.red('error:')} ${told}${adviceFor(error)}`);
   if (isMendable(error)) {
     if (env.REANCHOR_DEBUG === '1') terminal.note(stack);
   } else {

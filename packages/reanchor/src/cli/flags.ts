@@ -1,6 +1,5 @@
-import { Option } from 'commander';
 import { UsageError } from '../errors.js';
-import { checkRecipeValue, recipeKey } from '../recipe/index.js';
+import { checkRecipeValue } from '../recipe/index.js';
 
 /** What a flag's number may be. */
 export interface NumberRule {
@@ -38,12 +37,6 @@ export function choiceFlag<const Value extends string>(flag: string, text: strin
 
 /** The number a text says, or the text itself, for the message. */
 export const numeric = (text: string) => (text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text));
-
-/** A flag that means the same as a key of the recipe, and has its default. */
-export function recipeOption(flags: string, path: string): Option {
-  const { description, type, default: value } = recipeKey(path)!;
-  return new Option(flags, `${description}: ${type} (default: ${value})`);
-}
 
 /** The device that `--device` names, if it was given. Errors: UsageError. */
 export const deviceFlag = (text: string | undefined): string | undefined =>

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { type GenerateFlags, generateVerb } from './generate.js';
+import { asPrinted } from '../../../../tests/support/as-printed.js';
+import type { GenerateFlags } from './generate.js';
+import { generateVerb } from './generate.js';
 import { commandLine } from './main.js';
 import { Terminal } from './terminal.js';
 
@@ -115,5 +117,5 @@ test.each([
   [['--prompt', 'x', '--stop', ''], /--stop: "" is not allowed/],
   [['--prompt', 'x', '--chat-template', 'y'], /y is not a chat template: name one with --chat-template/],
 ])('refuses %j', async (flags, message) => {
-  await expect(run(...flags)).rejects.toThrow(message);
+  await expect(asPrinted(run(...flags))).rejects.toThrow(message);
 });

@@ -85,7 +85,7 @@ function optionsOf(flags: GenerateFlags, isSingle: boolean, terminal: Terminal) 
   const run = flags.run === undefined ? undefined : runText(flags.run);
   const model = flags.model ?? (run && trainedModel(run));
   if (model === undefined) throw new UsageError('--model is missing: name a model, or a run with --run');
-  return { ...options, model, run, setting: '--chat-template' };
+  return { ...options, model, run };
 }
 
 type Options = ReturnType<typeof optionsOf> & { signal: AbortSignal };

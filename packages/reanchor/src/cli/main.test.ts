@@ -272,6 +272,14 @@ describe('an error', () => {
     expect(report(disk)).toBe(`error: ${disk.message}\n`);
   });
 
+  it('that names options of the library has the flags in their place, and keys of a recipe as they are', () => {
+    const error = new UserError((option) =>
+      ['maxLength', 'c', 'isDiscrete', 'baseUrl', 'data.maxLength'].map(option).join(' '),
+    );
+    expect(error.message).toBe('maxLength c isDiscrete baseUrl data.maxLength');
+    expect(report(error)).toBe('error: --max-length --c --discrete --judge-url data.maxLength\n');
+  });
+
   it.each([
     new RangeError('Array buffer allocation failed'),
     new RangeError('WebAssembly.Instance(): Out of memory: Cannot allocate Wasm memory for new instance'),

@@ -4,9 +4,6 @@ import { deviceFlag, numeric } from './flags.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
-type Score = typeof import('../eval/score.js').score;
-type ScoreOptions = Parameters<Score>[0];
-
 /** The flags of `score` as commander gives them. */
 export interface ScoreFlags {
   model?: string;
@@ -21,6 +18,9 @@ export interface ScoreFlags {
   keepIdentical?: boolean;
   device?: string;
 }
+
+type Score = typeof import('../eval/score.js').score;
+type ScoreOptions = Parameters<Score>[0];
 
 /**
  * `reanchor score`: log-probabilities and rewards of each row as JSON lines in `out`; prints their summary.

@@ -6,14 +6,14 @@ import { downloadStatus } from './progress.js';
 import { recipeFor } from './recipe.js';
 import type { Terminal } from './terminal.js';
 
-type ShownToken = import('../planning/row-tokens.js').ShownToken;
-
 /** The flags of `tokens` as commander gives them. */
 export interface TokensFlags {
   run?: string;
   set: string[];
   rows: string;
 }
+
+type ShownToken = import('../planning/row-tokens.js').ShownToken;
 
 /**
  * `reanchor tokens RECIPE`, or with `--run` those of a run: prints the first rows of a recipe's data token by token.

@@ -5,15 +5,16 @@ import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
 import { shellWord, type Terminal, table } from './terminal.js';
 
-type Train = typeof import('../driver/index.js').train;
-type TrainResult = Awaited<ReturnType<Train>>;
-
+/** The flags of `train` as commander gives them. */
 export interface TrainFlags {
   set: string[];
   out?: string;
   profile?: string;
   resume?: boolean;
 }
+
+type Train = typeof import('../driver/index.js').train;
+type TrainResult = Awaited<ReturnType<Train>>;
 
 /** The exit code of a run that was stopped by a signal and can be gone on with. */
 const interruptedCode = 130;

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { asPrinted } from '../../../../tests/support/as-printed.js';
 import type { RunEvent } from '../runs/events.js';
 import { stepText } from './progress.js';
 import { scoreVerb } from './score.js';
@@ -186,7 +187,9 @@ describe('train', () => {
       const { terminal } = recorder();
       const resume = (given: unknown[]) =>
         trainVerb('r.yaml', { set: [], resume: true }, terminal, async () => ({ train: fakeTrain(given) }));
-      await expect(resume([])).rejects.toThrow(/runs holds no run of r\.yaml .*there are no runs.*--out/);
+      await expect(asPrinted(resume([]))).rejects.toThrow(
+        /runs holds no run of r\.yaml .*there are no runs.* with --out, or leave out --resume/,
+      );
       for (const name of ['r-20260101-000000', 'r-20260102-000000', 'r-x-20260103-000000', 'other']) {
         mkdirSync(join('runs', name), { recursive: true });
         writeFileSync(join('runs', name, 'run.json'), '{}');

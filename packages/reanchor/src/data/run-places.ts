@@ -1,7 +1,7 @@
 /** Where what a run's recipe names is today: paths are those of the folder in which the run began. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
+import { type Message, messageText, UserError } from '../errors.js';
 import { parseRepositoryName, type RepositoryName, repositoryText } from '../hub/index.js';
 import { textHere } from '../recipe/index.js';
 import type { RunText } from '../runs/index.js';
@@ -15,14 +15,14 @@ type Run = Pick<RunText, 'run' | 'info'>;
  * A model that the recipe of a run names by `key`: a folder here, or one on the Hub at the commit that the run had.
  * Errors: UserError for one that is neither, which ends in `remedy`.
  */
-export function modelOfRun(run: Run, key: 'model' | 'reference.model', name: string, remedy: string): string {
+export function modelOfRun(run: Run, key: 'model' | 'reference.model', name: string, remedy: Message): string {
   const here = textHere(key, name);
   if (existsSync(here)) return here;
   return atCommit(run, parseRepositoryName(here, 'model')) ?? missing(run, key, name, remedy);
 }
 
 /** A source of rows that the recipe of a run names by `key`, as {@link modelOfRun}. */
-export function sourceOfRun(run: Run, key: 'data.train' | 'data.validation', name: string, remedy: string): string {
+export function sourceOfRun(run: Run, key: 'data.train' | 'data.validation', name: string, remedy: Message): string {
   const here = textHere(key, name);
   if (isLocalSource(here)) return here;
   const parsed = parseSourceName(here);
@@ -40,8 +40,9 @@ function atCommit({ info: { commits = {} } }: Run, name: RepositoryName | undefi
   return commit && repositoryText({ ...name, revision: commit });
 }
 
-function missing({ run }: Run, key: string, name: string, remedy: string): never {
+function missing({ run }: Run, key: string, name: string, remedy: Message): never {
   throw new UserError(
-    `${key} of ${join(run, 'run.json')} names ${name}, which is not there; paths are taken from the current folder, ${process.cwd()}: ${remedy}`,
+    (option) =>
+      `${key} of ${join(run, 'run.json')} names ${name}, which is not there; paths are taken from the current folder, ${process.cwd()}: ${messageText(remedy, option)}`,
   );
 }

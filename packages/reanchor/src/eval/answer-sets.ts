@@ -25,7 +25,7 @@ export async function readAnswerSets(
   given: readonly string[],
   { sample, seed = 0 }: { sample?: number | undefined; seed?: number | undefined } = {},
 ): Promise<AnswerSets> {
-  const files = namedFiles(given);
+  const files = namedFiles(given, 'answers');
   const names = files.map(({ name }) => name);
   const sets: Answer[][] = [];
   for (const { file } of files) sets.push(await readAnswers(file));
@@ -63,14 +63,17 @@ export const leftOutNotes = ({ names, leftOut }: Pick<AnswerSets, 'names' | 'lef
 
 /**
  * Files given as `file` or `name=file`; a name that is not given is that of the file. Errors: UsageError for names that
- * repeat.
+ * repeat, which says how the files of `option` are named.
  */
-export function namedFiles(given: readonly string[], flag = '--answers '): NamedFile[] {
+export function namedFiles(given: readonly string[], option?: string): NamedFile[] {
   const files = given.map(nameAndFile);
   const names = files.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice === undefined) return files;
-  throw new UsageError(`two files go by the name ${twice}: name them, as in ${flag}a=${given[0]} b=...`);
+  throw new UsageError((naming) => {
+    const start = option === undefined ? '' : `${naming(option)} `;
+    return `two files go by the name ${twice}: name them, as in ${start}a=${given[0]} b=...`;
+  });
 }
 
 export interface NamedFile {

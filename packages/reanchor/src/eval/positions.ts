@@ -14,7 +14,7 @@ export async function scoringNotes(folders: readonly string[], rows: readonly Gr
   const tooLong = positionsNote(
     shortestOf([first, ...others]),
     rows,
-    (positions) => `its scores mean little; cut rows at ${positions} tokens (--max-length)`,
+    (positions) => `its scores mean little; cut rows at ${positions} tokens (maxLength)`,
   );
   const notes = [tooLong, ...models.map(({ configJson }) => quantizationNote(configJson))];
   return [...new Set(notes)].filter((note) => note !== undefined);

@@ -65,8 +65,7 @@ async function textOf(model: string, given: Given, run: RunText | undefined): Pr
     truncate: data?.truncate,
     loss: data?.loss === 'assistant' ? data.loss : undefined,
     now: run?.now,
-    chatTemplate:
-      chatTemplate === 'none' ? undefined : await loadChatTemplate(chatTemplate, tokenizer, '--chat-template'),
+    chatTemplate: chatTemplate === 'none' ? undefined : await loadChatTemplate(chatTemplate, tokenizer, 'chatTemplate'),
   };
   return { folder, tokenizer, format, tokenize, settings: { maxLength, format, keepIdentical, chatTemplate } };
 }
@@ -110,7 +109,7 @@ const pairIds = (pairs: readonly TokenizedPair[]) =>
   pairs.map(({ index, prompt, chosen, rejected }) => [index, prompt, chosen, rejected].join()).join(';');
 
 /**
- * Makes sure that the runs of all models in `folders` make the same tokens of rows, as far as flags can decide it: a
+ * Makes sure that the runs of all models in `folders` make the same tokens of rows, as far as options can decide it: a
  * number of each model is of tokens that it knows. Errors: UserError that says what differs.
  */
 export async function requireOneText(
@@ -129,16 +128,15 @@ export async function requireOneText(
       pairIds(tokenizePairs(rows, tokenizer, how).pairs),
     );
     if (ours === found) continue;
-    const flags = { chatTemplate: '--chat-template', maxLength: '--max-length', keepIdentical: '--keep-identical' };
-    const differing = (Object.keys(flags) as (keyof typeof flags)[]).filter(
-      (key) => text.settings[key] !== theirs.settings[key],
-    );
+    const keys = ['chatTemplate', 'maxLength', 'keepIdentical'] as const;
+    const differing = keys.filter((key) => text.settings[key] !== theirs.settings[key]);
     const what = differing.map(
       (key) => `${key} ${shown(String(text.settings[key]))} and ${shown(String(theirs.settings[key]))}`,
     );
-    const how = differing.length > 0 ? differing.map((key) => flags[key]).join(', ') : '--chat-template';
+    const deciding = differing.length > 0 ? differing : ['chatTemplate'];
     throw new UserError(
-      `${first!.run} and ${other.run} make other tokens of these rows (${what.join('; ') || 'by their chat templates'}): say which with ${how}`,
+      (option) =>
+        `${first!.run} and ${other.run} make other tokens of these rows (${what.join('; ') || 'by their chat templates'}): say which with ${deciding.map(option).join(', ')}`,
     );
   }
 }

@@ -1,7 +1,7 @@
 /** What is scored: as the options say, else as a run has it. */
 import { join } from 'node:path';
 import { kindOf, modelOfRun, type PreferenceRow, resolveSources, sourceOfRun, tokenizePairs } from '../data/index.js';
-import { FormatError, UsageError, UserError } from '../errors.js';
+import { FormatError, type Naming, UsageError, UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
 import { modelDigest, rowsDigest } from '../planning/digests.js';
 import { type RunText, trainedModel } from '../runs/index.js';
@@ -35,13 +35,14 @@ export interface ScoreOptions extends HubOptions, RowTextOptions {
  */
 export async function scoreInputs(options: ScoreOptions, run: RunText | undefined) {
   const model = options.model ?? (run && trainedModel(run));
-  if (model === undefined) throw new UsageError('--model is missing: name a model, or a run with --run');
+  if (model === undefined)
+    throw new UsageError((option) => `${option('model')} is missing: name a model, or a run with ${option('run')}`);
   const validation = run?.recipe.data.validation;
   const named = typeof validation === 'number' || validation === undefined ? undefined : [validation].flat();
   const data = options.data ?? (run && named ? await filesOf(run, named, options) : undefined);
   if (data === undefined) {
     const why = run === undefined ? '' : `, since the recipe of ${run.run} names no file of validation rows`;
-    throw new UsageError(`--data is missing: name files of preference pairs${why}`);
+    throw new UsageError((option) => `${option('data')} is missing: name files of preference pairs${why}`);
   }
   const reference = options.reference ?? (run && referenceOf(run));
   return { model, data, reference, beta: options.beta ?? run?.recipe.loss.beta ?? 0.1 };
@@ -49,7 +50,9 @@ export async function scoreInputs(options: ScoreOptions, run: RunText | undefine
 
 /** The files of rows that a run names for its validation. Errors: those of `sourceOfRun` and `resolveSources`. */
 async function filesOf(run: RunText, names: readonly string[], options: HubOptions): Promise<string[]> {
-  const here = names.map((name) => sourceOfRun(run, 'data.validation', name, 'name files of pairs with --data'));
+  const here = names.map((name) =>
+    sourceOfRun(run, 'data.validation', name, (option) => `name files of pairs with ${option('data')}`),
+  );
   return (await resolveSources(here, 'validation', options)).flatMap(({ files }) => files);
 }
 
@@ -57,7 +60,8 @@ async function filesOf(run: RunText, names: readonly string[], options: HubOptio
 export function noPairs({ run, recipe }: RunText, cause: unknown): unknown {
   if (!(cause instanceof FormatError) || kindOf(recipe) === 'pairs') return cause;
   return new UserError(
-    `the validation rows of ${run}, of method ${recipe.method}, are no pairs: name files of preference pairs with --data`,
+    (option) =>
+      `the validation rows of ${run}, of method ${recipe.method}, are no pairs: name files of preference pairs with ${option('data')}`,
     { cause },
   );
 }
@@ -66,7 +70,7 @@ export function noPairs({ run, recipe }: RunText, cause: unknown): unknown {
 function referenceOf(run: RunText): string | undefined {
   const { method, model, reference } = run.recipe;
   if (method === 'sft') return undefined;
-  const remedy = 'name the reference with --reference';
+  const remedy = (option: Naming) => `name the reference with ${option('reference')}`;
   return reference.model === undefined
     ? modelOfRun(run, 'model', model, remedy)
     : modelOfRun(run, 'reference.model', reference.model, remedy);
@@ -78,7 +82,8 @@ export async function requireReferenceOfRun({ run, info }: RunText, folder: stri
   const known = info.sources?.[key];
   if (folder === undefined || known === undefined || known === (await modelDigest(folder))) return;
   throw new UserError(
-    `${folder} is what ${key} of ${join(run, 'run.json')} names, and has other content than when the run began: name the reference with --reference`,
+    (option) =>
+      `${folder} is what ${key} of ${join(run, 'run.json')} names, and has other content than when the run began: name the reference with ${option('reference')}`,
   );
 }
 
@@ -99,6 +104,7 @@ export function requireRowsOfRun(
   const { pairs } = tokenizePairs(rows, tokenizer, { ...tokenize, keepIdentical: false });
   if (rowsDigest(pairs) === known) return;
   throw new UserError(
-    `what data.validation of ${join(run, 'run.json')} names are other rows than when the run began, or become other tokens: name them with --data to score them`,
+    (option) =>
+      `what data.validation of ${join(run, 'run.json')} names are other rows than when the run began, or become other tokens: name them with ${option('data')} to score them`,
   );
 }

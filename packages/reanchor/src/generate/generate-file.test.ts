@@ -173,7 +173,7 @@ test.each([
   [{ messages: [] }, /a chat without messages/],
   [{ messages: [{ role: 1, content: 'x' }] }, /"messages\[0\].role" is a number, not text/],
   [{ messages: [{ role: 'assistant', content: 'x' }] }, /ends with an answer of the assistant/],
-  [{ messages: [{ role: 'user', content: 'x' }] }, /no chat template .* name one with data\.chatTemplate/],
+  [{ messages: [{ role: 'user', content: 'x' }] }, /no chat template .* name one with chatTemplate: model/],
 ])('a row that is no prompt: %j', async (row, message) => {
   await expect(generateFile(prompts([row]))).rejects.toThrow(message);
 });

@@ -22,7 +22,6 @@ export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 
   /** As in `TextGeneratorOptions`. */
   chatTemplate?: string | undefined;
   run?: TextGeneratorOptions['run'];
-  setting?: string | undefined;
   device?: string | undefined;
   /** Hears, before the work begins, how many completions an earlier run has left, if any. */
   onResume?: ((done: number, of: number) => void) | undefined;
@@ -63,14 +62,13 @@ export async function generateFile({
   out,
   chatTemplate,
   run,
-  setting,
   device,
   onResume,
   ...options
 }: GenerateFileOptions): Promise<number> {
   await requireWritable(out, 0);
   const prompts = await readPrompts(file, options.onNote);
-  using generator = await TextGenerator.load(model, { chatTemplate, run, setting, device, ...options });
+  using generator = await TextGenerator.load(model, { chatTemplate, run, device, ...options });
   const head = {
     reanchor: packageVersion(),
     model: await fingerprint(generator.folder),

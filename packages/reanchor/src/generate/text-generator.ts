@@ -54,8 +54,6 @@ export interface TextGeneratorOptions extends HubOptions {
   run?: RunText | undefined;
   /** The moment that templates tell as now. Default: that of the run, else when the model is loaded. */
   now?: Date | undefined;
-  /** What messages call that choice. */
-  setting?: string | undefined;
   /** auto, cpu, cuda or cuda:N. Default: auto. */
   device?: string | undefined;
 }
@@ -72,7 +70,6 @@ export class TextGenerator implements Disposable {
     readonly tokenizer: Tokenizer,
     private readonly template: ChatTemplate | undefined,
     private readonly now: Date,
-    private readonly setting: string | undefined,
     private readonly stopTokens: readonly number[],
   ) {}
 
@@ -82,7 +79,7 @@ export class TextGenerator implements Disposable {
    */
   static async load(
     name: string,
-    { chatTemplate, run: givenRun, now, setting, device: deviceSetting, ...hub }: TextGeneratorOptions = {},
+    { chatTemplate, run: givenRun, now, device: deviceSetting, ...hub }: TextGeneratorOptions = {},
   ): Promise<TextGenerator> {
     const device = chooseDevice(deviceSetting);
     const folder = await modelFolder(name, hub);
@@ -91,14 +88,14 @@ export class TextGenerator implements Disposable {
     const isOwn = run?.folder === undefined || resolve(run.folder) === resolve(folder);
     const tokenizer = isOwn ? own : withTemplatesOf(own, await loadTokenizer(run.folder!));
     const choice = chatTemplate ?? run?.chatTemplate ?? 'none';
-    const template = choice === 'none' ? undefined : await loadChatTemplate(choice, tokenizer, setting);
+    const template = choice === 'none' ? undefined : await loadChatTemplate(choice, tokenizer, 'chatTemplate');
     if (chatTemplate === undefined && template)
       hub.onNote?.(`every text goes through a chat template, as in ${run!.run}`);
     const stopTokens = await modelStopTokens(folder, tokenizer);
     const model = await loadModel(folder, { dtype: 'float32', device });
     const quantised = quantizationNote(model.configJson);
     if (quantised !== undefined) hub.onNote?.(quantised);
-    return new TextGenerator(folder, model, tokenizer, template, now ?? run?.now ?? new Date(), setting, stopTokens);
+    return new TextGenerator(folder, model, tokenizer, template, now ?? run?.now ?? new Date(), stopTokens);
   }
 
   /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */
@@ -178,7 +175,7 @@ export class TextGenerator implements Disposable {
         return this.encode(prompt);
       } catch (cause) {
         if (!(cause instanceof UserError) || prompts.length === 1) throw cause;
-        throw new UserError(`prompt ${i}: ${cause.message}`, { cause });
+        throw new UserError((option) => `prompt ${i}: ${cause.told(option)}`, { cause });
       }
     });
   }
@@ -189,7 +186,7 @@ export class TextGenerator implements Disposable {
 
   #templateOf(prompt: Prompt): ChatTemplate | undefined {
     if (!this.#isChat(prompt)) return undefined;
-    return this.template ?? modelChatTemplate(this.tokenizer, this.setting);
+    return this.template ?? modelChatTemplate(this.tokenizer, 'chatTemplate');
   }
 
   #textOptions(prompt: Prompt) {

@@ -29,7 +29,7 @@ describe('a run that goes on', () => {
     const changed = recipe('optimizer.lr=1e-4', 'data.train=[a]', 'reference={ update: hard, tau: 4 }', 'threads=2');
     const change = () => recipeChanges(recipe(), changed, 'runs/a');
     expect(change).toThrow(UserError);
-    expect(change).toThrow(/runs\/a cannot go on with another recipe: put these keys back, or .* without --resume/);
+    expect(change).toThrow(/runs\/a cannot go on with another recipe: put these keys back, or .* without resume/);
     for (const line of [
       'optimizer.lr: 0.000001 -> 0.0001',
       'data.train: ["a","b"] -> ["a"]',

@@ -92,9 +92,9 @@ export function recipeChanges(before: Recipe, recipe: Recipe, folder: string): R
     });
   if (changed.some(({ isDecisive }) => isDecisive)) {
     const lines = changed.map(({ text, isDecisive }) => `  ${text}${isDecisive ? '' : ' (this one may change)'}`);
-    throw new UserError(
+    throw new UserError((option) =>
       [
-        `the run in ${folder} cannot go on with another recipe: put these keys back, or start a run of its own without --resume`,
+        `the run in ${folder} cannot go on with another recipe: put these keys back, or start a run of its own without ${option('resume')}`,
         ...lines,
       ].join('\n'),
     );

@@ -54,7 +54,7 @@ describe('a run folder', () => {
     rmSync(join(path, 'run.lock'));
     await expect(createRunFolder(path, options)).rejects.toThrow(/already holds a run: .* name a new folder/);
     mkdirSync(join(path, 'checkpoints', 'step-000004'), { recursive: true });
-    await expect(createRunFolder(path, options)).rejects.toThrow(/not finished: go on with it by --resume/);
+    await expect(createRunFolder(path, options)).rejects.toThrow(/not finished: go on with it by resume,/);
     const other = newFolder();
     writeFileSync(join(other, 'thesis.txt'), '');
     await expect(createRunFolder(other, options)).rejects.toThrow(/is not empty \(thesis.txt\)/);

@@ -230,7 +230,8 @@ export function refuseUsedFolder(path: string): void {
       listCheckpoints(join(path, 'checkpoints')).length > 0
     ) {
       throw new UserError(
-        `${path} already holds a run, which is not finished: go on with it by --resume, or name a new folder`,
+        (option) =>
+          `${path} already holds a run, which is not finished: go on with it by ${option('resume')}, or name a new folder`,
       );
     }
     const what = names.includes('run.json') ? 'already holds a run' : `is not empty (${names.slice(0, 3).join(', ')})`;

@@ -14,11 +14,11 @@ export * from './folder.js';
 export { HeldFolder, LostFolder } from './held-folder.js';
 export { lockHolderState, lockName, lockRun } from './lock.js';
 export {
-  type EvaluationResult,
-  evaluationResultSchema,
   mostResultBytes,
   type ToyResult,
   toyResultSchema,
+  type WinRateDocument,
+  winRateDocumentSchema,
 } from './results.js';
 export { completeEvents, hasMadeSteps, newestRun, supersedeEvents } from './resume.js';
 export { type RunText, runText, runTextOfModel, runTextOfModels, trainedModel } from './run-text.js';

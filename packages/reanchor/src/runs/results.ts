@@ -35,7 +35,7 @@ const modelPairSchema = z.object({
 });
 
 /** What `reanchor eval winrate --json` writes. Keys besides these are allowed and are not shown. */
-export const evaluationResultSchema = z.object({
+export const winRateDocumentSchema = z.object({
   evaluation: z.literal('winrate'),
   settings: z.object({
     /** The judge's model. */
@@ -50,7 +50,7 @@ export const evaluationResultSchema = z.object({
   pairs: z.array(modelPairSchema).min(1),
 });
 
-export type EvaluationResult = z.output<typeof evaluationResultSchema>;
+export type WinRateDocument = z.output<typeof winRateDocumentSchema>;
 
 const curve = z.object({ mean: z.array(z.number()), low: z.array(z.number()), high: z.array(z.number()) });
 const curveNames = [

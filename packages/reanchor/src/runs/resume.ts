@@ -36,7 +36,8 @@ export async function newestRun(recipeFile: string, folder: string): Promise<str
   const others = names.filter((name) => existsSync(join(folder, name, 'run.json'))).sort();
   const there = others.length === 0 ? 'there are no runs' : `the runs there are ${others.join(', ')}`;
   throw new UsageError(
-    `${folder} holds no run of ${recipeFile} to go on with (${there}): name its folder with --out, or leave out --resume`,
+    (option) =>
+      `${folder} holds no run of ${recipeFile} to go on with (${there}): name its folder with ${option('out')}, or leave out ${option('resume')}`,
   );
 }
 

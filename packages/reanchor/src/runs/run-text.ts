@@ -40,8 +40,13 @@ function newestModel(run: string): string | undefined {
 export function trainedModel({ run, folder }: RunText): string {
   const final = join(run, 'final');
   if (existsSync(final)) return final;
-  const next = folder === undefined ? 'it has no checkpoint yet' : `name one of its checkpoints with --model ${folder}`;
-  throw new UserError(`${final} does not exist: the run is not finished; ${next}`);
+  throw new UserError((option) => {
+    const next =
+      folder === undefined
+        ? 'it has no checkpoint yet'
+        : `name one of its checkpoints with ${option('model')} ${folder}`;
+    return `${final} does not exist: the run is not finished; ${next}`;
+  });
 }
 
 /**

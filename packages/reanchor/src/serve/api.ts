@@ -1,8 +1,8 @@
 /** What the server tells the page; the page imports these types and nothing else of this package. */
-import type { EvaluationResult, RunEvent, RunInfo, ToyResult } from '../runs/index.js';
+import type { RunEvent, RunInfo, ToyResult, WinRateDocument } from '../runs/index.js';
 import type { SeriesPoints } from './bucket-series.js';
 
-export type { EvaluationResult, ToyResult } from '../runs/index.js';
+export type { ToyResult, WinRateDocument } from '../runs/index.js';
 export type { MetricPoints, SeriesPoints } from './bucket-series.js';
 
 type Event<T extends RunEvent['type']> = Extract<RunEvent, { type: T }>;
@@ -136,7 +136,7 @@ export interface ResultEntry {
   time: string;
 }
 
-export type Result = { kind: 'winrate'; result: EvaluationResult } | { kind: 'toy'; result: ToyResult };
+export type Result = { kind: 'winrate'; result: WinRateDocument } | { kind: 'toy'; result: ToyResult };
 
 /** The events of `/api/stream`, by their name. */
 export interface StreamEvents {

@@ -92,6 +92,24 @@ test('a look that fails ends the streams, and another feed takes its place', asy
   expect(feeds.list()).not.toBe(feed);
 });
 
+test.each([
+  [10, 1500],
+  [300, 3000],
+  [4000, 5000],
+])('after a look at the list of %s ms the next one is %s ms later', async (lookMs, pauseMs) => {
+  const library = new Library(await ServedFolder.at(mkdtempSync(join(tmpdir(), 'feeds-'))));
+  const clock = new ManualClock();
+  library.list = async () => {
+    clock.advance(lookMs);
+    return { folder: 'runs', runs: [], notes: [], results: [] };
+  };
+  const { got, stop, ended } = reader(new Feeds(library, clock).list());
+  await until(() => clock.sleeping === 1);
+  expect([got.length, clock.waits]).toEqual([1, [pauseMs]]);
+  stop();
+  await ended;
+});
+
 test('of a list of many runs that which has changed is sent, and nothing of the others is read again', async () => {
   const root = mkdtempSync(join(tmpdir(), 'feeds-'));
   const step = (step: number) =>

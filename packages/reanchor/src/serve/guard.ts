@@ -58,6 +58,8 @@ export function givenToken(authorization: string | undefined, query: string | un
 /** Errors: UsageError for what is no name or address. */
 export function requireHost(host: string): void {
   if (hostOf(hostPart(host)) === undefined) {
-    throw new UsageError(`--host: ${JSON.stringify(host)} is no name or address; 127.0.0.1 or 0.0.0.0 are`);
+    throw new UsageError(
+      (option) => `${option('host')}: ${JSON.stringify(host)} is no name or address; 127.0.0.1 or 0.0.0.0 are`,
+    );
   }
 }

@@ -51,7 +51,7 @@ export class Library {
   /** The file of a run. Errors: UserError for an id that is none. */
   async file(id: string): Promise<RunFile> {
     const path = await this.#pathOf(id);
-    const file = this.#open.get(id) ?? new RunFile(this.folder, path);
+    const file = this.#open.get(id) ?? new RunFile(this.folder, path, { now: this.now });
     this.#open.delete(id);
     this.#open.set(id, file);
     for (const [oldest] of this.#open) {
@@ -95,13 +95,12 @@ export class Library {
 
   /** A run in a line, by what its files say. */
   summaryOf(id: string, file: RunFile, described: Described, process: ProcessState, series: RunSeries): RunSummary {
-    const problem = described.problem ?? file.problem;
-    return summarize(id, { ...described, problem, process, series, now: this.now() });
+    return summarize(id, { ...described, unread: file.problem, process, series, now: this.now() });
   }
 
   /** Some of a run's events, soon, however many there are. */
   async sketch({ runPath }: RunFile): Promise<RunSeries> {
-    const skimmed = new RunFile(this.folder, runPath, pageSkim);
+    const skimmed = new RunFile(this.folder, runPath, { skim: pageSkim, now: this.now });
     await skimmed.refresh();
     return skimmed.series;
   }

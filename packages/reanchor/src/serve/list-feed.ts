@@ -3,8 +3,8 @@ import type { RunList, RunSummary } from './api.js';
 import { Feed, type Message, message } from './feed.js';
 import type { Library } from './library.js';
 
-/** Milliseconds between looks, and the share of the time that looks at a large folder may take. */
-const pauseMs = 1500;
+/** Milliseconds between looks, at least and at most, and the share of the time that looks at a large folder may take. */
+const [pauseMs, longestPauseMs] = [1500, 5000];
 const mostShare = 0.1;
 
 /** The list of runs and results. */
@@ -23,7 +23,8 @@ export class ListFeed extends Feed {
     const began = this.clock.now();
     const list = await this.library.list();
     this.#publish(list);
-    return Math.max(pauseMs, (this.clock.now() - began) / mostShare);
+    // The first look at a large folder takes far longer than those that follow, which must not wait for it.
+    return Math.min(longestPauseMs, Math.max(pauseMs, (this.clock.now() - began) / mostShare));
   }
 
   protected whole(): Message {

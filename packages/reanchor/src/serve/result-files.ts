@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { FormatError, UserError } from '../errors.js';
-import { evaluationResultSchema, mostResultBytes, toyResultSchema } from '../runs/index.js';
+import { mostResultBytes, toyResultSchema, winRateDocumentSchema } from '../runs/index.js';
 import type { Result, ResultEntry } from './api.js';
 import type { ServedFolder } from './served-folder.js';
 
@@ -36,7 +36,7 @@ export class ResultFiles {
     } catch (error) {
       throw new FormatError(`not JSON: ${(error as Error).message}`, { file: path });
     }
-    const winrate = evaluationResultSchema.safeParse(value);
+    const winrate = winRateDocumentSchema.safeParse(value);
     if (winrate.success) return { kind: 'winrate', result: winrate.data };
     const toy = toyResultSchema.safeParse(value);
     if (toy.success) return { kind: 'toy', result: toy.data };

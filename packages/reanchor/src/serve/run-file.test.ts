@@ -114,6 +114,29 @@ test('a file that only grows is never read twice, however it is looked at', asyn
   expect([run.generation, run.series.steps.lines, run.series.log.badLines]).toEqual([0, lines.length, 0]);
 });
 
+test('a file whose time is long past by the clock it is given is not read again', async () => {
+  writeFileSync(file, step(1));
+  let ahead = 0;
+  const run = new RunFile(folder, path, { now: () => Date.now() + ahead });
+  const handle = await folder.open(file);
+  const read = vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'read');
+  const reads = async () => {
+    read.mockClear();
+    await run.refresh();
+    return read.mock.calls.length;
+  };
+  try {
+    expect(await reads()).toBeGreaterThan(0);
+    expect(await reads()).toBeGreaterThan(0);
+    ahead = 60_000;
+    expect(await reads()).toBeGreaterThan(0);
+    expect(await reads()).toBe(0);
+  } finally {
+    read.mockRestore();
+    await handle.close();
+  }
+});
+
 test('a hole of gigabytes is not read, and what stands before it is', async () => {
   writeFileSync(file, step(1) + step(2));
   const whole = step(1).length + step(2).length;
@@ -181,7 +204,7 @@ test('of a long run: every value in some point, a part in full, a skim of it', a
   expect(part.steps.points().steps).toEqual(Array.from({ length: 600 }, (_, i) => 12_001 + i));
   expect(part.marks().map(({ step }) => step)).toEqual([12_500]);
 
-  const skim = new RunFile(folder, path, { samples: 100, buckets: 1024 });
+  const skim = new RunFile(folder, path, { skim: { samples: 100, buckets: 1024 } });
   await skim.refresh();
   const { series } = skim;
   expect(series.log.start!.steps).toBe(total);
@@ -196,7 +219,7 @@ test('a skim that is followed knows the newest step, every evaluation and why a 
   const evaluation = (step: number) => line({ time, type: 'evaluation', step, metrics: { loss: step } });
   const sample = { prompt: 'p'.repeat(10_000), completion: 'c' };
   let text = '';
-  const skim = new RunFile(folder, path, { samples: 10, buckets: 128 });
+  const skim = new RunFile(folder, path, { skim: { samples: 10, buckets: 128 } });
   for (let at = 1; at <= 2000; at++) {
     text += step(at) + update(at);
     if (at % 300 === 0) text += evaluation(at) + line({ time, type: 'samples', step: at, samples: [sample] });

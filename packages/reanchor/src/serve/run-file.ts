@@ -34,12 +34,20 @@ export class RunFile {
   #blocks = new ReadBlocks();
   #reading: Promise<void> | undefined;
 
-  /** Reads every event, or with `skim` what says how the run stands, at a fraction of the price. */
+  readonly skim: Skim | undefined;
+  readonly #now: () => number;
+
+  /**
+   * Reads every event, or with `skim` what says how the run stands, at a fraction of the price. `now` gives milliseconds
+   * since 1970, as the times of files.
+   */
   constructor(
     readonly folder: ServedFolder,
     readonly runPath: string,
-    readonly skim?: Skim,
+    { skim, now = Date.now }: { skim?: Skim; now?: () => number } = {},
   ) {
+    this.skim = skim;
+    this.#now = now;
     this.series = new RunSeries(skim);
   }
 
@@ -80,7 +88,7 @@ export class RunFile {
   async #refresh(): Promise<void> {
     const isThere = await this.#open(async (handle) => {
       const stats = await handle.stat();
-      const state = fileState(stats, Date.now());
+      const state = fileState(stats, this.#now());
       const before = this.#state;
       if (before?.isSettled && before.key === state.key) return true;
       this.#state = undefined;

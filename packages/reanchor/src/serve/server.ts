@@ -41,8 +41,13 @@ export async function serveDashboard({ folder, port, host = '127.0.0.1' }: Serve
       const isTaken = error.code === 'EADDRINUSE';
       reject(
         isTaken
-          ? new UserError(`port ${port} of ${host} is taken: name another one with --port (0: any free one)`)
-          : new UserError(`${host}, port ${port}: ${error.message}: name another with --host and --port`),
+          ? new UserError(
+              (option) => `port ${port} of ${host} is taken: name another one with ${option('port')} (0: any free one)`,
+            )
+          : new UserError(
+              (option) =>
+                `${host}, port ${port}: ${error.message}: name another with ${option('host')} and ${option('port')}`,
+            ),
       );
     });
   });

@@ -51,7 +51,7 @@ export class Summaries {
     if (isSame && known.summary.status !== 'running') return known.summary;
     // Asked before the events are read: a process that is gone writes no more of them.
     const process = await processState(this.folder, path);
-    const file = this.#files.get(id) ?? new RunFile(this.folder, path, listSkim);
+    const file = this.#files.get(id) ?? new RunFile(this.folder, path, { skim: listSkim, now: this.now });
     if (isSame && this.#files.has(id)) {
       const { described } = known;
       const status = statusOf({ ...described, process, series: file.series, now: this.now() });
@@ -59,9 +59,8 @@ export class Summaries {
     }
     const described = await readInfo(this.folder, path);
     await file.refresh();
-    const events = { process, series: file.series, now: this.now() };
-    const problem = described.problem ?? file.problem;
-    const fresh = summarize(id, { ...described, problem, ...events });
+    const events = { process, series: file.series, unread: file.problem, now: this.now() };
+    const fresh = summarize(id, { ...described, ...events });
     const summary = JSON.stringify(known?.summary) === JSON.stringify(fresh) ? known!.summary : fresh;
     this.#known.set(id, { ...state, path, process, described, summary });
     this.#keep(id, summary.status === 'running' ? file : undefined);

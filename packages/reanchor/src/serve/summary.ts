@@ -45,13 +45,15 @@ export interface Summarized extends Described {
   process: ProcessState;
   /** Of all events or a skim of them. */
   series: RunSeries;
+  /** Why the events, or the last of them, cannot be read. */
+  unread: string | undefined;
   /** Milliseconds since 1970. */
   now: number;
 }
 
 /** A run in a line. */
 export function summarize(id: string, run: Summarized): RunSummary {
-  const { info, problem, series } = run;
+  const { info, problem, series, unread } = run;
   const { log, steps, evaluations } = series;
   const metrics = steps.lastValues('line');
   const metric = steps.has('rewards/margins') ? 'rewards/margins' : 'loss';
@@ -69,13 +71,18 @@ export function summarize(id: string, run: Summarized): RunSummary {
     metrics: finite(metrics),
     evaluation: finite(evaluations.lastValues()),
     sparkline: { metric, steps: points.steps, values: points.metrics[metric]?.mean ?? [] },
-    problem,
+    problem: problem ?? unread,
     failure: log.failed && firstSentence(log.failed.message),
   };
 }
 
 /** By what its events say and whether its process is there. */
-export function statusOf({ info, process, series: { log, scanner, steps }, now }: Summarized): RunStatus {
+export function statusOf({
+  info,
+  process,
+  series: { log, scanner, steps },
+  now,
+}: Omit<Summarized, 'unread'>): RunStatus {
   if (log.end) return log.start && log.end.steps < log.start.steps ? 'interrupted' : 'finished';
   if (log.failed) return 'failed';
   if (process !== 'unknown') return process === 'running' ? 'running' : 'stopped';

@@ -139,8 +139,8 @@ function requireObjects(kind: 'ValueError' | 'TypeError', name: string, values: 
 
 /**
  * The template that a recipe names: `model` is that of the model's folder; `chatml`, `llama-3`, `zephyr`, `alpaca` and
- * `hh` are built in; else a file whose name ends in .jinja, or the Jinja text itself. `setting` is what messages call the
- * choice. Errors: UserError for a model
+ * `hh` are built in; else a file whose name ends in .jinja, or the Jinja text itself. `setting` is the option, or
+ * the key of a recipe, that makes the choice. Errors: UserError for a model
  * without template, a built-in one whose tokens the tokenizer lacks, an unknown name and an unreadable file;
  * FormatError of {@link ChatTemplate.of}.
  */
@@ -163,12 +163,12 @@ export async function loadChatTemplate(
   }
   if (choice.endsWith('.jinja')) {
     const source = await readFile(choice, 'utf8').catch((cause: Error) => {
-      throw new UserError(`${unreadable(choice, cause)}: ${allowedChoices(setting)}`, { cause });
+      throw new UserError((option) => `${unreadable(choice, cause)}: ${allowedChoices(option(setting))}`, { cause });
     });
     return ChatTemplate.of(source, options);
   }
   if (choice.includes('{{')) return ChatTemplate.of(choice, { ...options, name: setting });
-  throw new UserError(`${choice} is not a chat template: ${allowedChoices(setting)}`);
+  throw new UserError((option) => `${choice} is not a chat template: ${allowedChoices(option(setting))}`);
 }
 
 const bos = '{{ bos_token }}';
@@ -185,7 +185,8 @@ export function modelChatTemplate(tokenizer: Tokenizer, setting = 'data.chatTemp
   const { chatTemplate, toolTemplate: toolSource, specialTokens } = tokenizer;
   if (chatTemplate === undefined) {
     throw new UserError(
-      `the rows are chats, and the model's folder has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json): ${allowedChoices(setting)}`,
+      (option) =>
+        `the rows are chats, and the model's folder has no chat template (chat_template.jinja, or chat_template in tokenizer_config.json): ${allowedChoices(option(setting))}`,
     );
   }
   const template = ChatTemplate.of(chatTemplate, { specialTokens, toolSource, name: "the model's chat template" });
@@ -204,5 +205,5 @@ export const withTemplatesOf = (
 const freeTemplates = Object.entries(builtInTemplates).flatMap(([name, { tokens }]) =>
   tokens.length === 0 ? [name] : [],
 );
-const allowedChoices = (setting: string) =>
-  `name one with ${setting}: model, ${Object.keys(builtInTemplates).join(', ')}, a .jinja file, or Jinja text`;
+const allowedChoices = (option: string) =>
+  `name one with ${option}: model, ${Object.keys(builtInTemplates).join(', ')}, a .jinja file, or Jinja text`;

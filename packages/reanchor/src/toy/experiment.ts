@@ -162,13 +162,13 @@ class Masks implements Disposable {
 }
 
 function pairBatch(policy_BJ: Tensor, anchor_BJ: Tensor, { chosen_BP, rejected_BP }: Masks): PairBatch {
-  const sides = (logprobs_BJ: Tensor) => ({
+  const chosenAndRejected = (logprobs_BJ: Tensor) => ({
     chosen_P: logprobs_BJ.gather(1, chosen_BP),
     rejected_P: logprobs_BJ.gather(1, rejected_BP),
   });
-  const policy = sides(policy_BJ);
+  const policy = chosenAndRejected(policy_BJ);
   const tokens = { chosen_P: policy.chosen_P.detach(), rejected_P: policy.rejected_P.detach() };
-  return { policy, reference: sides(anchor_BJ), tokens };
+  return { policy, reference: chosenAndRejected(anchor_BJ), tokens };
 }
 
 /** The loss of every pair; of KTO the mean of its two completions, with the exact KL as their reference point. */

@@ -281,11 +281,11 @@ describe('on invented numbers', () => {
 
   test('mistakes say what to do', async () => {
     const lcInputs = inputs(row());
-    await expect(evaluateAlpaca({})).rejects.toThrow(/either --lc-inputs or --annotations/);
-    await expect(evaluateAlpaca({ lcInputs, c: 3 })).rejects.toThrow(/--c has no effect without --difficulty/);
-    await expect(evaluateAlpaca({ lcInputs, outputs: 'x' })).rejects.toThrow(/--outputs and .* go with --annotations/);
+    await expect(evaluateAlpaca({})).rejects.toThrow(/either lcInputs or annotations/);
+    await expect(evaluateAlpaca({ lcInputs, c: 3 })).rejects.toThrow(/^c has no effect without difficulty/);
+    await expect(evaluateAlpaca({ lcInputs, outputs: 'x' })).rejects.toThrow(/^outputs and .* go with annotations/);
     rmSync(baselines);
-    await expect(evaluateAlpaca({ lcInputs, difficulty })).rejects.toThrow(/needs --baselines as well/);
+    await expect(evaluateAlpaca({ lcInputs, difficulty })).rejects.toThrow(/needs baselines as well/);
     write('gamed-baselines.json', '{"S1": 1, "S2": 2, "lengths": {"a": {"len_1": [1], "len_2": [2]}}}');
     await expect(evaluateAlpaca({ lcInputs, difficulty, baselines })).rejects.toThrow(/one length for each of 40/);
     for (const value of ['null', '[]', '{"S1": 1, "S2": 2, "lengths": {"a": null}}', '{"lengths": 7}']) {

@@ -109,11 +109,17 @@ interface Judged {
 async function judgedModels(options: AlpacaOptions): Promise<Judged> {
   const { lcInputs, annotations = [], outputs, referenceOutputs } = options;
   if ((lcInputs === undefined) === (annotations.length === 0)) {
-    throw new UsageError('give either --lc-inputs or --annotations: lengths and preferences, or raw annotations');
+    throw new UsageError(
+      (option) =>
+        `give either ${option('lcInputs')} or ${option('annotations')}: lengths and preferences, or raw annotations`,
+    );
   }
   if (lcInputs !== undefined) {
     if (outputs ?? referenceOutputs) {
-      throw new UsageError('--outputs and --reference-outputs go with --annotations: --lc-inputs holds the lengths');
+      throw new UsageError(
+        (option) =>
+          `${option('outputs')} and ${option('referenceOutputs')} go with ${option('annotations')}: ${option('lcInputs')} holds the lengths`,
+      );
     }
     const models = await readLcInputs(lcInputs);
     if (models.length === 0) throw new UserError(`${lcInputs}: no models`);
@@ -131,15 +137,18 @@ async function lengthControl(
   reference: readonly Answer[] | undefined,
 ): Promise<Control | undefined> {
   if (options.difficulty === undefined) {
-    const given = Object.entries({ '--baselines': options.baselines, '--c': options.c }).find(([, one]) => one);
-    if (given) throw new UsageError(`${given[0]} has no effect without --difficulty, which length control needs`);
-    return undefined;
+    const given = (['baselines', 'c'] as const).find((name) => options[name]);
+    if (given === undefined) return undefined;
+    throw new UsageError(
+      (option) => `${option(given)} has no effect without ${option('difficulty')}, which length control needs`,
+    );
   }
   const beside = join(dirname(options.difficulty), 'gamed-baselines.json');
   const baselines = options.baselines ?? (existsSync(beside) ? beside : undefined);
   if (baselines === undefined) {
     throw new UsageError(
-      `length control needs --baselines as well: no gamed-baselines.json lies beside ${options.difficulty}`,
+      (option) =>
+        `length control needs ${option('baselines')} as well: no gamed-baselines.json lies beside ${options.difficulty}`,
     );
   }
   const difficulty = await readDifficulty(options.difficulty);

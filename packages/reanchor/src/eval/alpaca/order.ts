@@ -1,5 +1,5 @@
 /** Whether rows and difficulties speak of the same instructions. */
-import { UserError } from '../../errors.js';
+import { type Naming, UserError } from '../../errors.js';
 import { type Answer, characters } from '../answers.js';
 import type { JudgedModel } from './files.js';
 import type { GamedBaselines } from './length-control.js';
@@ -31,12 +31,13 @@ export function requireOrder({ lengths }: GamedBaselines, files: OrderedFiles): 
   }
   for (const { model, len1, index } of models) {
     if (len1.every((length, i) => length === order[index[i]!])) continue;
-    const next =
+    const next = (option: Naming) =>
       lcInputs === undefined
-        ? "give --reference-outputs, the baseline's answers in that order, and rows are matched by instruction"
+        ? `give ${option('referenceOutputs')}, the baseline's answers in that order, and rows are matched by instruction`
         : `a row of ${lcInputs} is of the first n instructions in that order`;
     throw new UserError(
-      `${model}: which instruction stands where is not known: the baseline's answers have other lengths than in the gamed baselines, so that rows are missing or in another order, or the baseline is another; ${why}: ${next}`,
+      (option) =>
+        `${model}: which instruction stands where is not known: the baseline's answers have other lengths than in the gamed baselines, so that rows are missing or in another order, or the baseline is another; ${why}: ${next(option)}`,
     );
   }
 }

@@ -126,7 +126,7 @@ test('categories have leaderboards of their own, with the baseline of the catego
 test('mistakes say what to do', async () => {
   const one = write('one.jsonl', [row('1', game('A>B'), game('A>B'))]);
   await expect(evaluateArena([one, one], {})).rejects.toThrow(/question 1 is judged twice for m/);
-  await expect(evaluateArena([one], { style: 'both' })).rejects.toThrow(/--style needs --answers/);
+  await expect(evaluateArena([one], { style: 'both' })).rejects.toThrow(/^style needs answers/);
   await expect(evaluateArena([one], { style: 'both', answers })).rejects.toThrow(/needs the answer of m to 1/);
   const none = write('none.jsonl', [row('1', null, null)]);
   await expect(evaluateArena([none], {})).rejects.toThrow(/hard_prompt: no verdict counts, of 1 questions/);

@@ -39,7 +39,10 @@ function scoreArena(
   { version, ...options }: Omit<ArenaOptions, 'answers'>,
 ): Leaderboard[] {
   if (options.style && answers.size === 0) {
-    throw new UsageError('--style needs --answers: the files of answers of the models and of the baselines');
+    throw new UsageError(
+      (option) =>
+        `${option('style')} needs ${option('answers')}: the files of answers of the models and of the baselines`,
+    );
   }
   requireOnce(judgments);
   return arenaLeaderboards(judgments, {

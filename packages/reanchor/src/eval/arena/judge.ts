@@ -34,7 +34,8 @@ export async function judgeArena(options: JudgeArenaOptions): Promise<number> {
     const name = options.baseline ?? baselines[category];
     if (name !== undefined && answers.has(name)) return name;
     throw new UserError(
-      `the baseline of ${category} is ${name ?? 'unknown'}, and no file has its answers: give the file with --answers, or another model of the files with --baseline`,
+      (option) =>
+        `the baseline of ${category} is ${name ?? 'unknown'}, and no file has its answers: give the file with ${option('answers')}, or another model of the files with ${option('baseline')}`,
     );
   };
   const names = new Set(questions.map(({ category }) => baselineOf(category)));

@@ -101,7 +101,7 @@ test('run folders and files of results make one front', async () => {
   expect(svg.match(/<polyline/g)).toHaveLength(2);
   expect(svg).toContain('tr-dpo hard tau 32');
   await expect(front({ runs, ...metrics, quality: 'gold/reward' })).rejects.toThrow(
-    /--quality: no evaluation of tr has gold\/reward; it has kl\/initial, rewards\/accuracies/,
+    /^quality: no evaluation of tr has gold\/reward; it has kl\/initial, rewards\/accuracies/,
   );
   await expect(front({ runs, kl: 'kl/inital', quality: 'rewards/accuracies' })).rejects.toThrow(
     /did you mean kl\/initial/,

@@ -43,21 +43,19 @@ export async function readFrontRuns(given: readonly NamedFile[], metrics: FrontM
   });
 }
 
-function missing(name: string, evaluations: RawRun['evaluations'], { kl, quality }: FrontMetrics): UserError {
+function missing(run: string, evaluations: RawRun['evaluations'], { kl, quality }: FrontMetrics): UserError {
   const there = [...new Set(evaluations.flatMap(({ metrics }) => Object.keys(metrics)))].sort();
-  if (there.length === 0) return new UserError(`${name} has no evaluation: set data.validation or evaluate.generate`);
+  if (there.length === 0) return new UserError(`${run} has no evaluation: set data.validation or evaluate.generate`);
   const list = `it has ${there.join(', ')}`;
-  for (const [flag, metric] of [
-    ['--kl', kl],
-    ['--quality', quality],
-  ] as const) {
+  for (const [name, metric] of Object.entries({ kl, quality })) {
     if (there.includes(metric)) continue;
     const near = nearest(metric, there);
     return new UserError(
-      `${flag}: no evaluation of ${name} has ${metric}${near ? `; did you mean ${near}?` : ''}; ${list}`,
+      (option) =>
+        `${option(name)}: no evaluation of ${run} has ${metric}${near ? `; did you mean ${near}?` : ''}; ${list}`,
     );
   }
-  return new UserError(`no evaluation of ${name} has both ${kl} and ${quality}, as numbers; ${list}`);
+  return new UserError(`no evaluation of ${run} has both ${kl} and ${quality}, as numbers; ${list}`);
 }
 
 function ofFolder(name: string, path: string): RawRun {

@@ -88,7 +88,7 @@ describe('a request', () => {
       new Promise<Behaviour>((resolve) => {
         waiting.push(() => resolve({ text: 'yes' }));
         if (waiting.length < 3 && server.requests.length < 20) return;
-        for (const go of waiting) go();
+        for (const reply of waiting) reply();
         waiting = [];
       });
     await using server = await testServer(answer);

@@ -67,7 +67,7 @@ describe('the letters of AlpacaEval', () => {
     expect(readLetterProbabilities(reply({ The: -0.1 }))).toMatchObject({
       unparsed: expect.stringContaining('neither'),
     });
-    expect(() => readLetterProbabilities({ text: 'm' })).toThrow(/no log-probabilities.*--discrete/);
+    expect(() => readLetterProbabilities({ text: 'm' })).toThrow(/no log-probabilities.* or isDiscrete to take/);
     expect(readLetter({ text: ' M\n' })).toMatchObject({ value: { first: 0 } });
     expect(readLetter({ text: 'm is better' })).toHaveProperty('unparsed');
   });

@@ -77,7 +77,8 @@ export function readLetterProbabilities({ tokens }: ChatReply): { value: Verdict
   const first = tokens?.[0];
   if (!first || first.top.length === 0) {
     throw new UserError(
-      'the judge gives no log-probabilities (top_logprobs): use another server or model, or --discrete to take the letter that it writes',
+      (option) =>
+        `the judge gives no log-probabilities (top_logprobs): use another server or model, or ${option('isDiscrete')} to take the letter that it writes`,
     );
   }
   const p = (letter: string) =>

@@ -17,7 +17,7 @@ export class Gate {
   /** Runs the task when it is its turn. */
   async pass<T>(task: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
-    else await new Promise<void>((go) => this.#waiting.push(go));
+    else await new Promise<void>((admit) => this.#waiting.push(admit));
     try {
       return await task();
     } finally {

@@ -68,5 +68,7 @@ async function pairTemplate(given: string): Promise<Template> {
   if (given in pairTemplates) return pairTemplates[given as PairTemplateName];
   if (existsSync(given)) return readTemplate(given, 2);
   const names = Object.keys(pairTemplates).join(', ');
-  throw new UsageError(`--template: ${JSON.stringify(given)} is not allowed; ${names} or a file are`);
+  throw new UsageError(
+    (option) => `${option('template')}: ${JSON.stringify(given)} is not allowed; ${names} or a file are`,
+  );
 }

@@ -124,7 +124,8 @@ async function load(file: string): Promise<Loaded> {
     library = await import('node-llama-cpp');
   } catch (cause) {
     throw new UserError(
-      `a judge in a GGUF file needs the package node-llama-cpp (725 MB): npm install node-llama-cpp@${version}, or run the model behind --judge-url`,
+      (option) =>
+        `a judge in a GGUF file needs the package node-llama-cpp (725 MB): npm install node-llama-cpp@${version}, or run the model behind ${option('baseUrl')}`,
       { cause },
     );
   }

@@ -12,7 +12,7 @@ import { runTextOfModels } from '../../runs/index.js';
 import type { Tokenizer } from '../../text/index.js';
 import { type Answer, readAnswers } from '../answers.js';
 import { requireSameTokens } from '../same-tokens.js';
-import { type KlEstimate, klEstimate } from './estimate.js';
+import { estimateKl, type KlEstimate } from './estimate.js';
 
 /** Answers that the model writes. */
 interface KlSampling {
@@ -36,8 +36,6 @@ export interface KlOptions extends HubOptions {
   /** Compare whole next-token distributions, too. */
   exact?: boolean | undefined;
   chatTemplate?: string | undefined;
-  /** What messages call that choice. */
-  setting?: string | undefined;
   /** auto, cpu, cuda or cuda:N. Default: auto. */
   device?: string | undefined;
   tokensPerMicroBatch?: number | undefined;
@@ -60,11 +58,11 @@ export interface KlResult extends KlEstimate {
  * a reference with another tokenizer.
  */
 export async function measureKl(options: KlOptions): Promise<KlResult> {
-  const { of, exact, chatTemplate, setting, tokensPerMicroBatch = 16384, onProgress } = options;
+  const { of, exact, chatTemplate, tokensPerMicroBatch = 16384, onProgress } = options;
   const folder = await modelFolder(options.reference, options);
   const configJson = await readConfig(folder);
   const run = runTextOfModels([await modelFolder(options.model, options), folder], options.onNote);
-  using generator = await TextGenerator.load(options.model, { ...options, chatTemplate, setting, run });
+  using generator = await TextGenerator.load(options.model, { ...options, chatTemplate, run });
   const told = { shortest: shortestOf([generator.model, { configJson }]), onNote: options.onNote, onProgress };
   const { groups, ended, texts } =
     'answers' in of ? await givenAnswers(generator, of.answers, told) : await newAnswers(generator, of, told);
@@ -82,7 +80,7 @@ export async function measureKl(options: KlOptions): Promise<KlResult> {
     onProgress: (done) => onProgress?.('measuring', done, groups.length),
   });
   const measure = 'answers' in of ? 'given' : (of.temperature ?? 1) === 1 ? 'kl' : 'log-ratio';
-  return { ...klEstimate(ratios), ended, measure };
+  return { ...estimateKl(ratios), ended, measure };
 }
 
 /** What a prompt says, to be tokenised without a template. */
@@ -138,7 +136,7 @@ async function givenAnswers(generator: TextGenerator, file: string, { shortest, 
       groups.set(key, group);
     } catch (cause) {
       if (!(cause instanceof UserError)) throw cause;
-      throw new UserError(`${file}:${line}: ${cause.message}`, { cause });
+      throw new UserError((option) => `${file}:${line}: ${cause.told(option)}`, { cause });
     }
     if (end !== undefined) ended++;
   }

@@ -55,7 +55,7 @@ export class RewardJudge implements PairJudge, Disposable {
     if (!(beta > 0)) throw new RangeError(`beta is ${beta}; numbers above 0 are allowed`);
     const folder = await modelFolder(reference, options);
     const run = runTextOfModels([await modelFolder(model, options), folder], options.onNote);
-    const generator = await TextGenerator.load(model, { ...options, chatTemplate, setting: '--chat-template', run });
+    const generator = await TextGenerator.load(model, { ...options, chatTemplate, run });
     try {
       const sample = 'One plain sentence, with 3 numbers: 1, 22 and 333.\n\nAnd one more?';
       const why = `${model}: rewards need a reference with the same tokenizer`;

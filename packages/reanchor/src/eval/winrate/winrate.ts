@@ -48,7 +48,8 @@ export interface WinRateResult {
  */
 export async function winRate(options: WinRateOptions): Promise<WinRateResult> {
   const { answers: files, judge, baseline, sample, seed = 0, level, resamples, out, concurrency, onProgress } = options;
-  if (files.length < 2) throw new UsageError('--answers needs two or more files: the answers of each model');
+  if (files.length < 2)
+    throw new UsageError((option) => `${option('answers')} needs two or more files: the answers of each model`);
   if (out !== undefined) await requireWritable(out, 0);
   const sets = await readAnswerSets(files, { sample, seed });
   const pairs = modelPairs(sets.names, baseline);
@@ -97,7 +98,8 @@ function modelPairs(names: readonly string[], baseline: string | undefined): Ind
   const all = names.map((_, i) => i);
   if (baseline === undefined) return all.flatMap((i) => all.filter((j) => j > i).map((j): Indices => [i, j]));
   const base = names.indexOf(baseline);
-  if (base === -1) throw new UsageError(`--baseline ${baseline} is none of the models ${names.join(', ')}`);
+  if (base === -1)
+    throw new UsageError((option) => `${option('baseline')} ${baseline} is none of the models ${names.join(', ')}`);
   return all.filter((i) => i !== base).map((i): Indices => [i, base]);
 }
 

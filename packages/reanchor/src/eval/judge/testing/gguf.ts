@@ -68,10 +68,9 @@ function paired(values: Float32Array, heads: number, width: number): Float32Arra
   return moved;
 }
 
-/** The GGUF file of a model folder with a byte-level tokenizer. */
-export async function ggufOf(folder: string): Promise<Buffer> {
-  const json = (name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
-  const [config, tokenizer] = [json('config.json'), json('tokenizer.json')];
+/** What a GGUF file says of a model by its config.json and tokenizer.json. */
+// biome-ignore lint/suspicious/noExplicitAny: JSON of the fixtures.
+function metadataOf(config: any, tokenizer: any): Record<string, Value> {
   const vocab = Object.entries(tokenizer.model.vocab as Record<string, number>);
   for (const { content, id } of tokenizer.added_tokens)
     if (!Object.hasOwn(tokenizer.model.vocab, content)) vocab.push([content, id]);
@@ -80,7 +79,7 @@ export async function ggufOf(folder: string): Promise<Buffer> {
   const merges = (tokenizer.model.merges as (string | string[])[]).map((merge) =>
     Array.isArray(merge) ? merge.join(' ') : merge,
   );
-  const metadata: Record<string, Value> = {
+  return {
     'general.architecture': 'llama',
     'general.name': 'tiny',
     'llama.context_length': config.max_position_embeddings,
@@ -105,6 +104,12 @@ export async function ggufOf(folder: string): Promise<Buffer> {
     'tokenizer.ggml.bos_token_id': tokens.indexOf('<s>'),
     'tokenizer.ggml.eos_token_id': tokens.indexOf('</s>'),
   };
+}
+
+/** The GGUF file of a model folder with a byte-level tokenizer. */
+export async function ggufOf(folder: string): Promise<Buffer> {
+  const json = (name: string) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
+  const config = json('config.json');
   const weights = readFileSync(join(folder, 'model.safetensors'));
   const infos: Buffer[] = [];
   const data: Buffer[] = [];
@@ -121,7 +126,7 @@ export async function ggufOf(folder: string): Promise<Buffer> {
     data.push(bytes);
     offset += bytes.length;
   }
-  const entries = Object.entries(metadata).map(([key, value]) => entry(key, value));
+  const entries = Object.entries(metadataOf(config, json('tokenizer.json'))).map(([key, value]) => entry(key, value));
   const head = Buffer.concat([
     Buffer.from('GGUF'),
     u32(3),

@@ -1,29 +1,11 @@
 /** The judge of `eval winrate`: a chat model behind a URL, or the implicit rewards of a model here. */
-import type { Command } from 'commander';
 import { UsageError } from '../errors.js';
 import type { PairJudge } from '../eval/judge/judge.js';
+import type { JudgeFlags, LocalJudgeFlags } from './commands/judge-options.js';
 import { numberFlag } from './flags.js';
-import { type JudgeFlags, openJudge } from './judge-flags.js';
+import { openJudge } from './open-judge.js';
 import { downloadStatus, number } from './progress.js';
 import type { Terminal } from './terminal.js';
-
-/** The flags of {@link addLocalJudgeOptions} as commander gives them. */
-export interface LocalJudgeFlags {
-  judgeReference?: string;
-  beta?: string;
-  chatTemplate?: string;
-}
-
-/** Adds the flags that make rewards the judge. */
-export function addLocalJudgeOptions(command: Command): Command {
-  return command
-    .option(
-      '--judge-reference <folder or name>',
-      'judge without a URL, by the implicit rewards of the model of --judge-model against this reference',
-    )
-    .option('--beta <number>', 'the strength beta of those rewards (default: 0.1)')
-    .option('--chat-template <name or file>', 'what makes chats of the prompts for those rewards');
-}
 
 export interface PairJudgeSession extends AsyncDisposable {
   judge: PairJudge;
