@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What is checked: commits made since this rule. A date, not a commit, because a clone of any depth knows it. */
-const since = '2026-11-29T08:00:00Z';
+const since = '2026-11-29T09:00:00Z';
 const longest = 72;
 
 /** What is wrong with the subject of a commit, if anything. Merges have no area in front. */
