@@ -35,7 +35,7 @@ export interface EstimateOptions {
   /** Devices that a step is shared by. */
   devices?: number | undefined;
   /** Names of models of whose shape the recipe's own is, where that is not at hand; the last known one counts. */
-  baseModels?: readonly string[] | undefined;
+  modelsOfSameShape?: readonly string[] | undefined;
 }
 
 /** What a run will take. Numbers that cannot be known without the rows are undefined. */
@@ -87,10 +87,10 @@ interface Outlook {
 export async function estimateRun({
   recipe: written,
   devices = 1,
-  baseModels = [],
+  modelsOfSameShape = [],
 }: EstimateOptions): Promise<RunEstimate> {
   const recipe = recipeHere(written, { missing: 'stay' });
-  const { configJson, from } = await shapeSource(recipe.model, baseModels);
+  const { configJson, from } = await shapeSource(recipe.model, modelsOfSameShape);
   const shape = modelShape(configJson);
   const rows = await rowsAtHand(recipe);
   const objective = recipeObjective(recipe);
@@ -167,11 +167,12 @@ export async function estimateRun({
 
 async function shapeSource(
   model: string,
-  baseModels: readonly string[],
+  modelsOfSameShape: readonly string[],
 ): Promise<{ configJson: ConfigJson; from: string }> {
   const file = join(model, 'config.json');
   if (existsSync(file)) return { configJson: await readConfig(model), from: file };
-  const found = publishedConfig(model) ?? baseModels.map(publishedConfig).findLast((config) => config !== undefined);
+  const found =
+    publishedConfig(model) ?? modelsOfSameShape.map(publishedConfig).findLast((config) => config !== undefined);
   if (found) return { configJson: found.configJson, from: found.id };
   throw new UserError(
     (option) =>

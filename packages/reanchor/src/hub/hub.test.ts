@@ -252,6 +252,15 @@ describe('what is wrong is said', () => {
     );
     writeFileSync(join(home, 'x.json'), '');
     await expect(modelFolder(join(home, 'x.json'))).rejects.toThrow(/is a file/);
+    const run = join(home, 'run');
+    mkdirSync(join(run, 'checkpoints/step-000001'), { recursive: true });
+    writeFileSync(join(run, 'run.json'), '{}');
+    await expect(modelFolder(run)).rejects.toThrow(
+      `${run} is a run folder, and no model: it is not finished, name one of ${run}/checkpoints/step-*`,
+    );
+    mkdirSync(join(run, 'final'));
+    await expect(modelFolder(run)).rejects.toThrow(`and no model: name its model, ${run}/final`);
+    expect(await modelFolder(join(run, 'final'))).toBe(join(run, 'final'));
   });
 
   test('weights in pickles are refused before anything is downloaded, with the reason', async () => {

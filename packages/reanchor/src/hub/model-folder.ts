@@ -33,8 +33,8 @@ const index = 'model.safetensors.index.json';
  * Face Hub: of this config.json, the tokenizer's files, generation_config.json and safetensors weights are downloaded
  * into the Hub's cache unless they are there. A folder of that name here is taken before the Hub is asked.
  *
- * Errors: UserError for a name that is neither, for a model that the Hub does not give out or that has no safetensors
- * weights, and for failed downloads.
+ * Errors: UserError for a name that is neither, for the folder of a run, for a model that the Hub does not give out or
+ * that has no safetensors weights, and for failed downloads.
  */
 export async function modelFolder(name: string, options: ModelFolderOptions = {}): Promise<string> {
   if (existsSync(name)) return localFolder(name);
@@ -53,9 +53,21 @@ export async function modelFolder(name: string, options: ModelFolderOptions = {}
 }
 
 function localFolder(name: string): string {
-  if (statSync(name).isDirectory()) return name;
+  if (statSync(name).isDirectory()) {
+    if (existsSync(join(name, 'run.json')) && !existsSync(join(name, 'config.json'))) throw runNamed(name);
+    return name;
+  }
   if (isPickle(name)) throw new UserError(`${name} holds ${pickleRefusal}`);
   throw new UserError(`${name} is a file: a model is a folder with config.json, ${single} and tokenizer.json`);
+}
+
+/** That a run folder is no model, and which folder in it is one. */
+function runNamed(run: string): UserError {
+  const final = join(run, 'final');
+  const next = existsSync(final)
+    ? `name its model, ${final}`
+    : `it is not finished, name one of ${join(run, 'checkpoints/step-*')}`;
+  return new UserError(`${run} is a run folder, and no model: ${next}`);
 }
 
 /** What of the weights can be asked for by its name; the files of an index are in it. */

@@ -37,7 +37,6 @@ export interface QuickstartResult {
   measured: Measured[];
 }
 
-/** What every stage of the experiment has in common. */
 interface Experiment extends QuickstartOptions {
   corpus: Corpus;
   progress(stage: string, done: number): void;

@@ -25,7 +25,7 @@ export interface KlEstimate {
  * The estimate from answers, a list for each prompt. Standard errors are over prompts, whose answers hang together; over
  * the answers where there is only one prompt. Per token it is a ratio of sums. Errors: RangeError without an answer.
  */
-export function estimateKl(ofPrompts: readonly (readonly LogRatio[])[]): KlEstimate {
+export function klEstimate(ofPrompts: readonly (readonly LogRatio[])[]): KlEstimate {
   const prompts = ofPrompts.filter((answers) => answers.length > 0);
   const answers = prompts.flat();
   if (answers.length === 0) throw new RangeError('no answers to estimate a divergence from');

@@ -7,7 +7,7 @@ import { drawnTokens, generateFile, generate as generateTokens } from '../../gen
 import { initModel } from '../../models/init.js';
 import { type LogRatio, logRatios } from '../../models/log-ratios.js';
 import { scoreCompletions } from '../../models/score-completions.js';
-import { estimateKl } from './estimate.js';
+import { klEstimate } from './estimate.js';
 import { measureKl } from './measure.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'kl-'));
@@ -59,7 +59,7 @@ test('the estimate is inside 3 standard errors of the enumerated KL for 99 of 10
     const options = { maxNewTokens: longest, temperature: 1, stopTokens: [stop], samples: 128, batchSize: 128, seed };
     const completions = (await generateTokens(policy, [prompt], options)).map(drawnTokens);
     const ratios = await logRatios(policy, reference, [{ prompt, completions }], { ...micro, exact: true });
-    const { logRatio, exact, answers } = estimateKl(ratios);
+    const { logRatio, exact, answers } = klEstimate(ratios);
     expect(answers).toBe(128);
     const isNear = ({ estimate, standardError }: { estimate: number; standardError: number }, value = kl) =>
       Number(Math.abs(estimate - value) <= 3 * standardError);
@@ -78,10 +78,10 @@ test('the estimate is inside 3 standard errors of the enumerated KL for 99 of 10
 test('errors are over prompts, whose answers hang together', () => {
   const answer = (logRatio: number, tokens = 1): LogRatio => ({ logRatio, tokens });
   const alike = [[answer(1), answer(1)], [answer(3), answer(3)]]; // biome-ignore format: short
-  expect(estimateKl(alike).logRatio.sequence).toEqual({ estimate: 2, standardError: 1 });
-  expect(estimateKl([[answer(1), answer(3)]]).logRatio.sequence).toEqual({ estimate: 2, standardError: 1 });
-  expect(estimateKl([[answer(2, 4), answer(4, 2)]]).logRatio.token.estimate).toBe(1);
-  expect(() => estimateKl([[]])).toThrow(RangeError);
+  expect(klEstimate(alike).logRatio.sequence).toEqual({ estimate: 2, standardError: 1 });
+  expect(klEstimate([[answer(1), answer(3)]]).logRatio.sequence).toEqual({ estimate: 2, standardError: 1 });
+  expect(klEstimate([[answer(2, 4), answer(4, 2)]]).logRatio.token.estimate).toBe(1);
+  expect(() => klEstimate([[]])).toThrow(RangeError);
 });
 
 test('a model is at no distance from itself; answers of a file are measured as when they were written', async () => {

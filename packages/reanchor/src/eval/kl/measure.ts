@@ -12,7 +12,7 @@ import { runTextOfModels } from '../../runs/index.js';
 import type { Tokenizer } from '../../text/index.js';
 import { type Answer, readAnswers } from '../answers.js';
 import { requireSameTokens } from '../same-tokens.js';
-import { estimateKl, type KlEstimate } from './estimate.js';
+import { type KlEstimate, klEstimate } from './estimate.js';
 
 /** Answers that the model writes. */
 interface KlSampling {
@@ -80,7 +80,7 @@ export async function measureKl(options: KlOptions): Promise<KlResult> {
     onProgress: (done) => onProgress?.('measuring', done, groups.length),
   });
   const measure = 'answers' in of ? 'given' : (of.temperature ?? 1) === 1 ? 'kl' : 'log-ratio';
-  return { ...estimateKl(ratios), ended, measure };
+  return { ...klEstimate(ratios), ended, measure };
 }
 
 /** What a prompt says, to be tokenised without a template. */
