@@ -4,6 +4,7 @@ import { UserError } from '../errors.js';
 import { requireSameSources } from '../planning/digests.js';
 import { concealing, type Recipe, recipeChanges, recipeHash } from '../recipe/index.js';
 import {
+  type Checkpoint,
   checkpointName,
   completeEvents,
   finalState,
@@ -22,11 +23,19 @@ import {
 } from '../runs/index.js';
 import { bestOf } from './checkpointer.js';
 import type { RollbackRequest } from './non-finite-steps.js';
-import type { ResumePoint } from './run.js';
 import type { TrainResult } from './train.js';
 
+/** What a run goes on from. */
+export interface ResumePoint {
+  checkpoint: Checkpoint;
+  /** Recipe keys that are not what they were, with both values. */
+  changes: string[];
+  /** What is to be said about it. */
+  warnings: string[];
+}
+
 /** A run folder that this process alone writes into. */
-export interface OpenRun {
+export interface LockedRun {
   folder: RunFolder;
   lock: Disposable;
   /** Undefined for a run that begins. */
@@ -45,7 +54,7 @@ export async function reopenRun(
   path: string,
   recipe: Recipe,
   signal?: AbortSignal,
-): Promise<OpenRun | { finished: TrainResult } | undefined> {
+): Promise<LockedRun | { finished: TrainResult } | undefined> {
   if (isUnusedFolder(path)) return undefined;
   const { run, folder } = readRun(path);
   const changes = recipeChanges(run.recipe, recipe, path);
@@ -64,7 +73,7 @@ export async function reopenRun(
       await supersedeEvents(folder, { bytes: 0, step: 0 });
       return { folder, lock, from: undefined, notes };
     }
-    const from = await pointOf(folder, { hash: recipeHash(run.recipe), signal }).catch((error: unknown) => {
+    const from = await findResumePoint(folder, { hash: recipeHash(run.recipe), signal }).catch((error: unknown) => {
       if (signal?.aborted) throw error;
       throw error instanceof UserError && typeof final === 'object' ? withFlaw(folder, final.flaw, error) : error;
     });
@@ -102,7 +111,7 @@ const withFlaw = ({ final }: RunFolder, flaw: string, error: UserError) =>
  * The newest checkpoint that is whole; damaged ones are set aside, and events after it superseded. `hash` is that of the
  * recipe of the run. Errors: UserError where there is none.
  */
-export async function pointOf(
+export async function findResumePoint(
   folder: RunFolder,
   { hash, rollback, signal }: { hash?: string; rollback?: RollbackRequest; signal?: AbortSignal | undefined },
 ): Promise<ResumePoint> {

@@ -7,6 +7,7 @@ import { makeFolder, writeFolderAtomic } from '../formats/index.js';
 import { modelBytes } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import type { Plan } from '../planning/plan.js';
+import type { CachedReference } from '../reference/cached-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
 import type { LoggedRow } from '../train/objectives/objective.js';
@@ -16,16 +17,16 @@ import type { Weights } from '../weights/weights.js';
 import { type Trained, writeModelFiles } from './save-trained.js';
 import type { StepLog } from './step-log.js';
 
-/** The objects that have a state. */
-export interface Stateful {
+/** The objects of a run whose state a checkpoint holds. */
+export interface Checkpointed {
   trainer: Trainer<RowPlace, LoggedRow>;
   reference: ReferencePolicy | undefined;
   /** Of a cap on the reference's drift from it. */
-  initialPolicy: ReferencePolicy | undefined;
+  initialPolicy: CachedReference | undefined;
   log: StepLog;
 }
 
-/** What is known of a run besides its stateful objects. */
+/** What a checkpoint holds of a run besides the state of these. */
 export type ProgressState = Omit<
   TrainingState,
   'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'rng' | 'log' | 'reference' | 'initialPolicy'
@@ -43,7 +44,7 @@ export function snapshotBytes({ recipe, objective, dtypes }: Plan, { exact }: We
  */
 export async function writeSnapshot(
   folder: string,
-  { trainer, reference, initialPolicy, log }: Stateful,
+  { trainer, reference, initialPolicy, log }: Checkpointed,
   trained: Trained,
   run: ProgressState,
 ): Promise<void> {
@@ -56,7 +57,7 @@ export async function writeSnapshot(
     rng: Buffer.from(rngState()).toString('base64'),
     log: log.state(),
     reference: reference?.state(),
-    initialPolicy: initialPolicy?.state() as TrainingState['initialPolicy'],
+    initialPolicy: initialPolicy?.state(),
   };
   // Not in the dtype of the final model: training goes on with these weights.
   const form = { ...recipeSaveOptions(trained.recipe), dtype: trained.weights.dtype };
@@ -68,7 +69,7 @@ export async function writeSnapshot(
     await writeTensors(at(checkpointFiles.optimizer), trainer.optimizerState);
     const { config } = trained.modelFiles;
     await reference?.save(at(checkpointFiles.reference), { ...form, config });
-    await initialPolicy?.save(at(checkpointFiles.initialPolicy), form);
+    await initialPolicy?.save(at(checkpointFiles.initialPolicy));
     await sealCheckpoint(temporary, state);
   });
 }
@@ -79,7 +80,7 @@ export async function writeSnapshot(
  */
 export async function restoreSnapshot(
   { path, state }: Checkpoint,
-  { trainer, reference, initialPolicy, log }: Stateful,
+  { trainer, reference, initialPolicy, log }: Checkpointed,
 ): Promise<void> {
   await readTensorsInto(join(path, checkpointFiles.optimizer), trainer.optimizerState);
   if (state.reference) await reference?.restore(state.reference, join(path, checkpointFiles.reference));

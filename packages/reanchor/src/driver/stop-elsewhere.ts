@@ -28,7 +28,7 @@ export async function stopElsewhere(error: unknown, stopped: Stopped): Promise<u
   if (cause === undefined) return error;
   const { record, steps } = stopped;
   try {
-    const folder = cause.movedTo ?? (await newPlace(stopped));
+    const folder = cause.movedTo ?? (await temporaryRunFolder(stopped));
     record.moveTo(folder);
     const path = join(folder.checkpoints, checkpointName(steps));
     if (!existsSync(path)) await stopped.write(path);
@@ -74,7 +74,7 @@ function systemCode(error: unknown): string | undefined {
 }
 
 /** A run folder among the temporary files, that this user alone can read. Errors: UserError. */
-async function newPlace({ record, bytes }: Stopped): Promise<RunFolder> {
+async function temporaryRunFolder({ record, bytes }: Stopped): Promise<RunFolder> {
   await requireWritable(tmpdir(), bytes);
   const path = await mkdtemp(join(tmpdir(), `reanchor-${basename(record.folder.path)}-`));
   await writeFileAtomic(join(path, 'run.json'), record.info);
