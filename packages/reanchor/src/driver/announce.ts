@@ -1,3 +1,4 @@
+import { getNumThreads } from '@reanchor/torch';
 import type { CausalLM } from '../models/causal-lm.js';
 import type { Plan } from '../planning/plan.js';
 import { runWarnings } from '../planning/warnings.js';
@@ -9,11 +10,16 @@ import type { ResumePoint } from './resume.js';
 type Emit = (event: NewRunEvent) => void;
 
 /** Tells that a run begins, or from which checkpoint it is resumed. */
-export function announce({ plan, weights, from, beginsAgain }: RunOptions, emit: Emit): void {
+export function announce({ recipe, plan, weights, from, beginsAgain }: RunOptions, emit: Emit): void {
   const { totalSteps: steps } = plan;
   if (from !== undefined) announceResumed(from, steps, emit);
   else announceStart(plan, weights.model, emit);
   if (beginsAgain) emit({ type: 'resumed', step: 0, steps });
+  const threads = getNumThreads();
+  if (recipe.threads !== undefined && recipe.threads !== threads) {
+    const message = `threads is ${recipe.threads}, and operators use ${threads}: call configureProcess(recipe) before train()`;
+    emit({ type: 'warning', message });
+  }
 }
 
 /** Tells what is known before the first step: sizes, updates of the reference, rows left out, warnings. */

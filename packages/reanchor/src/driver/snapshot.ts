@@ -1,7 +1,7 @@
 /** The state of a training run: into a checkpoint, and out of one. */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { getNumThreads, nativeConfig, rngState, setRngState } from '@reanchor/torch';
+import { getNumThreads, nativeConfig } from '@reanchor/torch';
 import type { RowPlace } from '../data/index.js';
 import { makeFolder, writeFolderAtomic } from '../formats/index.js';
 import { modelBytes } from '../models/save.js';
@@ -29,7 +29,7 @@ export interface Checkpointed {
 /** What a checkpoint holds of a run besides the state of these. */
 export type ProgressState = Omit<
   TrainingState,
-  'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'rng' | 'log' | 'reference' | 'initialPolicy'
+  'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'log' | 'reference' | 'initialPolicy'
 >;
 
 /** The bytes of a checkpoint: what is trained, two moments of AdamW, the reference. */
@@ -54,7 +54,6 @@ export async function writeSnapshot(
     torch: nativeConfig().compiledFor,
     threads: getNumThreads(),
     device: trained.weights.model.device,
-    rng: Buffer.from(rngState()).toString('base64'),
     log: log.state(),
     reference: reference?.state(),
     initialPolicy: initialPolicy?.state(),
@@ -87,5 +86,4 @@ export async function restoreSnapshot(
   if (state.initialPolicy) await initialPolicy?.restore(state.initialPolicy, join(path, checkpointFiles.initialPolicy));
   trainer.restore(state);
   log.restore(state.log);
-  setRngState(Buffer.from(state.rng, 'base64'));
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type Device, manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
+import { type Device, nativeConfig } from '@reanchor/torch';
 import type { Clock } from '../clock.js';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
@@ -78,14 +78,17 @@ export interface TrainResult {
 
 /**
  * Trains what a recipe describes and leaves a run folder: run.json, events.jsonl, checkpoints/, final/. All that can be
- * wrong with recipe, model and data is found before the folder is made. Errors: UserError for what a user can mend,
- * divergence and full disks among it; SelfCheckError when the run contradicts itself; the signal's reason when it is
- * aborted before there is something to save.
+ * wrong with recipe, model and data is found before the folder is made.
+ *
+ * The seed of the recipe decides every draw, and libtorch's own generators are neither used nor set: runs in one process
+ * do not touch each other. Threads and determinism belong to the process, so that `threads` and `deterministic` of the
+ * recipe are for {@link configureProcess}, to be called before; without it libtorch's defaults hold.
+ *
+ * Errors: UserError for what a user can mend, divergence and full disks among it; SelfCheckError when the run contradicts
+ * itself; the signal's reason when it is aborted before there is something to save.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { recipe, out, resume, signal } = options;
-  if (recipe.threads !== undefined) setNumThreads(recipe.threads);
-  manualSeed(recipe.seed);
   const device = recipeDevice(recipe);
   if (!resume) refuseUsedFolder(out);
   const reopened = resume ? await reopenRun(out, recipe, signal) : undefined;
