@@ -49,7 +49,7 @@ export async function run(options: RunOptions): Promise<TrainResult> {
     return await closeRun(opened, stoppedAt);
   } catch (error) {
     if (!(error instanceof RollbackRequest)) {
-      const told = explainFault(error, recipe, folder);
+      const told = explainFault(error, options, folder);
       await recordFailure(record, { error, told, signal, steps: steps(), seconds: seconds() });
     }
     throw error;
@@ -82,7 +82,8 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
     record.check();
     return undefined;
   } catch (error) {
-    throw await stopElsewhere(error, { record, steps: trainer.steps, bytes: snapshotBytes(plan, weights), write });
+    const bytes = snapshotBytes(plan, weights);
+    throw await stopElsewhere(error, { record, command: options.command, steps: trainer.steps, bytes, write });
   }
 }
 

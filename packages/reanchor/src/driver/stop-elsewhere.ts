@@ -7,9 +7,12 @@ import { UserError } from '../errors.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { checkpointName, LostFolder, type RunFolder, runFolder } from '../runs/index.js';
 import type { RunRecord } from './record.js';
+import { resumeHint } from './resume-hint.js';
+import type { TrainOptions } from './train.js';
 
 export interface Stopped {
   record: RunRecord;
+  command: TrainOptions['command'];
   /** The optimizer steps taken. */
   steps: number;
   /** The bytes that a checkpoint takes. */
@@ -26,7 +29,7 @@ export interface Stopped {
 export async function stopElsewhere(error: unknown, stopped: Stopped): Promise<unknown> {
   const cause = lossOf(error, stopped.record);
   if (cause === undefined) return error;
-  const { record, steps } = stopped;
+  const { record, command, steps } = stopped;
   try {
     const folder = cause.movedTo ?? (await temporaryRunFolder(stopped));
     record.moveTo(folder);
@@ -34,7 +37,7 @@ export async function stopElsewhere(error: unknown, stopped: Stopped): Promise<u
     if (!existsSync(path)) await stopped.write(path);
     return new UserError(
       `${cause.message}. The run has stopped after step ${steps} with a checkpoint in ${folder.path}: ` +
-        `to go on repeat the command with --out ${folder.path} --resume`,
+        `to go on ${resumeHint(command, folder.path)}`,
       { cause: error },
     );
   } catch (second) {

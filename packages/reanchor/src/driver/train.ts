@@ -46,8 +46,8 @@ export interface TrainOptions {
    * interrupted. A run that is finished is left as it is; one that was stopped before its first step begins anew.
    */
   resume?: boolean | undefined;
-  /** The command and its arguments, for run.json. */
-  command: readonly string[];
+  /** The command and its arguments, for run.json, where a command line began the run; errors then name its flags. */
+  command?: readonly string[] | undefined;
   /** Hears every event as it is written to events.jsonl. */
   onEvent?: ((event: RunEvent) => void) | undefined;
   /** Ends the run after the step or evaluation batch that is being computed; a checkpoint is then written. */
@@ -88,10 +88,10 @@ export interface TrainResult {
  * itself; the signal's reason when it is aborted before there is something to save.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { recipe, out, resume, signal } = options;
+  const { recipe, out, resume } = options;
   const device = recipeDevice(recipe);
   if (!resume) refuseUsedFolder(out);
-  const reopened = resume ? await reopenRun(out, recipe, signal) : undefined;
+  const reopened = resume ? await reopenRun(options) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
   using output = new OutputFolder(options, device, reopened);
   const inputs = await readInputs(options, output);
@@ -188,7 +188,7 @@ async function readInputs(options: TrainOptions, output: OutputFolder): Promise<
 
 /** Runs, again from the last checkpoint when a run that has diverged asks for it. */
 async function runWithRollbacks(inputs: RunInputs, output: OutputFolder): Promise<TrainResult> {
-  const { recipe, out, plan, signal, device, template } = inputs;
+  const { out, command, plan, signal, device, template } = inputs;
   let from = output.locked?.from;
   let sources: Record<string, string> | undefined;
   for (;;) {
@@ -205,8 +205,8 @@ async function runWithRollbacks(inputs: RunInputs, output: OutputFolder): Promis
       const openFolder = () => output.open(sources!);
       return await run({ ...inputs, sources, weights, from, openFolder });
     } catch (error) {
-      if (!(error instanceof RollbackRequest)) throw explainFault(error, recipe, output.locked?.folder);
-      from = await findResumePoint(output.locked!.folder, { rollback: error });
+      if (!(error instanceof RollbackRequest)) throw explainFault(error, inputs, output.locked?.folder);
+      from = await findResumePoint(output.locked!.folder, { command, rollback: error });
     }
   }
 }
