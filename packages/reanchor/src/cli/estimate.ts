@@ -22,9 +22,9 @@ export async function estimateVerb(
   const devices = numberFlag('--devices', count, { integer: true, min: 1 });
   const recipe = recipeFor(terminal, recipeFile, { set, env: lenient(process.env) });
   // A model that another run has yet to make has the shape of the one that this run begins with.
-  const kin = set.some((item) => item.startsWith('model=')) ? [] : modelsNamed(recipeFile);
+  const modelsOfSameShape = set.some((item) => item.startsWith('model=')) ? [] : modelsNamed(recipeFile);
   const { estimateRun, flopsFormula, totalMemory } = await import('../estimate/index.js');
-  const estimate = await estimateRun({ recipe, devices, kin });
+  const estimate = await estimateRun({ recipe, devices, modelsOfSameShape });
   for (const warning of estimate.warnings) terminal.note(`${terminal.colors.yellow('warning:')} ${warning}`);
   if (json) {
     terminal.result(JSON.stringify({ ...estimate, memoryTotal: totalMemory(estimate.memory), flopsFormula }, null, 2));

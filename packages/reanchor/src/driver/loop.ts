@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { span } from '@reanchor/torch';
+import { recordFunction } from '@reanchor/torch';
 import type { StepPlan } from '../data/index.js';
 import type { Plan } from '../planning/plan.js';
 import type { ReferencePolicy } from '../reference/policy.js';
@@ -75,10 +75,10 @@ export class RunLoop {
     const { trainer, plan, nonFinite, listeners, emit } = this.options;
     if (nonFinite.leavesOut(planned.step)) return this.#takeNone(0);
     for (const listener of listeners) listener.beforeStep?.();
-    const laidOut = span('lay out', () => plan.layOut(planned));
+    const laidOut = recordFunction('lay out', () => plan.layOut(planned));
     const tokens = laidOut.reduce((n, { policy: packed }) => n + packed.tokens.length, 0);
     try {
-      const result = span(`step ${planned.step}`, () => trainer.step(laidOut));
+      const result = recordFunction(`step ${planned.step}`, () => trainer.step(laidOut));
       nonFinite.onFiniteStep();
       return { ...result, metrics: stepMetrics(result, plan.objective), tokens };
     } catch (error) {

@@ -35,7 +35,7 @@ export interface EstimateOptions {
   /** Devices that a step is shared by. */
   devices?: number | undefined;
   /** Names of models of whose shape the recipe's own is, where that is not at hand; the last known one counts. */
-  kin?: readonly string[] | undefined;
+  modelsOfSameShape?: readonly string[] | undefined;
 }
 
 /** What a run will take. Numbers that cannot be known without the rows are undefined. */
@@ -84,9 +84,13 @@ interface Outlook {
  * model comes from its config.json, else from the table of published models; rows from their files, else from what is
  * known of published sets. Errors: UserError for a model whose shape is not known; those of the rows that are at hand.
  */
-export async function estimateRun({ recipe: written, devices = 1, kin = [] }: EstimateOptions): Promise<RunEstimate> {
+export async function estimateRun({
+  recipe: written,
+  devices = 1,
+  modelsOfSameShape = [],
+}: EstimateOptions): Promise<RunEstimate> {
   const recipe = recipeHere(written, { missing: 'stay' });
-  const { configJson, from } = await shapeSource(recipe.model, kin);
+  const { configJson, from } = await shapeSource(recipe.model, modelsOfSameShape);
   const shape = modelShape(configJson);
   const rows = await rowsAtHand(recipe);
   const objective = recipeObjective(recipe);
@@ -161,10 +165,14 @@ export async function estimateRun({ recipe: written, devices = 1, kin = [] }: Es
   };
 }
 
-async function shapeSource(model: string, kin: readonly string[]): Promise<{ configJson: ConfigJson; from: string }> {
+async function shapeSource(
+  model: string,
+  modelsOfSameShape: readonly string[],
+): Promise<{ configJson: ConfigJson; from: string }> {
   const file = join(model, 'config.json');
   if (existsSync(file)) return { configJson: await readConfig(model), from: file };
-  const found = publishedConfig(model) ?? kin.map(publishedConfig).findLast((config) => config !== undefined);
+  const found =
+    publishedConfig(model) ?? modelsOfSameShape.map(publishedConfig).findLast((config) => config !== undefined);
   if (found) return { configJson: found.configJson, from: found.id };
   throw new UserError(
     `${file} does not exist, and the shape of this model is not known: name a Hugging Face folder, or a published model ` +

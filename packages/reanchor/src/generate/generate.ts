@@ -81,11 +81,11 @@ export async function generate(
       .filter((sample) => isWanted(prompt, sample))
       .map((sample) => new Text(prompt, sample, ids, uniforms(seed, generateKey, prompt, sample), options)),
   );
-  const work = new Work(model, options, texts.length);
+  const decoder = new Decoder(model, options, texts.length);
   // Prompts of like length waste little of the cache on one another.
   const order = [...texts].sort((a, b) => a.ids.length - b.ids.length);
   for (let first = 0; first < order.length; first += batchSize) {
-    await work.complete(order.slice(first, first + batchSize));
+    await decoder.complete(order.slice(first, first + batchSize));
   }
   return texts.map((text) => text.completion());
 }
@@ -98,7 +98,8 @@ const turnMs = 10;
 /** Tokens of prompts that are computed at once, a prompt at least: what they need is freed before the next. */
 const promptTokens = 8192;
 
-class Work {
+/** Draws the tokens of batches of texts, and tells how far it is over all of them. */
+class Decoder {
   #done = 0;
   #tokens = 0;
   #turnedAt = performance.now();

@@ -1,6 +1,6 @@
 // Shapes: P pairs.
 import { type Tensor, tidy } from '@reanchor/torch';
-import { logRatios, type PairBatch } from './pair-batch.js';
+import { type PairBatch, pairLogRatios } from './pair-batch.js';
 
 interface AotOptions {
   beta: number;
@@ -25,7 +25,7 @@ export function aot({ policy, reference }: PairBatch, options: AotOptions): Tens
 /** The same on unpaired data: chosen log-ratios are to dominate rejected ones, q = beta (sort(lambda_w) - sort(lambda_l)). */
 export function aotUnpaired(batch: PairBatch, options: AotOptions): Tensor {
   return tidy(() => {
-    const { chosen_P, rejected_P } = logRatios(batch);
+    const { chosen_P, rejected_P } = pairLogRatios(batch);
     return transport(chosen_P, rejected_P, options);
   });
 }

@@ -1,6 +1,6 @@
 // Shapes: P pairs.
 import { type Tensor, tidy } from '@reanchor/torch';
-import { logRatios, type PairBatch } from './pair-batch.js';
+import { type PairBatch, pairLogRatios } from './pair-batch.js';
 
 /**
  * Binary classifier optimisation on pairs (Jung et al. 2024, arXiv 2404.04656), as TRL has it, without the moving
@@ -10,7 +10,7 @@ import { logRatios, type PairBatch } from './pair-batch.js';
  */
 export function bcoPair(batch: PairBatch, { beta }: { beta: number }): Tensor {
   return tidy(() => {
-    const { chosen_P, rejected_P } = logRatios(batch);
+    const { chosen_P, rejected_P } = pairLogRatios(batch);
     return chosen_P.mul(beta).logSigmoid().add(rejected_P.mul(-beta).logSigmoid()).neg();
   });
 }

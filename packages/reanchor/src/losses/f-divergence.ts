@@ -1,6 +1,6 @@
 // Shapes: P pairs.
 import { type Tensor, tidy } from '@reanchor/torch';
-import { logRatios, type PairBatch } from './pair-batch.js';
+import { type PairBatch, pairLogRatios } from './pair-batch.js';
 
 /** The divergence that keeps the policy near the reference; DPO's own is the reverse KL. */
 export type Divergence =
@@ -21,7 +21,7 @@ const largestExponent = 80;
 export function underDivergence(batch: PairBatch, divergence: Divergence): PairBatch {
   if (divergence.type === 'reverse_kl') return batch;
   return tidy(() => {
-    const { chosen_P, rejected_P } = logRatios(batch);
+    const { chosen_P, rejected_P } = pairLogRatios(batch);
     const zeros_P = chosen_P.detach().zerosLike();
     return {
       policy: { chosen_P: score(chosen_P, divergence), rejected_P: score(rejected_P, divergence) },

@@ -1,6 +1,6 @@
 // Shapes: P pairs.
 import { type Tensor, tidy } from '@reanchor/torch';
-import { logRatios, type PairBatch } from './pair-batch.js';
+import { type PairBatch, pairLogRatios } from './pair-batch.js';
 
 /**
  * Identity preference optimisation (Azar et al. 2023, arXiv 2310.12036, Eq. 17): [P],
@@ -13,7 +13,7 @@ import { logRatios, type PairBatch } from './pair-batch.js';
  */
 export function ipo(batch: PairBatch, { beta, lengthNormalize }: { beta: number; lengthNormalize: boolean }): Tensor {
   return tidy(() => {
-    const { chosen_P, rejected_P } = logRatios(batch);
+    const { chosen_P, rejected_P } = pairLogRatios(batch);
     const perToken = (ratio_P: Tensor, tokens_P: Tensor) =>
       lengthNormalize ? ratio_P.div(tokens_P.clampMin(1)) : ratio_P;
     const h_P = perToken(chosen_P, batch.tokens.chosen_P).sub(perToken(rejected_P, batch.tokens.rejected_P));

@@ -1,6 +1,6 @@
 // Shapes: P pairs.
 import { type Tensor, tidy } from '@reanchor/torch';
-import { logRatios, type PairBatch } from './pair-batch.js';
+import { type PairBatch, pairLogRatios } from './pair-batch.js';
 
 /**
  * KTO on pairs, in the form of the library of TR-DPO's authors (turbo-alignment; also TRL's former `kto_pair`): each side
@@ -13,7 +13,7 @@ import { logRatios, type PairBatch } from './pair-batch.js';
  */
 export function ktoPair(batch: PairBatch, { beta }: { beta: number }): Tensor {
   return tidy(() => {
-    const { chosen_P, rejected_P } = logRatios(batch);
+    const { chosen_P, rejected_P } = pairLogRatios(batch);
     const kl = (ratio_P: Tensor) => ratio_P.mean().clampMin(0);
     const below_P = chosen_P.sub(kl(rejected_P)).mul(-beta).sigmoid();
     const above_P = kl(chosen_P).sub(rejected_P).mul(-beta).sigmoid();

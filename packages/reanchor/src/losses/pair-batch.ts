@@ -18,7 +18,7 @@ export interface PairBatch {
 }
 
 /** log pi(y|x) - log pi_ref(y|x) of each completion: lambda_w and lambda_l in the formulas of the losses. */
-export function logRatios({ policy, reference }: Pick<PairBatch, 'policy' | 'reference'>): Sides {
+export function pairLogRatios({ policy, reference }: Pick<PairBatch, 'policy' | 'reference'>): Sides {
   return {
     chosen_P: policy.chosen_P.sub(reference.chosen_P),
     rejected_P: policy.rejected_P.sub(reference.rejected_P),
@@ -28,7 +28,7 @@ export function logRatios({ policy, reference }: Pick<PairBatch, 'policy' | 'ref
 /** h = lambda_w - lambda_l, the margin of the log-ratios, [P]; z = beta h is the margin of the implicit rewards. */
 export function margins(batch: Pick<PairBatch, 'policy' | 'reference'>): Tensor {
   return tidy(() => {
-    const { chosen_P, rejected_P } = logRatios(batch);
+    const { chosen_P, rejected_P } = pairLogRatios(batch);
     return chosen_P.sub(rejected_P);
   });
 }
@@ -36,7 +36,7 @@ export function margins(batch: Pick<PairBatch, 'policy' | 'reference'>): Tensor 
 /** The implicit rewards beta (log pi - log pi_ref), without gradient. */
 export function implicitRewards(batch: PairBatch, beta: number): Sides {
   return tidy(() => {
-    const { chosen_P, rejected_P } = logRatios(batch);
+    const { chosen_P, rejected_P } = pairLogRatios(batch);
     return { chosen_P: chosen_P.detach().mul(beta), rejected_P: rejected_P.detach().mul(beta) };
   });
 }

@@ -1,6 +1,6 @@
 // Shapes: P pairs.
 import { type Tensor, tidy } from '@reanchor/torch';
-import { logRatios, type PairBatch } from './pair-batch.js';
+import { type PairBatch, pairLogRatios } from './pair-batch.js';
 
 /**
  * Self-play preference optimisation with hard labels (Wu et al. 2024, arXiv 2405.00675, Eq. 4.7 with win probabilities 1
@@ -10,7 +10,7 @@ import { logRatios, type PairBatch } from './pair-batch.js';
  */
 export function sppoHard(batch: PairBatch, { beta }: { beta: number }): Tensor {
   return tidy(() => {
-    const { chosen_P, rejected_P } = logRatios(batch);
+    const { chosen_P, rejected_P } = pairLogRatios(batch);
     const target = 1 / (2 * beta);
     return chosen_P.sub(target).square().add(rejected_P.add(target).square());
   });

@@ -39,7 +39,7 @@ export interface QuickstartResult {
   measured: Measured[];
 }
 
-interface Lab extends QuickstartOptions {
+interface Experiment extends QuickstartOptions {
   corpus: Corpus;
   progress(stage: string, done: number): void;
 }
@@ -57,12 +57,12 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   const { prompts } = settings.pairs;
   const corpus = await loadCorpus({ prompts, heldOut: settings.measure.prompts, seed });
   const progress = (stage: string, done: number) => onProgress?.(stage, done);
-  const lab: Lab = { ...options, corpus, progress };
-  const start = await once(join(out, 'start'), (folder) => makeModel(lab, folder));
-  const sft = await trainOnce(lab, 'sft', 'learning to write', {
+  const experiment: Experiment = { ...options, corpus, progress };
+  const start = await once(join(out, 'start'), (folder) => makeModel(experiment, folder));
+  const sft = await trainOnce(experiment, 'sft', 'learning to write', {
     model: start,
     method: 'sft',
-    data: { train: await corpusFile(lab), maxLength: settings.sft.maxLength, loss: 'full' },
+    data: { train: await corpusFile(experiment), maxLength: settings.sft.maxLength, loss: 'full' },
     batch: { size: settings.sft.batchSize },
     optimizer: { lr: settings.sft.lr, betas: [0.9, 0.95] },
     schedule: { type: 'linear', warmupSteps: 20 },
@@ -71,11 +71,11 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     threads,
   });
   const pairs = join(out, 'pairs.jsonl');
-  if (!existsSync(pairs)) await samplePairs(lab, sft, pairs);
+  if (!existsSync(pairs)) await samplePairs(experiment, sft, pairs);
   signal?.throwIfAborted();
   const results: QuickstartResult[] = [];
   for (const variant of quickstartVariants(settings.preference.steps)) {
-    results.push({ name: variant.name, measured: await align(lab, sft, pairs, variant) });
+    results.push({ name: variant.name, measured: await align(experiment, sft, pairs, variant) });
   }
   await writeFileAtomic(join(out, 'gold-against-kl.svg'), picture(results));
   return results;
@@ -101,7 +101,7 @@ async function once(folder: string, make: (temporary: string) => Promise<void>):
   return folder;
 }
 
-async function makeModel({ corpus, settings, seed, progress }: Lab, folder: string): Promise<void> {
+async function makeModel({ corpus, settings, seed, progress }: Experiment, folder: string): Promise<void> {
   progress('learning a tokenizer', 0);
   const { vocabularySize, width, feedForward, layers, heads } = settings.model;
   const files = trainBpe(corpus.passages.slice(0, settings.tokenizerPassages), { vocabSize: vocabularySize });
@@ -129,7 +129,7 @@ async function makeModel({ corpus, settings, seed, progress }: Lab, folder: stri
   await saveModel(model, folder);
 }
 
-async function corpusFile({ out, corpus }: Lab): Promise<string> {
+async function corpusFile({ out, corpus }: Experiment): Promise<string> {
   const file = join(out, 'passages.jsonl');
   if (!existsSync(file))
     await writeJsonl(
@@ -141,13 +141,13 @@ async function corpusFile({ out, corpus }: Lab): Promise<string> {
 
 /** The trained model of a recipe; a run that was stopped on the way is made again. */
 async function trainOnce(
-  lab: Lab,
+  experiment: Experiment,
   name: string,
   stage: string,
   recipe: RecipeInput,
   probe?: Parameters<typeof train>[0]['probe'],
 ) {
-  const folder = join(lab.out, name);
+  const folder = join(experiment.out, name);
   const places = runFolder(folder);
   if ((await finalState(places)) === 'whole') return places.final;
   await rm(folder, { recursive: true, force: true });
@@ -155,18 +155,18 @@ async function trainOnce(
     recipe: parseRecipe(JSON.stringify({ ...recipe, device: 'cpu' }), { file: `${name}.yaml`, env: {} }),
     out: folder,
     command: ['reanchor', 'quickstart'],
-    onEvent: (event) => event.type === 'step' && lab.progress(stage, event.step / recipe.steps!),
-    signal: lab.signal,
+    onEvent: (event) => event.type === 'step' && experiment.progress(stage, event.step / recipe.steps!),
+    signal: experiment.signal,
     probe,
   });
-  lab.signal?.throwIfAborted();
+  experiment.signal?.throwIfAborted();
   if (taken !== recipe.steps) throw new Error(`internal: ${taken} steps were made of ${recipe.steps}`);
   return places.final;
 }
 
 /** Completions of every prompt, the one with the largest gold reward chosen, the one with the smallest rejected. */
 async function samplePairs(
-  { corpus, settings, seed, progress, signal }: Lab,
+  { corpus, settings, seed, progress, signal }: Experiment,
   sft: string,
   file: string,
 ): Promise<void> {
@@ -201,12 +201,12 @@ async function samplePairs(
 }
 
 async function align(
-  lab: Lab,
+  experiment: Experiment,
   sft: string,
   pairs: string,
   variant: ReturnType<typeof quickstartVariants>[number],
 ): Promise<Measured[]> {
-  const { out, settings, seed, threads, corpus, signal } = lab;
+  const { out, settings, seed, threads, corpus, signal } = experiment;
   const file = join(out, `${variant.folder}.json`);
   if (existsSync(file)) return JSON.parse(await readFile(file, 'utf8')) as Measured[];
   await rm(join(out, variant.folder), { recursive: true, force: true });
@@ -235,7 +235,7 @@ async function align(
   };
   const { steps, batchSize, lr, beta } = settings.preference;
   await trainOnce(
-    lab,
+    experiment,
     variant.folder,
     variant.name,
     {

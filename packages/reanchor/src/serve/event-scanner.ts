@@ -45,7 +45,7 @@ function literal(bytes: Uint8Array): Literal {
 
 const ascii = (text: string) => literal(Uint8Array.from(Buffer.from(text, 'latin1')));
 /** Bytes that may be looked at beyond the end of a line. */
-const margin = 16;
+const lookahead = 16;
 const head = ascii('{"time":"');
 /** Where the type begins: after a time of 24 characters, `2026-01-02T03:04:05.678Z`. */
 const typeAt = head.length + 24 + '","type":"'.length;
@@ -130,7 +130,7 @@ export class EventScanner {
 
   /** Reads a line; whether it is in the usual form, so that its time stands in its place. */
   #read(start: number, end: number, offset: number, sink: ScanSink): boolean {
-    if (end - start > typeAt && end + margin <= this.#bytes.length && this.#line(start, offset, sink)) return true;
+    if (end - start > typeAt && end + lookahead <= this.#bytes.length && this.#line(start, offset, sink)) return true;
     if (end > start) this.#slowLine(this.#bytes.subarray(start, end), offset + start, offset + end + 1, sink);
     return false;
   }

@@ -37,17 +37,17 @@ export function pairMetrics(pairs: readonly Omit<PairScores, 'loss'>[]): Metrics
  * the reference), `logps/*`; a side without a row has no metric. `rewards/margins` is the difference of the two means.
  */
 export function exampleMetrics(scores: readonly Pick<ExampleScores, 'isDesirable' | 'reward' | 'logprob'>[]): Metrics {
-  const sides = {
+  const byLabel = {
     chosen: scores.filter((s) => s.isDesirable === 1),
     rejected: scores.filter((s) => s.isDesirable !== 1),
   };
   const metrics: Metrics = {};
-  for (const [name, side] of Object.entries(sides)) {
+  for (const [name, side] of Object.entries(byLabel)) {
     if (side.length === 0) continue;
     metrics[`rewards/${name}`] = mean(side, (s) => s.reward);
     metrics[`logps/${name}`] = mean(side, (s) => s.logprob);
   }
-  if (sides.chosen.length === 0 || sides.rejected.length === 0) return metrics;
+  if (byLabel.chosen.length === 0 || byLabel.rejected.length === 0) return metrics;
   return { ...metrics, 'rewards/margins': metrics['rewards/chosen']! - metrics['rewards/rejected']! };
 }
 
