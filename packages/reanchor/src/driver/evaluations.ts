@@ -12,8 +12,6 @@ import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import { GeneratedEvaluation } from './generated-evaluation.js';
 import type { StepListener } from './step-listener.js';
 
-export type { Probed } from '../train/metrics.js';
-
 /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
 export interface Probe {
   every: number;

@@ -1,8 +1,8 @@
 import { isOutOfMemory, UserError } from '../errors.js';
 import type { Recipe } from '../recipe/index.js';
 import { checkpointSizes, type RunFolder } from '../runs/index.js';
+import type { TrainOptions } from './options.js';
 import { resumeFlag, resumeHint } from './resume-hint.js';
-import type { TrainOptions } from './train.js';
 
 /** An error of a run with what to do about it, where it is a full disk or too little memory; others as they are. */
 export function explainFault(

@@ -11,13 +11,14 @@ import type { NonFiniteSteps } from './non-finite-steps.js';
 import type { Checkpointed } from './snapshot.js';
 import type { StepListener, StepOutcome } from './step-listener.js';
 
-export interface RunLoopOptions extends Pick<Checkpointed, 'trainer' | 'reference' | 'initialPolicy'> {
-  plan: Plan;
+export interface RunLoopOptions extends Pick<Checkpointed, 'reference' | 'initialPolicy'> {
+  trainer: Pick<Checkpointed['trainer'], 'steps' | 'step' | 'endStep'>;
+  plan: Pick<Plan, 'steps' | 'layOut' | 'objective'>;
   nonFinite: NonFiniteSteps;
   /** In the order in which they are called. */
   listeners: readonly StepListener[];
   /** Save the run when it is aborted. */
-  checkpoints: Checkpointer;
+  checkpoints: Pick<Checkpointer, 'save'>;
   signal: AbortSignal | undefined;
   emit(event: NewRunEvent): void;
   /** Looks after every step whether the run's files are where they were. Errors: those that end the run. */

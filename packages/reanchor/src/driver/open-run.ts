@@ -15,12 +15,12 @@ import type { Weights } from '../weights/weights.js';
 import { RunEvaluations } from './evaluations.js';
 import type { ModelFiles } from './model-files.js';
 import { NonFiniteSteps } from './non-finite-steps.js';
+import type { TrainOptions } from './options.js';
 import type { RunRecord } from './record.js';
 import type { ResumePoint } from './resume.js';
 import type { Trained } from './save-trained.js';
 import { type Checkpointed, restoreSnapshot, writeSnapshot } from './snapshot.js';
 import { StepLog } from './step-log.js';
-import type { TrainOptions } from './train.js';
 
 export interface RunOptions extends TrainOptions {
   /** Makes the run folder, or gives the one that is there. */

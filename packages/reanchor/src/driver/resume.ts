@@ -23,8 +23,8 @@ import {
 } from '../runs/index.js';
 import { bestOf } from './checkpointer.js';
 import type { RollbackRequest } from './non-finite-steps.js';
+import type { TrainOptions, TrainResult } from './options.js';
 import { resumeFlag } from './resume-hint.js';
-import type { TrainOptions, TrainResult } from './train.js';
 
 /** What a run goes on from. */
 export interface ResumePoint {

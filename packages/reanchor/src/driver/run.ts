@@ -17,6 +17,7 @@ import {
   trainedModel,
   writeCheckpoint,
 } from './open-run.js';
+import type { TrainOptions, TrainResult } from './options.js';
 import { StepProfiler } from './profiler.js';
 import { RunRecord } from './record.js';
 import { ReferenceLog } from './reference-log.js';
@@ -24,7 +25,6 @@ import { saveOrRescue } from './save-trained.js';
 import { snapshotBytes } from './snapshot.js';
 import type { StepListener } from './step-listener.js';
 import { stopElsewhere } from './stop-elsewhere.js';
-import type { TrainOptions, TrainResult } from './train.js';
 
 /**
  * The life of a run in its folder, from its beginning or a checkpoint: it is opened, makes its steps and is closed.

@@ -6,9 +6,9 @@ import { basename, join } from 'node:path';
 import { UserError } from '../errors.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { checkpointName, LostFolder, type RunFolder, runFolder } from '../runs/index.js';
+import type { TrainOptions } from './options.js';
 import type { RunRecord } from './record.js';
 import { resumeHint } from './resume-hint.js';
-import type { TrainOptions } from './train.js';
 
 export interface Stopped {
   record: RunRecord;

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type Device, nativeConfig } from '@reanchor/torch';
-import type { Clock } from '../clock.js';
+import type { Device } from '@reanchor/torch';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { modelBytes } from '../models/save.js';
@@ -12,69 +11,20 @@ import { modelDigest, requireSameTemplate, sourceDigests } from '../planning/dig
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import { Plan } from '../planning/plan.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
-import { type Recipe, recipeHere } from '../recipe/index.js';
-import {
-  createRunFolder,
-  type RunEvent,
-  type RunFolder,
-  readRun,
-  refuseUsedFolder,
-  templateNow,
-  writeRunInfo,
-} from '../runs/index.js';
+import { recipeHere } from '../recipe/index.js';
+import { refuseUsedFolder } from '../runs/index.js';
 import { type ChatTemplate, loadTokenizer } from '../text/index.js';
 import { loadWeights } from '../weights/load.js';
 import type { Weights } from '../weights/weights.js';
-import type { BestCheckpoint } from './checkpointer.js';
-import type { EvaluationMetrics, Probe } from './evaluations.js';
 import { explainFault } from './faults.js';
 import { modelFiles } from './model-files.js';
 import { RollbackRequest } from './non-finite-steps.js';
 import type { RunOptions } from './open-run.js';
-import { findResumePoint, type LockedRun, reopenRun, requireSameRun } from './resume.js';
+import type { TrainOptions, TrainResult } from './options.js';
+import { OutputFolder } from './output-folder.js';
+import { findResumePoint, reopenRun, requireSameRun } from './resume.js';
 import { run } from './run.js';
 import { snapshotBytes } from './snapshot.js';
-
-export type { Probe, Probed } from './evaluations.js';
-
-export interface TrainOptions {
-  recipe: Recipe;
-  /** The run folder to be made; it must not exist yet, or be empty. With `resume` the folder of the run that goes on. */
-  out: string;
-  /**
-   * Goes on with the run in `out` from its newest checkpoint that is whole, to the same bits as if it had not been
-   * interrupted. A run that is finished is left as it is; one that was stopped before its first step begins anew.
-   */
-  resume?: boolean | undefined;
-  /** The command and its arguments, for run.json, where a command line began the run; errors then name its flags. */
-  command?: readonly string[] | undefined;
-  /** Hears every event as it is written to events.jsonl. */
-  onEvent?: ((event: RunEvent) => void) | undefined;
-  /** Ends the run after the step or evaluation batch that is being computed; a checkpoint is then written. */
-  signal?: AbortSignal | undefined;
-  /** Hears how far a download from the Hub is. */
-  onDownload?: HubOptions['onDownload'];
-  /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
-  probe?: Probe | undefined;
-  /** By which checkpoints by time are due, and waits are made; the system's when left out. */
-  clock?: Clock | undefined;
-  /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
-  profile?: string | undefined;
-}
-
-export interface TrainResult {
-  /** The run folder. */
-  folder: string;
-  /** A model folder inside it: `final`, or after an abort the checkpoint from which the run can go on. */
-  final: string;
-  /** Whether all steps were made. */
-  isFinished: boolean;
-  /** Optimizer steps taken. */
-  steps: number;
-  evaluations: EvaluationMetrics[];
-  /** The checkpoint that is the best by `checkpoint.best` of the recipe, where it names a metric. */
-  best?: BestCheckpoint | undefined;
-}
 
 /**
  * Trains what a recipe describes and leaves a run folder: run.json, events.jsonl, checkpoints/, final/. All that can be
@@ -96,52 +46,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   using output = new OutputFolder(options, device, reopened);
   const inputs = await readInputs(options, output);
   return await runWithRollbacks(inputs, output);
-}
-
-/** The run folder: that of a run that is resumed, or one that is made when all else is known to be right. */
-class OutputFolder implements Disposable {
-  readonly commits: Record<string, string> = {};
-  /** Whether run.json is there and says what this process does. */
-  #isWritten: boolean;
-
-  constructor(
-    readonly options: TrainOptions,
-    readonly device: Device,
-    public locked: LockedRun | undefined,
-    /** When the run began: chat templates tell this moment, also in a resumed run. */
-    readonly now = locked?.from === undefined ? new Date() : templateNow(readRun(locked.folder.path).run),
-  ) {
-    this.#isWritten = locked?.from !== undefined;
-  }
-
-  /** Whether the run was stopped before its first step, once. */
-  get beginsAgain(): boolean {
-    return this.locked !== undefined && this.locked.from === undefined;
-  }
-
-  async open(sources: Readonly<Record<string, string>>): Promise<RunFolder> {
-    if (!this.#isWritten) this.locked = await this.#begin(sources);
-    this.#isWritten = true;
-    return this.locked!.folder;
-  }
-
-  async #begin(sources: Readonly<Record<string, string>>): Promise<LockedRun> {
-    const { recipe, out, command } = this.options;
-    const run = {
-      ...{ recipe, command, commits: this.commits, sources, time: this.now },
-      ...{ torch: nativeConfig().compiledFor, device: this.device },
-    };
-    if (this.locked) {
-      await writeRunInfo(out, run);
-      return this.locked;
-    }
-    const { lock, ...folder } = await createRunFolder(out, run);
-    return { folder, lock, from: undefined, notes: [] };
-  }
-
-  [Symbol.dispose](): void {
-    this.locked?.lock[Symbol.dispose]();
-  }
 }
 
 /** What a run is made from, but for weights. */
