@@ -18,7 +18,7 @@ import { NonFiniteSteps } from './non-finite-steps.js';
 import type { TrainOptions } from './options.js';
 import type { RunRecord } from './record.js';
 import type { ResumePoint } from './resume.js';
-import type { Trained } from './save-trained.js';
+import type { TrainedModel } from './save-trained.js';
 import { type Checkpointed, restoreSnapshot, writeSnapshot } from './snapshot.js';
 import { StepLog } from './step-log.js';
 
@@ -139,7 +139,7 @@ export async function writeCheckpoint(opened: OpenRun, path: string): Promise<vo
 }
 
 /** The model as it is now, with what its folder says of it. */
-export function trainedModel({ options, trainer, reference, evaluations }: OpenRun): Trained {
+export function trainedModel({ options, trainer, reference, evaluations }: OpenRun): TrainedModel {
   const { weights, recipe, plan, modelFiles, commits } = options;
   return {
     ...{ weights, recipe, modelFiles, commits },

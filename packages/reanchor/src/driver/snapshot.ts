@@ -14,7 +14,7 @@ import type { LoggedRow } from '../train/objectives/objective.js';
 import type { Trainer } from '../train/trainer.js';
 import { readTensorsInto, writeTensors } from '../weights/tensor-file.js';
 import type { Weights } from '../weights/weights.js';
-import { type Trained, writeModelFiles } from './save-trained.js';
+import { type TrainedModel, writeModelFiles } from './save-trained.js';
 import type { StepLog } from './step-log.js';
 
 /** The objects of a run whose state a checkpoint holds. */
@@ -45,7 +45,7 @@ export function snapshotBytes({ recipe, objective, dtypes }: Plan, { exact }: We
 export async function writeSnapshot(
   folder: string,
   { trainer, reference, initialPolicy, log }: Checkpointed,
-  trained: Trained,
+  trained: TrainedModel,
   run: ProgressState,
 ): Promise<void> {
   const state: TrainingState = {
