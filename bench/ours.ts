@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memory } from '@reanchor/torch';
-import { train } from 'reanchor';
+import { configureProcess, train } from 'reanchor';
 import type { TrainCase } from './cases.js';
 import { benchRecipe } from './recipe.js';
 import { Rounds } from './turns.js';
@@ -19,6 +19,7 @@ const { one, model, rows, threads, rounds } = JSON.parse(process.argv[2]!) as {
 const recipe = benchRecipe(one, { model, rows, threads, steps: rounds * one.steps });
 const out = mkdtempSync(join(tmpdir(), 'reanchor-bench-'));
 const turns = new Rounds(one.steps, () => memory().peakRss);
+configureProcess(recipe);
 try {
   await train({
     recipe,

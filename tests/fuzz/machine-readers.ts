@@ -101,7 +101,6 @@ const state = {
   torch: '2.13.0',
   threads: 2,
   sources: { model: 'x' },
-  rng: 'AAAA',
   seconds: 1.5,
   areModelsEqual: false,
   log: { steps: [{ loss: 0.5 }], tokens: 3, allTokens: 4, milliseconds: 5 },

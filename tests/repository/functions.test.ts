@@ -14,7 +14,6 @@ const longer: Readonly<Record<string, number>> = {
   'packages/dashboard/src/pages/RunPage.tsx Events': 69,
   'packages/dashboard/src/pages/RunsPage.tsx RunsPage': 96,
   'packages/dashboard/src/pages/ToyPage.tsx Toy': 75,
-  'packages/reanchor/src/driver/run.ts toTheEnd': 93,
   'packages/reanchor/src/estimate/estimate.ts estimateRun': 80,
   'packages/reanchor/src/plots/line-chart.ts lineChart': 69,
   'packages/reanchor/src/stats/bradley-terry.ts solve': 84,

@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { train } from '#reanchor/driver/train.js';
+import { configureProcess, train } from '#reanchor/driver/index.js';
 import { measureKl } from '#reanchor/eval/kl/measure.js';
 import { score } from '#reanchor/eval/score.js';
 import { generateFile } from '#reanchor/generate/index.js';
@@ -69,6 +69,7 @@ export async function runOn(
     { file: 'device.yaml' },
   );
   const out = join(mkdtempSync(join(tmpdir(), 'device-')), 'run');
+  configureProcess(recipe);
   const { folder, final } = await train({ recipe, out, command: [], onEvent: (event) => events.push(event) });
   const of = <Type extends RunEvent['type']>(type: Type) =>
     events.filter((event): event is Extract<RunEvent, { type: Type }> => event.type === type);
@@ -135,6 +136,7 @@ export async function expectSameBitsAfterResuming(device: string, precision: str
   );
   const place = () => join(mkdtempSync(join(tmpdir(), 'device-')), 'run');
   const [whole, parts] = [place(), place()];
+  configureProcess(recipe);
   await train({ recipe, out: whole, command: [] });
   const stopAt = new Set([3, 6]);
   await interruptedRun(recipe, (event) => event.type === 'step' && stopAt.delete(event.step), parts);

@@ -100,6 +100,17 @@ describe('a run that is stopped before its first step', () => {
   });
 });
 
+test('a run that code began has no command, and its errors tell code how to resume it', async () => {
+  const out = join(folder, 'from-code');
+  const abort = new AbortController();
+  const onEvent = (event: RunEvent) => event.type === 'step' && event.step === 2 && abort.abort();
+  const { final } = await train({ recipe: recipe(), out, onEvent, signal: abort.signal });
+  expect(readRun(out).run.command).toBeUndefined();
+  rmSync(final, { recursive: true });
+  const again = train({ recipe: recipe(), out, resume: true });
+  await expect(again).rejects.toThrow(/start the run anew, without resume: true and in another folder/);
+});
+
 describe('a run that fails outside of its steps says so in its events', () => {
   const failureOf = async (out: string, set: string[], onEvent: (event: RunEvent) => void = () => {}) => {
     const failing = train({ recipe: recipe(...set), out, command: [], onEvent });

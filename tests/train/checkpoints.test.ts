@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { train } from '#reanchor/driver/index.js';
+import { configureProcess, train } from '#reanchor/driver/index.js';
 import type { Recipe } from '#reanchor/recipe/index.js';
 import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
 import { lockRun } from '#reanchor/runs/lock.js';
@@ -129,7 +129,10 @@ describe('resume', () => {
 
   test('takes keys that do not matter, and says which', async () => {
     const out = copyOfCut();
-    await resume(out, recipe('evaluate.every=1', 'save.dtype=bf16', 'batch.tokensPerMicroBatch=100', 'threads=2'));
+    const changed = recipe('evaluate.every=1', 'save.dtype=bf16', 'batch.tokensPerMicroBatch=100', 'threads=2');
+    configureProcess(changed);
+    await resume(out, changed);
+    configureProcess(recipe());
     const resumed = readEvents(join(out, 'events.jsonl')).events.find(({ type }) => type === 'resumed');
     expect(resumed).toMatchObject({
       step: 6,

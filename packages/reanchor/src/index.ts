@@ -30,7 +30,7 @@ export type { ScoreOptions } from './eval/score-inputs.js';
 export { type WinRateOptions, type WinRateResult, winRate } from './eval/winrate/winrate.js';
 export * from './generate/index.js';
 export { type DownloadProgress, type HubOptions, type ModelFolderOptions, modelFolder } from './hub/index.js';
-export { type KtoOptions, klEstimate, kto } from './losses/kto.js';
+export { type KtoOptions, kto, ktoKl } from './losses/kto.js';
 export { type PairLossName, type PairLossOptions, type PairMethod, pairLosses, pairMethod } from './losses/methods.js';
 export type { PairBatch, Sides } from './losses/pair-batch.js';
 export { buildModel, copyModel } from './models/architectures.js';

@@ -23,7 +23,7 @@ export {
   trimMemory,
 } from './memory.js';
 export * from './ops.gen.js';
-export { span, startProfile, stopProfile, type TraceEvent } from './profile.js';
+export { recordFunction, startProfile, stopProfile, type TraceEvent } from './profile.js';
 export { manualSeed, rngState, setRngState } from './random.js';
 export { enableGrad, inScope, isGradEnabled, keep, noGrad, Scope, scope, tidy } from './scope.js';
 export { type FromDataOptions, full, Tensor, type ToOptions, tensor } from './tensor.js';

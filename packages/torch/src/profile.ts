@@ -34,7 +34,7 @@ export function stopProfile(): TraceEvent[] {
 }
 
 /** Runs `fn`, which must be synchronous, as a named span of the recording; without one it only runs it. */
-export function span<T>(name: string, fn: () => T): T {
+export function recordFunction<T>(name: string, fn: () => T): T {
   if (!spans) return fn();
   const { clockUs } = native();
   const ts = clockUs();

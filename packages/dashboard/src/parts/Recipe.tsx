@@ -8,9 +8,11 @@ export function Recipe({ info }: { info: NonNullable<RunState['info']> }) {
   return (
     <section class="group" aria-labelledby="recipe">
       <h2 id="recipe">Recipe</h2>
-      <pre class="command">
-        <code>npx {command.join(' ')}</code>
-      </pre>
+      {command && (
+        <pre class="command">
+          <code>npx {command.join(' ')}</code>
+        </pre>
+      )}
       <dl class="keys">
         {flat(recipe).map(([key, value]) => (
           <div key={key}>

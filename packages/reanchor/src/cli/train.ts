@@ -5,6 +5,9 @@ import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
 import { shellWord, type Terminal, table } from './terminal.js';
 
+type Driver = Pick<typeof import('../driver/index.js'), 'train' | 'configureProcess'>;
+type TrainResult = Awaited<ReturnType<Driver['train']>>;
+
 /** The flags of `train` as commander gives them. */
 export interface TrainFlags {
   set: string[];
@@ -13,22 +16,19 @@ export interface TrainFlags {
   resume?: boolean;
 }
 
-type Train = typeof import('../driver/index.js').train;
-type TrainResult = Awaited<ReturnType<Train>>;
-
 /** The exit code of a run that was stopped by a signal and can be gone on with. */
 const interruptedCode = 130;
 
 /**
  * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is. With `resume` it goes on
  * with the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run was stopped by a
- * signal. `load` gives the library's function.
+ * signal. `load` gives the library's functions.
  */
 export async function trainVerb(
   recipeFile: string,
   flags: TrainFlags,
   terminal: Terminal,
-  load: () => Promise<{ train: Train }> = () => import('../driver/index.js'),
+  load: () => Promise<Driver> = () => import('../driver/index.js'),
 ): Promise<number> {
   const { set, resume = false, profile } = flags;
   const recipe = recipeFor(terminal, recipeFile, { set });
@@ -50,7 +50,8 @@ export async function trainVerb(
     return interruptedCode;
   };
   try {
-    const { train } = await load();
+    const { train, configureProcess } = await load();
+    configureProcess(recipe);
     const result = await train({
       recipe,
       out,

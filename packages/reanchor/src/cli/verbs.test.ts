@@ -58,12 +58,22 @@ const fakeTrain =
     return { folder: out, final, isFinished: steps === 10, steps, evaluations };
   };
 
+/** The library as the verb loads it, with another `train`. */
+const driverWith =
+  (train: Train, configured: unknown[] = []): Load =>
+  async () => ({ train, configureProcess: (settings) => configured.push(settings) });
+
 describe('train', () => {
   it('hands the checked recipe to the library and prints the evaluation before and after, and how to go on', async () => {
     const { terminal, written } = recorder();
     const given: unknown[] = [];
     const flags = { set: ['loss.beta=0.2'], out: 'runs/a b' };
-    expect(await trainVerb(recipe, flags, terminal, async () => ({ train: fakeTrain(given) }))).toBe(0);
+    const configured: unknown[] = [];
+    const train: Train = async (options) => {
+      expect(configured).toEqual([options.recipe]);
+      return fakeTrain(given)(options);
+    };
+    expect(await trainVerb(recipe, flags, terminal, driverWith(train, configured))).toBe(0);
     expect(given).toEqual([
       expect.objectContaining({
         recipe: expect.objectContaining({ loss: { beta: 0.2, labelSmoothing: 0 } }),
@@ -84,7 +94,7 @@ describe('train', () => {
 
   it('tells the run on stderr: its size, skipped rows by reason, warnings, the last step', async () => {
     const { terminal, written } = recorder();
-    await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train: fakeTrain() }));
+    await trainVerb(recipe, { set: [], out: 'x' }, terminal, driverWith(fakeTrain()));
     expect(written.stderr.split('\n')).toEqual([
       'training on 1,234 rows in 10 steps, 8 to evaluate on, 260,032 parameters',
       'skipped 4 rows, identical pair: a.jsonl lines 1, 5, 7 and 1 more, all in events.jsonl',
@@ -103,7 +113,7 @@ describe('train', () => {
       const { terminal, written } = recorder();
       const listeners = process.listenerCount(name);
       const flags = { set: ['loss.beta=0.2'], out: 'x y' };
-      const code = await trainVerb(recipe, flags, terminal, async () => ({ train: fakeTrain([], 3, name) }));
+      const code = await trainVerb(recipe, flags, terminal, driverWith(fakeTrain([], 3, name)));
       expect(code).toBe(130);
       expect(written.stderr).toContain('stopping after this step, with a checkpoint; Ctrl-C again stops at once\n');
       expect(written.stderr).toContain('stopped after 3 of 10 steps; to go on:\n');
@@ -122,7 +132,7 @@ describe('train', () => {
       throw signal!.reason;
     };
     const out = join(folder, `never-${resume}`);
-    expect(await trainVerb(recipe, { set: [], out, resume }, terminal, async () => ({ train }))).toBe(130);
+    expect(await trainVerb(recipe, { set: [], out, resume }, terminal, driverWith(train))).toBe(130);
     const asItWas = resume ? `, ${out} is as it was` : '';
     expect(written.stderr).toContain('stopping: training has not begun; Ctrl-C again stops at once\n');
     expect(written.stderr).toContain(`stopped before the first step${asItWas}; to go on:\n`);
@@ -137,7 +147,7 @@ describe('train', () => {
     };
     const load = async () => {
       process.emit('SIGTERM');
-      return { train };
+      return driverWith(train)();
     };
     expect(await trainVerb(recipe, { set: [], out: join(folder, 'loading') }, terminal, load)).toBe(130);
     expect(written.stderr).toContain('stopped before the first step; to go on:\n');
@@ -147,7 +157,7 @@ describe('train', () => {
     const { terminal, written } = recorder();
     const best = { step: 4, path: 'x/checkpoints/step-000004', metric: 'rewards/accuracies', value: 0.8125 };
     const train: Train = async (options) => ({ ...(await fakeTrain()(options)), best });
-    await trainVerb(recipe, { set: [], out: 'x' }, terminal, async () => ({ train }));
+    await trainVerb(recipe, { set: [], out: 'x' }, terminal, driverWith(train));
     expect(written.stdout).toContain(
       'model  x/final\nbest   x/checkpoints/step-000004 (rewards/accuracies 0.8125 after step 4)\nnext   ',
     );
@@ -157,8 +167,7 @@ describe('train', () => {
     const here = process.cwd();
     process.chdir(mkdtempSync(join(folder, 'here-')));
     try {
-      const start = async (train: Train) =>
-        trainVerb(recipe, { set: [] }, recorder().terminal, async () => ({ train }));
+      const start = async (train: Train) => trainVerb(recipe, { set: [] }, recorder().terminal, driverWith(train));
       await expect(start(() => Promise.reject(new Error('no such model')))).rejects.toThrow('no such model');
       expect(existsSync('runs')).toBe(false);
       vi.useFakeTimers({ toFake: ['Date'], now: new Date(2026, 0, 2, 3, 4, 5) });
@@ -170,9 +179,7 @@ describe('train', () => {
       await Promise.all([start(busy), start(busy), start(busy)]);
       const name = 'r-20260102-030405';
       expect(given.map(({ out }) => basename(out)).sort()).toEqual([name, `${name}-2`, `${name}-3`]);
-      await trainVerb(recipe, { set: [], resume: true }, recorder().terminal, async () => ({
-        train: fakeTrain(given),
-      }));
+      await trainVerb(recipe, { set: [], resume: true }, recorder().terminal, driverWith(fakeTrain(given)));
       expect(given.at(-1)!.out).toBe(join('runs', `${name}-3`));
     } finally {
       vi.useRealTimers();
@@ -186,7 +193,7 @@ describe('train', () => {
     try {
       const { terminal } = recorder();
       const resume = (given: unknown[]) =>
-        trainVerb('r.yaml', { set: [], resume: true }, terminal, async () => ({ train: fakeTrain(given) }));
+        trainVerb('r.yaml', { set: [], resume: true }, terminal, driverWith(fakeTrain(given)));
       await expect(asPrinted(resume([]))).rejects.toThrow(
         /runs holds no run of r\.yaml .*there are no runs.* with --out, or leave out --resume/,
       );

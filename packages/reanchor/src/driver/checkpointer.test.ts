@@ -35,16 +35,16 @@ function steps(
     written.push(step);
   };
   const warn = (message: string) => warnings.push(message);
-  const checkpointer = new Checkpointer({ folder, options, write, warn, clock: { now: () => now } });
-  const go = async (count: number) => {
+  const checkpointer = new Checkpointer({ folder, options, evaluations: [], write, warn, clock: { now: () => now } });
+  const makeSteps = async (count: number) => {
     for (let i = 0; i < count; i++) {
       now += minute;
       step += 1;
-      await checkpointer.saveIfDue(step, []);
+      await checkpointer.onPause(step);
     }
     return written;
   };
-  return { go, warnings, checkpointer };
+  return { makeSteps, warnings, checkpointer };
 }
 
 it.each([
@@ -56,28 +56,28 @@ it.each([
   [20, [20, 40, 60]],
   ['never', []],
 ])('with checkpoint.every %s, steps of a minute are followed by checkpoints at %j', async (every, at) => {
-  expect(await steps(every).go(60)).toEqual(at);
+  expect(await steps(every).makeSteps(60)).toEqual(at);
 });
 
 it('checkpoints by time take a twentieth of the time at most, however long one takes', async () => {
-  expect(await steps('15min', { writeMinutes: 3 }).go(200)).toEqual([15, 75, 135, 195]);
-  expect(await steps(10, { writeMinutes: 3 }).go(30)).toEqual([10, 20, 30]);
+  expect(await steps('15min', { writeMinutes: 3 }).makeSteps(200)).toEqual([15, 75, 135, 195]);
+  expect(await steps(10, { writeMinutes: 3 }).makeSteps(30)).toEqual([10, 20, 30]);
 });
 
 const full = () => new UserError('no room', { cause: Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }) });
 
 it('one by time that finds no room is left out with a warning, and tried again after the same time', async () => {
-  const { go, warnings } = steps('15min', { fault: (step) => (step < 40 ? full() : undefined) });
-  expect(await go(60)).toEqual([45, 60]);
+  const { makeSteps, warnings } = steps('15min', { fault: (step) => (step < 40 ? full() : undefined) });
+  expect(await makeSteps(60)).toEqual([45, 60]);
   expect(warnings).toEqual(
     [15, 30].map((step) => `there is no checkpoint after step ${step}: no room. The run goes on without`),
   );
 });
 
 it('one by steps that finds no room ends the run, as does any other fault, and one that is asked for', async () => {
-  await expect(steps(10, { fault: full }).go(10)).rejects.toThrow('no room');
-  await expect(steps('15min', { fault: () => new Error('other') }).go(15)).rejects.toThrow('other');
-  await expect(steps('15min', { fault: full }).checkpointer.save(1, [])).rejects.toThrow('no room');
+  await expect(steps(10, { fault: full }).makeSteps(10)).rejects.toThrow('no room');
+  await expect(steps('15min', { fault: () => new Error('other') }).makeSteps(15)).rejects.toThrow('other');
+  await expect(steps('15min', { fault: full }).checkpointer.save(1)).rejects.toThrow('no room');
 });
 
 it.each(['15', '0min', '0.0h', '15 minutes', '-1h', 'always', 0, ''])('checkpoint.every %j is no time', (every) => {
@@ -85,12 +85,12 @@ it.each(['15', '0min', '0.0h', '15 minutes', '-1h', 'always', 0, ''])('checkpoin
 });
 
 it('one that is there stays, and begins no new time', async () => {
-  const { go, checkpointer } = steps('15min');
-  await go(10);
-  await checkpointer.save(10, []);
+  const { makeSteps, checkpointer } = steps('15min');
+  await makeSteps(10);
+  await checkpointer.save(10);
   rmSync(join(folder, 'step-000010'), { recursive: true });
-  expect(await go(14)).toEqual([10]);
-  expect(await go(1)).toEqual([10, 25]);
+  expect(await makeSteps(14)).toEqual([10]);
+  expect(await makeSteps(1)).toEqual([10, 25]);
   expect(existsSync(join(folder, 'step-000010'))).toBe(false);
   expect(readdirSync(folder)).toEqual(['step-000025']);
 });

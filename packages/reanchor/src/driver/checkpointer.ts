@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { Clock } from '../clock.js';
 import { type Recipe, timeMs } from '../recipe/index.js';
 import { bestCheckpoint, checkpointName, keepCheckpoints, type RunFolder, replaceCheckpoint } from '../runs/index.js';
-import type { EvaluationResult } from './evaluations.js';
+import type { EvaluationMetrics } from './evaluations.js';
 import { isDiskFull } from './faults.js';
+import type { StepListener } from './step-listener.js';
 
 export interface BestCheckpoint {
   step: number;
@@ -17,7 +18,7 @@ export interface BestCheckpoint {
 export function bestOf(
   { checkpoint: { best: metric } }: Recipe,
   { checkpoints }: RunFolder,
-  evaluations: readonly EvaluationResult[],
+  evaluations: readonly EvaluationMetrics[],
 ): BestCheckpoint | undefined {
   if (metric === undefined) return undefined;
   const found = bestCheckpoint(checkpoints, evaluations, metric);
@@ -27,6 +28,8 @@ export function bestOf(
 export interface CheckpointerOptions {
   folder: string;
   options: Recipe['checkpoint'];
+  /** Those made so far, which say which checkpoint is the best. */
+  evaluations: readonly EvaluationMetrics[];
   /** Writes the checkpoint of the present moment into a new folder. */
   write(path: string): Promise<void>;
   warn(message: string): void;
@@ -37,7 +40,7 @@ export interface CheckpointerOptions {
 const mostShare = 1 / 20;
 
 /** When checkpoints are written and which are kept, as a recipe says. */
-export class Checkpointer {
+export class Checkpointer implements StepListener {
   /** When the last one was whole, or the run began; and how long it took. */
   #lastAt: number;
   #lastMs = 0;
@@ -50,11 +53,11 @@ export class Checkpointer {
    * Writes the checkpoint of a step if one is due. One by time is there in case something happens: where the disk has
    * no room for it the run goes on without. Errors: as {@link save}.
    */
-  async saveIfDue(step: number, evaluations: readonly EvaluationResult[]): Promise<void> {
+  async onPause(step: number): Promise<void> {
     const { options, clock, warn } = this.options;
     if (!this.#isDue(step)) return;
     try {
-      await this.save(step, evaluations);
+      await this.save(step);
     } catch (error) {
       if (typeof options.every === 'number' || !isDiskFull(error)) throw error;
       this.#lastAt = clock.now();
@@ -71,11 +74,10 @@ export class Checkpointer {
 
   /**
    * Writes the checkpoint of a step, and when it is whole deletes those that are not kept. One that is there stays, or with
-   * `replaces` makes room for it. `evaluations` say which is the best. Returns its folder. Errors: UserError when it cannot
-   * be written.
+   * `replaces` makes room for it. Returns its folder. Errors: UserError when it cannot be written.
    */
-  async save(step: number, evaluations: readonly EvaluationResult[], { replaces = false } = {}): Promise<string> {
-    const { folder, options, write, clock } = this.options;
+  async save(step: number, { replaces = false } = {}): Promise<string> {
+    const { folder, options, evaluations, write, clock } = this.options;
     const path = join(folder, checkpointName(step));
     const isThere = existsSync(path);
     if (isThere && !replaces) return path;

@@ -4,12 +4,13 @@ import { stopTokens } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { type Recipe, textHere } from '../recipe/index.js';
 import type { ReferencePolicy } from '../reference/policy.js';
-import type { NewRunEvent } from '../runs/index.js';
+import type { NewRunEvent, TrainingState } from '../runs/index.js';
 import type { Tokenizer } from '../text/index.js';
 import { Evaluation } from '../train/evaluation.js';
 import type { Metrics, Probed } from '../train/metrics.js';
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
-import { type Anchors, GeneratedEvaluation } from './generated-evaluation.js';
+import { GeneratedEvaluation } from './generated-evaluation.js';
+import type { StepListener } from './step-listener.js';
 
 /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
 export interface Probe {
@@ -22,6 +23,8 @@ export interface RunEvaluationsOptions {
   objective: Objective<RowPlace, LoggedRow>;
   validation: readonly RowPlace[];
   policy: CausalLM;
+  /** Of the run. */
+  reference: ReferencePolicy | undefined;
   tokenizer: Tokenizer;
   /** The folder of the model that is trained. */
   modelFolder: string;
@@ -30,19 +33,21 @@ export interface RunEvaluationsOptions {
   signal: AbortSignal | undefined;
   emit(event: NewRunEvent): void;
   /** What a checkpoint remembers. */
-  earlier?: { evaluations: readonly EvaluationResult[]; initialLogprobs?: number[][] | undefined } | undefined;
+  earlier?: Pick<TrainingState, 'evaluations' | 'initialLogprobs' | 'isEvaluationDue'> | undefined;
   /** A copy of the initial policy; only called where answers are compared with it. */
   initialPolicy: () => Promise<CausalLM>;
 }
 
-export interface EvaluationResult {
+/** What was measured after a step. */
+export interface EvaluationMetrics {
   step: number;
   metrics: Metrics;
 }
 
 /** All measurements of a run: when they are due, and what they found. */
-export class RunEvaluations implements Disposable {
-  readonly results: EvaluationResult[];
+export class RunEvaluations implements StepListener, Disposable {
+  readonly results: EvaluationMetrics[];
+  #isDue: boolean;
 
   private constructor(
     private readonly options: RunEvaluationsOptions,
@@ -51,6 +56,7 @@ export class RunEvaluations implements Disposable {
     private readonly initial: CausalLM | undefined,
   ) {
     this.results = [...(options.earlier?.evaluations ?? [])];
+    this.#isDue = options.earlier?.isEvaluationDue ?? false;
   }
 
   /** Errors: the signal's reason once it is aborted; libtorch's. */
@@ -73,21 +79,46 @@ export class RunEvaluations implements Disposable {
     return this.evaluation?.initial;
   }
 
+  /** Whether what is to be measured after the last step, if anything is, has not been yet. */
+  get isDue(): boolean {
+    return this.#isDue;
+  }
+
+  /** Measures the initial policy, before the first step. Errors: those of {@link onPause}. */
+  async measureStart(): Promise<void> {
+    await this.#measure(0);
+  }
+
+  /** Makes up for an evaluation before which the run was interrupted. */
+  async onBegin(step: number): Promise<void> {
+    if (this.#isDue) await this.onPause(step);
+  }
+
+  onStep(): void {
+    this.#isDue = true;
+  }
+
   /**
-   * Measures what is due after a step (0: before the first) and writes it down; returns the reward accuracy, if it was
-   * measured. Errors: the signal's reason once it is aborted, and then nothing is written; UserError when
-   * `checkpoint.best` names no metric.
+   * Measures what is due after a step and writes it down. Errors: the signal's reason once it is aborted, and then nothing
+   * is written; UserError when `checkpoint.best` names no metric.
    */
-  async after(step: number, reference?: ReferencePolicy): Promise<number | undefined> {
-    const { recipe, totalSteps, probe, policy, emit } = this.options;
-    const isLast = step === 0 || step === totalSteps;
-    const isEvaluated = this.evaluation && (isLast || step % (recipe.evaluate.every ?? totalSteps) === 0);
-    const isProbed = probe && (isLast || step % probe.every === 0);
+  async onPause(step: number): Promise<void> {
+    const accuracy = (await this.#measure(step))?.['rewards/accuracies'];
+    if (accuracy !== undefined) this.options.reference?.observe('accuracy', accuracy);
+    this.#isDue = false;
+  }
+
+  async #measure(step: number): Promise<Metrics | undefined> {
+    const { recipe, totalSteps, probe, policy, reference, emit } = this.options;
+    const isEnd = step === 0 || step === totalSteps;
+    const isEvaluated = this.evaluation && (isEnd || step % (recipe.evaluate.every ?? totalSteps) === 0);
+    const isProbed = probe && (isEnd || step % probe.every === 0);
     if (!isEvaluated && !isProbed) return undefined;
     const probed = isProbed ? await probe.measure(policy, step) : undefined;
     const measured =
       isEvaluated && (step === 0 ? this.evaluation!.initialMetrics() : await this.evaluation!.metrics(policy));
-    const written = isEvaluated ? await this.generated?.measure(policy, this.#anchors(reference)) : undefined;
+    const anchors = { initial: this.initial, reference: reference?.model };
+    const written = isEvaluated ? await this.generated?.measure(policy, anchors) : undefined;
     const metrics = { ...measured, ...written?.metrics, ...probed?.metrics };
     const samples = [...(written?.samples ?? []), ...(probed?.samples ?? [])];
     emit({ type: 'evaluation', step, metrics });
@@ -99,11 +130,7 @@ export class RunEvaluations implements Disposable {
         `checkpoint.best: evaluations of this run have no metric ${best}; they have ${Object.keys(metrics).join(', ')}`,
       );
     }
-    return metrics['rewards/accuracies'];
-  }
-
-  #anchors(reference: ReferencePolicy | undefined): Anchors {
-    return { initial: this.initial, reference: reference?.model };
+    return metrics;
   }
 
   [Symbol.dispose](): void {

@@ -1,1 +1,3 @@
-export { type TrainOptions, type TrainResult, train } from './train.js';
+export type { TrainOptions, TrainResult } from './options.js';
+export { configureProcess, type ProcessSettings } from './process.js';
+export { train } from './train.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type RecipeInput, recipeSchema } from '../recipe/recipe.js';
-import { type Carded, modelCard } from './model-card.js';
+import { type ModelCardInput, modelCard } from './model-card.js';
 
 let folder: string;
 beforeAll(() => {
@@ -12,7 +12,7 @@ beforeAll(() => {
   for (const name of ['pairs.jsonl', 'held-out.jsonl', 'chat.jinja']) writeFileSync(join(folder, name), '');
 });
 
-function card(recipe: Partial<RecipeInput>, more: Partial<Carded> = {}) {
+function card(recipe: Partial<RecipeInput>, more: Partial<ModelCardInput> = {}) {
   const parsed = recipeSchema.parse({ model: 'm', method: 'dpo', data: { train: 'a' }, ...recipe });
   const text = modelCard({
     recipe: parsed,

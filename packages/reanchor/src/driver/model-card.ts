@@ -5,7 +5,7 @@ import { parseRepositoryName } from '../hub/index.js';
 import type { Recipe } from '../recipe/index.js';
 import type { Metrics } from '../train/metrics.js';
 
-export interface Carded {
+export interface ModelCardInput {
   recipe: Recipe;
   /** The commits that names on the Hub stood for. */
   commits: Readonly<Record<string, string>>;
@@ -18,7 +18,7 @@ export interface Carded {
 }
 
 /** The model card: what it was made from, how, and what was measured. */
-export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluations }: Carded): string {
+export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluations }: ModelCardInput): string {
   const base = sourceName(recipe.model);
   const commit = commits[recipe.model];
   const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;

@@ -16,27 +16,27 @@ export class RollbackRequest extends Error {
     message: string,
     readonly step: number,
     /** What the run has to remember although it goes back. */
-    readonly remembered: Pick<DivergenceState, 'rollbacks' | 'leftOut'>,
+    readonly remembered: Pick<NonFiniteState, 'rollbacks' | 'leftOut'>,
   ) {
     super(message);
   }
 }
 
-type DivergenceState = TrainingState['divergences'];
+type NonFiniteState = TrainingState['divergences'];
 
 /** What a run does about a loss or gradient that is not finite: `onDivergence` of its recipe. */
-export class RunDivergences {
-  readonly #state: DivergenceState;
+export class NonFiniteSteps {
+  readonly #state: NonFiniteState;
 
   constructor(
     readonly mode: Recipe['onDivergence'],
     readonly rows: readonly RowPlace[],
-    state: DivergenceState = { skipped: 0, consecutive: 0, rollbacks: 0, leftOut: [] },
+    state: NonFiniteState = { skipped: 0, consecutive: 0, rollbacks: 0, leftOut: [] },
   ) {
     this.#state = { ...state, leftOut: [...state.leftOut] };
   }
 
-  state(): DivergenceState {
+  state(): NonFiniteState {
     return structuredClone(this.#state);
   }
 
@@ -52,16 +52,16 @@ export class RunDivergences {
     return true;
   }
 
-  /** To be told of every step that moved the policy. */
-  onStep(): void {
+  /** To be called after every step that moved the policy. */
+  onFiniteStep(): void {
     this.#state.consecutive = 0;
   }
 
   /**
-   * What to say when the step is skipped. Errors: RollbackRequest when the run has to go back; NonFiniteError when it has
+   * Counts a step as skipped; returns what to say of it. Errors: RollbackRequest when the run has to go back; NonFiniteError when it has
    * to stop. Both name the rows of the step.
    */
-  onDivergence(error: NonFiniteError, planned: StepPlan): string {
+  skip(error: NonFiniteError, planned: StepPlan): string {
     const where = this.#rowsOf(planned, error.culprits);
     const stopped = (reason: string) =>
       new NonFiniteError(error.step, error.finding, error.isUpdateMade, error.culprits, `${reason}. ${where}`);

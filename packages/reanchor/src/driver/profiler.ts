@@ -1,5 +1,6 @@
 import { startProfile, stopProfile } from '@reanchor/torch';
 import { writeFileAtomic } from '../formats/index.js';
+import type { StepListener } from './step-listener.js';
 
 /** The first step allocates what later ones use again, so that a profile begins with the second that is made. */
 const [firstProfiled, lastProfiled] = [2, 4];
@@ -8,7 +9,7 @@ const [firstProfiled, lastProfiled] = [2, 4];
  * Records a few steps of a run, or of what is left of it, and writes them as a Chrome trace, which https://ui.perfetto.dev
  * opens. `say` hears why there is none: a run does not end for the sake of its profile.
  */
-export class StepProfiler {
+export class StepProfiler implements StepListener {
   #steps = 0;
   #isRecording = false;
 
@@ -24,12 +25,12 @@ export class StepProfiler {
     this.#isRecording = true;
   }
 
-  async afterStep(): Promise<void> {
+  async onPause(): Promise<void> {
     if (this.#steps === lastProfiled) await this.#write();
   }
 
-  /** To be called after the last step: what was recorded of fewer steps is written, too. */
-  async end(): Promise<void> {
+  /** What was recorded of fewer steps is written, too. */
+  async onEnd(): Promise<void> {
     if (this.#steps < firstProfiled) {
       this.say(`no profile: it begins with the second step that is made, and there were ${this.#steps}`);
     }

@@ -2,8 +2,9 @@
 import { type Device, getNumThreads, nativeConfig } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { requireSameSources } from '../planning/digests.js';
-import { concealing, type Recipe, recipeChanges, recipeHash } from '../recipe/index.js';
+import { concealing, recipeChanges, recipeHash } from '../recipe/index.js';
 import {
+  type Checkpoint,
   checkpointName,
   completeEvents,
   finalState,
@@ -22,11 +23,20 @@ import {
 } from '../runs/index.js';
 import { bestOf } from './checkpointer.js';
 import type { RollbackRequest } from './non-finite-steps.js';
-import type { ResumePoint } from './run.js';
-import type { TrainResult } from './train.js';
+import type { TrainOptions, TrainResult } from './options.js';
+import { resumeFlag } from './resume-hint.js';
+
+/** What a run goes on from. */
+export interface ResumePoint {
+  checkpoint: Checkpoint;
+  /** Recipe keys that are not what they were, with both values. */
+  changes: string[];
+  /** What is to be said about it. */
+  warnings: string[];
+}
 
 /** A run folder that this process alone writes into. */
-export interface OpenRun {
+export interface LockedRun {
   folder: RunFolder;
   lock: Disposable;
   /** Undefined for a run that begins. */
@@ -41,11 +51,14 @@ export interface OpenRun {
  * with something else in it, a run without a checkpoint, a changed recipe, a run that another process is busy with; the
  * signal's reason once it is aborted.
  */
-export async function reopenRun(
-  path: string,
-  recipe: Recipe,
-  signal?: AbortSignal,
-): Promise<OpenRun | { finished: TrainResult } | undefined> {
+export async function reopenRun({
+  out: path,
+  recipe,
+  command,
+  signal,
+}: Pick<TrainOptions, 'out' | 'recipe' | 'command' | 'signal'>): Promise<
+  LockedRun | { finished: TrainResult } | undefined
+> {
   if (isUnusedFolder(path)) return undefined;
   const { run, folder } = readRun(path);
   const changes = recipeChanges(run.recipe, recipe, path);
@@ -64,10 +77,12 @@ export async function reopenRun(
       await supersedeEvents(folder, { bytes: 0, step: 0 });
       return { folder, lock, from: undefined, notes };
     }
-    const from = await pointOf(folder, { hash: recipeHash(run.recipe), signal }).catch((error: unknown) => {
-      if (signal?.aborted) throw error;
-      throw error instanceof UserError && typeof final === 'object' ? withFlaw(folder, final.flaw, error) : error;
-    });
+    const from = await findResumePoint(folder, { command, hash: recipeHash(run.recipe), signal }).catch(
+      (error: unknown) => {
+        if (signal?.aborted) throw error;
+        throw error instanceof UserError && typeof final === 'object' ? withFlaw(folder, final.flaw, error) : error;
+      },
+    );
     from.warnings.push(...(await asideNotes(folder, final, `goes on from ${checkpointName(from.checkpoint.step)}`)));
     from.changes.push(...changes.map(({ text }) => text));
     if (changes.some(({ changesRounding }) => changesRounding)) {
@@ -98,19 +113,25 @@ const withFlaw = ({ final }: RunFolder, flaw: string, error: UserError) =>
     cause: error,
   });
 
+interface ResumePointOptions extends Pick<TrainOptions, 'command' | 'signal'> {
+  /** Of the recipe of the run. */
+  hash?: string | undefined;
+  rollback?: RollbackRequest | undefined;
+}
+
 /**
- * The newest checkpoint that is whole; damaged ones are set aside, and events after it superseded. `hash` is that of the
- * recipe of the run. Errors: UserError where there is none.
+ * The newest checkpoint that is whole; damaged ones are set aside, and events after it superseded. Errors: UserError
+ * where there is none.
  */
-export async function pointOf(
+export async function findResumePoint(
   folder: RunFolder,
-  { hash, rollback, signal }: { hash?: string; rollback?: RollbackRequest; signal?: AbortSignal | undefined },
+  { command, hash, rollback, signal }: ResumePointOptions,
 ): Promise<ResumePoint> {
   await removeTemporary(folder.path);
   await removeTemporary(folder.checkpoints);
   await settleReplacements(folder.checkpoints);
   const { checkpoint, damaged } = await newestCheckpoint(folder.checkpoints, signal);
-  if (checkpoint === undefined) throw noCheckpoint(folder, damaged, rollback);
+  if (checkpoint === undefined) throw noCheckpoint(folder, damaged, { command, rollback });
   const { state } = checkpoint;
   if (hash !== undefined && state.recipe !== hash) {
     throw new UserError(`${checkpoint.path} belongs to a run with another recipe than that of ${folder.path}/run.json`);
@@ -137,17 +158,17 @@ export async function pointOf(
 function noCheckpoint(
   folder: RunFolder,
   damaged: readonly { path: string; why: string }[],
-  rollback: RollbackRequest | undefined,
+  { command, rollback }: Pick<ResumePointOptions, 'command' | 'rollback'>,
 ): UserError {
   const before = rollback ? `${rollback.message}. ` : '';
   if (damaged.length > 0) {
     const list = damaged.map(({ why }) => `  ${why}`);
-    const anew = 'bring the files back, or start the run anew, without --resume and in another folder';
+    const anew = `bring the files back, or start the run anew, without ${resumeFlag(command)} and in another folder`;
     return new UserError([`${before}no checkpoint of ${folder.path} is whole:`, ...list, anew].join('\n'));
   }
   const next = rollback
     ? 'lower checkpoint.every, so that there is one in time'
-    : 'start the run anew, without --resume and in another folder; checkpoint.every in the recipe writes checkpoints on the way';
+    : `start the run anew, without ${resumeFlag(command)} and in another folder; checkpoint.every in the recipe writes checkpoints on the way`;
   return new UserError(
     `${before}${folder.path} holds a run that was cut off before its first checkpoint (${listCheckpoints(folder.checkpoints).length} in ${folder.checkpoints}): ${next}`,
   );

@@ -6,10 +6,10 @@ import { writeFolderAtomic } from '../formats/index.js';
 import { type SaveOptions, saveModel } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import type { Weights } from '../weights/weights.js';
-import { type Carded, modelCard } from './model-card.js';
+import { type ModelCardInput, modelCard } from './model-card.js';
 import type { ModelFiles } from './model-files.js';
 
-export interface Trained extends Carded {
+export interface TrainedModel extends ModelCardInput {
   weights: Weights;
   /** What is saved beside the weights. */
   modelFiles: ModelFiles;
@@ -19,7 +19,7 @@ export interface Trained extends Carded {
  * Writes the trained model into `folder`, or, when that fails, into a folder for temporary files and as it was trained,
  * so that no training is lost to a disk that has filled up meanwhile, or to a dtype that cannot hold it. Errors: UserError that says why, and where the model is.
  */
-export async function saveOrRescue(folder: string, trained: Trained): Promise<void> {
+export async function saveOrRescue(folder: string, trained: TrainedModel): Promise<void> {
   try {
     await saveTrained(folder, trained);
   } catch (error) {
@@ -35,14 +35,14 @@ export async function saveOrRescue(folder: string, trained: Trained): Promise<vo
 }
 
 /** Writes a Hugging Face folder: weights, config, tokenizer files and a model card. It appears whole or not at all. */
-async function saveTrained(folder: string, trained: Trained): Promise<void> {
+async function saveTrained(folder: string, trained: TrainedModel): Promise<void> {
   await writeFolderAtomic(folder, (temporary) =>
     writeModelFiles(temporary, trained, recipeSaveOptions(trained.recipe)),
   );
 }
 
 /** Writes the files of a Hugging Face folder into one that is there. */
-export async function writeModelFiles(folder: string, trained: Trained, options: SaveOptions): Promise<void> {
+export async function writeModelFiles(folder: string, trained: TrainedModel, options: SaveOptions): Promise<void> {
   const { config, files } = trained.modelFiles;
   await saveModel(trained.weights.exact, folder, { ...options, config });
   for (const [path, bytes] of files) {

@@ -1,34 +1,35 @@
 /** The state of a training run: into a checkpoint, and out of one. */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { getNumThreads, nativeConfig, rngState, setRngState } from '@reanchor/torch';
+import { getNumThreads, nativeConfig } from '@reanchor/torch';
 import type { RowPlace } from '../data/index.js';
 import { makeFolder, writeFolderAtomic } from '../formats/index.js';
 import { modelBytes } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import type { Plan } from '../planning/plan.js';
+import type { CachedReference } from '../reference/cached-reference.js';
 import type { ReferencePolicy } from '../reference/policy.js';
 import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
 import type { LoggedRow } from '../train/objectives/objective.js';
 import type { Trainer } from '../train/trainer.js';
 import { readTensorsInto, writeTensors } from '../weights/tensor-file.js';
 import type { Weights } from '../weights/weights.js';
-import { type Trained, writeModelFiles } from './save-trained.js';
+import { type TrainedModel, writeModelFiles } from './save-trained.js';
 import type { StepLog } from './step-log.js';
 
-/** The objects that have a state. */
-export interface Stateful {
+/** The objects of a run whose state a checkpoint holds. */
+export interface Checkpointed {
   trainer: Trainer<RowPlace, LoggedRow>;
   reference: ReferencePolicy | undefined;
   /** Of a cap on the reference's drift from it. */
-  initialPolicy: ReferencePolicy | undefined;
+  initialPolicy: CachedReference | undefined;
   log: StepLog;
 }
 
-/** What is known of a run besides its stateful objects. */
+/** What a checkpoint holds of a run besides the state of these. */
 export type ProgressState = Omit<
   TrainingState,
-  'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'rng' | 'log' | 'reference' | 'initialPolicy'
+  'step' | 'areModelsEqual' | 'torch' | 'threads' | 'device' | 'log' | 'reference' | 'initialPolicy'
 >;
 
 /** The bytes of a checkpoint: what is trained, two moments of AdamW, the reference. */
@@ -43,8 +44,8 @@ export function snapshotBytes({ recipe, objective, dtypes }: Plan, { exact }: We
  */
 export async function writeSnapshot(
   folder: string,
-  { trainer, reference, initialPolicy, log }: Stateful,
-  trained: Trained,
+  { trainer, reference, initialPolicy, log }: Checkpointed,
+  trained: TrainedModel,
   run: ProgressState,
 ): Promise<void> {
   const state: TrainingState = {
@@ -53,10 +54,9 @@ export async function writeSnapshot(
     torch: nativeConfig().compiledFor,
     threads: getNumThreads(),
     device: trained.weights.model.device,
-    rng: Buffer.from(rngState()).toString('base64'),
     log: log.state(),
     reference: reference?.state(),
-    initialPolicy: initialPolicy?.state() as TrainingState['initialPolicy'],
+    initialPolicy: initialPolicy?.state(),
   };
   // Not in the dtype of the final model: training goes on with these weights.
   const form = { ...recipeSaveOptions(trained.recipe), dtype: trained.weights.dtype };
@@ -68,7 +68,7 @@ export async function writeSnapshot(
     await writeTensors(at(checkpointFiles.optimizer), trainer.optimizerState);
     const { config } = trained.modelFiles;
     await reference?.save(at(checkpointFiles.reference), { ...form, config });
-    await initialPolicy?.save(at(checkpointFiles.initialPolicy), form);
+    await initialPolicy?.save(at(checkpointFiles.initialPolicy));
     await sealCheckpoint(temporary, state);
   });
 }
@@ -79,12 +79,11 @@ export async function writeSnapshot(
  */
 export async function restoreSnapshot(
   { path, state }: Checkpoint,
-  { trainer, reference, initialPolicy, log }: Stateful,
+  { trainer, reference, initialPolicy, log }: Checkpointed,
 ): Promise<void> {
   await readTensorsInto(join(path, checkpointFiles.optimizer), trainer.optimizerState);
   if (state.reference) await reference?.restore(state.reference, join(path, checkpointFiles.reference));
   if (state.initialPolicy) await initialPolicy?.restore(state.initialPolicy, join(path, checkpointFiles.initialPolicy));
   trainer.restore(state);
   log.restore(state.log);
-  setRngState(Buffer.from(state.rng, 'base64'));
 }

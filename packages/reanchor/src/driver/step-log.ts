@@ -1,5 +1,7 @@
 import { cudaMemory, type Device, memory } from '@reanchor/torch';
+import type { NewRunEvent } from '../runs/index.js';
 import type { Metrics } from '../train/metrics.js';
+import type { StepListener, StepOutcome } from './step-listener.js';
 
 /** What is a state, of which the last value is logged; all other metrics measure a step and are averaged. */
 const states = [
@@ -19,18 +21,24 @@ export interface StepLogState {
   milliseconds: number;
 }
 
-/** Gathers the metrics of `every` steps into one logged step. */
-export class StepLog {
+export interface StepLogOptions {
+  /** The steps that are one in the log. */
+  every: number;
+  /** Whose memory is logged: of the CPU that of the process, of a GPU that of libtorch's allocator. */
+  device: Device;
+  /** The epoch that a step belongs to. */
+  epochOf(step: number): number;
+  emit(event: NewRunEvent): void;
+}
+
+/** Gathers the metrics of some steps into one logged step. */
+export class StepLog implements StepListener {
   #steps: Metrics[] = [];
   #tokens = 0;
   #allTokens = 0;
   #milliseconds = 0;
 
-  /** The memory that is logged is that of the process, or of libtorch's allocator where `device` is a GPU. */
-  constructor(
-    readonly every: number,
-    readonly device: Device,
-  ) {}
+  constructor(private readonly options: StepLogOptions) {}
 
   state(): StepLogState {
     return {
@@ -48,21 +56,28 @@ export class StepLog {
     this.#milliseconds = milliseconds;
   }
 
-  /**
-   * Takes the metrics of a step, its packed tokens and its duration; returns what is to be logged when a window is
-   * full.
-   */
-  add(metrics: Metrics, tokens: number, milliseconds: number): Metrics | undefined {
+  onStep({ step, epoch, metrics, tokens, milliseconds }: StepOutcome): void {
     this.#steps.push(metrics);
     this.#tokens += tokens;
     this.#allTokens += tokens;
     this.#milliseconds += milliseconds;
-    return this.#steps.length < this.every ? undefined : this.flush();
+    if (this.#steps.length >= this.options.every) this.#write(step, epoch);
   }
 
-  /** What is to be logged of the steps since the last time, if there are any. */
-  flush(): Metrics | undefined {
-    if (this.#steps.length === 0) return undefined;
+  /** Writes down the steps after the last full window. */
+  async onEnd(step: number): Promise<void> {
+    if (this.#steps.length > 0) this.#write(step, this.options.epochOf(step));
+  }
+
+  #write(step: number, epoch: number): void {
+    const metrics = this.#metrics();
+    this.#steps = [];
+    this.#tokens = 0;
+    this.#milliseconds = 0;
+    this.options.emit({ type: 'step', step, epoch, metrics });
+  }
+
+  #metrics(): Metrics {
     const last = (name: string) => this.#steps.findLast((step) => step[name] !== undefined)![name];
     const mean = (name: string) => {
       const values = this.#steps.flatMap((step) => step[name] ?? []);
@@ -71,16 +86,13 @@ export class StepLog {
     const names = new Set(this.#steps.flatMap(Object.keys));
     const values = [...names].map((name) => [name, states.includes(name) ? last(name) : mean(name)]);
     const { peakRss, liveTensors } = memory();
-    const logged: Metrics = {
+    const { device } = this.options;
+    return {
       ...Object.fromEntries(values),
       num_tokens: this.#allTokens,
       tokens_per_second: (1000 * this.#tokens) / this.#milliseconds,
-      'memory/peak': this.device === 'cpu' ? peakRss : cudaMemory(this.device).peakAllocated,
+      'memory/peak': device === 'cpu' ? peakRss : cudaMemory(device).peakAllocated,
       'memory/live_tensors': liveTensors,
     };
-    this.#steps = [];
-    this.#tokens = 0;
-    this.#milliseconds = 0;
-    return logged;
   }
 }

@@ -6,10 +6,13 @@ import { basename, join } from 'node:path';
 import { UserError } from '../errors.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { checkpointName, LostFolder, type RunFolder, runFolder } from '../runs/index.js';
+import type { TrainOptions } from './options.js';
 import type { RunRecord } from './record.js';
+import { resumeHint } from './resume-hint.js';
 
-export interface Stopped {
+export interface StoppedRun {
   record: RunRecord;
+  command: TrainOptions['command'];
   /** The optimizer steps taken. */
   steps: number;
   /** The bytes that a checkpoint takes. */
@@ -23,18 +26,18 @@ export interface Stopped {
  * checkpoint is written first: into the folder where it is now, or into a new run folder among the temporary files, with all
  * events; the error says where. Others are returned as they are.
  */
-export async function stopElsewhere(error: unknown, stopped: Stopped): Promise<unknown> {
-  const cause = lossOf(error, stopped.record);
+export async function stopElsewhere(error: unknown, stopped: StoppedRun): Promise<unknown> {
+  const cause = folderFailure(error, stopped.record);
   if (cause === undefined) return error;
-  const { record, steps } = stopped;
+  const { record, command, steps } = stopped;
   try {
-    const folder = cause.movedTo ?? (await newPlace(stopped));
+    const folder = cause.movedTo ?? (await temporaryRunFolder(stopped));
     record.moveTo(folder);
     const path = join(folder.checkpoints, checkpointName(steps));
     if (!existsSync(path)) await stopped.write(path);
     return new UserError(
       `${cause.message}. The run has stopped after step ${steps} with a checkpoint in ${folder.path}: ` +
-        `to go on repeat the command with --out ${folder.path} --resume`,
+        `to go on ${resumeHint(command, folder.path)}`,
       { cause: error },
     );
   } catch (second) {
@@ -44,13 +47,13 @@ export async function stopElsewhere(error: unknown, stopped: Stopped): Promise<u
   }
 }
 
-interface Loss {
+interface FolderFailure {
   message: string;
   movedTo?: RunFolder | undefined;
 }
 
 /** What has become of the run's folder, if an error comes from that. */
-function lossOf(error: unknown, record: RunRecord): Loss | undefined {
+function folderFailure(error: unknown, record: RunRecord): FolderFailure | undefined {
   if (error instanceof LostFolder) return error;
   const code = systemCode(error);
   if (code === undefined) return undefined;
@@ -74,7 +77,7 @@ function systemCode(error: unknown): string | undefined {
 }
 
 /** A run folder among the temporary files, that this user alone can read. Errors: UserError. */
-async function newPlace({ record, bytes }: Stopped): Promise<RunFolder> {
+async function temporaryRunFolder({ record, bytes }: StoppedRun): Promise<RunFolder> {
   await requireWritable(tmpdir(), bytes);
   const path = await mkdtemp(join(tmpdir(), `reanchor-${basename(record.folder.path)}-`));
   await writeFileAtomic(join(path, 'run.json'), record.info);

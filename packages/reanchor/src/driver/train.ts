@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type Device, manualSeed, nativeConfig, setNumThreads } from '@reanchor/torch';
-import type { Clock } from '../clock.js';
+import type { Device } from '@reanchor/torch';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { modelBytes } from '../models/save.js';
@@ -12,185 +11,111 @@ import { modelDigest, requireSameTemplate, sourceDigests } from '../planning/dig
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import { Plan } from '../planning/plan.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
-import { type Recipe, recipeHere } from '../recipe/index.js';
-import { createRunFolder, type RunEvent, readRun, refuseUsedFolder, templateNow, writeRunInfo } from '../runs/index.js';
-import { type ChatTemplate, loadChatTemplate, loadTokenizer } from '../text/index.js';
+import { recipeHere } from '../recipe/index.js';
+import { refuseUsedFolder } from '../runs/index.js';
+import { type ChatTemplate, loadTokenizer } from '../text/index.js';
 import { loadWeights } from '../weights/load.js';
 import type { Weights } from '../weights/weights.js';
-import type { BestCheckpoint } from './checkpointer.js';
-import type { EvaluationResult, Probe } from './evaluations.js';
 import { explainFault } from './faults.js';
 import { modelFiles } from './model-files.js';
 import { RollbackRequest } from './non-finite-steps.js';
-import { type OpenRun, pointOf, reopenRun, requireSameRun } from './resume.js';
-import { type RunOptions, run } from './run.js';
+import type { RunOptions } from './open-run.js';
+import type { TrainOptions, TrainResult } from './options.js';
+import { OutputFolder } from './output-folder.js';
+import { findResumePoint, reopenRun, requireSameRun } from './resume.js';
+import { run } from './run.js';
 import { snapshotBytes } from './snapshot.js';
-
-export interface TrainOptions {
-  recipe: Recipe;
-  /** The run folder to be made; it must not exist yet, or be empty. With `resume` the folder of the run that goes on. */
-  out: string;
-  /**
-   * Goes on with the run in `out` from its newest checkpoint that is whole, to the same bits as if it had not been
-   * interrupted. A run that is finished is left as it is; one that was stopped before its first step begins anew.
-   */
-  resume?: boolean | undefined;
-  /** The command and its arguments, for run.json. */
-  command: readonly string[];
-  /** Hears every event as it is written to events.jsonl. */
-  onEvent?: ((event: RunEvent) => void) | undefined;
-  /** Ends the run after the step or evaluation batch that is being computed; a checkpoint is then written. */
-  signal?: AbortSignal | undefined;
-  /** Hears how far a download from the Hub is. */
-  onDownload?: HubOptions['onDownload'];
-  /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
-  probe?: Probe | undefined;
-  /** By which checkpoints by time are due, and waits are made; the system's when left out. */
-  clock?: Clock | undefined;
-  /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
-  profile?: string | undefined;
-}
-
-export interface TrainResult {
-  /** The run folder. */
-  folder: string;
-  /** A model folder inside it: `final`, or after an abort the checkpoint from which the run can go on. */
-  final: string;
-  /** Whether all steps were made. */
-  isFinished: boolean;
-  /** Optimizer steps taken. */
-  steps: number;
-  evaluations: EvaluationResult[];
-  /** The checkpoint that is the best by `checkpoint.best` of the recipe, where it names a metric. */
-  best?: BestCheckpoint | undefined;
-}
 
 /**
  * Trains what a recipe describes and leaves a run folder: run.json, events.jsonl, checkpoints/, final/. All that can be
- * wrong with recipe, model and data is found before the folder is made. Errors: UserError for what a user can mend,
- * divergence and full disks among it; SelfCheckError when the run contradicts itself; the signal's reason when it is
- * aborted before there is something to save.
+ * wrong with recipe, model and data is found before the folder is made.
+ *
+ * The seed of the recipe decides every draw, and libtorch's own generators are neither used nor set: runs in one process
+ * do not touch each other. Threads and determinism belong to the process, so that `threads` and `deterministic` of the
+ * recipe are for {@link configureProcess}, to be called before; without it libtorch's defaults hold.
+ *
+ * Errors: UserError for what a user can mend, divergence and full disks among it; SelfCheckError when the run contradicts
+ * itself; the signal's reason when it is aborted before there is something to save.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { recipe, out } = options;
-  if (recipe.threads !== undefined) setNumThreads(recipe.threads);
-  manualSeed(recipe.seed);
+  const { recipe, out, resume } = options;
   const device = recipeDevice(recipe);
-  const here = recipeHere(recipe);
-  if (!options.resume) refuseUsedFolder(out);
-  const reopened = options.resume ? await reopenRun(out, recipe, options.signal) : undefined;
+  if (!resume) refuseUsedFolder(out);
+  const reopened = resume ? await reopenRun(options) : undefined;
   if (reopened && 'finished' in reopened) return reopened.finished;
-  using place = new Place(options, device, reopened);
+  using output = new OutputFolder(options, device, reopened);
+  const inputs = await readInputs(options, output);
+  return await runWithRollbacks(inputs, output);
+}
+
+/** What a run is made from, but for weights. */
+type RunInputs = Omit<RunOptions, 'openFolder' | 'from' | 'weights' | 'sources'> & {
+  device: Device;
+  template: ChatTemplate | undefined;
+};
+
+/** Finds the models of a recipe, and reads its tokenizer and rows. */
+async function readInputs(options: TrainOptions, output: OutputFolder): Promise<RunInputs> {
+  const { recipe, out, signal, clock, onDownload } = options;
+  const { locked, commits, device, now, beginsAgain } = output;
+  const here = recipeHere(recipe);
   const notes: string[] = [];
   const hub: HubOptions = {
-    onDownload: options.onDownload,
+    onDownload,
     onCommit: (name, commit) => {
-      place.commits[name] = commit;
+      commits[name] = commit;
     },
     onNote: (note) => notes.push(note),
-    signal: options.signal,
-    clock: options.clock,
+    signal,
+    clock,
   };
-  const goesOn = () => unlessStopped(options.signal);
-  await goesOn();
+  await unlessStopped(signal);
   const folder = await modelFolder(here.model, hub);
   const { model: initialModel } = here.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
   const tokenizer = await loadTokenizer(folder);
-  await goesOn();
-  const { chatTemplate } = here.data;
-  if (chatTemplate !== undefined && reopened?.from) {
-    requireSameTemplate(reopened.from.checkpoint.state.sources, await loadChatTemplate(chatTemplate, tokenizer), out);
-  }
-  const data = await recipeData(here, tokenizer, { ...hub, now: place.now });
-  const report = { ...data.report, notes: [...(reopened?.notes ?? []), ...notes, ...data.report.notes] };
-  const start = {
+  await unlessStopped(signal);
+  const before = locked?.from?.checkpoint.state.sources;
+  const onChatTemplate = before && ((template: ChatTemplate) => requireSameTemplate(before, template, out));
+  const data = await recipeData(here, tokenizer, { ...hub, now, onChatTemplate });
+  const report = { ...data.report, notes: [...(locked?.notes ?? []), ...notes, ...data.report.notes] };
+  return {
     ...options,
     plan: new Plan(recipe, { ...data, report }),
     modelFolder: folder,
     modelFiles: await modelFiles(folder, tokenizer, data.template),
     initialFolder,
     template: data.template,
-    commits: place.commits,
-    tokenizer,
-    device,
-    beginsAgain: reopened !== undefined && reopened.from === undefined,
+    ...{ commits, tokenizer, device, beginsAgain },
   };
-  return await attempts(start, place);
 }
-
-/** The run folder: the one that is gone on with, or one that is made when all else is known to be right. */
-class Place implements Disposable {
-  readonly commits: Record<string, string> = {};
-  /** Whether run.json is there and says what this process does. */
-  #isWritten: boolean;
-
-  constructor(
-    readonly options: TrainOptions,
-    readonly device: Device,
-    public opened: OpenRun | undefined,
-    /** When the run began: chat templates tell this moment, also when it goes on later. */
-    readonly now = opened?.from === undefined ? new Date() : templateNow(readRun(opened.folder.path).run),
-  ) {
-    this.#isWritten = opened?.from !== undefined;
-  }
-
-  async open(sources: Readonly<Record<string, string>>): Promise<OpenRun> {
-    if (!this.#isWritten) this.opened = await this.#begin(sources);
-    this.#isWritten = true;
-    return this.opened!;
-  }
-
-  async #begin(sources: Readonly<Record<string, string>>): Promise<OpenRun> {
-    const { recipe, out, command } = this.options;
-    const run = {
-      ...{ recipe, command, commits: this.commits, sources, time: this.now },
-      ...{ torch: nativeConfig().compiledFor, device: this.device },
-    };
-    if (this.opened) {
-      await writeRunInfo(out, run);
-      return this.opened;
-    }
-    const { lock, ...folder } = await createRunFolder(out, run);
-    return { folder, lock, from: undefined, notes: [] };
-  }
-
-  [Symbol.dispose](): void {
-    this.opened?.lock[Symbol.dispose]();
-  }
-}
-
-type Start = Omit<RunOptions, 'open' | 'from' | 'weights' | 'sources'> & {
-  device: Device;
-  template: ChatTemplate | undefined;
-};
 
 /** Runs, again from the last checkpoint when a run that has diverged asks for it. */
-async function attempts(start: Start, place: Place): Promise<TrainResult> {
-  const { recipe, out, plan } = start;
-  let from = place.opened?.from;
+async function runWithRollbacks(inputs: RunInputs, output: OutputFolder): Promise<TrainResult> {
+  const { out, command, plan, signal, device, template } = inputs;
+  let from = output.locked?.from;
   let sources: Record<string, string> | undefined;
   for (;;) {
     try {
-      const source = from?.checkpoint.path ?? start.modelFolder;
-      await unlessStopped(start.signal);
-      using weights = await loadWeights(source, { ...plan.dtypes, device: start.device });
+      const source = from?.checkpoint.path ?? inputs.modelFolder;
+      await unlessStopped(signal);
+      using weights = await loadWeights(source, { ...plan.dtypes, device });
       await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
       requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
-      sources ??= sourceDigests({ ...plan, template: start.template, models: await modelDigests(start) });
-      await unlessStopped(start.signal);
-      if (from === place.opened?.from)
-        from?.warnings.push(...requireSameRun(from.checkpoint.state, { sources, out, device: start.device }));
-      const open = async () => (await place.open(sources!)).folder;
-      return await run({ ...start, sources, weights, from, open });
+      sources ??= sourceDigests({ ...plan, template, models: await modelDigests(inputs) });
+      await unlessStopped(signal);
+      if (from === output.locked?.from)
+        from?.warnings.push(...requireSameRun(from.checkpoint.state, { sources, out, device }));
+      const openFolder = () => output.open(sources!);
+      return await run({ ...inputs, sources, weights, from, openFolder });
     } catch (error) {
-      if (!(error instanceof RollbackRequest)) throw explainFault(error, recipe, place.opened?.folder);
-      from = await pointOf(place.opened!.folder, { rollback: error });
+      if (!(error instanceof RollbackRequest)) throw explainFault(error, inputs, output.locked?.folder);
+      from = await findResumePoint(output.locked!.folder, { command, rollback: error });
     }
   }
 }
 
-async function modelDigests({ modelFolder: folder, initialFolder }: Pick<Start, 'modelFolder' | 'initialFolder'>) {
+async function modelDigests({ modelFolder: folder, initialFolder }: Pick<RunInputs, 'modelFolder' | 'initialFolder'>) {
   return {
     model: await modelDigest(folder),
     ...(initialFolder !== undefined && { 'reference.model': await modelDigest(initialFolder) }),
@@ -209,7 +134,7 @@ function diskBytes(plan: Plan, weights: Weights, isResumed: boolean): number {
 
 /** `path`, or the nearest folder above it that is there: where a new folder will be made. */
 function existingParent(path: string): string {
-  let place = resolve(path);
-  while (!existsSync(place)) place = dirname(place);
-  return place;
+  let parent = resolve(path);
+  while (!existsSync(parent)) parent = dirname(parent);
+  return parent;
 }

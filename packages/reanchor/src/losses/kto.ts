@@ -21,7 +21,7 @@ export interface KtoOptions {
  *     desirable:    lambda_D (1 - sigma(beta (r - kl)))         r = log pi(y|x) - log pi_ref(y|x)
  *     undesirable:  lambda_U (1 - sigma(beta (kl - r)))
  *
- * lambda / 2 where policy and reference are equal and `kl`, from `klEstimate`, is 0.
+ * lambda / 2 where policy and reference are equal and `kl`, from `ktoKl`, is 0.
  */
 export function kto(
   { policy_R, reference_R, isDesirable_R }: ExampleBatch,
@@ -40,7 +40,7 @@ export function kto(
  * The reference point of KTO, an estimate of KL(pi || pi_ref) in nats from mismatched completions y' (each prompt with a
  * completion of another row), without gradient: `kl = max(0, rawKl)`, `rawKl = mean(log pi(y'|x) - log pi_ref(y'|x))`.
  */
-export function klEstimate(policy_R: Tensor, reference_R: Tensor): { kl: number; rawKl: number } {
+export function ktoKl(policy_R: Tensor, reference_R: Tensor): { kl: number; rawKl: number } {
   const rawKl = tidy(() => policy_R.detach().sub(reference_R).mean().item());
   return { kl: Math.max(0, rawKl), rawKl };
 }

@@ -28,10 +28,10 @@ interface PairLossParameters {
   discopopTau: number;
 }
 
-type Parameters = PairLossParameters & { meanChosenTokens: number };
+type LossParameters = PairLossParameters & { meanChosenTokens: number };
 
 interface PairLossEntry {
-  loss: (batch: PairBatch, options: Parameters) => Tensor;
+  loss: (batch: PairBatch, options: LossParameters) => Tensor;
   /** The options with an effect on it. */
   uses: readonly Option[];
   /** The loss of every pair where policy and reference are equal; left out where it depends on the data. */
@@ -41,37 +41,38 @@ interface PairLossEntry {
 }
 
 const ln2 = () => Math.LN2;
-const sides = ['beta', 'nllWeight'] as const;
+/** Of all losses against a reference. */
+const basicOptions = ['beta', 'nllWeight'] as const;
 /** Of losses that see the log-ratios through their margin alone. */
-const margin = [...sides, 'clipReferenceMargin', 'divergence'] as const;
+const marginOptions = [...basicOptions, 'clipReferenceMargin', 'divergence'] as const;
 
 /** The losses on pairs by TRL's names, and `kto_pair`. */
 export const pairLosses = {
-  sigmoid: { loss: dpo, uses: [...margin, 'labelSmoothing'], atReference: ln2 },
-  hinge: { loss: hinge, uses: margin, atReference: () => 1 },
-  ipo: { loss: ipo, uses: [...margin, 'lengthNormalize'], atReference: ({ beta }) => 1 / (4 * beta * beta) },
+  sigmoid: { loss: dpo, uses: [...marginOptions, 'labelSmoothing'], atReference: ln2 },
+  hinge: { loss: hinge, uses: marginOptions, atReference: () => 1 },
+  ipo: { loss: ipo, uses: [...marginOptions, 'lengthNormalize'], atReference: ({ beta }) => 1 / (4 * beta * beta) },
   exo_pair: {
     loss: exoPair,
-    uses: [...margin, 'labelSmoothing'],
+    uses: [...marginOptions, 'labelSmoothing'],
     atReference: ({ labelSmoothing: eps }) => -Math.LN2 - (Math.log(1 - eps) + Math.log(eps)) / 2,
   },
-  nca_pair: { loss: ncaPair, uses: sides, atReference: () => 2 * Math.LN2 },
-  robust: { loss: robust, uses: [...margin, 'labelSmoothing'], atReference: ln2 },
-  bco_pair: { loss: bcoPair, uses: sides, atReference: () => 2 * Math.LN2 },
-  sppo_hard: { loss: sppoHard, uses: sides, atReference: ({ beta }) => 1 / (2 * beta * beta) },
+  nca_pair: { loss: ncaPair, uses: basicOptions, atReference: () => 2 * Math.LN2 },
+  robust: { loss: robust, uses: [...marginOptions, 'labelSmoothing'], atReference: ln2 },
+  bco_pair: { loss: bcoPair, uses: basicOptions, atReference: () => 2 * Math.LN2 },
+  sppo_hard: { loss: sppoHard, uses: basicOptions, atReference: ({ beta }) => 1 / (2 * beta * beta) },
   aot: {
     loss: aot,
-    uses: [...sides, 'clipReferenceMargin', 'labelSmoothing'],
+    uses: [...basicOptions, 'clipReferenceMargin', 'labelSmoothing'],
     atReference: ln2,
     couplesPairs: true,
   },
-  aot_unpaired: { loss: aotUnpaired, uses: [...sides, 'labelSmoothing'], atReference: ln2, couplesPairs: true },
-  apo_zero: { loss: apoZero, uses: sides, atReference: () => 1 },
-  apo_down: { loss: apoDown, uses: sides, atReference: () => 1 },
-  discopop: { loss: discopop, uses: [...margin, 'discopopTau'], atReference: () => (Math.LN2 + 1) / 2 },
-  sigmoid_norm: { loss: sigmoidNorm, uses: [...sides, 'divergence'], atReference: ln2 },
+  aot_unpaired: { loss: aotUnpaired, uses: [...basicOptions, 'labelSmoothing'], atReference: ln2, couplesPairs: true },
+  apo_zero: { loss: apoZero, uses: basicOptions, atReference: () => 1 },
+  apo_down: { loss: apoDown, uses: basicOptions, atReference: () => 1 },
+  discopop: { loss: discopop, uses: [...marginOptions, 'discopopTau'], atReference: () => (Math.LN2 + 1) / 2 },
+  sigmoid_norm: { loss: sigmoidNorm, uses: [...basicOptions, 'divergence'], atReference: ln2 },
   sft: { loss: chosenNll, uses: ['nllWeight'] },
-  kto_pair: { loss: ktoPair, uses: sides, atReference: () => 0.5, couplesPairs: true },
+  kto_pair: { loss: ktoPair, uses: basicOptions, atReference: () => 0.5, couplesPairs: true },
 } satisfies Record<string, PairLossEntry>;
 
 export type PairLossName = keyof typeof pairLosses;

@@ -5,7 +5,7 @@ import { type Tensor, tensor, tidy } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
 import { dataFolder, fixtures } from '../../../../tests/support/repository.js';
 import type { Divergence } from './f-divergence.js';
-import { klEstimate, kto } from './kto.js';
+import { kto, ktoKl } from './kto.js';
 import { lossOptions, type PairLossName, pairLosses, pairMethod } from './methods.js';
 
 interface NumberSides {
@@ -150,7 +150,7 @@ function expectGradient(ours: number[], theirs: number[], tolerance: number): vo
 
 function expectKto({ beta, weights, desirable, policy, reference, partners, ...expected }: KtoCase): void {
   tidy(() => {
-    const { kl } = klEstimate(f64(partners.policy), f64(partners.reference));
+    const { kl } = ktoKl(f64(partners.policy), f64(partners.reference));
     expect(kl).toBeCloseTo(expected.kl, 9);
     const policy_R = f64(policy);
     policy_R.requiresGrad = true;

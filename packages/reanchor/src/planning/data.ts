@@ -60,6 +60,8 @@ export type RecipeData = Rows<'pairs', TokenizedPair> | Rows<'unpaired', Tokeniz
 export interface RecipeDataOptions extends HubOptions {
   /** The moment that chat templates tell as now, unless the recipe says which day (`data.date`). Default: now. */
   now?: Date | undefined;
+  /** Hears the chat template that `data.chatTemplate` names before rows go through it. */
+  onChatTemplate?: ((template: ChatTemplate) => void) | undefined;
 }
 
 /**
@@ -87,12 +89,13 @@ async function rowsOf<Kind extends DataKind>(
   kind: Kind,
   recipe: Recipe,
   tokenizer: Tokenizer,
-  { now = new Date(), ...hub }: RecipeDataOptions,
+  { now = new Date(), onChatTemplate, ...hub }: RecipeDataOptions,
 ) {
   const { data, seed } = recipe;
   const { maxLength, keepIdentical, validation, truncate, loss } = data;
   const chatTemplate =
     data.chatTemplate === undefined ? undefined : await loadChatTemplate(data.chatTemplate, tokenizer);
+  if (chatTemplate) onChatTemplate?.(chatTemplate);
   const notes: string[] = [];
   const load = (names: Recipe['data']['train'], split: Split, limit?: number) =>
     loadSources(kind, [names].flat().map(entryOf), { split, limit, data, hub, notes });

@@ -1,11 +1,11 @@
-import { type Device, setDeterministic } from '@reanchor/torch';
+import type { Device } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { chooseDevice } from '../models/device.js';
 import type { Recipe } from '../recipe/index.js';
 
 /**
- * The device of a recipe's run, and libtorch's choice of operators set as the recipe says. Errors: UserError for a device
- * that is not there, and for what a GPU cannot do deterministically.
+ * The device of a recipe's run. Errors: UserError for a device that is not there, and for what a GPU cannot do
+ * deterministically.
  */
 export function recipeDevice({
   device: setting,
@@ -19,6 +19,5 @@ export function recipeDevice({
         'which answers are drawn with. Remove one of the two, or use device: cpu, where runs are deterministic anyway',
     );
   }
-  setDeterministic(deterministic);
   return device;
 }

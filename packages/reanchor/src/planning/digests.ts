@@ -131,6 +131,6 @@ export function requireSameSources(
   const verb = what.length === 1 ? 'has' : 'have';
   throw new UserError(
     `the run in ${folder} cannot go on: ${what.join(' and ')} ${verb} other content than when the run began; ` +
-      'put the old files back, or start a run of its own without --resume',
+      'put the old files back, or start a new run in another folder',
   );
 }

@@ -22,7 +22,7 @@ export interface ReferenceSources {
 export function plannedReference(
   plan: Plan,
   { weights, initial }: ReferenceSources,
-): { reference?: ReferencePolicy; initialPolicy?: ReferencePolicy } {
+): { reference?: ReferencePolicy; initialPolicy?: CachedReference } {
   if (!plan.objective.needsReference) return {};
   const { rule, totalSteps, dtypes, recipe } = plan;
   const { storage, ...section } = recipe.reference;

@@ -16,8 +16,8 @@ const runSchema = z.strictObject({
   time: z.iso.datetime(),
   /** The same on the clock of the machine, which chat templates tell; runs from before it counted do not say. */
   localTime: z.iso.datetime({ local: true }).optional(),
-  /** The command and its arguments. */
-  command: z.array(z.string()),
+  /** The command and its arguments; a run that code began has none. */
+  command: z.array(z.string()).optional(),
   recipe: recipeSchema,
   seed: z.int(),
   /** The commits that names on the Hub stood for. */
@@ -100,7 +100,7 @@ export function runName(recipeFile: string, time: Date): string {
 
 interface NewRun {
   recipe: Recipe;
-  command: readonly string[];
+  command?: readonly string[] | undefined;
   /** When it began. */
   time: Date;
   torch: string;
@@ -147,7 +147,7 @@ export async function writeRunInfo(
   const run: RunInfo = {
     time: time.toISOString(),
     localTime: localTimeOf(time),
-    command: command.map(concealing(recipe)),
+    ...(command && { command: command.map(concealing(recipe)) }),
     recipe,
     seed: recipe.seed,
     ...(Object.keys(commits).length > 0 && { commits }),

@@ -37,8 +37,8 @@ export const trainingStateSchema = z.strictObject({
   device: z.string().optional(),
   /** Digests of what the run reads, by what they are of. */
   sources: z.record(z.string(), z.string()),
-  /** The state of libtorch's generator, base64. */
-  rng: z.string(),
+  /** The state of libtorch's generator, which nothing is drawn from: in older checkpoints. */
+  rng: z.string().optional(),
   /** Seconds of training so far. */
   seconds: z.number(),
   /** Whether policy and reference are equal. */

@@ -1,5 +1,5 @@
 // Shapes: S sequences that the policy is trained on, R rows of data.
-import { cat, span, type Tensor, tidy } from '@reanchor/torch';
+import { cat, recordFunction, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { sequenceLogprobs } from '../models/causal-lm.js';
 import { Checkpoints } from '../nn/checkpoint.js';
@@ -7,7 +7,7 @@ import { spanBatch } from '../nn/spans.js';
 import { mean } from '../stats/index.js';
 import { referenceDrifts } from './drift.js';
 import { requireFinite } from './finite.js';
-import { know, logprobsWithoutGradient } from './known-batch.js';
+import { knownBatch, logprobsWithoutGradient } from './known-batch.js';
 import type { LoggedRow } from './objectives/objective.js';
 import { scoresOf } from './objectives/scores.js';
 import { SelfChecks } from './self-checks.js';
@@ -50,13 +50,13 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const metrics = objective.metrics(scores);
     requireFinite(step, 'the loss', metrics.loss!, { scores });
     this.#checks?.scores(step, objective, scores);
-    const gradNorm = span('clip', () => weights.clipGradients(maxGradNorm));
+    const gradNorm = recordFunction('clip', () => weights.clipGradients(maxGradNorm));
     requireFinite(step, "the gradient's norm", gradNorm);
     const drift = this.#drifts.length > 0 ? mean(this.#drifts) : undefined;
     if (drift !== undefined) reference?.observe('drift', drift);
     const learningRate = schedule(this.#steps);
-    span('optimizer', () => optimizer.step(learningRate));
-    span('publish weights', () => weights.publish());
+    recordFunction('optimizer', () => optimizer.step(learningRate));
+    recordFunction('publish weights', () => weights.publish());
     if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
     return { ...this.endStep(), scores, gradNorm, learningRate, drift };
   }
@@ -67,11 +67,11 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     weights.clearGradients();
     this.#steps += 1;
     const step = this.#steps;
-    const update = span('reference update', () => reference?.afterStep(step));
+    const update = recordFunction('reference update', () => reference?.afterStep(step));
     if (update?.share === 1 && plan.resetOptimizer) optimizer.reset();
-    const distance = update?.distances?.after ?? span('reference distance', () => reference?.distance());
+    const distance = update?.distances?.after ?? recordFunction('reference distance', () => reference?.distance());
     requireFinite(step, 'the distance of policy and reference', distance ?? 0, { isUpdateMade: true });
-    span('self-checks', () => this.#checks?.afterStep(step, update));
+    recordFunction('self-checks', () => this.#checks?.afterStep(step, update));
     return { step, update, distance };
   }
 
@@ -93,13 +93,13 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   #accumulate(microBatches: readonly MicroBatch[], weight: number): Score[] {
     const { plan, weights, reference, initial } = this.#options;
     const { objective } = plan;
-    const known = microBatches.map((batch) => know(batch, { policy: weights.model, reference }));
+    const known = microBatches.map((batch) => knownBatch(batch, { policy: weights.model, reference }));
     if (initial) this.#drifts.push(...referenceDrifts(known, initial));
     if (!objective.couplesRows || known.length === 1) {
       return known.flatMap((batch) =>
         this.#forward(batch.microBatch, (policy_S) => {
           const { loss_R, columns } = objective.losses(policy_S, [batch], known);
-          span('backward', () => loss_R.sum().div(weight).backward());
+          recordFunction('backward', () => loss_R.sum().div(weight).backward());
           return scoresOf<Score>(columns);
         }),
       );
@@ -110,7 +110,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const { loss_R, columns } = objective.losses(cat(leaves), known, known);
     loss_R.sum().div(weight).backward();
     for (const [i, { microBatch }] of known.entries()) {
-      this.#forward(microBatch, (policy_S) => span('backward', () => policy_S.backward(leaves[i]!.grad!)));
+      this.#forward(microBatch, (policy_S) => recordFunction('backward', () => policy_S.backward(leaves[i]!.grad!)));
     }
     return scoresOf<Score>(columns);
   }
@@ -121,7 +121,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     return tidy(() => {
       const checkpoints = plan.activationCheckpointing ? new Checkpoints() : undefined;
       const result = use(
-        span('forward', () =>
+        recordFunction('forward', () =>
           sequenceLogprobs(weights.model, { ...spanBatch(microBatch.policy, weights.model), checkpoints }),
         ),
       );

@@ -1,7 +1,7 @@
 // Shapes: R rows (a completion each), S the same of policy_S; of the reference 2R (own, partner's).
 import { cat, type Tensor, tensor, tidy } from '@reanchor/torch';
 import { choosePartners, exampleMicroBatch, type PartnerOptions, type TokenizedExample } from '../../data/index.js';
-import { type KtoOptions, klEstimate, kto } from '../../losses/kto.js';
+import { type KtoOptions, kto, ktoKl } from '../../losses/kto.js';
 import { mean } from '../../stats/index.js';
 import type { Metrics } from '../metrics.js';
 import type { KnownBatch, Objective } from './objective.js';
@@ -109,7 +109,7 @@ function stepKl(context: readonly KnownBatch[]): { kl: number; rawKl: number } {
   return tidy(() => {
     const policy_R = cat(context.map(({ partners_R }) => partners_R!));
     const reference_R = cat(context.map(({ reference_S }) => ofPair(reference_S!, 1)));
-    return klEstimate(policy_R, reference_R);
+    return ktoKl(policy_R, reference_R);
   });
 }
 

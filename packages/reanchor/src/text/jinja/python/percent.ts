@@ -27,7 +27,7 @@ import {
 const place = /%(?:\(((?:[^()]|\([^()]*\))*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+)?)?[hlL]?(.?)/gsu;
 
 /** A place for a value, as it is written. */
-interface Place {
+interface ConversionSpec {
   flags: string;
   width: number;
   precision: number | undefined;
@@ -84,7 +84,7 @@ export function formatPercent(format: string | Markup, given: Value): string | M
     const number = (digits: string | undefined) =>
       digits === '*' ? toIndex(values.next()) : digits === undefined ? undefined : Number(digits);
     const wide = number(width) ?? 0;
-    const spec: Place = {
+    const spec: ConversionSpec = {
       flags: wide < 0 ? `${flags}-` : flags,
       width: Math.abs(wide),
       precision: all.includes('.') ? Math.max(0, number(precision) ?? 0) : undefined,
@@ -104,7 +104,7 @@ interface Shown {
   isNumber: boolean;
 }
 
-function convert(value: Value, spec: Place, at: number, isEscaped: boolean): Shown {
+function convert(value: Value, spec: ConversionSpec, at: number, isEscaped: boolean): Shown {
   const { type, precision } = spec;
   if ('sra'.includes(type)) {
     const text = type === 's' ? stringOf(value) : type === 'r' ? reprOf(value) : asciiOf(value);
@@ -131,7 +131,7 @@ function character(value: Value): string {
     : fail('OverflowError', '%c arg not in range(0x110000)');
 }
 
-function decimal(value: Value, spec: Place): Shown {
+function decimal(value: Value, spec: ConversionSpec): Shown {
   if (value instanceof Undefined) return value.refuse();
   if (!isNumber(value)) {
     return fail('TypeError', `%${spec.type} format: a real number is required, not ${typeName(value)}`);
@@ -142,7 +142,7 @@ function decimal(value: Value, spec: Place): Shown {
 
 const bases: Readonly<Record<string, number>> = { o: 8, x: 16, X: 16 };
 
-function inBase(value: Value, spec: Place): Shown {
+function inBase(value: Value, spec: ConversionSpec): Shown {
   const { type, flags } = spec;
   if (!isInteger(value)) {
     return fail('TypeError', `%${type} format: an integer is required, not ${typeName(value)}`);
@@ -153,7 +153,7 @@ function inBase(value: Value, spec: Place): Shown {
   return { ...shown, head: shown.head + prefix, body };
 }
 
-function float(value: Value, spec: Place): Shown {
+function float(value: Value, spec: ConversionSpec): Shown {
   if (value instanceof Undefined) return value.refuse();
   if (!isNumber(value)) {
     return fail('TypeError', `must be real number, not ${typeName(value)}`);
@@ -167,7 +167,7 @@ function float(value: Value, spec: Place): Shown {
 const toInt = (value: Int | boolean): Int => (typeof value === 'boolean' ? Number(value) : value);
 
 /** A number with its sign apart, and with as many digits as the precision asks for. */
-function signed(text: string, { flags, precision = 0 }: Place): Shown {
+function signed(text: string, { flags, precision = 0 }: ConversionSpec): Shown {
   const isNegative = text.startsWith('-');
   const digits = isNegative ? text.slice(1) : text;
   const plus = flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : '';
@@ -175,7 +175,7 @@ function signed(text: string, { flags, precision = 0 }: Place): Shown {
   return { head: isNegative ? '-' : plus, body, isNumber: true };
 }
 
-function pad({ head, body, isNumber }: Shown, { flags, width }: Place): string {
+function pad({ head, body, isNumber }: Shown, { flags, width }: ConversionSpec): string {
   const missing = width - lengthOf(head + body);
   if (missing <= 0) return head + body;
   if (flags.includes('-')) return head + body + repeatText(' ', missing);

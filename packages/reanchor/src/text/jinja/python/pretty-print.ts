@@ -17,42 +17,42 @@ export function prettyPrint(value: Value): string {
 }
 
 /** Where a value stands: the column it begins at, what follows it on its last line, values around it. */
-interface Place {
+interface Layout {
   indent: number;
   allowance: number;
   level: number;
 }
 
-function format(value: Value, place: Place): string {
-  const whole = reprSorted(value, place.level);
-  if (lengthOf(whole) <= lineWidth - place.indent - place.allowance) return whole;
-  const inner = { ...place, level: place.level + 1 };
+function format(value: Value, layout: Layout): string {
+  const whole = reprSorted(value, layout.level);
+  if (lengthOf(whole) <= lineWidth - layout.indent - layout.allowance) return whole;
+  const inner = { ...layout, level: layout.level + 1 };
   if (typeof value === 'string') return formatText(value, inner);
   if (value instanceof Dict) return formatDict(value, inner);
-  if (Array.isArray(value)) return `[${formatElements(value, { ...inner, allowance: place.allowance + 1 })}]`;
+  if (Array.isArray(value)) return `[${formatElements(value, { ...inner, allowance: layout.allowance + 1 })}]`;
   if (value instanceof Tuple && !(value instanceof Group)) {
     const end = value.items.length === 1 ? ',)' : ')';
-    return `(${formatElements(value.items, { ...inner, allowance: place.allowance + end.length })}${end}`;
+    return `(${formatElements(value.items, { ...inner, allowance: layout.allowance + end.length })}${end}`;
   }
   return whole;
 }
 
 const newLine = (indent: number) => `,\n${repeatText(' ', indent)}`;
 
-function formatElements(values: readonly Value[], { indent, allowance, level }: Place): string {
+function formatElements(values: readonly Value[], { indent, allowance, level }: Layout): string {
   const shown = values.map((value, i) =>
     format(value, { indent: indent + 1, allowance: i === values.length - 1 ? allowance : 1, level }),
   );
   return joined(shown, newLine(indent + 1));
 }
 
-function formatDict(dict: Dict, { indent, allowance, level }: Place): string {
+function formatDict(dict: Dict, { indent, allowance, level }: Layout): string {
   const entries = sortedEntries(dict);
   const shown = entries.map(([key, value], i) => {
     const name = reprSorted(key, level);
     const last = i === entries.length - 1;
-    const place = { indent: indent + 1 + lengthOf(name) + 2, allowance: last ? allowance + 1 : 1, level };
-    return `${name}: ${format(value, place)}`;
+    const layout = { indent: indent + 1 + lengthOf(name) + 2, allowance: last ? allowance + 1 : 1, level };
+    return `${name}: ${format(value, layout)}`;
   });
   return `{${joined(shown, newLine(indent + 1))}}`;
 }
@@ -89,7 +89,7 @@ function reprSorted(value: Value, depth: number): string {
 }
 
 /** A text as literals of Python, one a line, which are cut behind white space. */
-function formatText(text: string, { indent: outer, allowance: behind, level }: Place): string {
+function formatText(text: string, { indent: outer, allowance: behind, level }: Layout): string {
   const isOutermost = level === 1;
   const [indent, allowance] = isOutermost ? [outer + 1, behind + 1] : [outer, behind];
   const width = lineWidth - indent;

@@ -120,7 +120,7 @@ function sliceElements<T>(elements: readonly T[], { start, stop, step }: Bounds)
  * Where `find`, `count` and the like look in a text: from and to which UTF-16 unit, of positions in code points that
  * are cut to the text. Undefined where the start is behind the end.
  */
-export function searchSpan(text: string, start: Value, stop: Value): { from: number; to: number } | undefined {
+export function searchRange(text: string, start: Value, stop: Value): { from: number; to: number } | undefined {
   const length = lengthOf(text);
   const at = (bound: Value, byDefault: number) => {
     if (bound === null) return byDefault;

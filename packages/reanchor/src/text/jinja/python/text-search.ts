@@ -3,7 +3,7 @@ import { fail } from '../errors.js';
 import { requireElements, requireText } from '../limits.js';
 import { lengthOf, lineBreak, space } from './characters.js';
 import { iterate, toIndex, toText } from './convert.js';
-import { searchSpan } from './slices.js';
+import { searchRange } from './slices.js';
 import { Tuple, textOf, typeName, type Value } from './values.js';
 
 /** What a method does with a text and the values of its parameters. */
@@ -13,20 +13,20 @@ export type TextMethods = Readonly<Record<string, readonly [parameters: string, 
 /** The place of a part within bounds, counted in code points; -1 where it is not. */
 function find(text: string, part: Value, start: Value, stop: Value, isLast: boolean): number {
   const wanted = toText(part, 'must');
-  const span = searchSpan(text, start, stop);
-  if (!span) return -1;
-  const inside = text.slice(0, span.to);
-  const at = isLast ? inside.lastIndexOf(wanted) : inside.indexOf(wanted, span.from);
-  return at < span.from ? -1 : lengthOf(text.slice(0, at));
+  const range = searchRange(text, start, stop);
+  if (!range) return -1;
+  const inside = text.slice(0, range.to);
+  const at = isLast ? inside.lastIndexOf(wanted) : inside.indexOf(wanted, range.from);
+  return at < range.from ? -1 : lengthOf(text.slice(0, at));
 }
 
 const found = (place: number) => (place === -1 ? fail('ValueError', 'substring not found') : place);
 
 function count(text: string, part: Value, start: Value, stop: Value): number {
   const wanted = toText(part, 'must');
-  const span = searchSpan(text, start, stop);
-  if (!span) return 0;
-  const inside = text.slice(span.from, span.to);
+  const range = searchRange(text, start, stop);
+  if (!range) return 0;
+  const inside = text.slice(range.from, range.to);
   return wanted === '' ? lengthOf(inside) + 1 : inside.split(wanted).length - 1;
 }
 
@@ -38,8 +38,8 @@ function hasAffix(method: 'startsWith' | 'endsWith', text: string, parts: Value,
     fail('TypeError', `${name} first arg must be str or a tuple of str, not ${typeName(parts)}`);
   }
   const affixes = parts instanceof Tuple ? parts.items : [parts];
-  const span = searchSpan(text, start, stop);
-  const inside = span && text.slice(span.from, span.to);
+  const range = searchRange(text, start, stop);
+  const inside = range && text.slice(range.from, range.to);
   return affixes.some((affix) => {
     const wanted = toText(affix, `tuple for ${name} must only contain str,`);
     return inside?.[method](wanted) ?? false;

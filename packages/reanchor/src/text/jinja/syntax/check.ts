@@ -6,7 +6,7 @@ import type { Body, Expression, ForStatement, MacroDefinition, Statement } from 
 import { allNames, namesOf, partsOf, undeclared } from './walk.js';
 
 /** Where something stands. */
-interface Place {
+interface Context {
   /** Whether in a condition: then a filter without one of its name is an error only when it is used. */
   isConditional: boolean;
   isInLoop: boolean;
@@ -17,19 +17,19 @@ export function checkTemplate({ statements }: Body): void {
   check(statements, { isConditional: false, isInLoop: false });
 }
 
-function check(statements: readonly Statement[], place: Place): void {
-  for (const statement of statements) checkStatement(statement, place);
+function check(statements: readonly Statement[], context: Context): void {
+  for (const statement of statements) checkStatement(statement, context);
 }
 
-function checkStatement(statement: Statement, place: Place): void {
-  const inside = { ...place, isConditional: false };
+function checkStatement(statement: Statement, context: Context): void {
+  const inside = { ...context, isConditional: false };
   switch (statement.kind) {
     case 'print':
     case 'set':
-      checkExpression(statement.value, place);
+      checkExpression(statement.value, context);
       break;
     case 'if': {
-      const branch = { ...place, isConditional: true };
+      const branch = { ...context, isConditional: true };
       for (const { test, body } of statement.branches) {
         checkExpression(test, branch);
         check(body, branch);
@@ -38,7 +38,7 @@ function checkStatement(statement: Statement, place: Place): void {
       break;
     }
     case 'for':
-      checkFor(statement, place);
+      checkFor(statement, context);
       break;
     case 'setBlock':
     case 'filterBlock':
@@ -46,11 +46,11 @@ function checkStatement(statement: Statement, place: Place): void {
       check(statement.body.statements, inside);
       break;
     case 'with':
-      for (const value of statement.values) checkExpression(value, place);
+      for (const value of statement.values) checkExpression(value, context);
       check(statement.body.statements, inside);
       break;
     case 'callBlock':
-      if (statement.call) checkExpression(statement.call, place);
+      if (statement.call) checkExpression(statement.call, context);
       checkMacro(statement.macro);
       break;
     case 'macro':
@@ -58,21 +58,21 @@ function checkStatement(statement: Statement, place: Place): void {
       break;
     case 'break':
     case 'continue':
-      if (!place.isInLoop) fail('SyntaxError', `'${statement.kind}' outside loop (line ${statement.line})`);
+      if (!context.isInLoop) fail('SyntaxError', `'${statement.kind}' outside loop (line ${statement.line})`);
   }
 }
 
-function checkFor(loop: ForStatement, place: Place): void {
+function checkFor(loop: ForStatement, context: Context): void {
   const names = [...namesOf(loop.target), ...allNames(loop.body.statements), ...allNames(loop.otherwise.statements)];
   if (names.some(({ name, as }) => name === 'loop' && as === 'store')) {
     fail('TemplateAssertionError', `Can't assign to special loop variable in for-loop target (line ${loop.line})`);
   }
-  checkExpression(loop.values, place);
+  checkExpression(loop.values, context);
   const inside = { isConditional: false, isInLoop: true };
   if (loop.test) checkExpression(loop.test, inside);
   check(loop.body.statements, inside);
   // A recursive loop is a function, which no loop around is left from.
-  check(loop.otherwise.statements, { isConditional: false, isInLoop: place.isInLoop && !loop.isRecursive });
+  check(loop.otherwise.statements, { isConditional: false, isInLoop: context.isInLoop && !loop.isRecursive });
 }
 
 function checkMacro({ parameters, defaults, body, line }: MacroDefinition): void {
@@ -89,13 +89,13 @@ function checkMacro({ parameters, defaults, body, line }: MacroDefinition): void
   check(body.statements, inside);
 }
 
-function checkExpression(expression: Expression, place: Place, level = 0): void {
+function checkExpression(expression: Expression, context: Context, level = 0): void {
   requireLevels(level);
-  const inside = expression.kind === 'conditional' ? { ...place, isConditional: true } : place;
+  const inside = expression.kind === 'conditional' ? { ...context, isConditional: true } : context;
   for (const part of partsOf(expression)) checkExpression(part, inside, level + 1);
   if (expression.kind !== 'filter' && expression.kind !== 'test') return;
   const { kind, name, line } = expression;
-  if (place.isConditional || (kind === 'filter' ? filters : tests).has(name)) return;
+  if (context.isConditional || (kind === 'filter' ? filters : tests).has(name)) return;
   if (kind === 'filter' && notSupported.has(name)) unsupported(`the filter ${name} (line ${line})`);
   fail('TemplateAssertionError', `No ${kind} named '${name}'. (line ${line})`);
 }

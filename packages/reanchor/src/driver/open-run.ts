@@ -1,0 +1,159 @@
+/** The objects that a run is made of: made, or brought into the state of a checkpoint. */
+import { join } from 'node:path';
+import { copyModel } from '../models/architectures.js';
+import { loadModel } from '../models/load.js';
+import { AdamW, learningRates } from '../optim/index.js';
+import type { Plan } from '../planning/plan.js';
+import { plannedReference } from '../planning/reference.js';
+import { recipeHash } from '../recipe/index.js';
+import { savedReference } from '../reference/copied-reference.js';
+import type { ReferencePolicy } from '../reference/policy.js';
+import { checkpointFiles, checkpointName, type RunFolder } from '../runs/index.js';
+import type { Tokenizer } from '../text/index.js';
+import { Trainer } from '../train/trainer.js';
+import type { Weights } from '../weights/weights.js';
+import { RunEvaluations } from './evaluations.js';
+import type { ModelFiles } from './model-files.js';
+import { NonFiniteSteps } from './non-finite-steps.js';
+import type { TrainOptions } from './options.js';
+import type { RunRecord } from './record.js';
+import type { ResumePoint } from './resume.js';
+import type { TrainedModel } from './save-trained.js';
+import { type Checkpointed, restoreSnapshot, writeSnapshot } from './snapshot.js';
+import { StepLog } from './step-log.js';
+
+export interface RunOptions extends TrainOptions {
+  /** Makes the run folder, or gives the one that is there. */
+  openFolder(): Promise<RunFolder>;
+  from: ResumePoint | undefined;
+  /** Whether the run was stopped before its first step, once. */
+  beginsAgain: boolean;
+  plan: Plan;
+  /** The policy's. */
+  weights: Weights;
+  tokenizer: Tokenizer;
+  /** The folders of the model that is trained, and of the reference's first model where that is another one. */
+  modelFolder: string;
+  initialFolder: string | undefined;
+  /** What is saved beside the weights. */
+  modelFiles: ModelFiles;
+  commits: Record<string, string>;
+  /** Digests of what the run reads: see `sourceDigests`. */
+  sources: Readonly<Record<string, string>>;
+}
+
+/** The objects of a run that is under way. */
+export interface OpenRun extends Checkpointed {
+  options: RunOptions;
+  record: RunRecord;
+  evaluations: RunEvaluations;
+  nonFinite: NonFiniteSteps;
+  /** Seconds of training, those before a resume included. */
+  seconds(): number;
+}
+
+/** The reference policy of a run and the initial one, as far as it needs them, before the folder is made. */
+export async function loadAnchors({ plan, weights, from, initialFolder }: RunOptions) {
+  const { device } = weights.model;
+  const loadInitial = async () =>
+    initialFolder === undefined ? undefined : await loadModel(initialFolder, { dtype: plan.dtypes.reference, device });
+  const initial = from
+    ? await savedReference(
+        from.checkpoint.state.reference,
+        join(from.checkpoint.path, checkpointFiles.reference),
+        device,
+        loadInitial,
+      )
+    : await loadInitial();
+  const { reference, initialPolicy } = plannedReference(plan, { weights, initial });
+  return { reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
+}
+
+type RunAnchors = Pick<OpenRun, 'reference' | 'initialPolicy'>;
+
+/** What measures the policy; of a run that begins, it has done so once. */
+export async function openEvaluations(
+  { plan, recipe, weights, tokenizer, from, signal, probe, modelFolder }: RunOptions,
+  reference: ReferencePolicy | undefined,
+  record: RunRecord,
+): Promise<RunEvaluations> {
+  const { model: policy } = weights;
+  const { objective, validation, totalSteps } = plan;
+  const { dtype, device } = policy;
+  const evaluations = await RunEvaluations.of({
+    ...{ recipe, objective, validation, policy, reference, tokenizer, modelFolder, totalSteps, probe, signal },
+    earlier: from?.checkpoint.state,
+    initialPolicy: async () => (from ? loadModel(modelFolder, { dtype, device }) : copyModel(policy)),
+    emit: (event) => record.emit(event),
+  });
+  try {
+    if (from === undefined) await evaluations.measureStart();
+    return evaluations;
+  } catch (error) {
+    evaluations[Symbol.dispose]();
+    throw error;
+  }
+}
+
+export function newTrainer({ plan, recipe, weights }: RunOptions, { reference, initialPolicy }: RunAnchors) {
+  return new Trainer({
+    ...{ plan, weights, reference, initial: initialPolicy },
+    optimizer: new AdamW(weights.trained.values(), recipe.optimizer),
+    schedule: learningRates(recipe.schedule, recipe.optimizer.lr, plan.totalSteps),
+  });
+}
+
+/** Brings the objects of a run together, and into the state of the checkpoint that it is resumed from. */
+export async function openRun(
+  options: RunOptions,
+  objects: RunAnchors & Pick<OpenRun, 'record' | 'evaluations' | 'trainer' | 'seconds'>,
+): Promise<OpenRun> {
+  const { recipe, plan, weights, from } = options;
+  const log = new StepLog({
+    every: recipe.logEvery,
+    device: weights.model.device,
+    epochOf: (step) => plan.steps(step).next().value?.epoch ?? 0,
+    emit: (event) => objects.record.emit(event),
+  });
+  if (from !== undefined) await restoreSnapshot(from.checkpoint, { ...objects, log });
+  const nonFinite = new NonFiniteSteps(recipe.onDivergence, plan.rows, from?.checkpoint.state.divergences);
+  return { ...objects, options, log, nonFinite };
+}
+
+/** Writes a checkpoint of this moment into a new folder. */
+export async function writeCheckpoint(opened: OpenRun, path: string): Promise<void> {
+  const { options, record, trainer, evaluations, nonFinite, seconds } = opened;
+  record.check();
+  await writeSnapshot(path, opened, trainedModel(opened), {
+    isEvaluationDue: evaluations.isDue,
+    eventBytes: record.sync(),
+    recipe: recipeHash(options.recipe),
+    sources: options.sources,
+    seconds: seconds(),
+    evaluations: evaluations.results,
+    initialLogprobs: evaluations.initialLogprobs,
+    divergences: nonFinite.state(),
+  });
+  const { checkpoints } = record.folder;
+  record.emit({ type: 'checkpoint', step: trainer.steps, folder: join(checkpoints, checkpointName(trainer.steps)) });
+}
+
+/** The model as it is now, with what its folder says of it. */
+export function trainedModel({ options, trainer, reference, evaluations }: OpenRun): TrainedModel {
+  const { weights, recipe, plan, modelFiles, commits } = options;
+  return {
+    ...{ weights, recipe, modelFiles, commits },
+    totalSteps: plan.totalSteps,
+    steps: trainer.steps,
+    updates: reference?.version ?? 0,
+    evaluations: evaluations.results,
+  };
+}
+
+function disposeAll(items: readonly (Disposable | undefined)[]): Disposable {
+  return {
+    [Symbol.dispose]: () => {
+      for (const item of items) item?.[Symbol.dispose]();
+    },
+  };
+}
