@@ -2,7 +2,8 @@
 //
 //   npx tsx bench/cached-memory.ts copy|cached|none [steps = 6] [threads = 2]
 //
-// A random Llama of 31M parameters, 8 random pairs of 256 tokens a step, hard update every 2 steps. Prints one JSON line.
+// A random Llama of 31M parameters, 8 random pairs of 256 tokens a step, hard update every 2 steps. Prints one JSON
+// line.
 import { memory, setNumThreads, zeros } from '@reanchor/torch';
 import { CachedReference, CopiedReference, initModel, planSteps, type ReferencePolicy, Weights } from 'reanchor';
 import { dpo, dpoTrainer, madeUpPairs } from './dpo.js';

@@ -1,10 +1,11 @@
-// How much of what the machine can multiply a training step reaches: FLOPs of a run, as `reanchor estimate` counts them, over
-// the seconds of its steps, beside the fastest of several matrix products of 2048 x 2048 (fp32, the same threads), measured
-// before and after. The first step does not count.
+// How much of what the machine can multiply a training step reaches: FLOPs of a run, as `reanchor estimate` counts
+// them, over the seconds of its steps, beside the fastest of several matrix products of 2048 x 2048 (fp32, the same
+// threads), measured before and after. The first step does not count.
 //
 //   npx tsx bench/ceiling.ts [threads = 2] [case ...]
 //
-// Prints a Markdown table. The steps include all that is not a product: attention's softmax, norms, the optimizer, logs.
+// Prints a Markdown table. The steps include all that is not a product: attention's softmax, norms, the optimizer,
+// logs.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -2,8 +2,8 @@
 //
 //   npx tsx bench/dashboard-runs.ts FOLDER RUNS STEPS [soft]
 //
-// Numbers are drawn, names and the form of the lines are those of a real run. With `soft` every step has a reference update
-// besides, otherwise every 512th.
+// Numbers are drawn, names and the form of the lines are those of a real run. With `soft` every step has a reference
+// update besides, otherwise every 512th.
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseRecipe } from '#reanchor/recipe/index.js';

@@ -1,12 +1,12 @@
 // Time of generation: with the cache of keys and values against computing every text anew for each token, and against
 // transformers' `generate`, on the same random weights and prompts, fp32, CPU.
 //
-//   REANCHOR_PYTHON=python npx tsx bench/generate.ts [--models 10M,70M,135M] [--batches 1,8] [--modes greedy,sample,top-p]
-//     [--new-tokens 256] [--prompt-tokens 32] [--rounds 3] [--threads 2] [--no-anew]
+//   REANCHOR_PYTHON=python npx tsx bench/generate.ts [--models 10M,70M,135M] [--batches 1,8]
+//     [--modes greedy,sample,top-p] [--new-tokens 256] [--prompt-tokens 32] [--rounds 3] [--threads 2] [--no-anew]
 //
-// The sides take turns; medians of the rounds after a short one to warm up. Greedy texts are compared token by token. "anew" is
-// timed at eight lengths of the text, spread evenly, and stands for the sum over all. Without REANCHOR_PYTHON only our
-// own two ways are timed. Prints Markdown; --json adds a line with all that was measured.
+// The sides take turns; medians of the rounds after a short one to warm up. Greedy texts are compared token by token.
+// "anew" is timed at eight lengths of the text, spread evenly, and stands for the sum over all. Without REANCHOR_PYTHON
+// only our own two ways are timed. Prints Markdown; --json adds a line with all that was measured.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -2,12 +2,12 @@
 // matrix-product ceiling that the step's FLOPs make, and peak memory.
 //
 //   npx tsx bench/gpu.ts [steps = 5] [pythia|llama]   without a CUDA device: says so
-//   npx tsx bench/gpu.ts [steps = 5] --cpu            a tiny model in float32 on the CPU, from the same weights on both sides
+//   npx tsx bench/gpu.ts [steps = 5] --cpu            a tiny model on the CPU, float32, the same weights on both sides
 //
-// Rows are made-up tokens, with the lengths of real ones (gpu-lengths.json: 64 pairs of HH and of UltraFeedback). Weights
-// are random. Precision is bf16-params on both sides: weights, gradients and optimizer in bfloat16. FLOPs are those of the
-// packed rows on both sides, since that is the work that has to be done. TRL is run with several sizes of micro-batch. Set
-// REANCHOR_PYTHON to a Python with torch, transformers and trl.
+// Rows are made-up tokens, with the lengths of real ones (gpu-lengths.json: 64 pairs of HH and of UltraFeedback).
+// Weights are random. Precision is bf16-params on both sides: weights, gradients and optimizer in bfloat16. FLOPs are
+// those of the packed rows on both sides, since that is the work that has to be done. TRL is run with several sizes of
+// micro-batch. Set REANCHOR_PYTHON to a Python with torch, transformers and trl.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

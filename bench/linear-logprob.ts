@@ -2,8 +2,8 @@
 //
 //   npx tsx bench/linear-logprob.ts [rounds = 7] [threads = 1]
 //
-// Both in one process, alternating; medians. Memory is the peak of tensors above the inputs and the two gradients, which
-// both forms need; `logits` is M x V x 4 bytes.
+// Both in one process, alternating; medians. Memory is the peak of tensors above the inputs and the two gradients,
+// which both forms need; `logits` is M x V x 4 bytes.
 import { linearLogprob, memory, randn, resetPeak, setNumThreads, type Tensor, tensor, tidy } from '@reanchor/torch';
 
 const [rounds = 7, threads = 1] = process.argv.slice(2).map(Number);

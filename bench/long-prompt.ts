@@ -1,5 +1,5 @@
-// Memory and time of training on prompts of 8,192 tokens with two answers of 512 each, at a vocabulary of 128,256: with and
-// without activation checkpointing, one process for each.
+// Memory and time of training on prompts of 8,192 tokens with two answers of 512 each, at a vocabulary of 128,256: with
+// and without activation checkpointing, one process for each.
 //
 //   npx tsx bench/long-prompt.ts [steps = 3] [threads = 2]
 //

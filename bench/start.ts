@@ -1,6 +1,6 @@
 // Time from the command to the first training step: `reanchor train` on the Pythia-70M shape and 32 HH rows, until the
-// moment at which its first step begins, which the run's own events tell. The best and the median of five, after one to warm
-// the caches of the system.
+// moment at which its first step begins, which the run's own events tell. The best and the median of five, after one to
+// warm the caches of the system.
 //
 //   npx tsx bench/start.ts [rounds = 5]
 import { spawnSync } from 'node:child_process';

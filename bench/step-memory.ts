@@ -1,7 +1,8 @@
 // Peak memory and time of a DPO training step, for comparison with tests/oracle/step_memory.py on the same model and
 // pairs.
 //
-//   npx tsx bench/step-memory.ts MODEL_FOLDER PAIRS.jsonl[.gz] [pairs a step = 4] [max length = 512] [steps = 5] [threads = 2]
+//   npx tsx bench/step-memory.ts MODEL_FOLDER PAIRS.jsonl[.gz] [pairs a step = 4]
+//     [max length = 512] [steps = 5] [threads = 2]
 //
 // Prints one JSON line: peak resident memory, resident memory once libtorch is loaded, seconds a step, packed tokens a
 // step.

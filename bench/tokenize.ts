@@ -1,5 +1,5 @@
-// Tokenisation of all HH rows at hand (prompts and both answers) with the GPT-NeoX tokenizer, beside the Rust library on one
-// text at a time, in turns.
+// Tokenisation of all HH rows at hand (prompts and both answers) with the GPT-NeoX tokenizer, beside the Rust library
+// on one text at a time, in turns.
 //
 //   REANCHOR_PYTHON=python npx tsx bench/tokenize.ts [rounds = 3]
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// What moving the reference costs: DPO with a fixed reference, TR-DPO soft every step and TR-DPO hard every 32 steps, in
-// turns of 4 steps, without the rival. Prints a Markdown table.
+// What moving the reference costs: DPO with a fixed reference, TR-DPO soft every step and TR-DPO hard every 32 steps,
+// in turns of 4 steps, without the rival. Prints a Markdown table.
 //
 //   npx tsx bench/updates.ts [rounds = 8] [threads = 2]
 //

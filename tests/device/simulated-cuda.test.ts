@@ -1,5 +1,5 @@
-// Everything that runs on a GPU, on a simulated one (tests/support/simulated-cuda/device.cc): what is shown is that no tensor
-// stays on the wrong device and that numbers are those of the CPU, not that a GPU computes them so.
+// Everything that runs on a GPU, on a simulated one (tests/support/simulated-cuda/device.cc): what is shown is that no
+// tensor stays on the wrong device and that numbers are those of the CPU, not that a GPU computes them so.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {

@@ -1,5 +1,5 @@
-// Rows of chats as training and generation take them: with parts, thoughts, tools and documents, in the words of several
-// sets, under templates that show them.
+// Rows of chats as training and generation take them: with parts, thoughts, tools and documents, in the words of
+// several sets, under templates that show them.
 
 import { encodeChat, encodePrompt } from '#reanchor/data/encode.js';
 import { encodeRow, loadPrompts, loadRows, sourceRecords } from '#reanchor/data/index.js';

@@ -1,5 +1,5 @@
-// Whole inputs of every reader, of a few kilobytes each: what is broken in many ways. Fixtures, texts made here, and the
-// real files of the data folder where it is there.
+// Whole inputs of every reader, of a few kilobytes each: what is broken in many ways. Fixtures, texts made here, and
+// the real files of the data folder where it is there.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';

@@ -49,8 +49,8 @@ export function parsedParts(bytes: Buffer): Readonly<Record<string, unknown>> {
 }
 
 /**
- * Reads one input. Gives undefined where the reader took it, or why it refused it; whatever is neither is thrown, and so
- * is a refusal that does not say where.
+ * Reads one input. Gives undefined where the reader took it, or why it refused it; whatever is neither is thrown, and
+ * so is a refusal that does not say where.
  */
 export async function readOne(reader: Reader, bytes: Buffer, folder: string): Promise<string | undefined> {
   try {

@@ -1,5 +1,5 @@
-// Needs a CUDA device of compute capability 8.0 or newer and a CUDA build of libtorch; skipped elsewhere. The same cases as
-// tests/parity/varlen.test.ts, with the real kernel.
+// Needs a CUDA device of compute capability 8.0 or newer and a CUDA build of libtorch; skipped elsewhere. The same
+// cases as tests/parity/varlen.test.ts, with the real kernel.
 import { isCudaAvailable, manualSeed, randn, type Tensor, tidy } from '@reanchor/torch';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

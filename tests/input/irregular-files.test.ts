@@ -1,5 +1,5 @@
-// What is no regular file is refused by its name, at once, by every reader of what comes from elsewhere. A reader that waits
-// for a pipe blocks its whole process, so that they run in one of their own, which is given a time.
+// What is no regular file is refused by its name, at once, by every reader of what comes from elsewhere. A reader that
+// waits for a pipe blocks its whole process, so that they run in one of their own, which is given a time.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

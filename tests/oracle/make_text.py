@@ -209,7 +209,7 @@ def special(w: Writer) -> dict[int, dict[str, str]]:
         2: pair(human("Wie heißt der Käse aus Gruyères?"), " Le Gruyère, une pâte dure. Très bon à Noël!", " Ce n'est pas sûr."),
         9: pair(human("日本の首都はどこですか。"), " 東京です。日本で一番大きい町です。", " 分かりません。 🙂"),
         14: pair(human("Cafe\u0301 or tea? 🫖"), " Cafe\u0301, please! ☕👩🏽‍🍳", " Tea 🍵… or naïve “nothing”."),
-        # separators at which a line reader that knows more than \n would cut the row: U+2028, U+2029, U+0085; and U+FEFF
+        # separators at which a reader that knows more than \n would cut the row: U+2028, U+2029, U+0085; and U+FEFF
         21: pair(
             human("Give me two lines.\u2028Short ones, please."),
             " The sun is up.\u2028The bread is warm.\u0085Good morning!",

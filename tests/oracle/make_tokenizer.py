@@ -70,8 +70,8 @@ HARD_TEXTS = [
 ]
 
 
-# merges over U+FEFF and U+0085: the regular expressions of JavaScript and Rust disagree on whether these are white space, and
-# only with such merges does a wrong split show in the ids
+# merges over U+FEFF and U+0085: the regular expressions of JavaScript and Rust disagree on whether these are white
+# space, and only with such merges does a wrong split show in the ids
 SEPARATORS = ["a \ufeff \ufeff\ufeffb", "a \u0085 \u0085\u0085 \n b"] * 60
 
 

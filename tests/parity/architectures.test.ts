@@ -1,4 +1,5 @@
-// Log-probabilities, logits and gradient norms of all architectures against those that transformers computes in float64.
+// Log-probabilities, logits and gradient norms of all architectures against those that transformers computes in
+// float64.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noGrad, type Tensor, tidy } from '@reanchor/torch';

@@ -1,5 +1,5 @@
-// The sequences that flash attention is given for a packed batch, with a plain kernel in its place: the kernel itself needs
-// a GPU (tests/gpu/varlen.gpu.test.ts).
+// The sequences that flash attention is given for a packed batch, with a plain kernel in its place: the kernel itself
+// needs a GPU (tests/gpu/varlen.gpu.test.ts).
 import { manualSeed, randn, type Tensor, tidy } from '@reanchor/torch';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

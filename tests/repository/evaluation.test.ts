@@ -1,4 +1,5 @@
-// The commands of docs/guide/evaluation.md, as they stand there, run in an empty folder against a judge on the loopback interface.
+// The commands of docs/guide/evaluation.md, as they stand there, run in an empty folder against a judge on the loopback
+// interface.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

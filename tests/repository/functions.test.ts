@@ -7,7 +7,9 @@ import { repositoryRoot, sourceFiles } from '../support/repository.js';
 /** The lines of a function at most. */
 const most = 60;
 
-/** Longer ones, with their lines. The list only gets shorter: a function that shrank, or is gone, is to be mended here. */
+/**
+ * Longer ones, with their lines. The list only gets shorter: a function that shrank, or is gone, is to be mended here.
+ */
 const longer: Readonly<Record<string, number>> = {
   'packages/dashboard/src/charts/Chart.tsx Chart': 115,
   'packages/dashboard/src/charts/Front.tsx Front': 66,
@@ -20,7 +22,9 @@ const longer: Readonly<Record<string, number>> = {
   'packages/reanchor/src/text/tokenizer.ts parseTokenizer': 79,
 };
 
-/** The functions of a file with a name, with their lines: declarations, methods, and functions that a name stands for. */
+/**
+ * The functions of a file with a name, with their lines: declarations, methods, and functions that a name stands for.
+ */
 function functionsOf(file: string): [name: string, lines: number][] {
   const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true);
   const lineOf = (position: number) => source.getLineAndCharacterOfPosition(position).line;
@@ -34,7 +38,9 @@ function functionsOf(file: string): [name: string, lines: number][] {
   return found;
 }
 
-/** What a function is called, where it is one: by its own name, or that of the variable or property it is the value of. */
+/**
+ * What a function is called, where it is one: by its own name, or that of the variable or property it is the value of.
+ */
 function nameOf(node: ts.Node): string | undefined {
   if (!ts.isFunctionLike(node) || !('body' in node && node.body)) return undefined;
   if (ts.isConstructorDeclaration(node)) return 'constructor';

@@ -199,7 +199,8 @@ test('one file starts other programs', () => {
 });
 
 test('files are read by one file, which takes regular ones alone', () => {
-  // Files of the package itself, of what the dashboard serves, which asks in its own way, of caches of its own; and syncing.
+  // Files of the package itself, of what the dashboard serves, which asks in its own way, of caches of its own; and
+  // syncing.
   const known = [
     'formats/atomic.ts',
     'formats/regular-file.ts',

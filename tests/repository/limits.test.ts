@@ -28,6 +28,20 @@ test('files fit in the head', () => {
   expect(tooLong).toEqual([]);
 });
 
+test('comments have at most 120 columns', () => {
+  const tooLong = ['packages', 'tests', 'bench', 'scripts']
+    .flatMap((folder) => sourceFiles(folder))
+    .filter((file) => !file.endsWith('.gen.ts'))
+    .flatMap((file) =>
+      readFileSync(file, 'utf8')
+        .split('\n')
+        .flatMap((line, i) =>
+          line.length > 120 && /^\s*(\/\/|\/\*|\* |#)/.test(line) ? `${relative(repositoryRoot, file)}:${i + 1}` : [],
+        ),
+    );
+  expect(tooLong).toEqual([]);
+});
+
 test('direct dependencies run on Node 20.19 and production packages stay few', () => {
   const lock = JSON.parse(readFileSync(join(repositoryRoot, 'package-lock.json'), 'utf8')) as {
     packages: Record<

@@ -1,5 +1,5 @@
-// The recipes of README and of the guide to a first run, and their commands, as they stand there, run in an empty folder
-// on the fixtures.
+// The recipes of README and of the guide to a first run, and their commands, as they stand there, run in an empty
+// folder on the fixtures.
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -13,7 +13,10 @@ export function subjectProblem(subject: string): string | undefined {
   return 'names no area in front, as in "losses: what the commit claims"';
 }
 
-/** The commits of a clone whose subjects have a problem, one a line; of an archive without history none. Errors: those of git. */
+/**
+ * The commits of a clone whose subjects have a problem, one a line; of an archive without history none. Errors: those
+ * of git.
+ */
 export function subjectProblems(folder: string): string[] {
   if (!existsSync(join(folder, '.git'))) return [];
   // In a container the clone often belongs to another user, which git refuses unless it is told.

@@ -1,5 +1,5 @@
-// The Hugging Face Hub's HTTP interface on the loopback device, as far as models and data sets are read. Repositories are
-// given as files in memory; large ones are redirected to a second host, as the Hub redirects to its stores.
+// The Hugging Face Hub's HTTP interface on the loopback device, as far as models and data sets are read. Repositories
+// are given as files in memory; large ones are redirected to a second host, as the Hub redirects to its stores.
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';

@@ -73,8 +73,8 @@ class Trainee {
 }
 
 /**
- * Runs a recipe in `out`, killed at every moment that `moments` gives and gone on with each time; then to its end. Returns
- * what was cut off by each kill. A process is started while the one before still runs, which saves waiting.
+ * Runs a recipe in `out`, killed at every moment that `moments` gives and gone on with each time; then to its end.
+ * Returns what was cut off by each kill. A process is started while the one before still runs, which saves waiting.
  */
 export async function killedRun(recipe: string, out: string, moments: Iterable<Moment>): Promise<Cut[]> {
   const cuts: Cut[] = [];

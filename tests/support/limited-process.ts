@@ -1,5 +1,5 @@
-// A training run in a process that may not take more memory than it has when the run begins, and so many megabytes: prints
-// the message of its error. Linux only. Run with tsx; arguments: a recipe as JSON, the run folder, megabytes.
+// A training run in a process that may not take more memory than it has when the run begins, and so many megabytes:
+// prints the message of its error. Linux only. Run with tsx; arguments: a recipe as JSON, the run folder, megabytes.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { train } from '#reanchor/driver/index.js';

@@ -3,8 +3,8 @@ import { cat, type Tensor, tensor } from '@reanchor/torch';
 import type { VarlenKernel } from '#reanchor/nn/varlen.js';
 
 /**
- * What flash attention computes for sequences of different lengths, one sequence after the other: causal, aligned at the
- * end, so that query i of Q sees the keys up to L - Q + i.
+ * What flash attention computes for sequences of different lengths, one sequence after the other: causal, aligned at
+ * the end, so that query i of Q sees the keys up to L - Q + i.
  */
 export const plainVarlen: VarlenKernel = (q_NHC, k_GKC, v_GKC, { queryEnds_S1, keyEnds_S1 }) => {
   const [, heads, channels] = q_NHC.shape as [number, number, number];

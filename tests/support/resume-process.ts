@@ -1,6 +1,6 @@
-// A training run in a process of its own, to be killed: says "ready", waits for a line on stdin, begins the run in a folder
-// or goes on with it, with a line on stdout for every event, and says "done". Run with tsx; arguments: a recipe as JSON, the
-// run folder.
+// A training run in a process of its own, to be killed: says "ready", waits for a line on stdin, begins the run in a
+// folder or goes on with it, with a line on stdout for every event, and says "done". Run with tsx; arguments: a recipe
+// as JSON, the run folder.
 import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

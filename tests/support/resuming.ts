@@ -58,7 +58,9 @@ export function resumableRecipe(model: string, ...set: string[]) {
   );
 }
 
-/** Events of clocks, and what a process holds, are not those of the run; neither is it told of here that it was resumed. */
+/**
+ * Events of clocks, and what a process holds, are not those of the run; neither is it told of here that it was resumed.
+ */
 function comparable(events: readonly RunEvent[]): object[] {
   return events.flatMap(({ time: _, ...event }): object[] => {
     if (event.type === 'resumed' || event.type === 'checkpoint') return [];
@@ -79,8 +81,8 @@ export function outcome(folder: string) {
 }
 
 /**
- * Runs until an event that `stops`, and then, as often as it takes, from there to the next such event. `stops` may return
- * a number: the turns of the event loop until it stops.
+ * Runs until an event that `stops`, and then, as often as it takes, from there to the next such event. `stops` may
+ * return a number: the turns of the event loop until it stops.
  */
 export async function interruptedRun(recipe: Recipe, stops: (event: RunEvent) => boolean | number, out: string) {
   for (let resume = false; ; resume = true) {

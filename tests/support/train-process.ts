@@ -1,5 +1,5 @@
-// A training run in a process of its own: prints what the process held. Run with tsx; arguments: a recipe as JSON, and the
-// run folder to make.
+// A training run in a process of its own: prints what the process held. Run with tsx; arguments: a recipe as JSON, and
+// the run folder to make.
 import { memory, ones } from '@reanchor/torch';
 import { train } from '#reanchor/driver/index.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';

@@ -1,5 +1,5 @@
-// A disk that fills up at any moment of a run: what was saved before can be loaded, the message says what to do, and with more
-// space the run goes on to the same bits. Needs a small file system of its own, which root may mount.
+// A disk that fills up at any moment of a run: what was saved before can be loaded, the message says what to do, and
+// with more space the run goes on to the same bits. Needs a small file system of its own, which root may mount.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

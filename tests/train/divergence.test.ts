@@ -1,5 +1,5 @@
-// What a run does when its numbers are no longer numbers. Those of one row alone: its prompt holds a token whose embedding is so
-// large that squares of it overflow.
+// What a run does when its numbers are no longer numbers. Those of one row alone: its prompt holds a token whose
+// embedding is so large that squares of it overflow.
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,5 @@
-// Names of the Hub where a user writes them: in a recipe, and for score, generate and tokens. The Hub is on the loopback device.
+// Names of the Hub where a user writes them: in a recipe, and for score, generate and tokens. The Hub is on the
+// loopback device.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

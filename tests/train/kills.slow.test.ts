@@ -1,4 +1,5 @@
-// kill -9 at random moments: whatever is cut off, the run goes on to the events and weights of the one that was not killed.
+// kill -9 at random moments: whatever is cut off, the run goes on to the events and weights of the one that was not
+// killed.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,8 +50,8 @@ test.each(combinations)('%s, %s, %s', async (architecture, method, reference) =>
     'logEvery=1',
   );
   const random = randomOf(combinations.findIndex((one) => one.join() === [architecture, method, reference].join()));
-  // Step 2 is followed by a checkpoint; what is cut off after it goes on from there. Step 3 is followed by the sweep of a
-  // cached reference, which has just moved.
+  // Step 2 is followed by a checkpoint; what is cut off after it goes on from there. Step 3 is followed by the sweep of
+  // a cached reference, which has just moved.
   const isCached = reference === 'cached';
   const moments = [
     { event: isCached ? 'checkpoint' : 'step', n: isCached ? 1 : 2, milliseconds: 30 * random() },

@@ -1,5 +1,5 @@
-// The recipes of the paper as they stand, on the published sets in small, with models of the shapes of Pythia and Llama 3,
-// their real tokenizers and random weights. All of it comes by its names from a Hub on the loopback device.
+// The recipes of the paper as they stand, on the published sets in small, with models of the shapes of Pythia and Llama
+// 3, their real tokenizers and random weights. All of it comes by its names from a Hub on the loopback device.
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -81,7 +81,8 @@ test('a plateau of the margin makes the reference the policy, and resetOptimizer
   }
   const distance = (run: typeof kept, i: number) => run.steps[i]!['reference/distance']!;
   expect(distance(reset, 1)).toBe(distance(kept, 1));
-  // The first step of an optimizer without memory moves every parameter by the learning rate, here 0.7 of the first one.
+  // The first step of an optimizer without memory moves every parameter by the learning rate, here 0.7 of the first
+  // one.
   expect(distance(reset, 3)).toBeGreaterThan(1.2 * distance(kept, 3));
   expect(distance(reset, 3) / distance(reset, 0)).toBeCloseTo(0.7, 1);
 });

@@ -108,7 +108,9 @@ describe('an interrupted run goes on to the same bits', () => {
     const recipe = resumableRecipe(tinyModel, reference, 'batch.rowsPerMicroBatch=1');
     const out = newPlace();
     const known: number[] = [];
-    /** Aborts when it is asked for the n-th time once the run has begun, as it is after every micro-batch of a sweep. */
+    /**
+     * Aborts when it is asked for the n-th time once the run has begun, as it is after every micro-batch of a sweep.
+     */
     const untilAsked = (times: number) => {
       const abort = new AbortController();
       const { signal } = abort;

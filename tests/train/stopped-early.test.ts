@@ -1,4 +1,5 @@
-// A run that is asked to end before it has trained: it ends at the next turn of the event loop, and begins anew with --resume.
+// A run that is asked to end before it has trained: it ends at the next turn of the event loop, and begins anew with
+// --resume.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -75,8 +75,8 @@ export function unreadable(path: string, cause: unknown): string {
 }
 
 /**
- * Whether an error, or its cause, says that memory could not be had: libtorch's allocator marks its errors; what Node.js
- * cannot allocate is told by codes and by words.
+ * Whether an error, or its cause, says that memory could not be had: libtorch's allocator marks its errors; what
+ * Node.js cannot allocate is told by codes and by words.
  */
 export function isOutOfMemory(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

@@ -9,7 +9,9 @@ export interface Secret {
 /** Shorter keys are placeholders, as local servers take them, and would be found in the middle of words. */
 export const shortestKey = 8;
 
-/** A function that gives texts back without the secrets, however JSON and addresses spell them; longer ones count first. */
+/**
+ * A function that gives texts back without the secrets, however JSON and addresses spell them; longer ones count first.
+ */
 export function hiding(secrets: readonly Secret[]): (text: string) => string {
   const shown = new Map(secrets.flatMap(({ value, shown: text }) => spellings(value).map((one) => [one, text])));
   if (shown.size === 0) return (text) => text;
@@ -26,12 +28,17 @@ function spellings(value: string): string[] {
 
 const literally = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 
-/** A text whose addresses have neither user names nor passwords: `https://user:password@host` is `https://[hidden]@host`. */
+/**
+ * A text whose addresses have neither user names nor passwords: `https://user:password@host` is
+ * `https://[hidden]@host`.
+ */
 export function withoutPasswords(text: string): string {
   return text.replace(/:\/\/[^\s/?#"]{0,2000}@/g, '://[hidden]@');
 }
 
-/** An address as messages show it: without user name, password and what follows a `?` or `#`, where tokens are found. */
+/**
+ * An address as messages show it: without user name, password and what follows a `?` or `#`, where tokens are found.
+ */
 export function addressShown(address: string): string {
   const [place] = address.split(/[?#]/, 1);
   return withoutPasswords(place!);

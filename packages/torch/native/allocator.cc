@@ -1,7 +1,7 @@
 // Memory of CPU tensors. libtorch's own allocator calls posix_memalign, and of that glibc gives no freed block to a
-// request of the same size, since it looks for one that is larger by the alignment: a training step, which frees and asks
-// for the same sizes again and again, then holds up to 1.5 times what its tensors need. malloc finds such blocks, so that
-// the alignment is made here, inside a block a little larger than asked for.
+// request of the same size, since it looks for one that is larger by the alignment: a training step, which frees and
+// asks for the same sizes again and again, then holds up to 1.5 times what its tensors need. malloc finds such blocks,
+// so that the alignment is made here, inside a block a little larger than asked for.
 #include "addon.h"
 
 #include <c10/core/CPUAllocator.h>

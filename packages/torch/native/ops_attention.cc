@@ -1,10 +1,10 @@
 // reanchor::span_attention(Tensor q, Tensor k, Tensor v, int[] groups, Tensor[] masks) -> Tensor
 //
 // softmax(q k^T / sqrt(C) + mask) v over the groups of a packed batch, by libtorch's own attention kernels of the CPU.
-// q [N, H, C]; k, v [N, K, C]; a group (start, prefix, completions) is `prefix` tokens that attend to themselves, causally,
-// followed by `completions` tokens that attend to all tokens of the group under the next mask. As one operator its output
-// and its gradients are written once and where they belong; slices of q, k and v would each leave a gradient as large as
-// the batch, zero but for a group, and a sum of all of them.
+// q [N, H, C]; k, v [N, K, C]; a group (start, prefix, completions) is `prefix` tokens that attend to themselves,
+// causally, followed by `completions` tokens that attend to all tokens of the group under the next mask. As one
+// operator its output and its gradients are written once and where they belong; slices of q, k and v would each leave a
+// gradient as large as the batch, zero but for a group, and a sum of all of them.
 #include "addon.h"
 
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>

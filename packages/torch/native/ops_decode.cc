@@ -1,8 +1,8 @@
 // Kernels for a step of generation: few rows (one a text), float32, CPU, nothing recorded for backward().
 //
-// A step reads every weight once and computes little with it, so that what counts is the pass over memory and the number
-// of calls. The BLAS packs the weights of a small product first; these kernels stream them. Each row's sums are taken in
-// one order, whatever rows it is computed with, so that a text does not depend on its batch.
+// A step reads every weight once and computes little with it, so that what counts is the pass over memory and the
+// number of calls. The BLAS packs the weights of a small product first; these kernels stream them. Each row's sums are
+// taken in one order, whatever rows it is computed with, so that a text does not depend on its batch.
 //
 // Letters: B rows (texts), I inputs, O outputs, H query heads, K key-value heads, C channels of a head, T slots.
 #include "addon.h"

@@ -1,5 +1,5 @@
-// The distance of two lists of tensors, and one list moved towards the other: in one pass over memory each, where libtorch's
-// own operators would take several and write what is in between.
+// The distance of two lists of tensors, and one list moved towards the other: in one pass over memory each, where
+// libtorch's own operators would take several and write what is in between.
 //
 // reanchor::squared_distance(Tensor[] a, Tensor[] b) -> float
 //
@@ -8,8 +8,8 @@
 //
 // reanchor::move_towards_(Tensor(a!)[] a, Tensor[] b, float share) -> float[]
 //
-// a <- a + share (b - a), as aten::lerp_ rounds it, and sums over all elements in float64: of (a - b)^2 before and after,
-// and of a^2 after. `b` may have another floating dtype than `a`.
+// a <- a + share (b - a), as aten::lerp_ rounds it, and sums over all elements in float64: of (a - b)^2 before and
+// after, and of a^2 after. `b` may have another floating dtype than `a`.
 #include "addon.h"
 #include "kernels.h"
 

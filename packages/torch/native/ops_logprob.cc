@@ -1,7 +1,8 @@
 // reanchor::linear_logprob(Tensor hidden, Tensor weight, Tensor targets, int chunk_rows=0, int keep_bytes=-1) -> Tensor
 //
 // logprobs_M[m] = log softmax(hidden_MD[m] @ weight_VD^T)[targets_M[m]], without holding all M x V logits at once: rows
-// are taken in chunks, and sums are in float32 (float64 for float64 input). With P = softmax and g the incoming gradient,
+// are taken in chunks, and sums are in float32 (float64 for float64 input). With P = softmax and g the incoming
+// gradient,
 //   d hidden[m] = g[m] (weight[t] - sum_v P[m, v] weight[v]),    d weight[v] = sum_m g[m] ([v = t] - P[m, v])
 //   hidden[m].
 // For backward, the exponentials of the first chunks are kept up to `keep_bytes`; of the others the logits are made

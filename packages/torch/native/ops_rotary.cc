@@ -1,8 +1,8 @@
 // reanchor::rotate(Tensor x, Tensor cos, Tensor sin) -> Tensor
 //
 // Rotary position embedding in the half-split layout: the first R channels of each head, x = (x1, x2) in halves, become
-// x cos + (-x2, x1) sin; the others stay. x [N, H, C]; cos, sin [N, 1, R], whose two halves are equal. The transpose of a
-// rotation is the rotation back, which is all that the backward pass does.
+// x cos + (-x2, x1) sin; the others stay. x [N, H, C]; cos, sin [N, 1, R], whose two halves are equal. The transpose of
+// a rotation is the rotation back, which is all that the backward pass does.
 #include "addon.h"
 #include "kernels.h"
 

@@ -42,8 +42,8 @@ static View readTypedArray(Call& call, napi_value value) {
   return view;
 }
 
-// fromTypedArray(array, shape, dtype, device): a copy. One to a CUDA device goes by way of pinned memory and is not waited
-// for; libtorch's allocator of such memory does not give it out again before the device has read it.
+// fromTypedArray(array, shape, dtype, device): a copy. One to a CUDA device goes by way of pinned memory and is not
+// waited for; libtorch's allocator of such memory does not give it out again before the device has read it.
 static napi_value fromTypedArray(Call& call) {
   const View view = readTypedArray(call, call.argv[0]);
   const Numbers shape = readNumbers(call.addon, call.argv[1], "shape");
@@ -99,8 +99,8 @@ static napi_value item(Call& call) {
   return makeNumber(call.env, scalar.isIntegral(false) ? static_cast<double>(scalar.toLong()) : scalar.toDouble());
 }
 
-// stats() fills the buffer with live, peak, slots, bytes reported to V8, bytes of CPU tensors and their peak; resetPeak()
-// starts both peaks anew.
+// stats() fills the buffer with live, peak, slots, bytes reported to V8, bytes of CPU tensors and their peak;
+// resetPeak() starts both peaks anew.
 static napi_value stats(Call& call) {
   const Handles& handles = call.addon.handles;
   double* out = call.addon.buffer;

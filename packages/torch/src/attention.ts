@@ -7,8 +7,8 @@ const rotateOp = new LazyOp('reanchor::rotate', '');
 /**
  * Attention within the groups of a packed batch on the CPU: softmax(q k^T / sqrt(C) + mask) v, [N, H, C] -> [N, H, C].
  *
- * A group is `prefix` tokens that attend to themselves, causally, followed by `completions` tokens that attend to the whole
- * group under a mask. With K < H key-value heads H / K neighbouring query heads share one. Differentiable once.
+ * A group is `prefix` tokens that attend to themselves, causally, followed by `completions` tokens that attend to the
+ * whole group under a mask. With K < H key-value heads H / K neighbouring query heads share one. Differentiable once.
  *
  * @param q_NHC queries
  * @param k_NKC keys, [N, K, C]
@@ -28,8 +28,9 @@ export function packedAttention(
 }
 
 /**
- * The first R channels of each head turned: x cos + (-x2, x1) sin, where x = (x1, x2) are their two halves; the others as
- * they are (Su et al. 2021, in the half-split layout of Hugging Face checkpoints). Differentiable once, with respect to x.
+ * The first R channels of each head turned: x cos + (-x2, x1) sin, where x = (x1, x2) are their two halves; the others
+ * as they are (Su et al. 2021, in the half-split layout of Hugging Face checkpoints). Differentiable once, with respect
+ * to x.
  *
  * @param x_NHC queries or keys, [N, H, C]
  * @param cos_N1R cosines of each token's angles, [N, 1, R], the second half equal to the first

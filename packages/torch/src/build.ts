@@ -18,9 +18,10 @@ const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
 
 const FLAGS = ['-std=c++20', '-O2', '-fPIC', '-fvisibility=hidden', '-DNAPI_VERSION=9'];
 
-// libtorch registers its CUDA operators when it is loaded, though the addon names none of its symbols. A compiler that links
-// its C++ library statically must not offer it to libtorch, which has its own. Where libtorch lies is written as RPATH: the
-// loader looks into a RUNPATH only after LD_LIBRARY_PATH, which may lead to another libtorch, or to the current folder.
+// libtorch registers its CUDA operators when it is loaded, though the addon names none of its symbols. A compiler that
+// links its C++ library statically must not offer it to libtorch, which has its own. Where libtorch lies is written as
+// RPATH: the loader looks into a RUNPATH only after LD_LIBRARY_PATH, which may lead to another libtorch, or to the
+// current folder.
 const LINK_FLAGS =
   process.platform === 'darwin'
     ? ['-undefined', 'dynamic_lookup']
@@ -76,8 +77,8 @@ const checksumFile = (file: string) => `${file}.sha256`;
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
 /**
- * What is wrong with the compiled addon, with what to run; undefined where nothing is. Loading a file that a bad disk or a
- * cut copy has changed would end the process without a word.
+ * What is wrong with the compiled addon, with what to run; undefined where nothing is. Loading a file that a bad disk
+ * or a cut copy has changed would end the process without a word.
  */
 export function addonProblem(file: string): string | undefined {
   if (!existsSync(file)) return 'the addon has not been compiled. Run: npx reanchor setup';
@@ -141,8 +142,8 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
 }
 
 /**
- * Removes from a folder what setups that were killed have left half-done. Its lock has to be held. A folder that a program
- * of a killed setup still writes to may stay: it is in nobody's way, and the next setup removes it.
+ * Removes from a folder what setups that were killed have left half-done. Its lock has to be held. A folder that a
+ * program of a killed setup still writes to may stay: it is in nobody's way, and the next setup removes it.
  */
 export function removeTemporary(folder: string): void {
   if (!existsSync(folder)) return;

@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
 /**
- * Whether a shared library is empty or, in ELF's 64-bit form, ends before its table of sections, which is its last part: a
- * copy or an installation was cut off. Loading it would end the process (SIGBUS) without a word. Anything else is left to the loader,
- * which says what is wrong. Source: System V ABI, ELF header.
+ * Whether a shared library is empty or, in ELF's 64-bit form, ends before its table of sections, which is its last
+ * part: a copy or an installation was cut off. Loading it would end the process (SIGBUS) without a word. Anything else
+ * is left to the loader, which says what is wrong. Source: System V ABI, ELF header.
  */
 export function isCutShort(library: string): boolean {
   const file = openSync(library, 'r');

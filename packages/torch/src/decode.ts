@@ -1,7 +1,7 @@
 /**
  * Kernels for a step of generation: float32 on the CPU, a few rows, nothing recorded for backward(). A step reads every
- * weight once and computes little with it; these stream the weights, where the BLAS would pack them first, and do in one
- * call what takes several operators. A row's result does not depend on the rows it is computed with.
+ * weight once and computes little with it; these stream the weights, where the BLAS would pack them first, and do in
+ * one call what takes several operators. A row's result does not depend on the rows it is computed with.
  *
  * All throw TorchError for other dtypes and devices, shapes that do not fit, and inputs that require gradients outside
  * noGrad().

@@ -25,9 +25,9 @@ export interface Moved {
 }
 
 /**
- * a <- a + share (b - a) in place, pair by pair, rounded as `lerp_` rounds: share 1 gives b to the bit. What is returned
- * is measured in the same pass over memory and summed in float64. `b` may have another floating dtype than `a`. No
- * gradient, also for tensors that ask for one.
+ * a <- a + share (b - a) in place, pair by pair, rounded as `lerp_` rounds: share 1 gives b to the bit. What is
+ * returned is measured in the same pass over memory and summed in float64. `b` may have another floating dtype than
+ * `a`. No gradient, also for tensors that ask for one.
  *
  * @throws TorchError for lists of different lengths and pairs of different shapes
  */

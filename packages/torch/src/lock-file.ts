@@ -14,9 +14,9 @@ export interface HeldLock {
 }
 
 /**
- * Makes this process the holder of a lock file, until the lock is disposed, or says who holds it. A lock that a crash has
- * left behind is taken over: its process is gone, or another one has its number now, or the machine has started again.
- * Whether a process of another machine or container still runs cannot be known from here. Errors: the system's.
+ * Makes this process the holder of a lock file, until the lock is disposed, or says who holds it. A lock that a crash
+ * has left behind is taken over: its process is gone, or another one has its number now, or the machine has started
+ * again. Whether a process of another machine or container still runs cannot be known from here. Errors: the system's.
  */
 export function takeLock(path: string): Disposable | HeldLock {
   const own = JSON.stringify(ownIdentity());

@@ -31,9 +31,9 @@ export interface WaitOptions {
 }
 
 /**
- * Runs `work` while this process holds the lock file. Where another one does, it is waited for: until its process is gone,
- * or, where that cannot be seen, its lock has not been touched for a minute, or is no whole lock for two seconds. So every
- * wait ends, whatever is in the file. Errors: the system's, those of `work`, the reason of `signal`.
+ * Runs `work` while this process holds the lock file. Where another one does, it is waited for: until its process is
+ * gone, or, where that cannot be seen, its lock has not been touched for a minute, or is no whole lock for two seconds.
+ * So every wait ends, whatever is in the file. Errors: the system's, those of `work`, the reason of `signal`.
  */
 export async function withLock<T>(path: string, options: WaitOptions, work: () => Promise<T>): Promise<T> {
   using _lock = await awaitLock(path, options);

@@ -74,8 +74,8 @@ export const resetPeakCudaMemory = (device: Device = 'cuda'): void =>
 export const emptyCache = (): void => native().emptyCache();
 
 /**
- * Returns to the system what freed tensors left on the CPU, and to the driver what they left on CUDA devices. They keep it
- * otherwise, since the next step needs it again; worth calling after a phase that will not come back.
+ * Returns to the system what freed tensors left on the CPU, and to the driver what they left on CUDA devices. They keep
+ * it otherwise, since the next step needs it again; worth calling after a phase that will not come back.
  */
 export function trimMemory(): void {
   native().trimMemory();

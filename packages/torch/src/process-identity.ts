@@ -21,8 +21,8 @@ export type ProcessState = 'running' | 'gone' | 'unknown';
 export const ownIdentity = () => identityOf(process.pid);
 
 /**
- * Whether a process still runs: it is gone too when another one has its number, or the machine has started again. Unknown
- * where it cannot be seen from here.
+ * Whether a process still runs: it is gone too when another one has its number, or the machine has started again.
+ * Unknown where it cannot be seen from here.
  */
 export function stateOf(identity: ProcessIdentity): ProcessState {
   const here = identityOf(identity.pid);
@@ -61,8 +61,8 @@ function identityOf(pid: number): ProcessIdentity {
 }
 
 /**
- * Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and parentheses. `ended` of a process that has ended and
- * is only not yet asked for by its parent.
+ * Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and parentheses. `ended` of a process that has ended
+ * and is only not yet asked for by its parent.
  */
 function startTicks(stat: string): string | undefined {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -1,6 +1,6 @@
 /**
- * Starting other programs. The folder one happens to be in may be anybody's: no program is taken from it, none is started
- * in it, and none gets its arguments through a shell. Nothing else in the packages starts a process.
+ * Starting other programs. The folder one happens to be in may be anybody's: no program is taken from it, none is
+ * started in it, and none gets its arguments through a shell. Nothing else in the packages starts a process.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
@@ -35,9 +35,9 @@ function isExecutable(file: string): boolean {
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Runs a program, named by its absolute path, in `folder`, which is its folder for temporary files too. The exit code is
- * null where a signal ended it; `output` is all that it wrote. A signal that asks this process to end ends the program
- * with all that it has started. Errors: SetupError that names that signal; the system's.
+ * Runs a program, named by its absolute path, in `folder`, which is its folder for temporary files too. The exit code
+ * is null where a signal ended it; `output` is all that it wrote. A signal that asks this process to end ends the
+ * program with all that it has started. Errors: SetupError that names that signal; the system's.
  */
 export function run(
   program: string,

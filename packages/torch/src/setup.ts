@@ -1,6 +1,6 @@
 /**
- * @reanchor/torch/setup: finding, installing and describing libtorch. Importing it loads no native code, so that it works where
- * there is none yet.
+ * @reanchor/torch/setup: finding, installing and describing libtorch. Importing it loads no native code, so that it
+ * works where there is none yet.
  */
 import { buildAddon } from './build.js';
 import { SetupError } from './errors.js';
@@ -37,8 +37,8 @@ export interface SetupResult {
 
 /**
  * Makes the addon ready: finds libtorch (REANCHOR_LIBTORCH, the active Python, the cache), installs it into the cache
- * where there is none, compiles the addon for it unless that was done before, and loads it once in a process of its own.
- * Throws SetupError with what is missing and the three ways to get there, or why the addon cannot be loaded.
+ * where there is none, compiles the addon for it unless that was done before, and loads it once in a process of its
+ * own. Throws SetupError with what is missing and the three ways to get there, or why the addon cannot be loaded.
  */
 export async function setup({ log = () => {} }: SetupOptions = {}): Promise<SetupResult> {
   try {

@@ -12,8 +12,8 @@ console.log('loaded ' + JSON.stringify(loaded.exports.config()));
 `;
 
 /**
- * Loads the addon once. Errors: SetupError that quotes why it cannot be loaded, or says that headers and libraries are of
- * two versions; with what to do.
+ * Loads the addon once. Errors: SetupError that quotes why it cannot be loaded, or says that headers and libraries are
+ * of two versions; with what to do.
  */
 export async function tryAddon(file: string, located: Located): Promise<void> {
   const { status, output } = await run(process.execPath, ['-e', PROGRAM, file], dirname(file));

@@ -1,6 +1,6 @@
-// What libtorch's flash attention computes for sequences of different lengths, written down plainly in float64, with the
-// conditions that its kernel sets (mha_varlen_fwd and mha_varlen_bwd of flash_api.cpp).
-// Shapes: Q queries and L keys of a sequence, H query heads, K key-value heads, C channels of a head.
+// What libtorch's flash attention computes for sequences of different lengths, written down plainly in float64, with
+// the conditions that its kernel sets (mha_varlen_fwd and mha_varlen_bwd of flash_api.cpp). Shapes: Q queries and L
+// keys of a sequence, H query heads, K key-value heads, C channels of a head.
 #pragma once
 
 #include <ATen/core/Tensor.h>

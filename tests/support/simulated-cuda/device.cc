@@ -1,8 +1,8 @@
 // A CUDA device that is not there, for a build of libtorch without CUDA: tests run everything that a GPU would run, on
 // one core of the CPU, and find tensors that were left on the wrong device.
 //
-// Memory is the host's, but every address has kTag added, which no program can read: code that reaches for the data of a
-// CUDA tensor without a kernel crashes, as it would on a GPU. Kernels are the CPU's, behind a fallback that refuses
+// Memory is the host's, but every address has kTag added, which no program can read: code that reaches for the data of
+// a CUDA tensor without a kernel crashes, as it would on a GPU. Kernels are the CPU's, behind a fallback that refuses
 // operators whose tensors are on two devices. Nothing here says how fast a GPU is, how it rounds, or in what order it
 // works: copies and kernels are done when they return.
 #include <ATen/CPUGeneratorImpl.h>
@@ -235,8 +235,8 @@ static std::tuple<Tensor, Tensor, Tensor> flashBackward(
   return {dq.to(kDevice), dk.to(kDevice), dv.to(kDevice)};
 }
 
-// As libtorch's own kernels: a number in a tensor of the CPU may come along, anything else must be on one device; in lists
-// there are no exceptions.
+// As libtorch's own kernels: a number in a tensor of the CPU may come along, anything else must be on one device; in
+// lists there are no exceptions.
 static void requireOneDevice(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
   const auto refuse = [&](const Tensor& x) {
     TORCH_CHECK(!x.defined() || x.is_cuda(), "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and ",

@@ -48,8 +48,8 @@ export function valueAt({ steps, mean }: Line, step: number): number | null {
 }
 
 /**
- * The line as its running mean, in which each value keeps `weight` of what was before it; the first values are not drawn
- * towards 0. It has no range: that is of the values themselves.
+ * The line as its running mean, in which each value keeps `weight` of what was before it; the first values are not
+ * drawn towards 0. It has no range: that is of the values themselves.
  */
 export function smoothed(line: Line, weight: number): Line {
   if (weight === 0 || line.mean.length < 3) return line;

@@ -23,8 +23,8 @@ export interface AlpacaFlags extends JudgeFlags {
 }
 
 /**
- * `reanchor eval alpaca`: prints a table of models; `--json` writes all numbers. With a judge, the answers are annotated
- * first.
+ * `reanchor eval alpaca`: prints a table of models; `--json` writes all numbers. With a judge, the answers are
+ * annotated first.
  */
 export async function alpacaVerb(flags: AlpacaFlags, terminal: Terminal): Promise<void> {
   const { json, c, lcInputs, outputs, referenceOutputs, difficulty, baselines, expected } = flags;

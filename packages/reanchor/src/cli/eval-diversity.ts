@@ -9,7 +9,9 @@ export interface DiversityFlags {
   json?: string;
 }
 
-/** `reanchor eval diversity`: prints self-BLEU, distinct-n and lengths of each file of answers; `--json` writes them. */
+/**
+ * `reanchor eval diversity`: prints self-BLEU, distinct-n and lengths of each file of answers; `--json` writes them.
+ */
 export async function diversityVerb({ answers, json }: DiversityFlags, terminal: Terminal): Promise<void> {
   const { namedFiles } = await import('../eval/answer-sets.js');
   const { readAnswers } = await import('../eval/answers.js');

@@ -23,7 +23,10 @@ export interface WinRateFlags extends JudgeFlags, LocalJudgeFlags {
   show: string;
 }
 
-/** `reanchor eval winrate`: prints win rates and lengths; `--out`, `--json` and `--html` write verdicts, numbers, a page. */
+/**
+ * `reanchor eval winrate`: prints win rates and lengths; `--out`, `--json` and `--html` write verdicts, numbers, a
+ * page.
+ */
 export async function winRateVerb(
   flags: WinRateFlags,
   terminal: Terminal,

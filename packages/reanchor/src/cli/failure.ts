@@ -20,8 +20,8 @@ export const flagOf: Naming = (option) =>
   (option.includes('.') ? option : `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
 
 /**
- * Prints an error, with flags for options: of what the user or the machine can mend, the message (REANCHOR_DEBUG=1: the stack too); of
- * anything else, the message, that it is a bug, and the stack.
+ * Prints an error, with flags for options: of what the user or the machine can mend, the message (REANCHOR_DEBUG=1: the
+ * stack too); of anything else, the message, that it is a bug, and the stack.
  */
 export function reportError(
   error: unknown,

@@ -30,14 +30,14 @@ const redrawMs = 100;
 const plainMs = 5000;
 
 /**
- * What a terminal may obey, or what lets a text look like another one: control characters, those of C1 among them (U+009B
- * begins a command as ESC [ does), line separators, and the controls of the direction of writing.
+ * What a terminal may obey, or what lets a text look like another one: control characters, those of C1 among them
+ * (U+009B begins a command as ESC [ does), line separators, and the controls of the direction of writing.
  */
 const unprintable = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 
 /**
- * A text whose control characters, but line feeds and tabs, are shown as JSON escapes them (`\u001b`), so that JSON stays
- * the same JSON. A line end of Windows is a line feed.
+ * A text whose control characters, but line feeds and tabs, are shown as JSON escapes them (`\u001b`), so that JSON
+ * stays the same JSON. A line end of Windows is a line feed.
  */
 export function printable(text: string): string {
   return text

@@ -20,11 +20,12 @@ export interface Answer {
 }
 
 /**
- * The answers among the messages from number `from` on, in UTF-16 units of the text: from behind the generation prompt to
- * where the next message begins, and of the last message to the end of the text. Undefined where one cannot be found.
+ * The answers among the messages from number `from` on, in UTF-16 units of the text: from behind the generation prompt
+ * to where the next message begins, and of the last message to the end of the text. Undefined where one cannot be
+ * found.
  *
- * The text of a chat that is cut before or behind an answer says it, if the whole begins with it. Many templates write an
- * answer in another way once more follows (without its thoughts), or refuse a chat without a user. Then the whole is
+ * The text of a chat that is cut before or behind an answer says it, if the whole begins with it. Many templates write
+ * an answer in another way once more follows (without its thoughts), or refuse a chat without a user. Then the whole is
  * compared with the chat in which one message says something else: they differ from where that message says it to where
  * it has said it.
  */

@@ -75,8 +75,8 @@ function orRefused<T>(messages: readonly Message[], render: Render, make: () => 
 
 /**
  * Where in the text of a chat what follows the prompt begins: where the prompt ends, or where the prompt goes on with
- * something closed that the chat has not, such as an empty thought, which the prompt then keeps. Undefined where the two
- * differ otherwise.
+ * something closed that the chat has not, such as an empty thought, which the prompt then keeps. Undefined where the
+ * two differ otherwise.
  */
 function joint(chat: Chat, start: readonly Message[], prompt: string, render: Render): number | undefined {
   const at = commonLength(prompt, chat.text);

@@ -20,8 +20,8 @@ export interface FileChoice {
 }
 
 /**
- * The paths of the files of a split, in the order in which they are read. Errors: UserError for a configuration or split
- * that there is not, and for files that are not read; those of the card.
+ * The paths of the files of a split, in the order in which they are read. Errors: UserError for a configuration or
+ * split that there is not, and for files that are not read; those of the card.
  */
 export async function chooseFiles(listing: FileListing, choice: FileChoice): Promise<readonly string[]> {
   const { name, selection } = choice;

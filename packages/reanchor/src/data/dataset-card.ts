@@ -24,8 +24,8 @@ const mostCharacters = 1 << 20;
 
 /**
  * The configurations that cards list, by `configs`; none where they list none. `texts` are the contents of those of
- * {@link cardFiles} that there are, `set` the name of the data set. Errors: FormatError for YAML that is broken, and for `configs` that Python's
- * `datasets` refuses as well.
+ * {@link cardFiles} that there are, `set` the name of the data set. Errors: FormatError for YAML that is broken, and
+ * for `configs` that Python's `datasets` refuses as well.
  */
 export function cardConfigs(texts: Readonly<Record<string, string>>, set: string): CardConfig[] {
   let [configs, file]: [unknown, string] = [undefined, ''];

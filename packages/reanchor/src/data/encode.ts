@@ -31,7 +31,9 @@ export interface EncodeOptions {
   template?: ChatTemplate | undefined;
   /** The moment that templates tell as now. Default: that of the call. */
   now?: Date | undefined;
-  /** Finds the answers in completions of several messages; where messages are not to be learnt it is done in any case. */
+  /**
+   * Finds the answers in completions of several messages; where messages are not to be learnt it is done in any case.
+   */
   findsAnswers?: boolean | undefined;
 }
 
@@ -39,14 +41,14 @@ export interface EncodeOptions {
  * The ids of a prompt and its completions. The prompt is tokenised alone and with each completion; the completion's ids
  * are those of the joint text after as many as the prompt alone has (TRL).
  *
- * - Plain text: the EOS string is appended to each completion that does not end with it; special tokens that the tokenizer
- *   adds (BOS) are part of the prompt.
+ * - Plain text: the EOS string is appended to each completion that does not end with it; special tokens that the
+ *   tokenizer adds (BOS) are part of the prompt.
  * - Chats, or anything once a template is given: texts are rendered, the prompt with what comes before the next answer.
  *   Nothing is added to what the template writes, BOS neither (TRL).
  *
  * Skipped are empty completions, whole texts that a template is to make chats of, and chats that it refuses or whose
- * prompt it writes otherwise when an answer follows. Errors: UserError for a tokenizer without EOS, and for chats without
- * a template.
+ * prompt it writes otherwise when an answer follows. Errors: UserError for a tokenizer without EOS, and for chats
+ * without a template.
  */
 export function encodeRow(
   row: PromptText,
@@ -166,9 +168,9 @@ export interface EncodedChat {
 }
 
 /**
- * A whole chat, the prompt of a row with a completion, with the ids of every answer in it; with `isOneText` what follows
- * the prompt need not be told from it, and the answers are there only if one of them is not to be learnt. Skips and errors:
- * those of {@link encodeRow}.
+ * A whole chat, the prompt of a row with a completion, with the ids of every answer in it; with `isOneText` what
+ * follows the prompt need not be told from it, and the answers are there only if one of them is not to be learnt. Skips
+ * and errors: those of {@link encodeRow}.
  */
 export function encodeChat(
   row: PromptText,

@@ -84,8 +84,8 @@ export class Fields {
   }
 
   /**
-   * True or false. 1 and 0 stand for them, as in TRL, which is noted; of CSV, so do the words. (As text in JSON, "false"
-   * would be true to Python.)
+   * True or false. 1 and 0 stand for them, as in TRL, which is noted; of CSV, so do the words. (As text in JSON,
+   * "false" would be true to Python.)
    */
   flag(name: string): boolean {
     const given = this.value(name);

@@ -21,10 +21,10 @@ export function globPath(path: string): GlobPath {
 }
 
 /**
- * Whether a path is one of a pattern's: `*` stands for any characters of a name, `?` for one, `[a-z]` and `[!a-z]` for one
- * of a set, `**` for any folders. What is hidden (a dot in front) or special (`__`) has to be so in the pattern too. It
- * takes time by the product of both lengths, whatever the pattern. Errors: UserError for `**` inside of a name, and for
- * a pattern that is longer than paths are.
+ * Whether a path is one of a pattern's: `*` stands for any characters of a name, `?` for one, `[a-z]` and `[!a-z]` for
+ * one of a set, `**` for any folders. What is hidden (a dot in front) or special (`__`) has to be so in the pattern
+ * too. It takes time by the product of both lengths, whatever the pattern. Errors: UserError for `**` inside of a name,
+ * and for a pattern that is longer than paths are.
  */
 export function globMatcher(pattern: string): (path: GlobPath) => boolean {
   if (pattern.length > longestPattern) throw new UserError(`a pattern of ${pattern.length} characters: is it a path?`);

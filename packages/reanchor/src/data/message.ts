@@ -86,8 +86,8 @@ export function isSilent(message: Message): boolean {
 }
 
 /**
- * The fields with which an answer says whether it is to be learnt: `weight` (OpenAI, mistral-finetune), `loss` (ms-swift),
- * `train` and `training` (axolotl), `loss_mask` and `step_loss_mask` (slime).
+ * The fields with which an answer says whether it is to be learnt: `weight` (OpenAI, mistral-finetune), `loss`
+ * (ms-swift), `train` and `training` (axolotl), `loss_mask` and `step_loss_mask` (slime).
  */
 const weights = ['weight', 'loss', 'train', 'training', 'loss_mask', 'step_loss_mask'];
 

@@ -45,8 +45,8 @@ export function splitAtLast(text: string, mark: string): { prompt: string; compl
 }
 
 /**
- * A prompt as messages: the turns of a transcript that ends with "\n\nAssistant:", else one message of the user; in front
- * the message of `system`, unless the chat begins with one of its own.
+ * A prompt as messages: the turns of a transcript that ends with "\n\nAssistant:", else one message of the user; in
+ * front the message of `system`, unless the chat begins with one of its own.
  */
 export function promptMessages({ prompt, system }: PromptText): Message[] {
   return withSystem(typeof prompt === 'string' ? textMessages(prompt) : prompt, system);

@@ -106,8 +106,9 @@ function epochOrder(n: number, { seed, shuffle, sources }: PlanOptions, epoch: n
 }
 
 /**
- * The rows of a source in an epoch. Its passes, one after the other, make an endless list, and each epoch takes the next
- * piece of it: no row comes again before all have come. `orderOf` is the order of a pass; file order when left out.
+ * The rows of a source in an epoch. Its passes, one after the other, make an endless list, and each epoch takes the
+ * next piece of it: no row comes again before all have come. `orderOf` is the order of a pass; file order when left
+ * out.
  */
 function drawnRows(source: SourceShare, epoch: number, orderOf?: (pass: number) => number[]): number[] {
   const { rows: n } = source;

@@ -118,7 +118,9 @@ export const completionTokens = ({ completions, scored }: Group): number[] =>
     (ids, c) => scored?.[c]?.subarray(0, ids.length).reduce((n, isScored) => n + isScored, 0) ?? ids.length,
   );
 
-/** The scored tokens of a group that have a probability: after an empty prompt, the first one of a completion has none. */
+/**
+ * The scored tokens of a group that have a probability: after an empty prompt, the first one of a completion has none.
+ */
 export const scoredTokens = (group: Group) =>
   sum(completionTokens(group)) -
   (group.prompt.length > 0

@@ -8,8 +8,8 @@ import { textOf } from './message.js';
 export const hasParts = ({ content }: Message) => Array.isArray(content);
 
 /**
- * Whether a template writes the texts of parts, and no part as Python or JSON has it. Python's transformers train on such
- * lists, and without the texts that a template does not look for.
+ * Whether a template writes the texts of parts, and no part as Python or JSON has it. Python's transformers train on
+ * such lists, and without the texts that a template does not look for.
  */
 export function takesParts(chat: Chat, render: Render): boolean {
   if (!chat.messages.some(hasParts)) return true;

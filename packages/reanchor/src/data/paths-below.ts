@@ -5,9 +5,9 @@ import { UserError } from '../errors.js';
 import { isBelow } from '../formats/index.js';
 
 /**
- * The files below a folder, as paths in it with `/` between their parts, sorted. No link leads out of the folder, but in a
- * snapshot of the Hub's cache, which consists of links to its own blobs; a link to a folder inside is passed over, since
- * what it shows is there anyway. Errors: UserError for a link that leads out; those of the system.
+ * The files below a folder, as paths in it with `/` between their parts, sorted. No link leads out of the folder, but
+ * in a snapshot of the Hub's cache, which consists of links to its own blobs; a link to a folder inside is passed over,
+ * since what it shows is there anyway. Errors: UserError for a link that leads out; those of the system.
  */
 export function pathsBelow(folder: string): string[] {
   const root = realpathSync(folder);

@@ -26,7 +26,8 @@ const answerColumns = new Set([
 
 /**
  * The prompts of records, with what their rows have for a chat template. `onNote` hears of columns that are not read.
- * Errors: UserError where there is none; FormatError for a row without a prompt, or with a chat that is answered already.
+ * Errors: UserError where there is none; FormatError for a row without a prompt, or with a chat that is answered
+ * already.
  */
 export async function loadPrompts(
   records: AsyncIterable<RawRecord>,

@@ -24,16 +24,16 @@ export interface RowOptions {
 }
 
 /**
- * Records as rows of a kind, in order. Pairs become two examples (chosen, then rejected) where examples with a label are
- * asked for, and their chosen completion where texts to be imitated are; of labelled examples these are the desirable
- * ones. The forms are listed in {@link rowForms}; two of them in other words:
+ * Records as rows of a kind, in order. Pairs become two examples (chosen, then rejected) where examples with a label
+ * are asked for, and their chosen completion where texts to be imitated are; of labelled examples these are the
+ * desirable ones. The forms are listed in {@link rowForms}; two of them in other words:
  *
- * - `implicit`: the prompt is what chosen and rejected begin with in common, less a space at its end (TRL's rule), or the
- *   messages that they begin with in common;
+ * - `implicit`: the prompt is what chosen and rejected begin with in common, less a space at its end (TRL's rule), or
+ *   the messages that they begin with in common;
  * - `hh`: chosen and rejected are whole transcripts, split after the last "\n\nAssistant:".
  *
- * Every form may have `system`, `tools`, `documents` and `chat_template_kwargs` besides, which chat templates are given.
- * Columns that are neither read nor known to be descriptions, such as an id or a score, are told to `onNote`.
+ * Every form may have `system`, `tools`, `documents` and `chat_template_kwargs` besides, which chat templates are
+ * given. Columns that are neither read nor known to be descriptions, such as an id or a score, are told to `onNote`.
  *
  * Errors: FormatError with file and line for a row that has not the form, naming the field; UserError when there is no
  * record.

@@ -34,7 +34,9 @@ export function sourceOfRun(run: Run, key: 'data.train' | 'data.validation', nam
 /** The name of a published set as it is asked for, where letter case does not count. */
 const publishedName = (name: RepositoryName) => ({ ...name, id: publishedSet(name.id)?.id ?? name.id });
 
-/** What the run downloaded; a path that is not here may look like a name on the Hub, and must not be asked for there. */
+/**
+ * What the run downloaded; a path that is not here may look like a name on the Hub, and must not be asked for there.
+ */
 function atCommit({ info: { commits = {} } }: Run, name: RepositoryName | undefined): string | undefined {
   const commit = name && commits[repositoryText(name)];
   return commit && repositoryText({ ...name, revision: commit });

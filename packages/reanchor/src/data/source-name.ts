@@ -22,9 +22,9 @@ export interface SetName {
 }
 
 /**
- * Reads `PATH`, `owner/name` and `owner/name@revision`, with `:SPLIT` or `:CONFIGURATION/SPLIT` after a folder or a data
- * set. What is here comes before the Hub; a name that is neither is the path of a file, and reading it says what is
- * wrong with it. Errors: UserError for a split of a file, and for a revision that is none.
+ * Reads `PATH`, `owner/name` and `owner/name@revision`, with `:SPLIT` or `:CONFIGURATION/SPLIT` after a folder or a
+ * data set. What is here comes before the Hub; a name that is neither is the path of a file, and reading it says what
+ * is wrong with it. Errors: UserError for a split of a file, and for a revision that is none.
  */
 export function parseSourceName(name: string): SourceName {
   const here = pathHere(name);

@@ -99,8 +99,8 @@ const conventions: [string, string[]][][] = [
 
 /**
  * The patterns of each split that a data set without a card has: `data/SPLIT-00000-of-00003.parquet`; else a word of a
- * split in the name of a folder; else in that of a file; else all is `train`. The first of these that some file keeps to
- * holds for all.
+ * split in the name of a folder; else in that of a file; else all is `train`. The first of these that some file keeps
+ * to holds for all.
  */
 function patternsByName(paths: readonly GlobPath[]): {
   splits: ReadonlyMap<string, readonly string[]>;

@@ -46,8 +46,8 @@ export interface TokenizeOptions {
   maxLength: number;
   /**
    * What is cut from rows that are longer: `keepStart` the end of the completion (TRL), and prompts that leave no room
-   * for one are skipped; `keepEnd` the start of the prompt, BOS apart, and completions that leave no room for a token of
-   * it are skipped. Default: keepStart.
+   * for one are skipped; `keepEnd` the start of the prompt, BOS apart, and completions that leave no room for a token
+   * of it are skipped. Default: keepStart.
    */
   truncate?: 'keepStart' | 'keepEnd' | undefined;
   /** Keep pairs whose completions are the same tokens, or become so when cut; TRL does. */
@@ -61,8 +61,8 @@ export interface TokenizeOptions {
   now?: Date | undefined;
   /**
    * Which tokens are scored: those of the `completion`, turns of the user in it among them; of every answer of the
-   * `assistant` in it, and of a text to be imitated in the whole chat; or of the `full` text to be imitated. Answers that
-   * are not to be learnt (`weight: 0`) are never scored. Default: completion.
+   * `assistant` in it, and of a text to be imitated in the whole chat; or of the `full` text to be imitated. Answers
+   * that are not to be learnt (`weight: 0`) are never scored. Default: completion.
    */
   loss?: 'completion' | 'assistant' | 'full' | undefined;
 }

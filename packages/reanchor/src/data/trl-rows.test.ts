@@ -1,4 +1,5 @@
-// 500 rows of chats have the ids that TRL 1.13 gives them (tests/oracle/make_rows.py): tools, calls, thoughts, variables.
+// 500 rows of chats have the ids that TRL 1.13 gives them (tests/oracle/make_rows.py): tools, calls, thoughts,
+// variables.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -47,7 +48,8 @@ test('ids are those of TRL; what a template refuses is skipped with its words, w
       expect(pair, what).toEqual({ skipped: `the chat template refuses it (${vector.refused})` });
       counts.refused++;
     } else if ('skipped' in pair) {
-      // Here TRL warns, and cuts the whole after as many tokens as the prompt has, which is not where the answer begins.
+      // Here TRL warns, and cuts the whole after as many tokens as the prompt has, which is not where the answer
+      // begins.
       expect([vector.mismatch, pair.skipped], what).toEqual([
         true,
         'the chat template changes the prompt when an answer follows',

@@ -73,8 +73,8 @@ export class Checkpointer implements StepListener {
   }
 
   /**
-   * Writes the checkpoint of a step, and when it is whole deletes those that are not kept. One that is there stays, or with
-   * `replaces` makes room for it. Returns its folder. Errors: UserError when it cannot be written.
+   * Writes the checkpoint of a step, and when it is whole deletes those that are not kept. One that is there stays, or
+   * with `replaces` makes room for it. Returns its folder. Errors: UserError when it cannot be written.
    */
   async save(step: number, { replaces = false } = {}): Promise<string> {
     const { folder, options, evaluations, write, clock } = this.options;

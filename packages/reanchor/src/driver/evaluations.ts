@@ -99,8 +99,8 @@ export class RunEvaluations implements StepListener, Disposable {
   }
 
   /**
-   * Measures what is due after a step and writes it down. Errors: the signal's reason once it is aborted, and then nothing
-   * is written; UserError when `checkpoint.best` names no metric.
+   * Measures what is due after a step and writes it down. Errors: the signal's reason once it is aborted, and then
+   * nothing is written; UserError when `checkpoint.best` names no metric.
    */
   async onPause(step: number): Promise<void> {
     const accuracy = (await this.#measure(step))?.['rewards/accuracies'];

@@ -36,14 +36,14 @@ export function keptText(prompt: string, completion: string): { prompt: string; 
 export type Anchors = Readonly<Record<string, CausalLM | undefined>>;
 
 /**
- * How the policy writes: answers at temperature 1 to a few prompts that it is not trained on, drawn with the same random
- * numbers each time, so that what changes is the policy.
+ * How the policy writes: answers at temperature 1 to a few prompts that it is not trained on, drawn with the same
+ * random numbers each time, so that what changes is the policy.
  *
- * `kl/<anchor>` is KL(policy || anchor) of an answer in nats, the mean over answers of the sum of next-token divergences,
- * `kl/<anchor>_error` its standard error over prompts, `kl/<anchor>_token` the same per token. `diversity/self_bleu` is on
- * words over all answers, `diversity/self_bleu_prompt` over those to one prompt, `diversity/distinct_1|2|3` the share of
- * different n-grams; `length/mean|median` are in tokens, `length/ended` is the share of answers that ended by
- * themselves.
+ * `kl/<anchor>` is KL(policy || anchor) of an answer in nats, the mean over answers of the sum of next-token
+ * divergences, `kl/<anchor>_error` its standard error over prompts, `kl/<anchor>_token` the same per token.
+ * `diversity/self_bleu` is on words over all answers, `diversity/self_bleu_prompt` over those to one prompt,
+ * `diversity/distinct_1|2|3` the share of different n-grams; `length/mean|median` are in tokens, `length/ended` is the
+ * share of answers that ended by themselves.
  */
 export class GeneratedEvaluation {
   readonly #prompts: Int32Array[];

@@ -17,8 +17,8 @@ export interface ModelFiles {
 
 /**
  * The files of a model that is trained from `folder`: those of its tokenizer, with the chat template that it is trained
- * with where that is another than its own, and a generation_config.json whose `eos_token_id` are all tokens that end what
- * it writes. Errors: UserError, FormatError for files of the folder that cannot be read.
+ * with where that is another than its own, and a generation_config.json whose `eos_token_id` are all tokens that end
+ * what it writes. Errors: UserError, FormatError for files of the folder that cannot be read.
  */
 export async function modelFiles(
   folder: string,
@@ -81,7 +81,9 @@ function tokenizerFiles(
   ];
 }
 
-/** tokenizer_config.json without the code of a folder that has it, and without chat templates if another one is used. */
+/**
+ * tokenizer_config.json without the code of a folder that has it, and without chat templates if another one is used.
+ */
 function tokenizerConfig(bytes: Uint8Array, isOther: boolean): string | Uint8Array {
   const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
   const untrue = ['auto_map', ...(isOther ? ['chat_template'] : [])];
@@ -89,7 +91,9 @@ function tokenizerConfig(bytes: Uint8Array, isOther: boolean): string | Uint8Arr
   return json(Object.fromEntries(Object.entries(value).filter(([key]) => !untrue.includes(key))));
 }
 
-/** JSON in which whole numbers have all their digits: Python would read 1e30, as JavaScript writes it, as no integer. */
+/**
+ * JSON in which whole numbers have all their digits: Python would read 1e30, as JavaScript writes it, as no integer.
+ */
 function json(value: object): string {
   const isLong = (one: unknown): one is number => Number.isInteger(one) && Math.abs(one as number) >= 1e21;
   const mark = '\u0000';

@@ -58,8 +58,8 @@ export class NonFiniteSteps {
   }
 
   /**
-   * Counts a step as skipped; returns what to say of it. Errors: RollbackRequest when the run has to go back; NonFiniteError when it has
-   * to stop. Both name the rows of the step.
+   * Counts a step as skipped; returns what to say of it. Errors: RollbackRequest when the run has to go back;
+   * NonFiniteError when it has to stop. Both name the rows of the step.
    */
   skip(error: NonFiniteError, planned: StepPlan): string {
     const where = this.#rowsOf(planned, error.culprits);

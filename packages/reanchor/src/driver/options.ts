@@ -7,7 +7,9 @@ import type { EvaluationMetrics, Probe } from './evaluations.js';
 
 export interface TrainOptions {
   recipe: Recipe;
-  /** The run folder to be made; it must not exist yet, or be empty. With `resume` the folder of the run that goes on. */
+  /**
+   * The run folder to be made; it must not exist yet, or be empty. With `resume` the folder of the run that goes on.
+   */
   out: string;
   /**
    * Goes on with the run in `out` from its newest checkpoint that is whole, to the same bits as if it had not been

@@ -9,8 +9,8 @@ export interface ProcessSettings {
 }
 
 /**
- * Sets threads and determinism of this process, for all that it computes from now on. The command `reanchor train` does so
- * with its recipe; a program of several runs decides for itself, before it uses a GPU for the first time.
+ * Sets threads and determinism of this process, for all that it computes from now on. The command `reanchor train` does
+ * so with its recipe; a program of several runs decides for itself, before it uses a GPU for the first time.
  */
 export function configureProcess({ threads, deterministic }: ProcessSettings): void {
   if (threads !== undefined) setNumThreads(threads);

@@ -6,8 +6,8 @@ import type { StepListener } from './step-listener.js';
 const [firstProfiled, lastProfiled] = [2, 4];
 
 /**
- * Records a few steps of a run, or of what is left of it, and writes them as a Chrome trace, which https://ui.perfetto.dev
- * opens. `say` hears why there is none: a run does not end for the sake of its profile.
+ * Records a few steps of a run, or of what is left of it, and writes them as a Chrome trace, which
+ * https://ui.perfetto.dev opens. `say` hears why there is none: a run does not end for the sake of its profile.
  */
 export class StepProfiler implements StepListener {
   #steps = 0;

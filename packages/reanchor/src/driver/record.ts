@@ -56,15 +56,18 @@ export class RunRecord implements AsyncDisposable {
   }
 
   /**
-   * Makes sure that the run folder is where it was, and its events; what others have done to them is mended, and told as a
-   * warning. Errors: LostFolder; UserError where it cannot be mended.
+   * Makes sure that the run folder is where it was, and its events; what others have done to them is mended, and told
+   * as a warning. Errors: LostFolder; UserError where it cannot be mended.
    */
   check(): void {
     this.checkFolder();
     for (const message of this.#events.settle()) this.emit({ type: 'warning', message });
   }
 
-  /** Goes on in another folder: the one that this was moved to, or a new one, which gets a copy of the events. Errors: UserError. */
+  /**
+   * Goes on in another folder: the one that this was moved to, or a new one, which gets a copy of the events. Errors:
+   * UserError.
+   */
   moveTo(folder: RunFolder): void {
     const held = new HeldFolder(folder);
     try {

@@ -56,7 +56,9 @@ export async function run(options: RunOptions): Promise<TrainResult> {
   }
 }
 
-/** Makes the steps that are left and saves the model; returns the checkpoint that was written if it was aborted before. */
+/**
+ * Makes the steps that are left and saves the model; returns the checkpoint that was written if it was aborted before.
+ */
 async function makeSteps(opened: OpenRun): Promise<string | undefined> {
   const { options, record, trainer } = opened;
   const { plan, recipe, weights, signal } = options;

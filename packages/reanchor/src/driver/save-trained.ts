@@ -17,7 +17,8 @@ export interface TrainedModel extends ModelCardInput {
 
 /**
  * Writes the trained model into `folder`, or, when that fails, into a folder for temporary files and as it was trained,
- * so that no training is lost to a disk that has filled up meanwhile, or to a dtype that cannot hold it. Errors: UserError that says why, and where the model is.
+ * so that no training is lost to a disk that has filled up meanwhile, or to a dtype that cannot hold it. Errors:
+ * UserError that says why, and where the model is.
  */
 export async function saveOrRescue(folder: string, trained: TrainedModel): Promise<void> {
   try {

@@ -1,4 +1,7 @@
-/** What becomes of a run whose folder is lost, or cannot be written any more: it stops, and nothing it has learned is lost. */
+/**
+ * What becomes of a run whose folder is lost, or cannot be written any more: it stops, and nothing it has learned is
+ * lost.
+ */
 import { existsSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,9 +25,9 @@ export interface StoppedRun {
 }
 
 /**
- * The error that a run ends with. Where it has failed because its folder was moved, deleted, or cannot be written any more, a
- * checkpoint is written first: into the folder where it is now, or into a new run folder among the temporary files, with all
- * events; the error says where. Others are returned as they are.
+ * The error that a run ends with. Where it has failed because its folder was moved, deleted, or cannot be written any
+ * more, a checkpoint is written first: into the folder where it is now, or into a new run folder among the temporary
+ * files, with all events; the error says where. Others are returned as they are.
  */
 export async function stopElsewhere(error: unknown, stopped: StoppedRun): Promise<unknown> {
   const cause = folderFailure(error, stopped.record);
@@ -65,7 +68,9 @@ function folderFailure(error: unknown, record: RunRecord): FolderFailure | undef
   return unwritable.has(code) ? { message: (error as Error).message } : undefined;
 }
 
-/** What disks and folders answer that cannot be written any more. A full one is another matter: it has the checkpoints. */
+/**
+ * What disks and folders answer that cannot be written any more. A full one is another matter: it has the checkpoints.
+ */
 const unwritable = new Set(
   'EACCES EPERM EROFS EIO ESTALE ENODEV ENXIO ENOTCONN ECONNABORTED EREMOTEIO ETIMEDOUT ENOTDIR'.split(' '),
 );

@@ -30,12 +30,12 @@ import { snapshotBytes } from './snapshot.js';
  * Trains what a recipe describes and leaves a run folder: run.json, events.jsonl, checkpoints/, final/. All that can be
  * wrong with recipe, model and data is found before the folder is made.
  *
- * The seed of the recipe decides every draw, and libtorch's own generators are neither used nor set: runs in one process
- * do not touch each other. Threads and determinism belong to the process, so that `threads` and `deterministic` of the
- * recipe are for {@link configureProcess}, to be called before; without it libtorch's defaults hold.
+ * The seed of the recipe decides every draw, and libtorch's own generators are neither used nor set: runs in one
+ * process do not touch each other. Threads and determinism belong to the process, so that `threads` and `deterministic`
+ * of the recipe are for {@link configureProcess}, to be called before; without it libtorch's defaults hold.
  *
- * Errors: UserError for what a user can mend, divergence and full disks among it; SelfCheckError when the run contradicts
- * itself; the signal's reason when it is aborted before there is something to save.
+ * Errors: UserError for what a user can mend, divergence and full disks among it; SelfCheckError when the run
+ * contradicts itself; the signal's reason when it is aborted before there is something to save.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { recipe, out, resume } = options;

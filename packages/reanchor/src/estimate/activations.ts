@@ -44,12 +44,16 @@ function keptTerms(block: BlockShape): Terms {
   };
 }
 
-/** The most that the backward pass of a block holds at once besides what is kept: gradients of its feed-forward part. */
+/**
+ * The most that the backward pass of a block holds at once besides what is kept: gradients of its feed-forward part.
+ */
 function backwardTerms({ family, width: D, feedForward: F }: BlockShape): Terms {
   return { residualGradient: 2 * D, feedForwardGradients: family === 'llama' ? 2 * F : F };
 }
 
-/** The most that a block holds at once where nothing is recorded: that of its larger part, which frees it at its end. */
+/**
+ * The most that a block holds at once where nothing is recorded: that of its larger part, which frees it at its end.
+ */
 function forwardTerms({ family, width: D, feedForward: F, ...block }: BlockShape): Terms {
   const { heads: H, headChannels: C, keyValueHeads: K } = block;
   const attention = family === 'llama' ? 3 * D + 4 * H * C + 3 * K * C : 10 * D;
@@ -68,9 +72,9 @@ export const forwardPerToken = (block: BlockShape) => sum(forwardTerms(block));
 export const finalPerRow = (block: BlockShape) => sum(finalNormTerms(block));
 
 /**
- * The scored rows whose logits the head holds, as packages/torch/native/ops_logprob.cc takes them on the CPU: chunks of 32
- * MiB, of at least 256 rows while these take no more than 64 MiB; those of the first rows are `kept` for the backward
- * pass while they fit in 128 MiB, and a `buffer` of a chunk serves the others, whose logits are made again.
+ * The scored rows whose logits the head holds, as packages/torch/native/ops_logprob.cc takes them on the CPU: chunks of
+ * 32 MiB, of at least 256 rows while these take no more than 64 MiB; those of the first rows are `kept` for the
+ * backward pass while they fit in 128 MiB, and a `buffer` of a chunk serves the others, whose logits are made again.
  */
 export function headRows(scored: number, vocabulary: number, bytes: number): { kept: number; buffer: number } {
   const chunk = headChunkRows(scored, vocabulary, bytes);

@@ -115,8 +115,8 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
   const perBlocks = activationCheckpointing ? (layers + 2) * residual : layers * tokens * keptPerToken(block) * bytes;
   const activations = inputBytes(pack, options) + perBlocks + scored * finalPerRow(block) * bytes;
   const { chunk, gradients } = headMemory(pack, options);
-  // A later micro-batch adds to gradients that are there; its own of the head is a tensor besides until it is added. Those
-  // of master weights are summed apart, when the backward pass has ended.
+  // A later micro-batch adds to gradients that are there; its own of the head is a tensor besides until it is added.
+  // Those of master weights are summed apart, when the backward pass has ended.
   const before = isFirst ? 0 : parameters * (wideBytes || bytes);
   const sumsApart = wideBytes > 0;
   const gradientsWith = (own: number) => (sumsApart ? before + own : isFirst ? own : all);
@@ -133,7 +133,8 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
     activations: activations + (activationCheckpointing ? tokens * keptPerToken(block) * bytes : 0),
     workspace: tokens * backwardPerToken(block) * bytes,
   };
-  // The last block of the backward pass is the network's first: then all gradients but the embedding's are there, or come.
+  // The last block of the backward pass is the network's first: then all gradients but the embedding's are there, or
+  // come.
   const atFirstBlock: MemoryParts = {
     ...atBlock,
     gradients: gradientsWith(isTied ? all : all - headGradient),

@@ -1,4 +1,7 @@
-/** How rows become tokens where models are measured on them: as they did in the run that left one, unless told otherwise. */
+/**
+ * How rows become tokens where models are measured on them: as they did in the run that left one, unless told
+ * otherwise.
+ */
 import { resolve } from 'node:path';
 import {
   kindOf,

@@ -11,8 +11,8 @@ export interface ScoreOptions extends HubOptions, RowTextOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
   model?: string | undefined;
   /**
-   * A run folder: its model, what that began as for the reference, its beta, its validation files, and how it made texts
-   * of its rows, each where nothing else is given.
+   * A run folder: its model, what that began as for the reference, its beta, its validation files, and how it made
+   * texts of its rows, each where nothing else is given.
    */
   run?: string | undefined;
   /** Files of preference pairs. */
@@ -30,8 +30,8 @@ export interface ScoreOptions extends HubOptions, RowTextOptions {
 }
 
 /**
- * The model, the files of rows, the reference if rewards are asked for, and beta. Errors: UsageError for what neither the
- * options nor the run say; UserError for what the run names and is not there.
+ * The model, the files of rows, the reference if rewards are asked for, and beta. Errors: UsageError for what neither
+ * the options nor the run say; UserError for what the run names and is not there.
  */
 export async function scoreInputs(options: ScoreOptions, run: RunText | undefined) {
   const model = options.model ?? (run && trainedModel(run));

@@ -1,6 +1,6 @@
 /**
- * The bytes that come in pieces, such as the body of an answer; undefined if they are more than `most`, and then no more
- * are asked for.
+ * The bytes that come in pieces, such as the body of an answer; undefined if they are more than `most`, and then no
+ * more are asked for.
  */
 export async function bytesAtMost(
   pieces: AsyncIterable<Uint8Array> | null | undefined,

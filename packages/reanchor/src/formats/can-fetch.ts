@@ -4,8 +4,8 @@ interface WithWasm {
 }
 
 /**
- * Whether Node's `fetch` can be used. What reads its answers is WebAssembly, whose memory takes 10 GB of addresses: where a
- * limit (ulimit -v) allows fewer, even looking at `fetch`, `Headers` or `Response` ends the process.
+ * Whether Node's `fetch` can be used. What reads its answers is WebAssembly, whose memory takes 10 GB of addresses:
+ * where a limit (ulimit -v) allows fewer, even looking at `fetch`, `Headers` or `Response` ends the process.
  */
 export function canFetch(): boolean {
   const { Memory } = (globalThis as unknown as WithWasm).WebAssembly;

@@ -15,10 +15,10 @@ export interface CsvOptions {
 }
 
 /**
- * The rows of a CSV file (also gzipped) whose first line names the columns. Cells may be quoted, with "" for a quote and
- * line breaks inside; in other cells a quote that is not the first character is one. Errors: UserError for a file that
- * cannot be read; FormatError with the line for a row of another width, an open quote, a column that is missing or named
- * twice.
+ * The rows of a CSV file (also gzipped) whose first line names the columns. Cells may be quoted, with "" for a quote
+ * and line breaks inside; in other cells a quote that is not the first character is one. Errors: UserError for a file
+ * that cannot be read; FormatError with the line for a row of another width, an open quote, a column that is missing or
+ * named twice.
  */
 export async function readCsv(file: string, { required = [], separator = ',' }: CsvOptions = {}): Promise<CsvRow[]> {
   const [head, ...rows] = splitCells(await readText(file), file, separator);

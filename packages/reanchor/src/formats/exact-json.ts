@@ -31,15 +31,18 @@ export function entriesInOrder(value: object): [string, unknown][] {
   return [...ordered, ...others] as [string, unknown][];
 }
 
-/** Finds numbers that JSON.parse changes, and keys that it puts first; it may find some in a string, which costs time only. */
+/**
+ * Finds numbers that JSON.parse changes, and keys that it puts first; it may find some in a string, which costs time
+ * only.
+ */
 const changed = /[:[,]\s*-?(?:\d+\.0+|\d+(?:\.\d+)?[eE][+-]?\d+|\d{16,})\s*[,}\]]|"\d{1,10}"\s*:/;
 const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/gs;
 const mark = randomUUID();
 const [number, digits] = [`${mark}n`, `${mark}d`];
 
 /**
- * The value of a JSON text, in which a float with an integral value is a {@link Float}, an integer that no number holds a
- * bigint, and fields are in the order that {@link entriesInOrder} tells. Errors: SyntaxError.
+ * The value of a JSON text, in which a float with an integral value is a {@link Float}, an integer that no number holds
+ * a bigint, and fields are in the order that {@link entriesInOrder} tells. Errors: SyntaxError.
  */
 export function parseExactJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
@@ -73,7 +76,9 @@ function inOrder(value: object): object {
   return { ...Object.fromEntries(entries), [keyOrder]: names.map(withoutMark) };
 }
 
-/** Makes the fields of a row plain numbers, whatever the row has inside of them: for rows whose own numbers are counts. */
+/**
+ * Makes the fields of a row plain numbers, whatever the row has inside of them: for rows whose own numbers are counts.
+ */
 export function plainFields(row: unknown): unknown {
   if (typeof row !== 'object' || row === null || Array.isArray(row)) return row;
   const fields = row as Record<string, unknown>;

@@ -24,7 +24,10 @@ export async function readText(file: string): Promise<string> {
   }
 }
 
-/** The value of a JSON file; with `exactNumbers` as `parseExactJson` reads it. Errors: UserError for a file that cannot be read, FormatError for one that is not JSON. */
+/**
+ * The value of a JSON file; with `exactNumbers` as `parseExactJson` reads it. Errors: UserError for a file that cannot
+ * be read, FormatError for one that is not JSON.
+ */
 export async function readJson(
   file: string,
   { exactNumbers = false }: { exactNumbers?: boolean | undefined } = {},

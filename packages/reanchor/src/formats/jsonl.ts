@@ -84,8 +84,8 @@ export async function firstCharacter(file: string): Promise<string> {
 }
 
 /**
- * Writes values as a JSONL file that is whole or absent, gzipped if its name ends in `.gz`; numbers as `exactJson` does.
- * Errors: UserError when it cannot be written; errors of the values' source.
+ * Writes values as a JSONL file that is whole or absent, gzipped if its name ends in `.gz`; numbers as `exactJson`
+ * does. Errors: UserError when it cannot be written; errors of the values' source.
  */
 export async function writeJsonl(path: string, values: Iterable<unknown> | AsyncIterable<unknown>): Promise<void> {
   await writeFileAtomic(path, async (handle) => {

@@ -3,14 +3,19 @@ import { type AsyncBuffer, type ColumnMetaData, type FileMetaData, parquetSchema
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { getTreePath } from 'hyparquet/src/schema.js';
 
-/** Values of all columns that a file may have whatever its size, and more for each of its bytes: repeated ones take none. */
+/**
+ * Values of all columns that a file may have whatever its size, and more for each of its bytes: repeated ones take
+ * none.
+ */
 const freeValues = 1 << 22;
 const valuesPerByte = 64;
 /** Bytes that a column of a row group may unpack to whatever its size, and more for each packed byte. */
 const freeBytes = 1 << 26;
 const bytesPerByte = 256;
 
-/** The rows of a file. Errors: Error where its numbers contradict each other or its size, and its columns its schema. */
+/**
+ * The rows of a file. Errors: Error where its numbers contradict each other or its size, and its columns its schema.
+ */
 export function checkedRows(metadata: FileMetaData, fileBytes: number): number {
   const { num_rows, row_groups } = metadata;
   const rows = count(num_rows, 'a number of rows');
@@ -42,8 +47,8 @@ function checkPaths(metadata: FileMetaData, group: RowGroup): void {
 }
 
 /**
- * Walks over the pages of a row group. Errors: Error for pages that lie outside of their column, and for those that would
- * unpack to more values or bytes than the column says or a column may have.
+ * Walks over the pages of a row group. Errors: Error for pages that lie outside of their column, and for those that
+ * would unpack to more values or bytes than the column says or a column may have.
  */
 export async function checkPages(group: RowGroup, file: AsyncBuffer): Promise<void> {
   for (const column of columnsOf(group)) {

@@ -11,10 +11,10 @@ import { open } from './regular-file.js';
 const chunk = 1000;
 
 /**
- * The rows of a Parquet file in order, each an object of its columns; lists and structs become arrays and objects, 64-bit
- * integers numbers where these are exact, else text. With `exactNumbers` numbers are those of `parseExactJson`: a column of
- * floats has floats. Read in chunks. Errors: FormatError for a file that is not Parquet or broken,
- * or that says of itself what cannot be.
+ * The rows of a Parquet file in order, each an object of its columns; lists and structs become arrays and objects,
+ * 64-bit integers numbers where these are exact, else text. With `exactNumbers` numbers are those of `parseExactJson`:
+ * a column of floats has floats. Read in chunks. Errors: FormatError for a file that is not Parquet or broken, or that
+ * says of itself what cannot be.
  */
 export async function* readParquet(
   file: string,

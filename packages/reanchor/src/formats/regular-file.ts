@@ -1,6 +1,6 @@
 /**
- * Node's functions for reading, for regular files only. A named pipe, a socket, a device or a folder where a file should be
- * is told at once: reading it may never end, or never begin. Nothing else in the package reads files.
+ * Node's functions for reading, for regular files only. A named pipe, a socket, a device or a folder where a file
+ * should be is told at once: reading it may never end, or never begin. Nothing else in the package reads files.
  */
 import {
   closeSync,

@@ -52,8 +52,8 @@ export interface CheckpointTensor extends StoredTensor {
 }
 
 /**
- * The header of a safetensors file. Errors: UserError, which ends in `next`, for a file that cannot be read; FormatError
- * with the place.
+ * The header of a safetensors file. Errors: UserError, which ends in `next`, for a file that cannot be read;
+ * FormatError with the place.
  */
 export async function openSafetensors(file: string, next = 'name a safetensors file'): Promise<SafetensorsFile> {
   let handle: FileHandle;

@@ -8,10 +8,10 @@ const whole = 'model.safetensors';
 const index = 'model.safetensors.index.json';
 
 /**
- * Writes tensors into a folder that is there: `model.safetensors`, or when they take more than `maxShardBytes` the shards
- * `model-00001-of-0000N.safetensors` and `model.safetensors.index.json`. A shard is closed before the tensor that would
- * make it too large; a larger tensor has one of its own. Weight files of an earlier checkpoint in the folder are removed
- * once the new one is whole. Errors: those of `writeSafetensors`.
+ * Writes tensors into a folder that is there: `model.safetensors`, or when they take more than `maxShardBytes` the
+ * shards `model-00001-of-0000N.safetensors` and `model.safetensors.index.json`. A shard is closed before the tensor
+ * that would make it too large; a larger tensor has one of its own. Weight files of an earlier checkpoint in the folder
+ * are removed once the new one is whole. Errors: those of `writeSafetensors`.
  */
 export async function writeCheckpoint(
   folder: string,

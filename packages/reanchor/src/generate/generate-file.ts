@@ -53,8 +53,8 @@ export interface CompletionLine {
 
 /**
  * Writes a {@link CompletionLine} for each completion, in the order of prompts. The file appears whole or not at all;
- * until then every completion that is done is kept in `<out>.partial`, and the same call goes on from there. Returns the
- * number of lines. Errors: UserError, also for an `<out>.partial` of other work; FormatError.
+ * until then every completion that is done is kept in `<out>.partial`, and the same call goes on from there. Returns
+ * the number of lines. Errors: UserError, also for an `<out>.partial` of other work; FormatError.
  */
 export async function generateFile({
   model,

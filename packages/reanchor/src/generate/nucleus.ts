@@ -26,8 +26,8 @@ export function inverse(weights: ArrayLike<number>, u: number, count = weights.l
 }
 
 /**
- * Draws from the nucleus of weights in any order, without sorting them: those above a threshold, and as many at it as it
- * takes, the first first. Returns the place.
+ * Draws from the nucleus of weights in any order, without sorting them: those above a threshold, and as many at it as
+ * it takes, the first first. Returns the place.
  */
 export function drawFromNucleus(weights: Float32Array | Float64Array, share: number, u: number): number {
   const { threshold, ties } = thresholdOf(weights.slice(), share);

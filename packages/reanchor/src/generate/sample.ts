@@ -19,8 +19,8 @@ export interface Drawn {
 }
 
 /**
- * Draws the next token of every text, in the order of transformers: temperature, then top-k, then top-p of what is left.
- * `uniforms` gives each text its own random number in [0, 1), which decides by the inverse of the cumulative
+ * Draws the next token of every text, in the order of transformers: temperature, then top-k, then top-p of what is
+ * left. `uniforms` gives each text its own random number in [0, 1), which decides by the inverse of the cumulative
  * distribution; it is not asked with temperature 0. Errors: UserError for logits that are not numbers.
  */
 export function sample(logits_BV: Tensor, options: SamplingOptions, uniforms: readonly (() => number)[]): Drawn {

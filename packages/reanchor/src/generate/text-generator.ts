@@ -22,8 +22,8 @@ import { answerEnd, answerFrame, modelStopTokens } from './stop-tokens.js';
 import type { GeneratedCompletion } from './text.js';
 
 /**
- * A text that is gone on from, or the messages of a chat that the assistant is to answer; or either with what else a chat
- * template is given.
+ * A text that is gone on from, or the messages of a chat that the assistant is to answer; or either with what else a
+ * chat template is given.
  */
 export type Prompt = Content | PromptText;
 
@@ -45,9 +45,9 @@ export interface TextCompletion extends GeneratedCompletion {
 
 export interface TextGeneratorOptions extends HubOptions {
   /**
-   * The chat template, as in a recipe: `model`, a built-in name, a .jinja file or Jinja text; with it a text is a message
-   * of the user, too. `none`: texts are gone on from as they are, and chats take the template of the model. Default: that
-   * of the run, else none.
+   * The chat template, as in a recipe: `model`, a built-in name, a .jinja file or Jinja text; with it a text is a
+   * message of the user, too. `none`: texts are gone on from as they are, and chats take the template of the model.
+   * Default: that of the run, else none.
    */
   chatTemplate?: string | undefined;
   /** The run whose chat template and date are used. Default: that which left the model, if one did. */
@@ -74,8 +74,8 @@ export class TextGenerator implements Disposable {
   ) {}
 
   /**
-   * Loads a Hugging Face folder, or a model of the Hub by owner/name. Errors: UserError, FormatError of model, tokenizer
-   * and template.
+   * Loads a Hugging Face folder, or a model of the Hub by owner/name. Errors: UserError, FormatError of model,
+   * tokenizer and template.
    */
   static async load(
     name: string,

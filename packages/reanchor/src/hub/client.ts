@@ -92,9 +92,9 @@ export interface OpenedFile {
 
 /**
  * What `use` makes of a file that is opened at a byte offset. Written here since the library's own
- * `downloadFileToCacheDir` begins every file anew, compares neither size nor hash and prints to stdout, and its blobs take
- * an answer with the whole file for the rest of it. Files that the Hub keeps in Xet come by the same address, put together
- * by the Hub. Errors: those of {@link listRepository} and of `use`.
+ * `downloadFileToCacheDir` begins every file anew, compares neither size nor hash and prints to stdout, and its blobs
+ * take an answer with the whole file for the rest of it. Files that the Hub keeps in Xet come by the same address, put
+ * together by the Hub. Errors: those of {@link listRepository} and of `use`.
  */
 export async function openFile(
   session: Session,
@@ -130,9 +130,9 @@ async function library(): Promise<typeof import('@huggingface/hub')> {
 }
 
 /**
- * What `use` makes of an answer. The token is sent to the endpoint only (the library would refuse tokens of mirrors, which
- * do not begin with hf_; on a redirect to another host fetch itself drops it). The connection ends with `use`. Errors:
- * UserError that says what to do; those of fetch and of `use`.
+ * What `use` makes of an answer. The token is sent to the endpoint only (the library would refuse tokens of mirrors,
+ * which do not begin with hf_; on a redirect to another host fetch itself drops it). The connection ends with `use`.
+ * Errors: UserError that says what to do; those of fetch and of `use`.
  */
 async function request<T>(
   { repository, settings, signal }: Session,

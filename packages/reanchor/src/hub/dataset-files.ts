@@ -13,8 +13,9 @@ export interface FileListing {
 }
 
 /**
- * The files of a data set that `choose` picks from its repository, in that order, downloaded into the Hub's cache unless
- * they are there. Errors: those of the choice, of a repository that is not given out and of failed downloads: UserError.
+ * The files of a data set that `choose` picks from its repository, in that order, downloaded into the Hub's cache
+ * unless they are there. Errors: those of the choice, of a repository that is not given out and of failed downloads:
+ * UserError.
  */
 export async function datasetFiles(
   name: RepositoryName,

@@ -17,13 +17,15 @@ export interface BlobOptions {
   waiting: Waiting;
 }
 
-/** Connections in a row that bring next to nothing new, before it is given up; the pause doubles from one to the next. */
+/**
+ * Connections in a row that bring next to nothing new, before it is given up; the pause doubles from one to the next.
+ */
 const fruitlessTries = 4;
 const firstPauseMs = 500;
 
 /**
- * Makes sure that `target` is the file: it is downloaded beside it, in `<target>.reanchor.incomplete`, which stays
- * when the download breaks off and is continued by the next one; its size and hash are compared before it gets its name.
+ * Makes sure that `target` is the file: it is downloaded beside it, in `<target>.reanchor.incomplete`, which stays when
+ * the download breaks off and is continued by the next one; its size and hash are compared before it gets its name.
  * Errors: HubUnreachable; UserError for a file that is not what the Hub says, and for a disk that cannot be written.
  */
 export async function downloadBlob(file: HubFile, target: string, options: BlobOptions): Promise<void> {

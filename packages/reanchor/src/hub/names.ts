@@ -45,7 +45,7 @@ export const isCommit = (revision: string) => /^[0-9a-f]{40}$/.test(revision);
  * repository are its owner's choice.
  */
 export function isSafePath(path: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they have no business in a path, and would reach the terminal
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they would reach the terminal
   if (path === '' || /[\x00-\x1f\x7f\\]/.test(path)) return false;
   return path.split('/').every((segment) => !['', '.', '..'].includes(segment) && !/^[a-zA-Z]:/.test(segment));
 }

@@ -10,7 +10,9 @@ export class HubUnreachable extends UserError {
 /** Somebody who watches is told after so long without anything from the Hub. */
 export const noticeMs = 5000;
 
-/** A file has to come at this rate at least; as many new bytes are what makes an attempt to continue it worth another. */
+/**
+ * A file has to come at this rate at least; as many new bytes are what makes an attempt to continue it worth another.
+ */
 export const leastBytes = 1 << 16;
 const leastBytesMs = 60_000;
 

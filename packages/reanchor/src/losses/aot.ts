@@ -22,7 +22,10 @@ export function aot({ policy, reference }: PairBatch, options: AotOptions): Tens
   );
 }
 
-/** The same on unpaired data: chosen log-ratios are to dominate rejected ones, q = beta (sort(lambda_w) - sort(lambda_l)). */
+/**
+ * The same on unpaired data: chosen log-ratios are to dominate rejected ones, q = beta (sort(lambda_w) -
+ * sort(lambda_l)).
+ */
 export function aotUnpaired(batch: PairBatch, options: AotOptions): Tensor {
   return tidy(() => {
     const { chosen_P, rejected_P } = pairLogRatios(batch);

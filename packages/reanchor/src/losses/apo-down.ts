@@ -3,8 +3,8 @@ import { type Tensor, tidy } from '@reanchor/torch';
 import { type PairBatch, pairLogRatios } from './pair-batch.js';
 
 /**
- * Anchored preference optimisation, down (D'Oosterlinck et al. 2024, arXiv 2408.06266, Eq. 8): lowers both completions, the
- * rejected one more, [P],
+ * Anchored preference optimisation, down (D'Oosterlinck et al. 2024, arXiv 2408.06266, Eq. 8): lowers both completions,
+ * the rejected one more, [P],
  *
  *     loss = sigma(beta lambda_w) + 1 - sigma(beta (lambda_w - lambda_l))
  */

@@ -3,8 +3,8 @@ import { type Tensor, tidy } from '@reanchor/torch';
 import { type PairBatch, pairLogRatios } from './pair-batch.js';
 
 /**
- * KTO on pairs, in the form of the library of TR-DPO's authors (turbo-alignment; also TRL's former `kto_pair`): each side
- * is measured against the mean log-ratio of the other, which carries a gradient, [P],
+ * KTO on pairs, in the form of the library of TR-DPO's authors (turbo-alignment; also TRL's former `kto_pair`): each
+ * side is measured against the mean log-ratio of the other, which carries a gradient, [P],
  *
  *     KL_w = max(0, mean lambda_w),   KL_l = max(0, mean lambda_l)
  *     loss = [1 - sigma(beta (lambda_w - KL_l)) + 1 - sigma(beta (KL_w - lambda_l))] / 2

@@ -37,8 +37,9 @@ export function kto(
 }
 
 /**
- * The reference point of KTO, an estimate of KL(pi || pi_ref) in nats from mismatched completions y' (each prompt with a
- * completion of another row), without gradient: `kl = max(0, rawKl)`, `rawKl = mean(log pi(y'|x) - log pi_ref(y'|x))`.
+ * The reference point of KTO, an estimate of KL(pi || pi_ref) in nats from mismatched completions y' (each prompt with
+ * a completion of another row), without gradient: `kl = max(0, rawKl)`, `rawKl = mean(log pi(y'|x) - log
+ * pi_ref(y'|x))`.
  */
 export function ktoKl(policy_R: Tensor, reference_R: Tensor): { kl: number; rawKl: number } {
   const rawKl = tidy(() => policy_R.detach().sub(reference_R).mean().item());

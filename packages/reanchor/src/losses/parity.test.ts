@@ -1,4 +1,5 @@
-// Values and gradients of TRL 1.13: the fixtures' tables (tests/oracle/make_losses.py), and a larger one among the real data.
+// Values and gradients of TRL 1.13: the fixtures' tables (tests/oracle/make_losses.py), and a larger one among the real
+// data.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Tensor, tensor, tidy } from '@reanchor/torch';
@@ -58,9 +59,9 @@ const lines = (path: string): Line[] =>
 const divergenceOf = (type: string | undefined, coefficient: number): Divergence =>
   type === 'alpha_divergence' ? { type, coefficient } : { type: (type as 'js_divergence' | undefined) ?? 'reverse_kl' };
 /**
- * TRL's exo_pair takes logarithms of a float32 epsilon (with one, the formula gives its gradients to 5e-15), and its alpha
- * divergence is computed in float32, where a log-probability of -200 is known to 1.5e-5 only. Near an optimum of the loss
- * that is more of the gradient than of the value.
+ * TRL's exo_pair takes logarithms of a float32 epsilon (with one, the formula gives its gradients to 5e-15), and its
+ * alpha divergence is computed in float32, where a log-probability of -200 is known to 1.5e-5 only. Near an optimum of
+ * the loss that is more of the gradient than of the value.
  */
 function toleranceOf(names: readonly string[], dtype: string): Tolerance {
   if (dtype === 'float32') return { value: 1e-5, gradient: 5e-5 };

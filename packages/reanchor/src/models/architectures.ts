@@ -47,8 +47,9 @@ function architectureOf({ model_type: type }: ConfigJson): Architecture {
 }
 
 /**
- * A model of its own with equal parameters, which do not ask for gradients: a reference policy, or a snapshot. In another
- * `dtype` they are equal but for rounding. `shared` gives parameters that are not copied, and stay in its memory.
+ * A model of its own with equal parameters, which do not ask for gradients: a reference policy, or a snapshot. In
+ * another `dtype` they are equal but for rounding. `shared` gives parameters that are not copied, and stay in its
+ * memory.
  */
 export function copyModel(
   model: CausalLM,

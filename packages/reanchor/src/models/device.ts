@@ -6,8 +6,8 @@ const devicePattern = /^(auto|cpu|cuda|cuda:\d{1,2})$/;
 
 /**
  * The device that a setting means: `cpu`, `cuda:N`, `cuda` for the first one, `auto` for the first one where there is
- * any and the CPU elsewhere. The devices are those that the driver shows to this process (CUDA_VISIBLE_DEVICES). Errors:
- * UserError for a device that is not there, and for a text that names none.
+ * any and the CPU elsewhere. The devices are those that the driver shows to this process (CUDA_VISIBLE_DEVICES).
+ * Errors: UserError for a device that is not there, and for a text that names none.
  */
 export function chooseDevice(setting = 'auto'): Device {
   if (!devicePattern.test(setting)) {

@@ -23,8 +23,8 @@ export interface LogRatioOptions extends ScoreCompletionsOptions {
 }
 
 /**
- * The log-ratios of every completion of every group, in the order given, without gradients; sums are in float64. Errors:
- * UserError for `exact` with vocabularies of two sizes; the signal's reason once it is aborted.
+ * The log-ratios of every completion of every group, in the order given, without gradients; sums are in float64.
+ * Errors: UserError for `exact` with vocabularies of two sizes; the signal's reason once it is aborted.
  */
 export async function logRatios(
   policy: CausalLM,

@@ -18,8 +18,8 @@ export interface SaveOptions {
 /**
  * Writes the model into `folder` in Hugging Face's layout: model.safetensors, or its shards with their index, with the
  * names it was loaded with, and its config.json ({@link savedConfig}; the dtype is that of the stored weights). Tied
- * weights are written once, one weight is converted at a time. Errors: UserError when the folder cannot be written, or a weight
- * is beyond the range of `dtype`.
+ * weights are written once, one weight is converted at a time. Errors: UserError when the folder cannot be written, or
+ * a weight is beyond the range of `dtype`.
  */
 export async function saveModel(
   model: CausalLM,

@@ -1,12 +1,14 @@
-/** What config.json of a saved model says: what the model was loaded with, less what is not true of the saved folder. */
+/**
+ * What config.json of a saved model says: what the model was loaded with, less what is not true of the saved folder.
+ */
 import type { DType } from '@reanchor/torch';
 import { shown } from '../errors.js';
 import { causalClassName } from './architectures.js';
 import type { ConfigJson } from './causal-lm.js';
 
 /**
- * Keys that speak of another folder than the saved one: how its weights were quantised, its code, its name and its weight
- * files; and of a slower arithmetic that only imitates how Llama 2 was trained.
+ * Keys that speak of another folder than the saved one: how its weights were quantised, its code, its name and its
+ * weight files; and of a slower arithmetic that only imitates how Llama 2 was trained.
  */
 const untrue = [
   'quantization_config',
@@ -19,7 +21,9 @@ const untrue = [
   'pretraining_tp',
 ];
 
-/** The config.json of a model that is stored in `dtype`; `changes` are keys that the training has given other values. */
+/**
+ * The config.json of a model that is stored in `dtype`; `changes` are keys that the training has given other values.
+ */
 export function savedConfig(configJson: ConfigJson, dtype: DType, changes: ConfigJson = {}): ConfigJson {
   const { torch_dtype: _old, dtype: _new, ...config } = { ...configJson, ...changes };
   const kept = Object.fromEntries(Object.entries(config).filter(([key]) => !untrue.includes(key)));
@@ -27,7 +31,9 @@ export function savedConfig(configJson: ConfigJson, dtype: DType, changes: Confi
   return { ...kept, architectures: [causalClassName(configJson)], [dtypeKey]: dtype };
 }
 
-/** What is to be said of a loaded model whose config.json speaks of quantised weights; they would not have been loaded. */
+/**
+ * What is to be said of a loaded model whose config.json speaks of quantised weights; they would not have been loaded.
+ */
 export function quantizationNote({ quantization_config: config }: ConfigJson): string | undefined {
   if (config === undefined || config === null) return undefined;
   const method = (config as { quant_method?: unknown }).quant_method;

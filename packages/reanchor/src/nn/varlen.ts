@@ -3,8 +3,8 @@
 import { type Device, type DType, flashAttentionForward, type Tensor, tensor, tidy } from '@reanchor/torch';
 
 /**
- * Whether flash attention takes tensors like these: float16 or bfloat16 on a CUDA device, heads of at most 256 channels,
- * a multiple of 8 (`mha_varlen_fwd` of libtorch's flash_api.cpp).
+ * Whether flash attention takes tensors like these: float16 or bfloat16 on a CUDA device, heads of at most 256
+ * channels, a multiple of 8 (`mha_varlen_fwd` of libtorch's flash_api.cpp).
  */
 export const canUseVarlen = ({ dtype, device, headChannels }: { dtype: DType; device: Device; headChannels: number }) =>
   device.startsWith('cuda') &&
@@ -12,7 +12,9 @@ export const canUseVarlen = ({ dtype, device, headChannels }: { dtype: DType; de
   headChannels % 8 === 0 &&
   headChannels <= 256;
 
-/** Which queries see which keys: sequence s has the queries queryEnds[s - 1] ... queryEnds[s], and likewise its keys. */
+/**
+ * Which queries see which keys: sequence s has the queries queryEnds[s - 1] ... queryEnds[s], and likewise its keys.
+ */
 export interface VarlenPlan {
   /** [S + 1] Cumulative lengths, from 0. */
   queryEnds: Int32Array;

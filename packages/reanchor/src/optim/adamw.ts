@@ -10,7 +10,8 @@ export interface AdamWOptions {
 /**
  * AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 2), all parameters in one fused call:
  *
- *     m <- b1 m + (1 - b1) g;   v <- b2 v + (1 - b2) g^2;   p <- p - lr [ (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) + decay p ]
+ *     m <- b1 m + (1 - b1) g;   v <- b2 v + (1 - b2) g^2;
+ *     p <- p - lr [ (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) + decay p ]
  */
 export class AdamW implements Disposable {
   readonly #groups: { parameters: Tensor[]; means: Tensor[]; squares: Tensor[]; steps: Tensor[]; decay: number }[];

@@ -2,7 +2,8 @@ import { dtypeBytes, foreachMul_, foreachNorm, stack, type Tensor, tidy } from '
 
 /**
  * The global L2 norm of the gradients, before clipping; when it is above `maxNorm` the gradients are scaled in place by
- * maxNorm / (norm + 1e-6) (Pascanu et al. 2013; PyTorch's clip_grad_norm_). Norms of half-precision gradients are float32.
+ * maxNorm / (norm + 1e-6) (Pascanu et al. 2013; PyTorch's clip_grad_norm_). Norms of half-precision gradients are
+ * float32.
  */
 export function clipGradNorm_(gradients: Tensor[], maxNorm: number): number {
   return tidy(() => {

@@ -10,8 +10,8 @@ import type { ChatTemplate } from '../text/index.js';
 const [samples, sampleBytes] = [64, 1 << 16];
 
 /**
- * A digest of a model folder: of config.json, and of every weight file its size, its first and last bytes and 62 pieces in
- * between. Training or converting a model changes all of its bytes; that a few were altered by hand may not be seen.
+ * A digest of a model folder: of config.json, and of every weight file its size, its first and last bytes and 62 pieces
+ * in between. Training or converting a model changes all of its bytes; that a few were altered by hand may not be seen.
  */
 export async function modelDigest(folder: string): Promise<string> {
   const hash = createHash('sha256');
@@ -42,7 +42,9 @@ async function hashSamples(hash: Hash, handle: FileHandle): Promise<void> {
   }
 }
 
-/** A digest of rows as they are trained on: all token ids, labels and lines, in their order; file names do not count. */
+/**
+ * A digest of rows as they are trained on: all token ids, labels and lines, in their order; file names do not count.
+ */
 export function rowsDigest(rows: readonly object[]): string {
   const hash = createHash('sha256');
   for (const row of rows) {

@@ -21,8 +21,8 @@ export interface PlannedDTypes {
 }
 
 /**
- * The dtypes of a recipe's weights. A reference that moves by small parts keeps float32 weights, since in half precision
- * the parts would be rounded away.
+ * The dtypes of a recipe's weights. A reference that moves by small parts keeps float32 weights, since in half
+ * precision the parts would be rounded away.
  */
 export function recipeDTypes({ precision, reference }: Pick<Recipe, 'precision' | 'reference'>): PlannedDTypes {
   const dtype = dtypes[precision];

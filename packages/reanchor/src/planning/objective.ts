@@ -7,7 +7,10 @@ import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import { pairObjective } from '../train/objectives/pairs.js';
 import { textObjective } from '../train/objectives/texts.js';
 
-/** The objective of a recipe's method: the one place that goes by the kind of its rows. Errors: {@link recipePairMethod}'s. */
+/**
+ * The objective of a recipe's method: the one place that goes by the kind of its rows. Errors: {@link
+ * recipePairMethod}'s.
+ */
 export function recipeObjective(
   recipe: Pick<Recipe, 'method' | 'loss' | 'seed' | 'data'>,
 ): Objective<RowPlace, LoggedRow> {
@@ -22,8 +25,8 @@ export function recipeObjective(
 }
 
 /**
- * The loss on preference pairs that a recipe with a pairwise method names. Errors: UserError for options that its losses
- * cannot have together.
+ * The loss on preference pairs that a recipe with a pairwise method names. Errors: UserError for options that its
+ * losses cannot have together.
  */
 export function recipePairMethod(recipe: Pick<Recipe, 'method' | 'loss'>): PairMethod {
   try {

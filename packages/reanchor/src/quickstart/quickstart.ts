@@ -43,10 +43,11 @@ interface Experiment extends QuickstartOptions {
 }
 
 /**
- * The experiment: a small Llama with a tokenizer of its own learns to write from real addresses (SFT); pairs are sampled
- * from it, the completion with the larger gold reward chosen; DPO, TR-DPO soft and TR-DPO hard train from there; what
- * they write on held-out prompts is measured all along. Every stage leaves its result in the folder, whole or not at
- * all, so that a run that was stopped goes on where it was. Errors: UserError; the signal's reason once it is aborted.
+ * The experiment: a small Llama with a tokenizer of its own learns to write from real addresses (SFT); pairs are
+ * sampled from it, the completion with the larger gold reward chosen; DPO, TR-DPO soft and TR-DPO hard train from
+ * there; what they write on held-out prompts is measured all along. Every stage leaves its result in the folder, whole
+ * or not at all, so that a run that was stopped goes on where it was. Errors: UserError; the signal's reason once it is
+ * aborted.
  */
 export async function quickstart(options: QuickstartOptions): Promise<QuickstartResult[]> {
   const { out, settings, seed, threads, onProgress, signal } = options;

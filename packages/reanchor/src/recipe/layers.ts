@@ -17,8 +17,9 @@ const maxLayers = 32;
 
 /**
  * The texts that `extends:` of a recipe names, whole chains of them, and the recipe itself: the lowest first. Files are
- * relative to the one that names them, and lie in the folder of the recipe that is read, or below it: one from elsewhere
- * reads nothing elsewhere. Errors: RecipeError for a text that is not YAML, cannot be read, or extends itself.
+ * relative to the one that names them, and lie in the folder of the recipe that is read, or below it: one from
+ * elsewhere reads nothing elsewhere. Errors: RecipeError for a text that is not YAML, cannot be read, or extends
+ * itself.
  */
 export function recipeLayers(text: string, file: string, above: readonly string[] = []): Layer[] {
   refuseOtherFile(file, text);

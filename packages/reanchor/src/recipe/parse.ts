@@ -54,8 +54,8 @@ export function readRecipe(file: string, options: ParseOptions = {}): Recipe {
 
 /**
  * The recipe in a YAML text, with every default applied, laid over the recipes that its key `extends` names. `file` is
- * its name in messages, and what those names are relative to. `${NAME}` stays as it is: `recipeHere` says what it stands
- * for.
+ * its name in messages, and what those names are relative to. `${NAME}` stays as it is: `recipeHere` says what it
+ * stands for.
  *
  * Errors: RecipeError with all problems, each with the path of its key, what was given, what is allowed, its place
  * (`file:line:column` or the `--set`) and, for an unknown name, the nearest valid one.

@@ -1,7 +1,7 @@
 /**
  * `${NAME}` in a recipe: a variable of the environment that stands for a path on this machine, or for the address of
- * MLflow. A recipe keeps the text, so that run folders, digests and messages show it and a run can be repeated where the
- * path is another one; the value is taken where a file is opened. It is sent nowhere: a recipe may be a stranger's.
+ * MLflow. A recipe keeps the text, so that run folders, digests and messages show it and a run can be repeated where
+ * the path is another one; the value is taken where a file is opened. It is sent nowhere: a recipe may be a stranger's.
  */
 import { existsSync } from 'node:fs';
 import { isAbsolute, normalize, resolve } from 'node:path';
@@ -23,14 +23,18 @@ const whole = /^\$\{\w+\}$/;
 const isPathKey = (key: string, text: string) =>
   pathKeys.some((one) => one === key) && (key !== 'data.chatTemplate' || text.endsWith('.jinja'));
 
-/** The key of a recipe that a value at a path belongs to: an item of a list, and a source with a weight, to their list. */
+/**
+ * The key of a recipe that a value at a path belongs to: an item of a list, and a source with a weight, to their list.
+ */
 const keyOf = (path: readonly PropertyKey[]) =>
   path
     .filter((part) => typeof part !== 'number')
     .join('.')
     .replace(/^(data\.train)\..*/, '$1');
 
-/** What is wrong with the variables that a text of a recipe names, in sentences: their place, or that they are not set. */
+/**
+ * What is wrong with the variables that a text of a recipe names, in sentences: their place, or that they are not set.
+ */
 export function variableProblems(path: readonly PropertyKey[], text: string, env: Environment): string[] {
   const names = [...text.matchAll(reference)];
   if (names.length === 0) return [];
@@ -54,8 +58,8 @@ export function variableProblems(path: readonly PropertyKey[], text: string, env
 }
 
 /**
- * A text of a recipe with what its variables stand for. Errors: UserError, which shows the variable and never its value,
- * for one that is not set, that stands for nothing on this machine, or in log.mlflow for what is no address.
+ * A text of a recipe with what its variables stand for. Errors: UserError, which shows the variable and never its
+ * value, for one that is not set, that stands for nothing on this machine, or in log.mlflow for what is no address.
  */
 export function textHere(key: string, text: string, env: Environment = process.env): string {
   if (text.search(reference) === -1 || (key !== addressKey && !isPathKey(key, text))) return text;

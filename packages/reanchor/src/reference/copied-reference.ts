@@ -19,9 +19,9 @@ export interface CopiedReferenceOptions {
 }
 
 /**
- * A reference kept as weights of its own. The optimizer's state never sees an update. It computes in the policy's dtype;
- * in a wider `dtype` it keeps weights besides, which are moved and then rounded: a small share of a difference would
- * vanish in bfloat16.
+ * A reference kept as weights of its own. The optimizer's state never sees an update. It computes in the policy's
+ * dtype; in a wider `dtype` it keeps weights besides, which are moved and then rounded: a small share of a difference
+ * would vanish in bfloat16.
  */
 export class CopiedReference implements ReferencePolicy {
   readonly startsAtPolicy: boolean;
@@ -106,9 +106,9 @@ export class CopiedReference implements ReferencePolicy {
 }
 
 /**
- * The model with which a reference has to be made that is to go on from a state, saved at `path`: of a copied one what was
- * saved, in the dtype in which it was kept; of a cached one what `loadInitial` loads, the model that it was at first, as
- * long as that is needed.
+ * The model with which a reference has to be made that is to go on from a state, saved at `path`: of a copied one what
+ * was saved, in the dtype in which it was kept; of a cached one what `loadInitial` loads, the model that it was at
+ * first, as long as that is needed.
  */
 export async function savedReference(
   state: ReferenceState | undefined,

@@ -24,7 +24,9 @@ export const checkpointFiles = {
   manifest: 'manifest.json',
   state: join('training', 'state.json'),
   optimizer: join('training', 'optimizer.safetensors'),
-  /** A Hugging Face folder of a reference that is a model, `.safetensors` with log-probabilities of one that is cached. */
+  /**
+   * A Hugging Face folder of a reference that is a model, `.safetensors` with log-probabilities of one that is cached.
+   */
   reference: join('training', 'reference'),
   /** Likewise, of the initial policy. */
   initialPolicy: join('training', 'initial-policy'),
@@ -81,8 +83,8 @@ export async function sealCheckpoint(folder: string, state: TrainingState): Prom
 }
 
 /**
- * The state of a checkpoint, after its files were compared with its manifest, sizes first. Errors: FormatError that says
- * which file is not what it was; the signal's reason once it is aborted.
+ * The state of a checkpoint, after its files were compared with its manifest, sizes first. Errors: FormatError that
+ * says which file is not what it was; the signal's reason once it is aborted.
  */
 export async function verifyCheckpoint(folder: string, signal?: AbortSignal): Promise<TrainingState> {
   const manifest = await readParsed(join(folder, checkpointFiles.manifest), manifestSchema);
@@ -143,8 +145,8 @@ export async function setAside({ path }: { path: string }): Promise<string> {
 }
 
 /**
- * Deletes checkpoints but the `keep` newest ones and those of the steps in `best`. Each is renamed before it is deleted, so
- * that a part of one is never taken for one. Errors: UserError.
+ * Deletes checkpoints but the `keep` newest ones and those of the steps in `best`. Each is renamed before it is
+ * deleted, so that a part of one is never taken for one. Errors: UserError.
  */
 export async function keepCheckpoints(folder: string, keep: number, best: readonly number[]): Promise<void> {
   for (const { step, path } of listCheckpoints(folder).slice(0, -keep)) {
@@ -163,8 +165,8 @@ export async function keepCheckpoints(folder: string, keep: number, best: readon
 const isReplacement = (name: string) => /^step-\d+\.new$/.test(name);
 
 /**
- * Puts what `write` writes, whole, in the place of a checkpoint. Where that is cut off, `settleReplacements` finds one of
- * the two. Errors: UserError.
+ * Puts what `write` writes, whole, in the place of a checkpoint. Where that is cut off, `settleReplacements` finds one
+ * of the two. Errors: UserError.
  */
 export async function replaceCheckpoint(path: string, write: (path: string) => Promise<void>): Promise<void> {
   const [fresh, leaving] = [`${path}.new`, temporaryName(path)];

@@ -78,9 +78,9 @@ export class EventWriter implements Disposable {
   }
 
   /**
-   * Looks for what others have done to the file. One that was deleted, or replaced, is put back whole; what took its place
-   * is kept under another name. Of one that was cut, only what is written from now on can be kept. Returns what is to be
-   * said of it, in sentences. Errors: UserError when the file cannot be put back.
+   * Looks for what others have done to the file. One that was deleted, or replaced, is put back whole; what took its
+   * place is kept under another name. Of one that was cut, only what is written from now on can be kept. Returns what
+   * is to be said of it, in sentences. Errors: UserError when the file cannot be put back.
    */
   settle(): string[] {
     try {
@@ -95,8 +95,8 @@ export class EventWriter implements Disposable {
   }
 
   /**
-   * Goes on in another file: the same one where it was moved, or a new one, into which what is written so far is copied.
-   * Errors: UserError.
+   * Goes on in another file: the same one where it was moved, or a new one, into which what is written so far is
+   * copied. Errors: UserError.
    */
   moveTo(path: string): void {
     const there = statSync(path, { throwIfNoEntry: false });
@@ -104,7 +104,10 @@ export class EventWriter implements Disposable {
     this.#path = path;
   }
 
-  /** Cuts off the last line, if it is not whole: an earlier writer was cut off in the middle of it. Errors: the system's. */
+  /**
+   * Cuts off the last line, if it is not whole: an earlier writer was cut off in the middle of it. Errors: the
+   * system's.
+   */
   dropTornLine(): void {
     const { file, reader } = this.#opened;
     if (reader === undefined) return;

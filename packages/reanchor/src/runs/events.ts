@@ -52,8 +52,8 @@ export const eventSchema = z.discriminatedUnion('type', [
    */
   z.strictObject({ time, type: z.literal('step'), step: count, epoch: z.number(), metrics }),
   /**
-   * The reference moved after a step; `share` is that of the policy in it. Distances are L2, policy to reference, before
-   * and after the update; a cached reference has none.
+   * The reference moved after a step; `share` is that of the policy in it. Distances are L2, policy to reference,
+   * before and after the update; a cached reference has none.
    */
   z.strictObject({
     time,

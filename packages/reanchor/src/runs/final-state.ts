@@ -19,9 +19,9 @@ export function fileSizes(folder: string): Record<string, number> {
 }
 
 /**
- * `absent` where a run has not left its model yet: there is no `final/`, or an empty folder. `whole` where its files are
- * there: config.json, the tokenizer, weights as long as their headers say, and all that the run says it has saved. Otherwise
- * what is wrong with it.
+ * `absent` where a run has not left its model yet: there is no `final/`, or an empty folder. `whole` where its files
+ * are there: config.json, the tokenizer, weights as long as their headers say, and all that the run says it has saved.
+ * Otherwise what is wrong with it.
  */
 export async function finalState(folder: RunFolder): Promise<'absent' | 'whole' | { flaw: string }> {
   const { final } = folder;

@@ -110,8 +110,8 @@ interface NewRun {
 }
 
 /**
- * A new run folder that holds `run.json`, locked for this process. The folder may exist if it is empty; folders above it
- * are made.
+ * A new run folder that holds `run.json`, locked for this process. The folder may exist if it is empty; folders above
+ * it are made.
  *
  * Errors: UserError for a folder with something in it, a read-only parent, a path that is a file, a full disk; nothing
  * is left behind.

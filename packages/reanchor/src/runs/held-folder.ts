@@ -42,8 +42,8 @@ export class HeldFolder implements Disposable {
   }
 
   /**
-   * Makes sure that the folder is where it was. What cannot be told now, such as of a disk that does not answer, is told by
-   * the next write. Errors: LostFolder.
+   * Makes sure that the folder is where it was. What cannot be told now, such as of a disk that does not answer, is
+   * told by the next write. Errors: LostFolder.
    */
   check(): void {
     const { path } = this.folder;

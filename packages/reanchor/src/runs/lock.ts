@@ -21,8 +21,8 @@ export const lockName = 'run.lock';
 const unwrittenMs = 10_000;
 
 /**
- * Makes this process the only one that writes into a run folder, until the lock is disposed. A lock that a crash has left
- * behind is taken over, as `takeLock` does; that of a process which cannot be seen from here stays.
+ * Makes this process the only one that writes into a run folder, until the lock is disposed. A lock that a crash has
+ * left behind is taken over, as `takeLock` does; that of a process which cannot be seen from here stays.
  *
  * Errors: UserError when another process holds it, or might; or when the folder cannot be written.
  */

@@ -19,8 +19,8 @@ import type { RunFolder } from './folder.js';
 import { lineEnd, pieces } from './open-files.js';
 
 /**
- * The newest run folder under `folder` that `reanchor train` has named after a recipe file. Errors: UsageError that says
- * what is there.
+ * The newest run folder under `folder` that `reanchor train` has named after a recipe file. Errors: UsageError that
+ * says what is there.
  */
 export async function newestRun(recipeFile: string, folder: string): Promise<string> {
   const names = await readdir(folder).catch(() => [] as string[]);
@@ -90,8 +90,8 @@ export async function completeEvents(
 
 /**
  * Cuts events.jsonl at `bytes`, the size that the checkpoint of a step remembers; what follows is appended to
- * superseded.jsonl first. A file that somebody has cut meanwhile is cut where later steps begin. Returns the bytes that it
- * lacks, 0 as long as nobody has cut it. Errors: UserError.
+ * superseded.jsonl first. A file that somebody has cut meanwhile is cut where later steps begin. Returns the bytes that
+ * it lacks, 0 as long as nobody has cut it. Errors: UserError.
  */
 export async function supersedeEvents(
   { events, superseded }: RunFolder,

@@ -21,7 +21,9 @@ export interface RunText {
   now: Date;
 }
 
-/** The text of a run, by its final model, else its newest checkpoint. Errors: UserError for no run folder; FormatError. */
+/**
+ * The text of a run, by its final model, else its newest checkpoint. Errors: UserError for no run folder; FormatError.
+ */
 export function runText(run: string, folder = newestModel(run)): RunText {
   const { run: info } = readRun(run);
   const { recipe } = info;

@@ -301,7 +301,8 @@ export class EventScanner {
     if (bytes[at] === 46) {
       const point = ++at;
       const view = this.#view;
-      // Four digits at once: their bytes less those of '0' are below ten, and a number in base 256 becomes one in base ten.
+      // Four digits at once: their bytes less those of '0' are below ten, and a number in base 256 becomes one in base
+      // ten.
       while (mantissa < exact / 1000) {
         const four = view.getInt32(at, true) ^ 0x30303030;
         if (((four | (four + 0x06060606)) & 0xf0f0f0f0) !== 0) break;

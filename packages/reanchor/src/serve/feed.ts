@@ -1,6 +1,6 @@
 /**
- * What changes, made into messages once for all pages that follow it. Each change has a number; a page that has seen some
- * of them gets those that it lacks, or the newest whole when it lacks too many.
+ * What changes, made into messages once for all pages that follow it. Each change has a number; a page that has seen
+ * some of them gets those that it lacks, or the newest whole when it lacks too many.
  */
 import { type Clock, systemClock } from '../clock.js';
 import type { StreamEvents } from './api.js';

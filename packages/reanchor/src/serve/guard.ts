@@ -48,8 +48,8 @@ export function hostOf(header: string | undefined): string | undefined {
 }
 
 /**
- * The token that a request brings: `Authorization: Bearer TOKEN`, as the page sends it, or `?token=TOKEN`. Not a cookie:
- * browsers send those to every port of a machine, whoever listens there.
+ * The token that a request brings: `Authorization: Bearer TOKEN`, as the page sends it, or `?token=TOKEN`. Not a
+ * cookie: browsers send those to every port of a machine, whoever listens there.
  */
 export function givenToken(authorization: string | undefined, query: string | undefined): string {
   return /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? query ?? '';

@@ -3,7 +3,9 @@ import type { RunList, RunSummary } from './api.js';
 import { Feed, type Message, message } from './feed.js';
 import type { Library } from './library.js';
 
-/** Milliseconds between looks, at least and at most, and the share of the time that looks at a large folder may take. */
+/**
+ * Milliseconds between looks, at least and at most, and the share of the time that looks at a large folder may take.
+ */
 const [pauseMs, longestPauseMs] = [1500, 5000];
 const mostShare = 0.1;
 

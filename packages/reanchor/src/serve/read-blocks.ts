@@ -24,8 +24,8 @@ export class ReadBlocks {
   }
 
   /**
-   * Whether a file still begins with what was read. `all` reads all of it again; `some` reads a megabyte, other parts of
-   * the middle each time.
+   * Whether a file still begins with what was read. `all` reads all of it again; `some` reads a megabyte, other parts
+   * of the middle each time.
    */
   async areIn(handle: FileHandle, how: 'all' | 'some'): Promise<boolean> {
     const buffer = Buffer.allocUnsafe(Math.min(blockBytes, this.#end));

@@ -38,8 +38,8 @@ export class RunFile {
   readonly #now: () => number;
 
   /**
-   * Reads every event, or with `skim` what says how the run stands, at a fraction of the price. `now` gives milliseconds
-   * since 1970, as the times of files.
+   * Reads every event, or with `skim` what says how the run stands, at a fraction of the price. `now` gives
+   * milliseconds since 1970, as the times of files.
    */
   constructor(
     readonly folder: ServedFolder,
@@ -146,8 +146,8 @@ export class RunFile {
 }
 
 /**
- * Hands the whole lines between two offsets to `series`; `onRead` hears of each piece of them, and where it ends. Returns
- * whether what comes next may be a line.
+ * Hands the whole lines between two offsets to `series`; `onRead` hears of each piece of them, and where it ends.
+ * Returns whether what comes next may be a line.
  */
 async function readLines(
   handle: FileHandle,

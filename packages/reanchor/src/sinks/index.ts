@@ -15,8 +15,8 @@ export class MetricSinks implements AsyncDisposable {
   #isClosed = false;
 
   /**
-   * The sinks that a recipe's `log` names, for the run in `folder`; `warn` hears what fails. `resumedAt` is the step from
-   * which a resumed run goes on; `clock` is by what they wait.
+   * The sinks that a recipe's `log` names, for the run in `folder`; `warn` hears what fails. `resumedAt` is the step
+   * from which a resumed run goes on; `clock` is by what they wait.
    */
   constructor(
     recipe: Recipe,

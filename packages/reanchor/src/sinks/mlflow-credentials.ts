@@ -4,9 +4,9 @@ import { hiding, shortestKey } from '../secrets.js';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The credentials in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or else in MLFLOW_TRACKING_TOKEN. They belong
- * to the origin (scheme, host and port) of MLFLOW_TRACKING_URI and are sent to no other: where metrics go is said by a
- * recipe, which may be a stranger's.
+ * The credentials in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or else in MLFLOW_TRACKING_TOKEN. They
+ * belong to the origin (scheme, host and port) of MLFLOW_TRACKING_URI and are sent to no other: where metrics go is
+ * said by a recipe, which may be a stranger's.
  */
 export class MlflowCredentials {
   /** What each request says of who writes; nothing where the credentials belong to another server. */

@@ -32,8 +32,8 @@ const fileName = 'mlflow.json';
 const toldAfter = 4;
 
 /**
- * Sends metrics to MLflow while the run goes on. Requests that fail are tried again, ever less often; what fails is told
- * in one warning, and what was never sent in another, when the run ends.
+ * Sends metrics to MLflow while the run goes on. Requests that fail are tried again, ever less often; what fails is
+ * told in one warning, and what was never sent in another, when the run ends.
  */
 export class MlflowSink implements MetricSink {
   readonly #client: MlflowClient;

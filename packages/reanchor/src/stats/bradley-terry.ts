@@ -38,9 +38,9 @@ export interface BradleyTerryFit {
 /**
  * The ratings r and coefficients c that maximise sum_i weight_i (score_i log p_i + (1 - score_i) log(1 - p_i)), with
  * p_i = sigmoid(r_first - r_second + c covariates_i): a logistic regression on the signed indicators of the players, a
- * tie being half a win of each. By Newton's method to rounding. Errors: RangeError for players that are not connected by
- * battles, scores outside [0, 1], covariates of different number, and a maximum at infinity. Sources: Bradley and Terry
- * 1952; covariates after the style control of Chatbot Arena.
+ * tie being half a win of each. By Newton's method to rounding. Errors: RangeError for players that are not connected
+ * by battles, scores outside [0, 1], covariates of different number, and a maximum at infinity. Sources: Bradley and
+ * Terry 1952; covariates after the style control of Chatbot Arena.
  */
 export function bradleyTerry(battles: readonly Battle[], options: BradleyTerryOptions = {}): BradleyTerryFit {
   const problem = compile(battles, options.anchor);
@@ -64,8 +64,8 @@ export interface BradleyTerryBootstrapOptions extends BradleyTerryOptions {
   /** Default: 0.95. */
   level?: number | undefined;
   /**
-   * What is drawn as a whole: battles with the same key, such as the two orders of one question. Battles one by one when
-   * left out.
+   * What is drawn as a whole: battles with the same key, such as the two orders of one question. Battles one by one
+   * when left out.
    */
   clusterOf?: ((battle: Battle, index: number) => string) | undefined;
 }

@@ -28,8 +28,8 @@ interface Largest {
 /**
  * The BLEU of each text against all the others as its references, with n-grams of 1 to 3 tokens in equal weights and
  * NLTK's smoothing method 1: a precision whose numerator is 0 gets 0.1 there; 0 where no single token matches. In time
- * that grows with the tokens, not with the pairs. Errors: RangeError below two texts. Source: Papineni et al. 2002; Chen
- * and Cherry 2014; Zhu et al. 2018 (self-BLEU); `nltk.translate.bleu_score.sentence_bleu`.
+ * that grows with the tokens, not with the pairs. Errors: RangeError below two texts. Source: Papineni et al. 2002;
+ * Chen and Cherry 2014; Zhu et al. 2018 (self-BLEU); `nltk.translate.bleu_score.sentence_bleu`.
  */
 export function selfBleu(texts: readonly (readonly string[])[]): number[] {
   if (texts.length < 2) throw new RangeError(`self-BLEU needs two texts at least, not ${texts.length}`);

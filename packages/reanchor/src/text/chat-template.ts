@@ -173,7 +173,9 @@ export async function loadChatTemplate(
 
 const bos = '{{ bos_token }}';
 
-/** Whether a tokenizer puts BOS in front of plain texts: then the chats of a built-in template begin with it as well. */
+/**
+ * Whether a tokenizer puts BOS in front of plain texts: then the chats of a built-in template begin with it as well.
+ */
 const addsBos = ({ encode, bosId }: Tokenizer) => bosId !== undefined && encode('')[0] === bosId;
 
 /**

@@ -226,8 +226,9 @@ function wordsOf(preTokenizer: unknown, model: Part): Part | null {
 }
 
 /**
- * For a BPE that takes texts as a whole (Llama 2), a split before each word. It changes no id where no merge joins the end of
- * a word with the "▁" that begins the next one, and spares the library from searching whole texts for the next merge.
+ * For a BPE that takes texts as a whole (Llama 2), a split before each word. It changes no id where no merge joins the
+ * end of a word with the "▁" that begins the next one, and spares the library from searching whole texts for the next
+ * merge.
  */
 function wordStarts({ vocab, merges, ignore_merges, end_of_word_suffix }: Part): Part | null {
   const joinsWords = (merge: unknown) =>

@@ -1,6 +1,7 @@
 /**
- * The tokens that files beside tokenizer.json name, as transformers 5.18 takes them: which are the special ones, and which
- * are added to those of tokenizer.json. Source: its tokenization_utils_base.py and tokenization_utils_tokenizers.py.
+ * The tokens that files beside tokenizer.json name, as transformers 5.18 takes them: which are the special ones, and
+ * which are added to those of tokenizer.json. Source: its tokenization_utils_base.py and
+ * tokenization_utils_tokenizers.py.
  */
 import { isRecord } from '../formats/index.js';
 import { classDefaults, type JsonObject } from './tokenizer-class.js';
@@ -18,9 +19,9 @@ export interface TokenFiles {
 const named = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
 
 /**
- * The text of a special token, such as that of `eos_token`, and the file that names it. Where tokenizer_config.json lists
- * added_tokens_decoder (folders of transformers 4.35 to 4.57) special_tokens_map.json does not count; in older and newer
- * folders it counts first. Without a file, the class may have one.
+ * The text of a special token, such as that of `eos_token`, and the file that names it. Where tokenizer_config.json
+ * lists added_tokens_decoder (folders of transformers 4.35 to 4.57) special_tokens_map.json does not count; in older
+ * and newer folders it counts first. Without a file, the class may have one.
  */
 export function specialToken(
   key: string,
@@ -44,9 +45,10 @@ interface Token extends JsonObject {
 const isToken = (value: unknown): value is Token => isRecord(value) && typeof value.content === 'string';
 
 /**
- * The definition with the tokens that the other files add: those of added_tokens_decoder, else of added_tokens.json, then
- * the special ones. What the vocabulary has keeps its id, the others get the next ones. EOS and BOS are not made up: a
- * model has no use for one that it does not know. Errors: Error for a list that leaves out tokens of tokenizer.json.
+ * The definition with the tokens that the other files add: those of added_tokens_decoder, else of added_tokens.json,
+ * then the special ones. What the vocabulary has keeps its id, the others get the next ones. EOS and BOS are not made
+ * up: a model has no use for one that it does not know. Errors: Error for a list that leaves out tokens of
+ * tokenizer.json.
  */
 export function withAddedTokens(definition: JsonObject, files: TokenFiles, className: string | undefined): JsonObject {
   const { model, added_tokens: own = [] } = definition;

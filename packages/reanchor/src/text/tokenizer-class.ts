@@ -1,7 +1,8 @@
 /**
- * What a class of transformers makes of a tokenizer.json. Transformers 5 builds some tokenizers anew from the vocabulary;
- * whether a space is put in front of a text is then said by tokenizer_config.json or the class, not by tokenizer.json.
- * Source: transformers 5.18, tokenization_auto.py and the classes' own files; tests/fixtures/tokenizer-configs.
+ * What a class of transformers makes of a tokenizer.json. Transformers 5 builds some tokenizers anew from the
+ * vocabulary; whether a space is put in front of a text is then said by tokenizer_config.json or the class, not by
+ * tokenizer.json. Source: transformers 5.18, tokenization_auto.py and the classes' own files;
+ * tests/fixtures/tokenizer-configs.
  */
 import { isRecord } from '../formats/index.js';
 

@@ -65,7 +65,8 @@ const tokenizerFiles = [
 /**
  * The tokenizer of a Hugging Face folder: tokenizer.json, and what the files beside it say of it, as transformers 5.18
  * reads them: special and added tokens, the class, which a model's config.json may decide. Errors: UserError for a
- * folder without tokenizer.json; FormatError for files that are not JSON, not a tokenizer, or one that is not supported.
+ * folder without tokenizer.json; FormatError for files that are not JSON, not a tokenizer, or one that is not
+ * supported.
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   let names: string[];
@@ -292,8 +293,8 @@ function mendByteFallback(decoder: Decoder | null): void {
 }
 
 /**
- * The source of a chat template by its name: of a file of its own, else in tokenizer_config.json, which may have several,
- * else in chat_template.json; what has no name is `default`.
+ * The source of a chat template by its name: of a file of its own, else in tokenizer_config.json, which may have
+ * several, else in chat_template.json; what has no name is `default`.
  */
 function chatTemplateText(name: string, config: unknown, files: ReadonlyMap<string, Uint8Array>): string | undefined {
   const whole = files.get(templateFile);

@@ -66,8 +66,8 @@ const adam = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 } as const;
 
 /**
  * Trains all variants from the same SFT policies, full batch, with Adam (betas 0.9 and 0.95, learning rate 1e-3), and
- * records what the policies do. The specification is in docs/guide/toy.md. All seeds and variants are computed at once; they
- * share nothing, so each is what it would be alone.
+ * records what the policies do. The specification is in docs/guide/toy.md. All seeds and variants are computed at once;
+ * they share nothing, so each is what it would be alone.
  */
 export async function runToy(options: ToyOptions): Promise<ToyRun[]> {
   const { seeds, steps, variants, every = 10, pairs = 3, onProgress } = options;
@@ -264,8 +264,8 @@ function recordOf(columns: Columns, sftLogprobs: readonly number[], first: numbe
 }
 
 /**
- * The weight of grad z grad z^T in the Hessian of the loss: of DPO sigma(z) sigma(-z); of IPO 2, whatever the margin (of
- * grad h grad h^T); of KTO beta^2 sigma(u) sigma(-u) |1 - 2 sigma(u)|, u = beta (r - KL), over both completions.
+ * The weight of grad z grad z^T in the Hessian of the loss: of DPO sigma(z) sigma(-z); of IPO 2, whatever the margin
+ * (of grad h grad h^T); of KTO beta^2 sigma(u) sigma(-u) |1 - 2 sigma(u)|, u = beta (r - KL), over both completions.
  */
 function curvature({ method, beta, margins, chosen, rejected, klReference }: Columns, b: number): number {
   if (method === 'ipo') return 2;

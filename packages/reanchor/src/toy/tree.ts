@@ -11,7 +11,9 @@ export const actions = 3;
 export const horizon = 3;
 export const trajectories = actions ** horizon;
 
-/** The preference data of one seed. Trajectories are numbered by their actions read as base 3, the first one highest. */
+/**
+ * The preference data of one seed. Trajectories are numbered by their actions read as base 3, the first one highest.
+ */
 export interface Preferences {
   /** Of each pair, by index. */
   chosen: number[];

@@ -21,7 +21,9 @@ interface Tolerance {
   loss: number;
 }
 
-/** The same packed batch gives the same bits; other sequences beside one round it otherwise, the more in half precision. */
+/**
+ * The same packed batch gives the same bits; other sequences beside one round it otherwise, the more in half precision.
+ */
 function toleranceOf(scoresSameBatch: boolean, dtype: DType): Tolerance {
   if (scoresSameBatch) return { logprob: 1e-6, loss: 1e-5 };
   return dtypeBytes(dtype) < 4 ? { logprob: 2e-3, loss: 0.05 } : { logprob: 1e-5, loss: 1e-3 };

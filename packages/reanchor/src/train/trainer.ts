@@ -61,7 +61,9 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     return { ...this.endStep(), scores, gradNorm, learningRate, drift };
   }
 
-  /** Ends a step: counts it and moves the reference if that is due. Alone it is a step that leaves the policy as it is. */
+  /**
+   * Ends a step: counts it and moves the reference if that is due. Alone it is a step that leaves the policy as it is.
+   */
   endStep(): Pick<StepResult<Score>, 'step' | 'update' | 'distance'> {
     const { plan, weights, reference, optimizer } = this.#options;
     weights.clearGradients();

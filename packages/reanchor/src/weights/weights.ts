@@ -76,7 +76,9 @@ export class Weights implements Disposable {
     for (const name of this.trained.keys()) this.model.parameters.get(name)!.requiresGrad = true;
   }
 
-  /** To be called after every backward pass: adds the gradients that it left at the model to those of what is trained. */
+  /**
+   * To be called after every backward pass: adds the gradients that it left at the model to those of what is trained.
+   */
   collect(): void {
     if (!this.#isRounded) return;
     for (const [name, weight] of this.trained) {
@@ -114,8 +116,8 @@ export class Weights implements Disposable {
   }
 
   /**
-   * Weights of their own that start as these, or as the model `initial`, which they then own: what is trained is copied,
-   * what is frozen shared. Its model computes in the dtype of this one.
+   * Weights of their own that start as these, or as the model `initial`, which they then own: what is trained is
+   * copied, what is frozen shared. Its model computes in the dtype of this one.
    */
   anchor({ dtype = this.model.dtype, initial }: AnchorOptions = {}): Weights {
     const frozen = (name: string) => (this.#isTrained(name) ? undefined : this.model.parameters.get(name));

@@ -37,8 +37,8 @@ export interface AnnotateResult {
 
 /**
  * Judges a model's answers against the baseline's and writes AlpacaEval's annotations: `preference` is 1 + the share of
- * the model's answer, 1.5 for equal answers, null without a verdict. The file appears whole or not at all; what the judge
- * has said is kept by the judge. Errors: UserError, FormatError, those of the judge.
+ * the model's answer, 1.5 for equal answers, null without a verdict. The file appears whole or not at all; what the
+ * judge has said is kept by the judge. Errors: UserError, FormatError, those of the judge.
  */
 export async function annotateAlpaca(options: AnnotateOptions): Promise<AnnotateResult> {
   const { judge, out, orders = 'random', concurrency, onProgress } = options;

@@ -20,8 +20,8 @@ export interface ArenaOptions extends Omit<LeaderboardOptions, 'version' | 'styl
 }
 
 /**
- * The leaderboards of files of judgments. A question that is judged twice for a model is an error: it would count twice.
- * Errors: UsageError, UserError, FormatError.
+ * The leaderboards of files of judgments. A question that is judged twice for a model is an error: it would count
+ * twice. Errors: UsageError, UserError, FormatError.
  */
 export async function evaluateArena(
   files: readonly string[],

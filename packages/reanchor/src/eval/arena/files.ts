@@ -127,8 +127,8 @@ function onlyTurn(turns: unknown, file: string, line: number): unknown {
 const turnText = (turn: unknown) => textOf(turn) ?? textOf(at(turn, 'content'));
 
 /**
- * Judgments: rows {uid (or question_id), category, model, baseline, games: [{score, judgment}]}. A game's verdict is its
- * `score`; where there is none, it is read from the judge's text. Errors: UserError, FormatError.
+ * Judgments: rows {uid (or question_id), category, model, baseline, games: [{score, judgment}]}. A game's verdict is
+ * its `score`; where there is none, it is read from the judge's text. Errors: UserError, FormatError.
  */
 export async function readJudgments(file: string, version?: ArenaVersion): Promise<ArenaJudgment[]> {
   const judgments: ArenaJudgment[] = [];

@@ -22,9 +22,9 @@ export interface JudgeArenaOptions {
 }
 
 /**
- * Judges every model but the baselines on every question, with the baseline's answer in place A and then in place B, and
- * writes judgments in the form of Arena-Hard, a game's `score` being null without a verdict. Returns their number. The
- * file appears whole or not at all. Errors: UserError for missing answers, those of the judge.
+ * Judges every model but the baselines on every question, with the baseline's answer in place A and then in place B,
+ * and writes judgments in the form of Arena-Hard, a game's `score` being null without a verdict. Returns their number.
+ * The file appears whole or not at all. Errors: UserError for missing answers, those of the judge.
  */
 export async function judgeArena(options: JudgeArenaOptions): Promise<number> {
   const { judge, version, questions, answers, out, concurrency, onProgress } = options;

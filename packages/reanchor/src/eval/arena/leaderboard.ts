@@ -44,8 +44,8 @@ export interface LeaderboardOptions {
   resamples?: number | undefined;
   seed?: number | undefined;
   /**
-   * What is drawn in the bootstrap: whole questions (default), whose verdicts hang together, or each verdict on its own,
-   * a strong one three times, as Arena-Hard does, which gives narrower intervals.
+   * What is drawn in the bootstrap: whole questions (default), whose verdicts hang together, or each verdict on its
+   * own, a strong one three times, as Arena-Hard does, which gives narrower intervals.
    */
   resample?: 'questions' | 'battles' | undefined;
   /** Differences in style that are controlled for; none when left out. */

@@ -41,8 +41,8 @@ export function styleDifference(model: Style, baseline: Style): number[] {
 }
 
 /**
- * Columns of numbers divided by their standard deviations over weighted rows (of sum of weights - 1), and if `isCentered`
- * less their means first; a column that does not vary becomes zeros.
+ * Columns of numbers divided by their standard deviations over weighted rows (of sum of weights - 1), and if
+ * `isCentered` less their means first; a column that does not vary becomes zeros.
  */
 export function standardise(
   rows: readonly (readonly number[])[],

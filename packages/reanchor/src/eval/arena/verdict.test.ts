@@ -97,7 +97,8 @@ test('turning a label about turns its score about', () => {
   ]);
 });
 
-// Whole judgments as judges write them: an answer of their own, quotes of both sides, a verdict at the end. The words are ours.
+// Whole judgments as judges write them: an answer of their own, quotes of both sides, a verdict at the end. The words
+// are ours.
 const ownAnswer = `## My own answer
 
 \`\`\`python

@@ -18,8 +18,8 @@ const turned: Record<string, ArenaVerdict> = {
  * The verdict at the end of a judge's text, or why there is none; what is no label is never taken for one. A judge's
  * thoughts (up to `</think>`) do not count. Two rules are in use where a text holds several labels:
  *
- * - `last` (Arena-Hard 2.0): the last one; labels in single brackets and in lower case are read too, where there is none
- *   in double brackets.
+ * - `last` (Arena-Hard 2.0): the last one; labels in single brackets and in lower case are read too, where there is
+ *   none in double brackets.
  * - `only` (Arena-Hard 0.1): different labels contradict each other, and the text has no verdict.
  *
  * Source: arena-hard-auto, gen_judgment.py of both versions.

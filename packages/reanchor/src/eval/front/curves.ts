@@ -82,9 +82,9 @@ export interface EqualKlOptions {
 }
 
 /**
- * A method against the one it is a form of, at equal KL: their interpolated qualities and the difference, method - base,
- * with the percentile interval of a bootstrap that draws the runs of each side with replacement. Places that one of the
- * two does not reach are left out; so are intervals of which fewer than 9 in 10 draws reach the place.
+ * A method against the one it is a form of, at equal KL: their interpolated qualities and the difference, method -
+ * base, with the percentile interval of a bootstrap that draws the runs of each side with replacement. Places that one
+ * of the two does not reach are left out; so are intervals of which fewer than 9 in 10 draws reach the place.
  */
 export function atEqualKl(
   method: readonly FrontRun[],

@@ -51,12 +51,12 @@ const mostBodyBytes = 1 << 26;
 const longestRetryAfterMs = 600_000;
 
 /**
- * Asks a model. Each answer goes into the cache file before it is returned, under the hash of server, model and request;
- * what is there is not asked again, by this run or a later one, nor is what is being asked. After an error that ends the
- * run, no further request is sent.
+ * Asks a model. Each answer goes into the cache file before it is returned, under the hash of server, model and
+ * request; what is there is not asked again, by this run or a later one, nor is what is being asked. After an error
+ * that ends the run, no further request is sent.
  *
- * Errors of {@link complete}: BudgetError; UserError for a server that refuses (key, model, request) or goes on failing,
- * and for a cache file that cannot be written. No message holds the key.
+ * Errors of {@link complete}: BudgetError; UserError for a server that refuses (key, model, request) or goes on
+ * failing, and for a cache file that cannot be written. No message holds the key.
  */
 export class ChatClient implements JudgeClient {
   /** Calls and tokens of this run. */

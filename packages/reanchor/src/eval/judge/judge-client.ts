@@ -37,8 +37,8 @@ export interface JudgeClient extends AsyncDisposable {
 }
 
 /**
- * What `read` makes of the reply. A reply that is malformed, or that `read` cannot read, is asked for once more; then it
- * stays unparsed.
+ * What `read` makes of the reply. A reply that is malformed, or that `read` cannot read, is asked for once more; then
+ * it stays unparsed.
  */
 export async function askTwice<T>(
   complete: (request: ChatRequest) => Promise<ChatReply | MalformedReply>,

@@ -29,14 +29,18 @@ export class KeyGuard {
     return isDisguised ? { malformed: 'the reply has the key in it, spelled in another way' } : shown;
   }
 
-  /** Whether the key can be read in a text by leaving marks and spaces out, backwards, or out of codes of its letters. */
+  /**
+   * Whether the key can be read in a text by leaving marks and spaces out, backwards, or out of codes of its letters.
+   */
   isDisguisedIn(text: string): boolean {
     const letters = lettersOf(text);
     return this.#disguises.some((disguise) => letters.includes(disguise));
   }
 }
 
-/** The Latin letters and digits of a text, those of full width and of mathematics among them, as plain small letters. */
+/**
+ * The Latin letters and digits of a text, those of full width and of mathematics among them, as plain small letters.
+ */
 const lettersOf = (text: string) =>
   text
     .replace(/[^a-z\d\uff10-\uff5a\u{1d400}-\u{1d7ff}]/giu, '')

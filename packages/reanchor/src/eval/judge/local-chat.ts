@@ -32,9 +32,9 @@ interface Loaded {
 const version = '3.22.1';
 
 /**
- * Asks a model in a file, one request after the other, by the chat template that the file holds. Each answer goes into the
- * cache file before it is returned, under the SHA-256 of the model file and the request; what is there is not asked again,
- * and the model is loaded for the first question that is not. It gives no log-probabilities.
+ * Asks a model in a file, one request after the other, by the chat template that the file holds. Each answer goes into
+ * the cache file before it is returned, under the SHA-256 of the model file and the request; what is there is not asked
+ * again, and the model is loaded for the first question that is not. It gives no log-probabilities.
  *
  * Errors of {@link complete}: UserError for a missing package, and for a file that is no model.
  */

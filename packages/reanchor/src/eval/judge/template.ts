@@ -50,8 +50,8 @@ const maxLength = 1 << 16;
 
 /**
  * A template from a file: the text of the user's message, or sections `<|im_start|>role ... <|im_end|>` (as AlpacaEval
- * has them). Places are {prompt} ({instruction}, {question}), {answer_a} ({output_1}, {answer}), {answer_b} ({output_2}),
- * in any case; `answers` says how many answers it must have a place for. Errors: UsageError, UserError.
+ * has them). Places are {prompt} ({instruction}, {question}), {answer_a} ({output_1}, {answer}), {answer_b}
+ * ({output_2}), in any case; `answers` says how many answers it must have a place for. Errors: UsageError, UserError.
  */
 export async function readTemplate(file: string, answers: 1 | 2): Promise<Template> {
   const text = await readText(file);

@@ -22,8 +22,9 @@ export interface KlEstimate {
 }
 
 /**
- * The estimate from answers, a list for each prompt. Standard errors are over prompts, whose answers hang together; over
- * the answers where there is only one prompt. Per token it is a ratio of sums. Errors: RangeError without an answer.
+ * The estimate from answers, a list for each prompt. Standard errors are over prompts, whose answers hang together;
+ * over the answers where there is only one prompt. Per token it is a ratio of sums. Errors: RangeError without an
+ * answer.
  */
 export function klEstimate(ofPrompts: readonly (readonly LogRatio[])[]): KlEstimate {
   const prompts = ofPrompts.filter((answers) => answers.length > 0);

@@ -46,8 +46,9 @@ export function chatRater(
 }
 
 /**
- * A whole number from 1 to 10 for every criterion, each as `criterion: number` at the start of a line or of a JSON field (Markdown, JSON punctuation and
- * `/10` around it are allowed). A missing one, another number, or two different ones make the reply unreadable.
+ * A whole number from 1 to 10 for every criterion, each as `criterion: number` at the start of a line or of a JSON
+ * field (Markdown, JSON punctuation and `/10` around it are allowed). A missing one, another number, or two different
+ * ones make the reply unreadable.
  */
 export function readRatings({ text }: { text: string }): { value: Ratings } | { unparsed: string } {
   const said = text.slice(text.lastIndexOf('</think>') + 1);

@@ -23,8 +23,8 @@ export interface GptNeoxConfig {
 }
 
 /**
- * Reads config.json, in the keys of published checkpoints (`rotary_pct`, `rotary_emb_base`) or those that transformers 5
- * writes (`rope_parameters`). What would change the network's numbers and is not here is refused by name.
+ * Reads config.json, in the keys of published checkpoints (`rotary_pct`, `rotary_emb_base`) or those that transformers
+ * 5 writes (`rope_parameters`). What would change the network's numbers and is not here is refused by name.
  */
 export function gptNeoxConfig(json: ConfigJson): GptNeoxConfig {
   const read = new ConfigReader(json);

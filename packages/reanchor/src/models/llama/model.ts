@@ -1,6 +1,6 @@
 // Llama (Touvron et al. 2023; Grattafiori et al. 2024): pre-norm decoder with rotary positions, grouped-query attention
-// and SwiGLU; with other biases and norms also Mistral, Qwen2 and Qwen3 (config.ts). Shapes: N packed tokens, M scored rows, D width, V vocabulary, H query heads, K key-value heads, C
-// channels of a head.
+// and SwiGLU; with other biases and norms also Mistral, Qwen2 and Qwen3 (config.ts). Shapes: N packed tokens, M scored
+// rows, D width, V vocabulary, H query heads, K key-value heads, C channels of a head.
 import { rotate, type Tensor } from '@reanchor/torch';
 import { UserError } from '../../errors.js';
 import { Embedding, Linear, RmsNorm } from '../../nn/layers.js';

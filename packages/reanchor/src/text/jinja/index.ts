@@ -35,7 +35,9 @@ export function render(template: Template, variables: Variables): string {
   return bounded(() => renderTemplate(template, scope));
 }
 
-/** A value of JSON as a template may print it: as Python's source has it, and as JSON. Errors: those of {@link lift}. */
+/**
+ * A value of JSON as a template may print it: as Python's source has it, and as JSON. Errors: those of {@link lift}.
+ */
 export function printedForms(value: unknown): string[] {
   const lifted = lift(value);
   const style = { indent: undefined, itemSeparator: ', ', keySeparator: ': ', ensureAscii: false, sortKeys: false };

@@ -54,7 +54,9 @@ const endless = (): never => fail('LimitError', 'it goes into itself without end
 /** Levels of a call of a macro, and of a loop of itself: about 200 calls fit, as in Python. */
 export const callLevels = 3;
 
-/** What is computed. Errors: LimitError where JavaScript itself is at its end, of its stack or of the length of texts. */
+/**
+ * What is computed. Errors: LimitError where JavaScript itself is at its end, of its stack or of the length of texts.
+ */
 export function bounded<T>(compute: () => T): T {
   try {
     return compute();

@@ -28,7 +28,9 @@ export interface ExampleObjectiveOptions extends KtoOptions, Pick<PartnerOptions
   maxLength?: number | undefined;
 }
 
-/** Desirable and undesirable completions under KTO, whose KL is estimated on mismatched completions without gradient. */
+/**
+ * Desirable and undesirable completions under KTO, whose KL is estimated on mismatched completions without gradient.
+ */
 export function exampleObjective(options: ExampleObjectiveOptions): Objective<TokenizedExample, ExampleScores> {
   const { beta, desirableWeight, undesirableWeight, partners, seed, over = 'step' } = options;
   const { maxLength = Number.POSITIVE_INFINITY } = options;
@@ -87,8 +89,9 @@ export function exampleObjective(options: ExampleObjectiveOptions): Objective<To
 }
 
 /**
- * Means over the desirable (`chosen`) and the undesirable (`rejected`) completions: `rewards/*` (beta times log-ratio to
- * the reference), `logps/*`; a side without a row has no metric. `rewards/margins` is the difference of the two means.
+ * Means over the desirable (`chosen`) and the undesirable (`rejected`) completions: `rewards/*` (beta times log-ratio
+ * to the reference), `logps/*`; a side without a row has no metric. `rewards/margins` is the difference of the two
+ * means.
  */
 function exampleMetrics(scores: readonly Pick<ExampleScores, 'isDesirable' | 'reward' | 'logprob'>[]): Metrics {
   const sides = {

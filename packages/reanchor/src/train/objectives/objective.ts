@@ -36,7 +36,10 @@ export interface Comparable<Score> {
 /** What is trained for: how rows of data are laid out, what their loss is, and what is logged. */
 export interface Objective<Row, Score extends LoggedRow> extends Comparable<Score> {
   readonly needsReference: boolean;
-  /** Whether the reference scores the very batch that the policy is trained on. KTO's has the partners' completions besides. */
+  /**
+   * Whether the reference scores the very batch that the policy is trained on. KTO's has the partners' completions
+   * besides.
+   */
   readonly scoresSameBatch: boolean;
   /** Whether the loss of a row depends on the log-probabilities of other rows, so that these must be known first. */
   readonly couplesRows: boolean;
