@@ -8,7 +8,9 @@ import type { Tensor } from './tensor.js';
 /** A list of integers; one number stands for a list of one. */
 export type Numbers = number | readonly number[];
 
-/** Dtype and device of a new tensor; libtorch's defaults (float32, cpu, or those of the tensor imitated) where left out. */
+/**
+ * Dtype and device of a new tensor; libtorch's defaults (float32, cpu, or those of the tensor imitated) where left out.
+ */
 export interface Creation {
   dtype?: DType | null | undefined;
   device?: Device | null | undefined;

@@ -155,7 +155,7 @@ describe.skipIf(!real)('rows in any order, and a part of them', () => {
   });
 
   test('and are refused without them', async () => {
-    const message = /vicuna-7b-v1\.5: .*other lengths.*give --reference-outputs/;
+    const message = /vicuna-7b-v1\.5: .*other lengths.*give referenceOutputs/;
     await expect(lc(shuffledRows, undefined)).rejects.toThrow(message);
     await expect(lc(rows.slice(1), undefined)).rejects.toThrow(message);
     expect(await lc(rows.slice(0, 700), undefined)).toBeCloseTo((await lc(rows.slice(0, 700), reference))!, 12);
