@@ -15,7 +15,7 @@ import { readArenaReply, readLetter, readLetterProbabilities, readWinner } from 
 import { readChatBody } from '#reanchor/eval/judge/chat-reply.js';
 import { readTemplate } from '#reanchor/eval/judge/template.js';
 import { readRatings } from '#reanchor/eval/ratings/rater.js';
-import { Journal, openCheckpoint, readJsonl, readRecords, shardNames } from '#reanchor/formats/index.js';
+import { Journal, openWeights, readJsonl, readRecords, shardNames } from '#reanchor/formats/index.js';
 import { modelStopTokens } from '#reanchor/generate/stop-tokens.js';
 import { listRepository } from '#reanchor/hub/client.js';
 import { sessionWith } from '#reanchor/hub/testing/session.js';
@@ -96,7 +96,7 @@ async function startHub(): Promise<void> {
 }
 
 export const readers: Readonly<Record<string, Reader>> = {
-  safetensors: ofFile('model.safetensors', 14, (_file, folder) => openCheckpoint(folder)),
+  safetensors: ofFile('model.safetensors', 14, (_file, folder) => openWeights(folder)),
   index: ofFile('model.safetensors.index.json', 7, async (file, folder) => {
     const own = join(folder, 'shards');
     linked(own, 'llama3-untied', shards);
@@ -104,7 +104,7 @@ export const readers: Readonly<Record<string, Reader>> = {
     const names = await shardNames(file);
     if (names.some((name) => name.includes('/'))) throw new Error(`shards elsewhere: ${names.join()}`);
     linked(folder, 'llama3-untied', shards);
-    await openCheckpoint(folder);
+    await openWeights(folder);
   }),
   jsonl: ofFile('input.jsonl', 12, (file) => drain(readJsonl(file))),
   gzip: ofFile('input.jsonl.gz', 8, (file) => drain(readJsonl(file))),

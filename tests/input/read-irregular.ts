@@ -27,8 +27,8 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
     'config.json',
     async (path) => (await import('#reanchor/models/load.js')).readConfig(dirname(path)),
   ],
-  'model: weights': ['model.safetensors', async (path) => (await formats()).openCheckpoint(dirname(path))],
-  'model: index': ['model.safetensors.index.json', async (path) => (await formats()).openCheckpoint(dirname(path))],
+  'model: weights': ['model.safetensors', async (path) => (await formats()).openWeights(dirname(path))],
+  'model: index': ['model.safetensors.index.json', async (path) => (await formats()).openWeights(dirname(path))],
   'model: generation_config.json': [
     'generation_config.json',
     async (path) => {

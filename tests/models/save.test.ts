@@ -6,7 +6,7 @@ import { type DType, memory, tensor } from '@reanchor/torch';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
 import { UserError } from '#reanchor/errors.js';
-import { openCheckpoint, openSafetensors } from '#reanchor/formats/index.js';
+import { openSafetensors, openWeights } from '#reanchor/formats/index.js';
 import { loadModel } from '#reanchor/models/load.js';
 import { saveModel } from '#reanchor/models/save.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
@@ -35,9 +35,9 @@ describe.each(['llama-tiny', 'llama3-untied', 'gpt-neox-parallel', 'qwen2'])('%s
     using model = await loadModel(original, { dtype: 'float32' });
     await saveModel(model, folder, { maxShardBytes: 20_000 });
 
-    const stored = await openCheckpoint(folder);
+    const stored = await openWeights(folder);
     expect([...stored.keys()].sort()).toEqual([...model.parameters.keys()].sort());
-    const before = await openCheckpoint(original);
+    const before = await openWeights(original);
     for (const tensorName of stored.keys()) expect([...before.keys()]).toContain(tensorName);
 
     const { weight_map: map, metadata } = json(folder, 'model.safetensors.index.json');
@@ -110,7 +110,7 @@ test('a run stores its model as the recipe says, and says so beforehand', async 
     'the model is stored in float32; it is trained in float32 and saved in bfloat16 (save.dtype)',
   ]);
   expect(readdirSync(final)).toContain('model.safetensors.index.json');
-  expect([...(await openCheckpoint(final)).values()].map(({ dtype }) => dtype)).toEqual(new Array(20).fill('BF16'));
+  expect([...(await openWeights(final)).values()].map(({ dtype }) => dtype)).toEqual(new Array(20).fill('BF16'));
 });
 
 test('weights that a dtype cannot hold are saved as they were trained, and the error says where', async () => {
@@ -130,7 +130,7 @@ test('weights that a dtype cannot hold are saved as they were trained, and the e
   const [, rescue] = /beyond 65504.*store the model in bfloat16.* The model is saved in (\S+) instead/.exec(
     (error as Error).message,
   )!;
-  const stored = [...(await openCheckpoint(rescue!)).values()].map(({ dtype }) => dtype);
+  const stored = [...(await openWeights(rescue!)).values()].map(({ dtype }) => dtype);
   expect(new Set(stored)).toEqual(new Set(['F32']));
   rmSync(rescue!, { recursive: true });
   expect(readdirSync(join(folder, 'run')).sort()).toEqual(['events.jsonl', 'run.json']);

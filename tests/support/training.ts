@@ -6,7 +6,7 @@ import type { CausalLM } from '#reanchor/models/causal-lm.js';
 import { loadModel } from '#reanchor/models/load.js';
 import { AdamW, type AdamWOptions, learningRates } from '#reanchor/optim/index.js';
 import { CopiedReference } from '#reanchor/reference/copied-reference.js';
-import type { ReferencePolicy } from '#reanchor/reference/policy.js';
+import type { ReferencePolicy } from '#reanchor/reference/reference-policy.js';
 import type { UpdateRule } from '#reanchor/reference/update-rule.js';
 import { loadTokenizer } from '#reanchor/text/tokenizer.js';
 import type { LoggedRow } from '#reanchor/train/objectives/objective.js';

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { MicroBatch } from '#reanchor/data/index.js';
 import type { SpanBatch } from '#reanchor/nn/spans.js';
 import { CopiedReference } from '#reanchor/reference/copied-reference.js';
-import type { ReferenceUpdate } from '#reanchor/reference/policy.js';
+import type { ReferenceUpdate } from '#reanchor/reference/reference-policy.js';
 import { pairObjective } from '#reanchor/train/objectives/pairs.js';
 import { SelfCheckError } from '#reanchor/train/self-checks.js';
 import type { Weights } from '#reanchor/weights/weights.js';

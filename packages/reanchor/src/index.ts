@@ -47,7 +47,7 @@ export { type QuickstartOptions, type QuickstartResult, quickstart, quickstartSe
 export { parseRecipe, type Recipe, type RecipeInput, readRecipe, recipeHere } from './recipe/index.js';
 export { CachedReference } from './reference/cached-reference.js';
 export { CopiedReference } from './reference/copied-reference.js';
-export type { ReferencePolicy, ReferenceUpdate } from './reference/policy.js';
+export type { ReferencePolicy, ReferenceUpdate } from './reference/reference-policy.js';
 export { type UpdateRule, updateShare } from './reference/update-rule.js';
 export { loadTokenizer, type Tokenizer } from './text/index.js';
 export { runToy, type ToyOptions, type ToyRun, toyVariants } from './toy/index.js';

@@ -3,7 +3,7 @@ import { UserError } from '../errors.js';
 import { stopTokens } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { type Recipe, textHere } from '../recipe/index.js';
-import type { ReferencePolicy } from '../reference/policy.js';
+import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { NewRunEvent, TrainingState } from '../runs/index.js';
 import type { Tokenizer } from '../text/index.js';
 import { Evaluation } from '../train/evaluation.js';

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { recordFunction } from '@reanchor/torch';
 import type { StepPlan } from '../data/index.js';
 import type { Plan } from '../planning/plan.js';
-import type { ReferencePolicy } from '../reference/policy.js';
+import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { NewRunEvent } from '../runs/index.js';
 import { NonFiniteError } from '../train/finite.js';
 import type { Metrics } from '../train/metrics.js';

@@ -7,7 +7,7 @@ import type { Plan } from '../planning/plan.js';
 import { plannedReference } from '../planning/reference.js';
 import { recipeHash } from '../recipe/index.js';
 import { savedReference } from '../reference/copied-reference.js';
-import type { ReferencePolicy } from '../reference/policy.js';
+import type { ReferencePolicy } from '../reference/reference-policy.js';
 import { checkpointFiles, checkpointName, type RunFolder } from '../runs/index.js';
 import type { Tokenizer } from '../text/index.js';
 import { Trainer } from '../train/trainer.js';
@@ -121,7 +121,7 @@ export async function openRun(
 }
 
 /** Writes a checkpoint of this moment into a new folder. */
-export async function writeCheckpoint(opened: OpenRun, path: string): Promise<void> {
+export async function writeWeights(opened: OpenRun, path: string): Promise<void> {
   const { options, record, trainer, evaluations, nonFinite, seconds } = opened;
   record.check();
   await writeSnapshot(path, opened, trainedModel(opened), {

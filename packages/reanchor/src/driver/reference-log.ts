@@ -1,6 +1,6 @@
 import { haltMessage } from '../planning/warnings.js';
 import type { Recipe } from '../recipe/index.js';
-import type { ReferencePolicy } from '../reference/policy.js';
+import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { NewRunEvent } from '../runs/index.js';
 import type { StepListener, StepOutcome } from './step-listener.js';
 

@@ -15,7 +15,7 @@ import {
   openRun,
   type RunOptions,
   trainedModel,
-  writeCheckpoint,
+  writeWeights,
 } from './open-run.js';
 import type { TrainOptions, TrainResult } from './options.js';
 import { StepProfiler } from './profiler.js';
@@ -64,7 +64,7 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
   const { plan, recipe, weights, signal } = options;
   const { folder } = record;
   const emit = record.emit.bind(record);
-  const write = (path: string) => writeCheckpoint(opened, path);
+  const write = (path: string) => writeWeights(opened, path);
   const checkpoints = new Checkpointer({
     folder: folder.checkpoints,
     options: recipe.checkpoint,

@@ -8,7 +8,7 @@ import { modelBytes } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import type { Plan } from '../planning/plan.js';
 import type { CachedReference } from '../reference/cached-reference.js';
-import type { ReferencePolicy } from '../reference/policy.js';
+import type { ReferencePolicy } from '../reference/reference-policy.js';
 import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
 import type { LoggedRow } from '../train/objectives/objective.js';
 import type { Trainer } from '../train/trainer.js';

@@ -23,9 +23,8 @@ export { isPickle, pickleRefusal } from './pickle.js';
 export { type RawRecord, readRecords } from './records.js';
 export { createReadStream, fileSize, open, openSync, readFile, readFileSync } from './regular-file.js';
 export {
-  type CheckpointTensor,
-  openCheckpoint,
   openSafetensors,
+  openWeights,
   parseSafetensorsHeader,
   readStored,
   type SafetensorsDType,
@@ -33,7 +32,8 @@ export {
   type StoredTensor,
   shardNames,
   type TensorToWrite,
+  type WeightTensor,
   writeSafetensors,
 } from './safetensors.js';
-export { writeCheckpoint } from './shards.js';
+export { writeWeights } from './shards.js';
 export { EventFileWriter, eventFileName, type ScalarEvent } from './tensorboard.js';

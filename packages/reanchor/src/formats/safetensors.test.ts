@@ -16,8 +16,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fixtures } from '../../../../tests/support/repository.js';
 import { FormatError, UserError } from '../errors.js';
 import {
-  openCheckpoint,
   openSafetensors,
+  openWeights,
   parseSafetensorsHeader,
   readStored,
   type TensorToWrite,
@@ -268,16 +268,16 @@ describe('a checkpoint', () => {
     await write(one, 'a', 'b');
     await write(two, 'c');
     index({ a: one, b: one, c: two });
-    const shards = await openCheckpoint(folder);
+    const shards = await openWeights(folder);
     expect([...shards.keys()]).toEqual(['a', 'b', 'c']);
     expect(shards.get('c')).toMatchObject({ file: at(two), dtype: 'F32', shape: [] });
     await write('model.safetensors', 'd');
-    const single = await openCheckpoint(folder);
+    const single = await openWeights(folder);
     expect([...single.keys()]).toEqual(['d']);
   });
 
   test('of the fixtures has all its tensors', async () => {
-    const found = await openCheckpoint(join(fixtures, 'models/llama3-untied'));
+    const found = await openWeights(join(fixtures, 'models/llama3-untied'));
     expect(new Set([...found.values()].map(({ file }) => file)).size).toBe(5);
   });
 
@@ -300,25 +300,25 @@ describe('a checkpoint', () => {
     await write(one, 'a', 'b');
     await write(two, 'c');
     index(map);
-    await expect(openCheckpoint(folder)).rejects.toThrow(message);
-    await expect(openCheckpoint(folder)).rejects.toBeInstanceOf(UserError);
+    await expect(openWeights(folder)).rejects.toThrow(message);
+    await expect(openWeights(folder)).rejects.toBeInstanceOf(UserError);
   });
 
   test('with a broken index is refused', async () => {
     for (const text of ['{', '[]', '{"weight_map": 3}', '{"weight_map": {"a": 1}}']) {
       writeFileSync(at('model.safetensors.index.json'), text);
-      await expect(openCheckpoint(folder)).rejects.toThrow(FormatError);
+      await expect(openWeights(folder)).rejects.toThrow(FormatError);
     }
   });
 
   test('without weights is an error that says what is needed', async () => {
-    await expect(openCheckpoint(folder)).rejects.toThrow(
+    await expect(openWeights(folder)).rejects.toThrow(
       /has no weights: model.safetensors or model.safetensors.index.json/,
     );
     writeFileSync(at('pytorch_model.bin'), '');
-    await expect(openCheckpoint(folder)).rejects.toThrow(/pytorch_model.bin holds Python pickles, which are not read/);
-    await expect(openCheckpoint(at('none'))).rejects.toThrow(/none does not exist: name a Hugging Face model folder/);
+    await expect(openWeights(folder)).rejects.toThrow(/pytorch_model.bin holds Python pickles, which are not read/);
+    await expect(openWeights(at('none'))).rejects.toThrow(/none does not exist: name a Hugging Face model folder/);
     mkdirSync(at('model.safetensors'));
-    await expect(openCheckpoint(folder)).rejects.toThrow(UserError);
+    await expect(openWeights(folder)).rejects.toThrow(UserError);
   });
 });

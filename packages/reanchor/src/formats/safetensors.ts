@@ -47,7 +47,7 @@ export interface SafetensorsFile {
 }
 
 /** A tensor of a checkpoint, with its file. */
-export interface CheckpointTensor extends StoredTensor {
+export interface WeightTensor extends StoredTensor {
   file: string;
 }
 
@@ -79,7 +79,7 @@ export async function openSafetensors(file: string, next = 'name a safetensors f
  * `model.safetensors.index.json` names. Errors: UserError for a folder without them; FormatError for files that
  * contradict each other or the format.
  */
-export async function openCheckpoint(folder: string): Promise<Map<string, CheckpointTensor>> {
+export async function openWeights(folder: string): Promise<Map<string, WeightTensor>> {
   let names: string[];
   try {
     names = await readdir(folder);
@@ -297,12 +297,12 @@ function checkLayout(tensors: Map<string, StoredTensor>, dataStart: number, file
     fail(`the tensors end at byte ${covered}, but the file has ${fileBytes}: what follows belongs to none`);
 }
 
-async function openShards(folder: string, indexFile: string): Promise<Map<string, CheckpointTensor>> {
+async function openShards(folder: string, indexFile: string): Promise<Map<string, WeightTensor>> {
   const weightMap = await readWeightMap(indexFile);
   const fail = (message: string): never => {
     throw new FormatError(message, { file: indexFile });
   };
-  const found = new Map<string, CheckpointTensor>();
+  const found = new Map<string, WeightTensor>();
   for (const shard of [...new Set(weightMap.values())].sort()) {
     const opened = await openSafetensors(join(folder, shard), `${indexFile} names it: fetch it too`);
     for (const [name, tensor] of opened.tensors) {
@@ -347,7 +347,7 @@ async function readWeightMap(file: string): Promise<Map<string, string>> {
   return new Map(Object.entries(map) as [string, string][]);
 }
 
-const inFile = (tensor: StoredTensor, { file }: SafetensorsFile): CheckpointTensor => ({ ...tensor, file });
+const inFile = (tensor: StoredTensor, { file }: SafetensorsFile): WeightTensor => ({ ...tensor, file });
 
 async function readBytes(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);

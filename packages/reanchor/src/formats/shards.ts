@@ -13,7 +13,7 @@ const index = 'model.safetensors.index.json';
  * that would make it too large; a larger tensor has one of its own. Weight files of an earlier checkpoint in the folder
  * are removed once the new one is whole. Errors: those of `writeSafetensors`.
  */
-export async function writeCheckpoint(
+export async function writeWeights(
   folder: string,
   tensors: Iterable<TensorToWrite>,
   { maxShardBytes, metadata }: { maxShardBytes: number; metadata?: Readonly<Record<string, string>> },

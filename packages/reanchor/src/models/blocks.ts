@@ -8,7 +8,7 @@ type Block = Module<[Tensor, TokenBatch, RotaryAngles]>;
 
 /**
  * The blocks of a network, one after the other, on its embedded tokens, which are given up. Their activations are kept
- * for the backward pass, or with `batch.checkpoints` computed again in it.
+ * for the backward pass, or with `batch.recompute` computed again in it.
  */
 export function runBlocks(
   blocks: readonly Block[],
@@ -16,9 +16,9 @@ export function runBlocks(
   batch: TokenBatch,
   angles: RotaryAngles,
 ): Tensor {
-  if (batch.checkpoints) {
+  if (batch.recompute) {
     const steps = blocks.map((block) => (x_ND: Tensor) => block.call(x_ND, batch, angles));
-    return batch.checkpoints.run(steps, embedded_ND, [angles.cos, angles.sin]);
+    return batch.recompute.run(steps, embedded_ND, [angles.cos, angles.sin]);
   }
   let x_ND = embedded_ND;
   for (const block of blocks) {

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Device, type DType, tensor as fromBytes, isDType, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
-import { type CheckpointTensor, openCheckpoint, openSync, readFile, readStored } from '../formats/index.js';
+import { openSync, openWeights, readFile, readStored, type WeightTensor } from '../formats/index.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { weightDTypes } from './weight-dtypes.js';
@@ -21,7 +21,7 @@ export async function loadModel(
   { dtype, device = 'cpu' }: { dtype: DType; device?: Device | undefined },
 ): Promise<CausalLM> {
   const configJson = await readConfig(folder);
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openWeights(folder);
   using files = new WeightFile();
   const used = new Set<string>();
   return tidy(() => {
@@ -50,7 +50,7 @@ export async function loadModel(
 class WeightFile implements Disposable {
   #open: { file: string; handle: number } | undefined;
 
-  bytes(entry: CheckpointTensor): Uint8Array {
+  bytes(entry: WeightTensor): Uint8Array {
     if (this.#open?.file !== entry.file) {
       this[Symbol.dispose]();
       this.#open = { file: entry.file, handle: openSync(entry.file) };
@@ -114,7 +114,7 @@ export async function storedDType(folder: string): Promise<DType> {
 
 function readTensor(
   name: string,
-  entry: CheckpointTensor,
+  entry: WeightTensor,
   { dtype, device }: { dtype: DType; device: Device },
   files: WeightFile,
 ): Tensor {
@@ -132,7 +132,7 @@ function readTensor(
 function refuseUnexpected(
   folder: string,
   model: CausalLM,
-  checkpoint: Map<string, CheckpointTensor>,
+  checkpoint: Map<string, WeightTensor>,
   used: Set<string>,
   files: WeightFile,
 ): void {
@@ -149,7 +149,7 @@ function refuseUnexpected(
 }
 
 /** Some checkpoints with a tied head store the head as well; it may be dropped when it is the embedding. */
-function isTiedCopy(model: CausalLM, entry: CheckpointTensor, files: WeightFile): boolean {
+function isTiedCopy(model: CausalLM, entry: WeightTensor, files: WeightFile): boolean {
   return tidy(() => {
     const head = readTensor('lm_head.weight', entry, model, files);
     return (

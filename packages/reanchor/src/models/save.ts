@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type DType, dtypeBytes, type Tensor, tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
-import { writeCheckpoint, writeFileAtomic } from '../formats/index.js';
+import { writeFileAtomic, writeWeights } from '../formats/index.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { savedConfig } from './saved-config.js';
 import { storedName } from './weight-dtypes.js';
@@ -32,7 +32,7 @@ export async function saveModel(
     shape: parameter.shape,
     bytes: () => rawBytes(name, parameter, dtype),
   }));
-  await writeCheckpoint(folder, tensors, { maxShardBytes, metadata: { format: 'pt' } });
+  await writeWeights(folder, tensors, { maxShardBytes, metadata: { format: 'pt' } });
   const json = JSON.stringify(savedConfig(model.configJson, dtype, config), null, 2);
   await writeFileAtomic(join(folder, 'config.json'), `${json}\n`);
 }

@@ -1,8 +1,8 @@
 import type { CausalLM } from '../models/causal-lm.js';
 import { CachedReference } from '../reference/cached-reference.js';
 import { CopiedReference } from '../reference/copied-reference.js';
-import type { ReferencePolicy } from '../reference/policy.js';
 import { ReferenceClock } from '../reference/reference-clock.js';
+import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { UpdateRule } from '../reference/update-rule.js';
 import type { Weights } from '../weights/weights.js';
 import type { Plan } from './plan.js';

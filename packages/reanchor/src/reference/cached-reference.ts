@@ -11,7 +11,7 @@ import type {
   ReferencePolicy,
   ReferenceState,
   ReferenceUpdate,
-} from './policy.js';
+} from './reference-policy.js';
 import { plannedUpdates, type UpdateRule } from './update-rule.js';
 
 export interface CachedReferenceOptions {

@@ -7,8 +7,8 @@ import { loadModel, storedDType } from '../models/load.js';
 import { type SaveOptions, saveModel } from '../models/save.js';
 import type { SpanBatch } from '../nn/spans.js';
 import type { Weights } from '../weights/weights.js';
-import type { CopiedReferenceState, ReferencePolicy, ReferenceState, ReferenceUpdate } from './policy.js';
 import { type Observations, ReferenceClock } from './reference-clock.js';
+import type { CopiedReferenceState, ReferencePolicy, ReferenceState, ReferenceUpdate } from './reference-policy.js';
 import type { UpdateRule } from './update-rule.js';
 
 export interface CopiedReferenceOptions {

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { FormatError, UserError } from '../errors.js';
-import { createReadStream, isRecord, openCheckpoint, readJson } from '../formats/index.js';
+import { createReadStream, isRecord, openWeights, readJson } from '../formats/index.js';
 import { decodeLine } from './events.js';
 import type { RunFolder } from './folder.js';
 
@@ -29,7 +29,7 @@ export async function finalState(folder: RunFolder): Promise<'absent' | 'whole' 
   try {
     if (readdirSync(final).length === 0) return 'absent';
     for (const name of ['config.json', 'tokenizer.json']) await requireObject(join(final, name));
-    await openCheckpoint(final);
+    await openWeights(final);
     for (const [name, bytes] of Object.entries(await savedFiles(folder))) {
       const there = statSync(join(final, name), { throwIfNoEntry: false });
       // People write into model cards and settings.

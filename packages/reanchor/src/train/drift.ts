@@ -1,6 +1,6 @@
 // Shapes: S sequences.
 import { tidy } from '@reanchor/torch';
-import type { ReferencePolicy } from '../reference/policy.js';
+import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { KnownBatch } from './objectives/objective.js';
 
 /**

@@ -3,7 +3,7 @@ import { noGrad, recordFunction, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch, PackedBatch } from '../data/index.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import { spanBatch } from '../nn/spans.js';
-import type { ReferencePolicy } from '../reference/policy.js';
+import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { KnownBatch } from './objectives/objective.js';
 
 /** A micro-batch with what is known before its loss is computed: log-probabilities without gradient. */

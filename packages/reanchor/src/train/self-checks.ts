@@ -1,5 +1,5 @@
 import { type DType, dtypeBytes } from '@reanchor/torch';
-import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
+import type { ReferencePolicy, ReferenceUpdate } from '../reference/reference-policy.js';
 import type { Comparable, LoggedRow } from './objectives/objective.js';
 
 /** A statement that must hold in every run did not; the run stops rather than train on a wrong anchor. */

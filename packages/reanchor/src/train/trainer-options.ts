@@ -1,5 +1,5 @@
 import type { AdamW } from '../optim/index.js';
-import type { ReferencePolicy, ReferenceUpdate } from '../reference/policy.js';
+import type { ReferencePolicy, ReferenceUpdate } from '../reference/reference-policy.js';
 import type { Weights } from '../weights/weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 

@@ -2,7 +2,7 @@
 import { cat, recordFunction, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { sequenceLogprobs } from '../models/causal-lm.js';
-import { Checkpoints } from '../nn/checkpoint.js';
+import { Recompute } from '../nn/recompute.js';
 import { spanBatch } from '../nn/spans.js';
 import { mean } from '../stats/index.js';
 import { referenceDrifts } from './drift.js';
@@ -121,13 +121,13 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   #forward<T>(microBatch: MicroBatch, use: (policy_S: Tensor) => T): T {
     const { plan, weights } = this.#options;
     return tidy(() => {
-      const checkpoints = plan.activationCheckpointing ? new Checkpoints() : undefined;
+      const recompute = plan.activationCheckpointing ? new Recompute() : undefined;
       const result = use(
         recordFunction('forward', () =>
-          sequenceLogprobs(weights.model, { ...spanBatch(microBatch.policy, weights.model), checkpoints }),
+          sequenceLogprobs(weights.model, { ...spanBatch(microBatch.policy, weights.model), recompute }),
         ),
       );
-      checkpoints?.backward();
+      recompute?.backward();
       weights.collect();
       return result;
     });

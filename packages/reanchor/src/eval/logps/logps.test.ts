@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { narrowModel } from '../../../../../tests/support/narrow-model.js';
 import { commandLine } from '../../cli/main.js';
 import { Terminal } from '../../cli/terminal.js';
-import { openCheckpoint, writeSafetensors } from '../../formats/index.js';
+import { openWeights, writeSafetensors } from '../../formats/index.js';
 import { score } from '../score.js';
 import { checkpointLogps } from './logps.js';
 import { modelsOf } from './models.js';
@@ -21,7 +21,7 @@ async function scaled(path: string, factor: number): Promise<string> {
   const target = join(folder, path);
   cpSync(tiny, target, { recursive: true });
   const weights = readFileSync(join(tiny, 'model.safetensors'));
-  const tensors = [...(await openCheckpoint(tiny))].map(([name, { dtype, shape, begin, end }]) => {
+  const tensors = [...(await openWeights(tiny))].map(([name, { dtype, shape, begin, end }]) => {
     const data = Uint8Array.from(weights.subarray(begin, end));
     const values = new Float32Array(data.buffer);
     for (let i = 0; i < values.length; i++) values[i] = values[i]! * factor;

@@ -1,7 +1,7 @@
 /** A GGUF file of a small Llama, for tests. Source: the format's specification, ggml/docs/gguf.md. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openCheckpoint } from '../../../formats/index.js';
+import { openWeights } from '../../../formats/index.js';
 
 type Value = number | string | readonly string[] | readonly number[];
 
@@ -114,7 +114,7 @@ export async function ggufOf(folder: string): Promise<Buffer> {
   const infos: Buffer[] = [];
   const data: Buffer[] = [];
   let offset = 0;
-  for (const [name, { shape, begin, end }] of await openCheckpoint(folder)) {
+  for (const [name, { shape, begin, end }] of await openWeights(folder)) {
     let values = new Float32Array(Uint8Array.from(weights.subarray(begin, end)).buffer);
     if (/q_proj/.test(name)) values = paired(values, config.num_attention_heads, shape[1]!);
     if (/k_proj/.test(name)) values = paired(values, config.num_key_value_heads, shape[1]!);

@@ -8,7 +8,7 @@ type Block = (x_ND: Tensor) => Tensor;
  * recording and only the input of each is kept; after the loss's own backward pass, `backward` walks them in reverse,
  * computes each once more with recording, and hands its input's gradient on.
  */
-export class Checkpoints {
+export class Recompute {
   readonly #pending: (() => void)[] = [];
 
   /**
