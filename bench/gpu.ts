@@ -256,9 +256,11 @@ async function startingModel({ config, dtype, device, model }: Case) {
     return loadModel(model, { dtype, device });
   }
   return tidy(() =>
-    buildModel(config, (name, shape) => {
-      if (shape.length > 1) return tidy(() => randn([...shape], { dtype, device }).mul(0.02));
-      return (name.endsWith('.bias') ? zeros : ones)([...shape], { dtype, device });
+    buildModel(config, {
+      parameter(name, shape) {
+        if (shape.length > 1) return tidy(() => randn([...shape], { dtype, device }).mul(0.02));
+        return (name.endsWith('.bias') ? zeros : ones)([...shape], { dtype, device });
+      },
     }).keep(),
   );
 }

@@ -57,11 +57,13 @@ export function copyModel(
   shared: (name: string) => Tensor | undefined = () => undefined,
 ): CausalLM {
   return tidy(() =>
-    buildModel(model.configJson, (name) => {
-      const own = shared(name)?.detach();
-      if (own) return own;
-      const parameter = model.parameters.get(name)!.detach();
-      return dtype === parameter.dtype ? parameter.clone() : parameter.to(dtype);
+    buildModel(model.configJson, {
+      parameter(name) {
+        const own = shared(name)?.detach();
+        if (own) return own;
+        const parameter = model.parameters.get(name)!.detach();
+        return dtype === parameter.dtype ? parameter.clone() : parameter.to(dtype);
+      },
     }).keep(),
   );
 }

@@ -40,10 +40,13 @@ export abstract class CausalLM implements Disposable {
 
   /** `source`, remembering what it hands out as this model's parameters. */
   protected own(source: ParameterSource): ParameterSource {
-    return (name, shape) => {
-      const parameter = source(name, shape);
-      this.#parameters.set(name, parameter);
-      return parameter;
+    return {
+      ...source,
+      parameter: (name, shape) => {
+        const parameter = source.parameter(name, shape);
+        this.#parameters.set(name, parameter);
+        return parameter;
+      },
     };
   }
 

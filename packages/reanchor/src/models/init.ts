@@ -14,14 +14,16 @@ export function initModel(
   const deviation = typeof configJson.initializer_range === 'number' ? configJson.initializer_range : 0.02;
   manualSeed(seed);
   return tidy(() =>
-    buildModel(configJson, (name, shape) => {
-      if (shape.length > 1)
-        return tidy(() =>
-          randn([...shape], { dtype })
-            .mul(deviation)
-            .to({ device }),
-        );
-      return name.endsWith('.bias') ? zeros([...shape], { dtype, device }) : ones([...shape], { dtype, device });
+    buildModel(configJson, {
+      parameter(name, shape) {
+        if (shape.length > 1)
+          return tidy(() =>
+            randn([...shape], { dtype })
+              .mul(deviation)
+              .to({ device }),
+          );
+        return name.endsWith('.bias') ? zeros([...shape], { dtype, device }) : ones([...shape], { dtype, device });
+      },
     }).keep(),
   );
 }

@@ -25,18 +25,22 @@ export async function loadModel(
   using files = new WeightFile();
   const used = new Set<string>();
   return tidy(() => {
-    const model = buildModel(configJson, (name, shape) => {
-      const entry = checkpoint.get(name);
-      if (!entry)
-        throw new UserError(`${folder}: weight ${name} ${shapeText(shape)} is missing from the checkpoint; ${advice}`);
-      if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
-        throw new FormatError(
-          `weight ${name} has shape ${shapeText(entry.shape)}; config.json asks for ${shapeText(shape)}`,
-          { file: entry.file },
-        );
-      }
-      used.add(name);
-      return readTensor(name, entry, { dtype, device }, files);
+    const model = buildModel(configJson, {
+      parameter(name, shape) {
+        const entry = checkpoint.get(name);
+        if (!entry)
+          throw new UserError(
+            `${folder}: weight ${name} ${shapeText(shape)} is missing from the checkpoint; ${advice}`,
+          );
+        if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
+          throw new FormatError(
+            `weight ${name} has shape ${shapeText(entry.shape)}; config.json asks for ${shapeText(shape)}`,
+            { file: entry.file },
+          );
+        }
+        used.add(name);
+        return readTensor(name, entry, { dtype, device }, files);
+      },
     });
     refuseUnexpected(folder, model, checkpoint, used, files);
     return model.keep();

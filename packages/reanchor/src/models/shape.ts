@@ -34,10 +34,12 @@ export interface ModelShape {
 export function modelShape(configJson: ConfigJson): ModelShape {
   const sizes = new Map<string, { numel: number; isMatrix: boolean }>();
   tidy(() => {
-    buildModel(configJson, (name, shape) => {
-      sizes.set(name, { numel: shape.reduce((product, n) => product * n, 1), isMatrix: shape.length > 1 });
-      // Handle 0 is a tensor that has been freed: nothing but the shape of a parameter is asked for.
-      return new Tensor(0);
+    buildModel(configJson, {
+      parameter(name, shape) {
+        sizes.set(name, { numel: shape.reduce((product, n) => product * n, 1), isMatrix: shape.length > 1 });
+        // Handle 0 is a tensor that has been freed: nothing but the shape of a parameter is asked for.
+        return new Tensor(0);
+      },
     });
   });
   const total = (isCounted: (name: string, isMatrix: boolean) => boolean) =>

@@ -8,10 +8,10 @@ export class Linear extends Module<[Tensor]> {
   readonly weight_OI: Tensor;
   readonly bias_O: Tensor | undefined;
 
-  constructor(parameter: ParameterSource, name: string, inputs: number, outputs: number, hasBias = false) {
+  constructor(source: ParameterSource, name: string, inputs: number, outputs: number, hasBias = false) {
     super();
-    this.weight_OI = parameter(`${name}.weight`, [outputs, inputs]);
-    this.bias_O = hasBias ? parameter(`${name}.bias`, [outputs]) : undefined;
+    this.weight_OI = source.parameter(`${name}.weight`, [outputs, inputs]);
+    this.bias_O = hasBias ? source.parameter(`${name}.bias`, [outputs]) : undefined;
   }
 
   protected forward(x_NI: Tensor): Tensor {
@@ -23,9 +23,9 @@ export class Linear extends Module<[Tensor]> {
 export class Embedding extends Module<[Tensor]> {
   readonly weight_VD: Tensor;
 
-  constructor(parameter: ParameterSource, name: string, vocabulary: number, width: number) {
+  constructor(source: ParameterSource, name: string, vocabulary: number, width: number) {
     super();
-    this.weight_VD = parameter(`${name}.weight`, [vocabulary, width]);
+    this.weight_VD = source.parameter(`${name}.weight`, [vocabulary, width]);
   }
 
   protected forward(tokens_N: Tensor): Tensor {
@@ -41,13 +41,13 @@ export class RmsNorm extends Module<[Tensor]> {
   readonly weight_D: Tensor;
 
   constructor(
-    parameter: ParameterSource,
+    source: ParameterSource,
     name: string,
     readonly width: number,
     readonly eps: number,
   ) {
     super();
-    this.weight_D = parameter(`${name}.weight`, [width]);
+    this.weight_D = source.parameter(`${name}.weight`, [width]);
   }
 
   protected forward(x_ND: Tensor): Tensor {
@@ -62,14 +62,14 @@ export class LayerNorm extends Module<[Tensor]> {
   readonly bias_D: Tensor;
 
   constructor(
-    parameter: ParameterSource,
+    source: ParameterSource,
     name: string,
     readonly width: number,
     readonly eps: number,
   ) {
     super();
-    this.weight_D = parameter(`${name}.weight`, [width]);
-    this.bias_D = parameter(`${name}.bias`, [width]);
+    this.weight_D = source.parameter(`${name}.weight`, [width]);
+    this.bias_D = source.parameter(`${name}.bias`, [width]);
   }
 
   protected forward(x_ND: Tensor): Tensor {

@@ -2,10 +2,14 @@ import { type Tensor, tidy } from '@reanchor/torch';
 import { isDecoding } from './decoding.js';
 
 /**
- * Gives the parameter called `name`, which must have this shape. Modules ask for their parameters while they are built,
- * so that a parameter is born with the name it has in a checkpoint and the two cannot drift apart.
+ * What the layers of a network ask for what they hold, while they are built: a parameter is born with the name that it
+ * has in a weight file, and the two cannot drift apart. A network passes the source on to its layers and knows nothing
+ * else of it, so that what a layer can hold is a matter of nn/layers.ts and of sources.
  */
-export type ParameterSource = (name: string, shape: readonly number[]) => Tensor;
+export interface ParameterSource {
+  /** The parameter called `name`, which must have this shape. */
+  parameter(name: string, shape: readonly number[]): Tensor;
+}
 
 /**
  * A piece of a network. `call` runs `forward` inside a scope of its own and keeps the result alone: what autograd does

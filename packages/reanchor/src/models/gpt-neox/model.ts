@@ -15,15 +15,15 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #output: Linear;
 
   constructor(
-    parameter: ParameterSource,
+    source: ParameterSource,
     readonly layer: number,
     name: string,
     readonly config: GptNeoxConfig,
   ) {
     super();
     const { width, attentionBias } = config;
-    this.#queryKeyValue = new Linear(parameter, `${name}.query_key_value`, width, 3 * width, attentionBias);
-    this.#output = new Linear(parameter, `${name}.dense`, width, width, attentionBias);
+    this.#queryKeyValue = new Linear(source, `${name}.query_key_value`, width, 3 * width, attentionBias);
+    this.#output = new Linear(source, `${name}.dense`, width, width, attentionBias);
   }
 
   protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
@@ -44,14 +44,14 @@ class FeedForward extends Module<[Tensor]> {
   readonly #down: Linear;
 
   constructor(
-    parameter: ParameterSource,
+    source: ParameterSource,
     name: string,
     readonly config: GptNeoxConfig,
   ) {
     super();
     const { width, feedForward } = config;
-    this.#up = new Linear(parameter, `${name}.dense_h_to_4h`, width, feedForward, true);
-    this.#down = new Linear(parameter, `${name}.dense_4h_to_h`, feedForward, width, true);
+    this.#up = new Linear(source, `${name}.dense_h_to_4h`, width, feedForward, true);
+    this.#down = new Linear(source, `${name}.dense_4h_to_h`, feedForward, width, true);
   }
 
   protected forward(x_ND: Tensor): Tensor {
@@ -66,17 +66,17 @@ class Block extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #feedForward: FeedForward;
 
   constructor(
-    parameter: ParameterSource,
+    source: ParameterSource,
     layer: number,
     readonly config: GptNeoxConfig,
   ) {
     super();
     const name = `gpt_neox.layers.${layer}`;
     const { width, layerNormEps } = config;
-    this.#attentionNorm = new LayerNorm(parameter, `${name}.input_layernorm`, width, layerNormEps);
-    this.#feedForwardNorm = new LayerNorm(parameter, `${name}.post_attention_layernorm`, width, layerNormEps);
-    this.#attention = new Attention(parameter, layer, `${name}.attention`, config);
-    this.#feedForward = new FeedForward(parameter, `${name}.mlp`, config);
+    this.#attentionNorm = new LayerNorm(source, `${name}.input_layernorm`, width, layerNormEps);
+    this.#feedForwardNorm = new LayerNorm(source, `${name}.post_attention_layernorm`, width, layerNormEps);
+    this.#attention = new Attention(source, layer, `${name}.attention`, config);
+    this.#feedForward = new FeedForward(source, `${name}.mlp`, config);
   }
 
   protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
@@ -96,11 +96,11 @@ class Trunk extends Module<[TokenBatch]> implements Disposable {
   readonly #norm: LayerNorm;
   readonly #rotary: Rotary;
 
-  constructor(parameter: ParameterSource, config: GptNeoxConfig) {
+  constructor(source: ParameterSource, config: GptNeoxConfig) {
     super();
-    this.embedding = new Embedding(parameter, 'gpt_neox.embed_in', config.vocabularySize, config.width);
-    this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(parameter, i, config));
-    this.#norm = new LayerNorm(parameter, 'gpt_neox.final_layer_norm', config.width, config.layerNormEps);
+    this.embedding = new Embedding(source, 'gpt_neox.embed_in', config.vocabularySize, config.width);
+    this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(source, i, config));
+    this.#norm = new LayerNorm(source, 'gpt_neox.final_layer_norm', config.width, config.layerNormEps);
     this.#rotary = new Rotary(inverseFrequencies(config.rotaryChannels, config.ropeTheta, { type: 'default' }));
   }
 
@@ -126,11 +126,11 @@ export class GptNeox extends CausalLM {
     super(configJson);
     const config = gptNeoxConfig(configJson);
     this.headChannels = config.headChannels;
-    const parameter = this.own(source);
-    this.#trunk = new Trunk(parameter, config);
+    const owned = this.own(source);
+    this.#trunk = new Trunk(owned, config);
     this.head_VD = config.tiedHead
       ? this.#trunk.embedding.weight_VD
-      : parameter('embed_out.weight', [config.vocabularySize, config.width]);
+      : owned.parameter('embed_out.weight', [config.vocabularySize, config.width]);
   }
 
   hidden(batch: TokenBatch): Tensor {

@@ -20,20 +20,20 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #keyNorm: RmsNorm | undefined;
 
   constructor(
-    parameter: ParameterSource,
+    source: ParameterSource,
     readonly layer: number,
     name: string,
     readonly config: LlamaConfig,
   ) {
     super();
     const { width, heads, keyValueHeads, headChannels, inputBias, outputBias, rmsNormEps } = config;
-    this.#queries = new Linear(parameter, `${name}.q_proj`, width, heads * headChannels, inputBias);
-    this.#keys = new Linear(parameter, `${name}.k_proj`, width, keyValueHeads * headChannels, inputBias);
-    this.#values = new Linear(parameter, `${name}.v_proj`, width, keyValueHeads * headChannels, inputBias);
-    this.#output = new Linear(parameter, `${name}.o_proj`, heads * headChannels, width, outputBias);
+    this.#queries = new Linear(source, `${name}.q_proj`, width, heads * headChannels, inputBias);
+    this.#keys = new Linear(source, `${name}.k_proj`, width, keyValueHeads * headChannels, inputBias);
+    this.#values = new Linear(source, `${name}.v_proj`, width, keyValueHeads * headChannels, inputBias);
+    this.#output = new Linear(source, `${name}.o_proj`, heads * headChannels, width, outputBias);
     if (!config.headNorms) return;
-    this.#queryNorm = new RmsNorm(parameter, `${name}.q_norm`, headChannels, rmsNormEps);
-    this.#keyNorm = new RmsNorm(parameter, `${name}.k_norm`, headChannels, rmsNormEps);
+    this.#queryNorm = new RmsNorm(source, `${name}.q_norm`, headChannels, rmsNormEps);
+    this.#keyNorm = new RmsNorm(source, `${name}.k_norm`, headChannels, rmsNormEps);
   }
 
   protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
@@ -55,11 +55,11 @@ class FeedForward extends Module<[Tensor]> {
   readonly #up: Linear;
   readonly #down: Linear;
 
-  constructor(parameter: ParameterSource, name: string, { width, feedForward, mlpBias }: LlamaConfig) {
+  constructor(source: ParameterSource, name: string, { width, feedForward, mlpBias }: LlamaConfig) {
     super();
-    this.#gate = new Linear(parameter, `${name}.gate_proj`, width, feedForward, mlpBias);
-    this.#up = new Linear(parameter, `${name}.up_proj`, width, feedForward, mlpBias);
-    this.#down = new Linear(parameter, `${name}.down_proj`, feedForward, width, mlpBias);
+    this.#gate = new Linear(source, `${name}.gate_proj`, width, feedForward, mlpBias);
+    this.#up = new Linear(source, `${name}.up_proj`, width, feedForward, mlpBias);
+    this.#down = new Linear(source, `${name}.down_proj`, feedForward, width, mlpBias);
   }
 
   protected forward(x_ND: Tensor): Tensor {
@@ -73,13 +73,13 @@ class Block extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #feedForwardNorm: RmsNorm;
   readonly #feedForward: FeedForward;
 
-  constructor(parameter: ParameterSource, layer: number, config: LlamaConfig) {
+  constructor(source: ParameterSource, layer: number, config: LlamaConfig) {
     super();
     const name = `model.layers.${layer}`;
-    this.#attentionNorm = new RmsNorm(parameter, `${name}.input_layernorm`, config.width, config.rmsNormEps);
-    this.#attention = new Attention(parameter, layer, `${name}.self_attn`, config);
-    this.#feedForwardNorm = new RmsNorm(parameter, `${name}.post_attention_layernorm`, config.width, config.rmsNormEps);
-    this.#feedForward = new FeedForward(parameter, `${name}.mlp`, config);
+    this.#attentionNorm = new RmsNorm(source, `${name}.input_layernorm`, config.width, config.rmsNormEps);
+    this.#attention = new Attention(source, layer, `${name}.self_attn`, config);
+    this.#feedForwardNorm = new RmsNorm(source, `${name}.post_attention_layernorm`, config.width, config.rmsNormEps);
+    this.#feedForward = new FeedForward(source, `${name}.mlp`, config);
   }
 
   protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
@@ -96,13 +96,13 @@ class Trunk extends Module<[TokenBatch]> implements Disposable {
   readonly #rotary: Rotary;
 
   constructor(
-    parameter: ParameterSource,
+    source: ParameterSource,
     readonly config: LlamaConfig,
   ) {
     super();
-    this.embedding = new Embedding(parameter, 'model.embed_tokens', config.vocabularySize, config.width);
-    this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(parameter, i, config));
-    this.#norm = new RmsNorm(parameter, 'model.norm', config.width, config.rmsNormEps);
+    this.embedding = new Embedding(source, 'model.embed_tokens', config.vocabularySize, config.width);
+    this.#blocks = Array.from({ length: config.layers }, (_, i) => new Block(source, i, config));
+    this.#norm = new RmsNorm(source, 'model.norm', config.width, config.rmsNormEps);
     this.#rotary = new Rotary(inverseFrequencies(config.headChannels, config.ropeTheta, config.ropeScaling));
   }
 
@@ -129,16 +129,16 @@ export class Llama extends CausalLM {
   readonly headChannels: number;
   readonly #trunk: Trunk;
 
-  /** @param source gives each parameter by its Hugging Face name; see `loadModel`, `copyModel`. */
+  /** @param source gives each parameter by its Hugging Face name: `loadModel`, `copyModel`. */
   constructor(configJson: ConfigJson, source: ParameterSource) {
     super(configJson);
     const config = llamaConfig(configJson);
     this.headChannels = config.headChannels;
-    const parameter = this.own(source);
-    this.#trunk = new Trunk(parameter, config);
+    const owned = this.own(source);
+    this.#trunk = new Trunk(owned, config);
     this.head_VD = config.tiedHead
       ? this.#trunk.embedding.weight_VD
-      : parameter('lm_head.weight', [config.vocabularySize, config.width]);
+      : owned.parameter('lm_head.weight', [config.vocabularySize, config.width]);
   }
 
   hidden(batch: TokenBatch): Tensor {
