@@ -41,13 +41,13 @@ export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Prom
   terminal.endStatus();
   for (const note of leftOutNotes(result)) terminal.note(note);
 
-  const means = result.models.map(({ model, rated, means, meanLength }) => [
+  const means = result.models.map(({ model, rated, prompts, means, meanLength }) => [
     model,
-    String(rated),
+    ...[rated, prompts].map(String),
     ...[...criteria, 'mean' as const].map((name) => means[name].rating.toFixed(2)),
     meanLength.toFixed(0),
   ]);
-  for (const line of table([['mean rating', 'answers', ...criteria, 'mean', 'characters'], ...means]))
+  for (const line of table([['mean rating', 'answers', 'prompts', ...criteria, 'mean', 'characters'], ...means]))
     terminal.result(line);
   if (result.improvements.length > 0) {
     const rows = result.improvements.map(({ model, over, improvement }) => [
