@@ -78,21 +78,12 @@ function printComparisons(
 ): void {
   const { a, b, isPaired, seeds } = comparisons[0]!;
   const pairing = isPaired ? `paired by seed (${seeds.both})` : 'unpaired, no seed in common';
-  const head = [
-    `${a} against ${b}, ${pairing}`,
-    kl,
-    b,
-    a,
-    'difference',
-    `${100 * level} % interval`,
-    'p',
-    'Holm',
-    'seeds',
-  ];
   terminal.result('');
+  terminal.result(`${a} against ${b}, ${pairing}`);
+  const head = ['way', kl, b, a, 'difference', `${100 * level} % interval`, 'p', 'Holm', 'seeds'];
   for (const line of table([head, ...comparisons.flatMap(comparisonRows)])) terminal.result(line);
   for (const { way, rows } of comparisons) {
-    if (rows.length === 0) terminal.note(`${a} and ${b} have no KL that all their seeds reach, by ${way}`);
+    if (rows.length === 0) terminal.note(`${a} and ${b} have no range of KL in common, by ${way}`);
   }
   const fewest = isPaired ? seeds.both : Math.min(seeds.ofA, seeds.ofB);
   if (fewest < 2) terminal.note(`${a} against ${b}: intervals need two seeds or more of both`);
@@ -104,7 +95,7 @@ function comparisonRows({ way, isPaired, seeds: all, rows }: AdjustedComparison)
   const count = (some: number, of: number) => (some === of ? String(of) : `${some} of ${of}`);
   return rows.map(({ kl, a, b, difference, interval, p, holm, seeds }) => [
     way,
-    kl === undefined && a && b ? `${number(b.kl)}, ${number(a.kl)}` : number(kl),
+    kl === undefined ? [...new Set([b, a].map((one) => number(one?.kl)))].join(', ') : number(kl),
     number(b?.quality),
     number(a?.quality),
     difference === undefined ? '-' : `${difference < 0 ? '' : '+'}${number(difference)}`,

@@ -74,10 +74,11 @@ test('front prints the ends and bests of runs, and the differences seed by seed'
   expect(cells[0]!.slice(0, 6)).toEqual(['run', 'arm', 'beta', 'seed', 'evaluations', 'last step']);
   const two = ['2', '2.0000', '2.0000'];
   expect(cells[1]).toEqual(['results dpo a', 'dpo', '-', 'a', '3', ...two, ...two]);
-  const head = ['tr-dpo against dpo, paired by seed (2)', 'kl', 'dpo', 'tr-dpo', 'difference', '95 % interval'];
-  expect(cells[6]).toEqual([...head, 'p', 'Holm', 'seeds']);
-  const end = ['2.0000, 2.0000', '2.5000', '5.0000', '+2.5000', '-3.8531 to 8.8531', '0.126', '0.377', '2'];
-  expect(cells.slice(7, 11)).toEqual([
+  expect(cells[6]).toEqual(['tr-dpo against dpo, paired by seed (2)']);
+  const head = ['way', 'kl', 'dpo', 'tr-dpo', 'difference', '95 % interval', 'p', 'Holm', 'seeds'];
+  expect(cells[7]).toEqual(head);
+  const end = ['2.0000', '2.5000', '5.0000', '+2.5000', '-3.8531 to 8.8531', '0.126', '0.377', '2'];
+  expect(cells.slice(8, 12)).toEqual([
     ['training', '1.0000', '1.5000', '2.7500', '+1.2500', '-1.9266 to 4.4266', '0.126', '0.377', '2'],
     ['training', '9.0000', '-', '-', '-', '-', '-', '-', '0 of 2'],
     ['best', ...end],

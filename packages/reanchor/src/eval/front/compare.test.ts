@@ -60,6 +60,13 @@ describe('seeds', () => {
       compareFronts(far, base, { way: 'training', atLeast }).rows.map(({ kl }) => kl);
     expect(places()).toEqual([1.6, 2.2, 2.8, 3.4000000000000004, 4]);
     expect(places(1).at(-1)).toBe(16);
+    // Seed 1 begins where the others end: three seeds have a range, which the rows say.
+    const apart = compareFronts([course('a', '1', [5, 1], [9, 1]), ...a.slice(1)], b, { way: 'training' });
+    expect(apart.rows.map(({ kl, difference, seeds }) => [kl, difference, seeds.both]).at(-1)).toEqual([
+      4,
+      undefined,
+      3,
+    ]);
     const unshared = base.map((one) => ({ ...one, seed: `other ${one.seed}` }));
     expect(compareFronts(far, unshared, at(16)).rows[0]).toMatchObject({ difference: undefined, seeds: { ofA: 1 } });
   });

@@ -30,8 +30,8 @@ export type Way = 'training' | 'ends' | 'best' | 'end';
 export interface CompareOptions {
   way: Way;
   /**
-   * Where to compare, nats; default: five places, equally far apart, of the range that all counted seeds have. With
-   * `ends` of which one arm has one run a seed, default: at the KL of that run, seed by seed.
+   * Where to compare, nats; default: five places, equally far apart, of the range that all counted seeds have, or most
+   * of them, where all have none. With `ends` of which one arm has one run a seed: at the KL of that run, seed by seed.
    */
   at?: readonly number[] | undefined;
   /** The coverage of each interval; default 0.95. */
@@ -136,11 +136,16 @@ function placesOf(sides: Sides, shared: readonly string[], { way, at, atLeast }:
   return placesIn(ranges, atLeast ?? shared.length).map(placeAt);
 }
 
-/** Five places of the range between the lows and the highs that `needed` ranges have. */
+/** Five places, from the first to the last that `needed` of the ranges have, or, where none is, as many as share one. */
 function placesIn(ranges: readonly Range[], needed: number): number[] {
-  const low = ranges.map((range) => range.low).sort((x, y) => x - y)[needed - 1];
-  const high = ranges.map((range) => range.high).sort((x, y) => y - x)[needed - 1];
-  return low !== undefined && high !== undefined && low < high ? evenly(low, high, 5) : [];
+  const covering = (kl: number) => ranges.filter(({ low, high }) => low <= kl && kl <= high).length;
+  const edges = ranges.filter(({ low, high }) => low < high).flatMap(({ low, high }) => [low, high]);
+  for (let seeds = needed; seeds > 0; seeds--) {
+    const reached = edges.filter((kl) => covering(kl) >= seeds);
+    const [low, high] = [Math.min(...reached), Math.max(...reached)];
+    if (low < high) return evenly(low, high, 5);
+  }
+  return [];
 }
 
 function rowAt(
