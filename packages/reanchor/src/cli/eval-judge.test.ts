@@ -117,6 +117,7 @@ describe('winrate', () => {
       '13',
       '100.0 %',
     ]);
+    expect(stderr).toContain('longer against shorter: the intervals of 12 prompts are too narrow');
     expect(json('w.json')).toMatchObject({
       settings: { model: 'j', templates: { helpful: expect.stringMatching(/^[0-9a-f]{16}$/) }, prompts: 12 },
       pairs: [{ model: 'longer', other: 'shorter', wins: 12, firstPlaceShare: 0.5 }],

@@ -1,4 +1,4 @@
-import { leftOutNotes } from '../eval/answer-sets.js';
+import { fewPromptsNotes, leftOutNotes } from '../eval/answer-sets.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../version.js';
 import type { JudgeFlags } from './commands/judge-options.js';
@@ -59,8 +59,9 @@ export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Prom
     ]);
     for (const line of table([['probability of improvement', ...criteria, 'all'], ...rows])) terminal.result(line);
   }
-  for (const { model, unparsed } of result.models) {
+  for (const { model, prompts, unparsed } of result.models) {
     if (unparsed > 0) terminal.note(`${model}: ${unparsed} answers without a rating that can be read`);
+    for (const note of fewPromptsNotes(model, prompts)) terminal.note(note);
   }
   for (const model of result.unrated) terminal.note(`${model}: ${noRating(result.prompts)}`);
   if (out !== undefined) terminal.note(`wrote ${out}`);

@@ -1,4 +1,4 @@
-import { leftOutNotes } from '../eval/answer-sets.js';
+import { fewPromptsNotes, leftOutNotes } from '../eval/answer-sets.js';
 import type { ComparedRow } from '../eval/winrate/compare.js';
 import { noVerdict, type WinRateResult } from '../eval/winrate/winrate.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
@@ -139,7 +139,10 @@ function printResult(result: WinRateResult, level: number, terminal: Terminal): 
       ...(c.identical > 0 ? [`${c.identical} equal answers`] : []),
       ...(c.unparsed > 0 ? [`${c.unparsed} without a verdict`] : []),
     ];
-    terminal.note(`${model} against ${other}: ${parts.join(', ')}`);
+    const subject = `${model} against ${other}`;
+    for (const note of [`${subject}: ${parts.join(', ')}`, ...fewPromptsNotes(subject, c.bootstrap.clusters)]) {
+      terminal.note(note);
+    }
   }
   for (const { model, other } of unjudged) terminal.note(`${model} against ${other}: ${noVerdict(prompts)}`);
 }

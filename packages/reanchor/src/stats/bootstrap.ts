@@ -22,6 +22,9 @@ export interface BootstrapResult extends Interval {
   values: number;
 }
 
+/** Of fewer clusters the 95 % interval of {@link clusterBootstrap} covers less than 93 %. */
+export const fewClusters = 20;
+
 /**
  * The percentile bootstrap of a mean of paired differences that come in clusters, such as the answers to one prompt:
  * values of a cluster depend on each other, so whole clusters are drawn, and all their values come along. The estimate

@@ -16,7 +16,7 @@ const holds = ({ low, high }: Interval, value: number) => low <= value && value 
 const percentOf = (samples: number, isTrue: () => boolean) =>
   (100 * list(samples, () => Number(isTrue())).reduce((all, one) => all + one, 0)) / samples;
 
-test.each([3, 4, 6, 12, 16])("Student's 95 %% interval of %i seeds covers within 2 points", (n) => {
+test.each([3, 4, 6, 12, 16])("Student's interval of %i seeds covers within 2 points of 95 percent", (n) => {
   const normal = normals(uniforms(n));
   expect(percentOf(2000, () => holds(studentMean(list(n, normal)).interval!, 0))).toBeGreaterThan(93);
   expect(percentOf(2000, () => studentMean(list(n, normal)).p! <= 0.05)).toBeLessThan(7);

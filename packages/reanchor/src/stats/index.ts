@@ -4,6 +4,7 @@ export {
   type BootstrapResult,
   clusterBootstrap,
   clustersOf,
+  fewClusters,
   pairedBootstrap,
   type Random,
 } from './bootstrap.js';
