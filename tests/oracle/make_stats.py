@@ -105,24 +105,55 @@ def bradley_terry(rng):
 
 
 def improvement(rng):
-    strata = [
-        {"x": rng.integers(1, 11, size=40).tolist(), "y": np.minimum(10, rng.integers(1, 9, size=30)).tolist()},
-        {"x": np.round(rng.normal(0.3, 1, size=25), 3).tolist(), "y": np.round(rng.normal(size=25), 3).tolist()},
-    ]
+    """Ratings on three criteria that share a level of the prompt and of the answer; Y lacks some, X has some twice."""
+    prompts = rng.normal(size=40)
+
+    def answers(of, shift):
+        levels = 5.5 + shift + prompts[of] + 1.5 * rng.normal(size=len(of))
+        ratings = np.clip(np.round(levels[:, None] + rng.normal(size=(len(of), 3))), 1, 10).astype(int)
+        return [{"cluster": f"p{p}", "scores": r} for p, r in zip(of.tolist(), ratings.tolist())]
+
+    x, y = answers(np.r_[np.arange(40), np.arange(8)], 0.6), answers(np.arange(34), 0.0)
 
     def probability(x, y):
-        return float((np.array(x)[:, None] > y).mean() + (np.array(x)[:, None] == y).mean() / 2)
+        x, y = np.array(x)[:, None, :], np.array(y)[None, :, :]
+        return float(((x > y) + (x == y) / 2).mean())
 
-    for s in strata:
-        statistic = stats.mannwhitneyu(s["x"], s["y"]).statistic / (len(s["x"]) * len(s["y"]))
-        assert abs(statistic - probability(s["x"], s["y"])) < 1e-12
+    scores = [[one["scores"] for one in some] for some in (x, y)]
+    by_scipy = [stats.mannwhitneyu(a, b).statistic / (len(x) * len(y)) for a, b in zip(np.array(scores[0]).T, np.array(scores[1]).T)]
+    assert abs(np.mean(by_scipy) - probability(*scores)) < 1e-12
+    own = [[[one["scores"] for one in some if one["cluster"] == f"p{p}"] for p in range(40)] for some in (x, y)]
+    draws = [probability(*(sum((side[p] for p in drawn), []) for side in own)) for drawn in rng.integers(40, size=(20_000, 40))]
+    return {"x": x, "y": y, "probability": probability(*scores), "low": float(np.quantile(draws, 0.025)), "high": float(np.quantile(draws, 0.975))}
 
-    draws = [
-        np.mean([probability(rng.choice(s["x"], len(s["x"])), rng.choice(s["y"], len(s["y"]))) for s in strata])
-        for _ in range(20_000)
-    ]
-    estimate = np.mean([probability(s["x"], s["y"]) for s in strata])
-    return {"strata": strata, "probability": float(estimate), "low": float(np.quantile(draws, 0.025)), "high": float(np.quantile(draws, 0.975))}
+
+def clusters(rng):
+    """Values in 25 clusters of 1 to 6 that share a level, and what drawing clusters makes of their mean."""
+    values = [np.round(0.3 + rng.normal() + 0.5 * rng.normal(size=size), 3) for size in rng.integers(1, 7, size=25)]
+    sums, sizes = np.array([v.sum() for v in values]), np.array([len(v) for v in values])
+    drawn = rng.integers(25, size=(100_000, 25))
+    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    signs = int((sums > 0).sum())
+    return {
+        "values": [v.tolist() for v in values],
+        "mean": float(sums.sum() / sizes.sum()),
+        "low": float(np.quantile(means, 0.025)),
+        "high": float(np.quantile(means, 0.975)),
+        "p": float(2 * min((means <= 0).mean(), (means >= 0).mean())),
+        "signs": float(stats.binomtest(signs, 25).pvalue),
+    }
+
+
+def student(rng):
+    x, y = np.round(rng.normal(0.4, 1, size=7), 3), np.round(rng.normal(0, 2, size=4), 3)
+    one, two = stats.ttest_1samp(x, 0), stats.ttest_ind(x, y, equal_var=False)
+    result = lambda r: {"p": float(r.pvalue), "interval": list(map(float, r.confidence_interval(0.9)))}
+    degrees = (1, 2, 3, 4.7, 11, 60, 1000)
+    return {
+        "tails": [[t, d, float(2 * stats.t.sf(t, d))] for t in (0.01, 0.5, 1.3, 2.5, 8, 300) for d in degrees],
+        "quantiles": [[p, d, float(stats.t.ppf(p, d))] for p in (0.6, 0.95, 0.975, 0.9995) for d in degrees],
+        "x": x.tolist(), "y": y.tolist(), "mean": result(one), "difference": result(two),
+    }
 
 
 def paired(rng):
@@ -229,6 +260,8 @@ def main():
         "bradleyTerry": bradley_terry(rng),
         "improvement": improvement(rng),
         "paired": paired(rng),
+        "clusters": clusters(rng),
+        "student": student(rng),
         "arena": arena(rng),
         "lengthControl": length_control(rng),
     }

@@ -91,9 +91,10 @@ describe('winrate', () => {
       'model',
       'against',
       'rows',
+      'prompts',
       'win rate',
       '95 % interval',
-      'p',
+      'sign test',
       'wins',
       'ties',
       'losses',
@@ -105,6 +106,7 @@ describe('winrate', () => {
       'longer',
       'shorter',
       '12',
+      '12',
       '100.0 %',
       '100.0 % to 100.0 %',
       '< 0.001',
@@ -115,11 +117,12 @@ describe('winrate', () => {
       '13',
       '100.0 %',
     ]);
+    expect(stderr).toContain('longer against shorter: the intervals of 12 prompts are too narrow');
     expect(json('w.json')).toMatchObject({
       settings: { model: 'j', templates: { helpful: expect.stringMatching(/^[0-9a-f]{16}$/) }, prompts: 12 },
       pairs: [{ model: 'longer', other: 'shorter', wins: 12, firstPlaceShare: 0.5 }],
     });
-    expect(readFileSync(at('w.html'), 'utf8')).toContain('<td>longer</td><td>shorter</td><td>12</td>');
+    expect(readFileSync(at('w.html'), 'utf8')).toContain('<td>longer</td><td>shorter</td><td>12</td><td>12</td>');
     for (const name of readdirSync(folder)) expect(readFileSync(at(name), 'utf8'), name).not.toContain(secret);
     expect(stdout + stderr + stopped.stderr).not.toContain(secret);
 
@@ -230,6 +233,10 @@ test('ratings: means and the probability of improvement', async () => {
   const { improvements, models } = json('r.json');
   expect(models[0].means.coherence.rating).toBeGreaterThan(models[1].means.coherence.rating);
   expect(improvements[0].improvement.all.probability).toBeGreaterThan(0.5);
+  expect(improvements[0].improvement.all.clusters).toBe(12);
+  expect(stdout.split('\n').map((line) => line.split(/ {2,}/).slice(0, 3))).toEqual(
+    expect.arrayContaining([['mean rating', 'answers', 'prompts'], ['longer', '12', '12']]), // biome-ignore format: short
+  );
   expect(stdout).toContain('longer over shorter');
 
   const more = write('more.jsonl', [

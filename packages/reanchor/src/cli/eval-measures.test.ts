@@ -53,7 +53,7 @@ test('diversity reads texts and chats, and prints a table of each', async () => 
   await expect(run('diversity', '--answers', broken)).rejects.toThrow(/"completion" is a number, not text/);
 });
 
-test('front prints the ends of runs and the differences at equal KL', async () => {
+test('front prints the ends and bests of runs, and the differences seed by seed', async () => {
   const rows = ['a', 'b'].flatMap((seed, i) =>
     ['dpo', 'tr-dpo'].flatMap((method) =>
       [0, 1, 2].map((step) => ({
@@ -62,17 +62,33 @@ test('front prints the ends of runs and the differences at equal KL', async () =
         run: seed,
         step,
         kl: step,
-        win: (method === 'dpo' ? 1 : 2) * step + i,
+        win: (method === 'dpo' ? 1 : 2 + i / 2) * step + i,
       })),
     ),
   );
   const file = write('results.jsonl', rows);
   const svg = join(folder, 'front.svg');
-  const { cells, stderr } = await run('front', file, '--kl', 'kl', '--quality', 'win', '--at', '1', '9', '--svg', svg);
-  expect(cells[0]!.slice(0, 4)).toEqual(['run', 'method', 'beta', 'evaluations']);
-  expect(cells[1]).toEqual(['results dpo a', 'dpo', '-', '3', '2', '2.0000', '2.0000']);
-  const differences = cells.filter((line) => line[1] === '1.0000');
-  expect(differences).toEqual([['', '1.0000', '1.5000', '2.5000', '+1.0000', '0.0000 to 2.0000']]);
+  const json = join(folder, 'front.json');
+  const flags = ['--kl', 'kl', '--quality', 'win', '--at', '1', '9', '--svg', svg, '--json', json];
+  const { cells, stderr } = await run('front', file, ...flags);
+  expect(cells[0]!.slice(0, 6)).toEqual(['run', 'arm', 'beta', 'seed', 'evaluations', 'last step']);
+  const two = ['2', '2.0000', '2.0000'];
+  expect(cells[1]).toEqual(['results dpo a', 'dpo', '-', 'a', '3', ...two, ...two]);
+  expect(cells[6]).toEqual(['tr-dpo against dpo, paired by seed (2)']);
+  const head = ['way', 'kl', 'dpo', 'tr-dpo', 'difference', '95 % interval', 'p', 'Holm', 'seeds'];
+  expect(cells[7]).toEqual(head);
+  const end = ['2.0000', '2.5000', '5.0000', '+2.5000', '-3.8531 to 8.8531', '0.126', '0.377', '2'];
+  expect(cells.slice(8, 12)).toEqual([
+    ['training', '1.0000', '1.5000', '2.7500', '+1.2500', '-1.9266 to 4.4266', '0.126', '0.377', '2'],
+    ['training', '9.0000', '-', '-', '-', '-', '-', '-', '0 of 2'],
+    ['best', ...end],
+    ['end', ...end],
+  ]);
+  expect(stderr).toContain("3 differences were tested; Holm's p holds for all of them together");
+  expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({
+    ...{ settings: { kl: 'kl', quality: 'win', at: [1, 9], level: 0.95 }, tests: 3 },
+    comparisons: [{ way: 'training', isPaired: true, seeds: { both: 2 } }, { way: 'best' }, { way: 'end' }],
+  });
   expect(stderr).toContain(`wrote ${svg}`);
   expect(readFileSync(svg, 'utf8')).toContain('win against kl');
   await expect(asPrinted(run('front', file, '--kl', 'kl', '--quality', 'wins'))).rejects.toThrow(

@@ -1,4 +1,4 @@
-import { leftOutNotes } from '../eval/answer-sets.js';
+import { fewPromptsNotes, leftOutNotes } from '../eval/answer-sets.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../version.js';
 import type { JudgeFlags } from './commands/judge-options.js';
@@ -41,13 +41,13 @@ export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Prom
   terminal.endStatus();
   for (const note of leftOutNotes(result)) terminal.note(note);
 
-  const means = result.models.map(({ model, rated, means, meanLength }) => [
+  const means = result.models.map(({ model, rated, prompts, means, meanLength }) => [
     model,
-    String(rated),
+    ...[rated, prompts].map(String),
     ...[...criteria, 'mean' as const].map((name) => means[name].rating.toFixed(2)),
     meanLength.toFixed(0),
   ]);
-  for (const line of table([['mean rating', 'answers', ...criteria, 'mean', 'characters'], ...means]))
+  for (const line of table([['mean rating', 'answers', 'prompts', ...criteria, 'mean', 'characters'], ...means]))
     terminal.result(line);
   if (result.improvements.length > 0) {
     const rows = result.improvements.map(({ model, over, improvement }) => [
@@ -59,8 +59,9 @@ export async function ratingsVerb(flags: RatingsFlags, terminal: Terminal): Prom
     ]);
     for (const line of table([['probability of improvement', ...criteria, 'all'], ...rows])) terminal.result(line);
   }
-  for (const { model, unparsed } of result.models) {
+  for (const { model, prompts, unparsed } of result.models) {
     if (unparsed > 0) terminal.note(`${model}: ${unparsed} answers without a rating that can be read`);
+    for (const note of fewPromptsNotes(model, prompts)) terminal.note(note);
   }
   for (const model of result.unrated) terminal.note(`${model}: ${noRating(result.prompts)}`);
   if (out !== undefined) terminal.note(`wrote ${out}`);

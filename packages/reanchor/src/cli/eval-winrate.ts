@@ -1,4 +1,4 @@
-import { leftOutNotes } from '../eval/answer-sets.js';
+import { fewPromptsNotes, leftOutNotes } from '../eval/answer-sets.js';
 import type { ComparedRow } from '../eval/winrate/compare.js';
 import { noVerdict, type WinRateResult } from '../eval/winrate/winrate.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
@@ -120,21 +120,21 @@ function writtenRow({ prompt, answer, other, outcome, agree, verdicts }: Compare
 function printResult(result: WinRateResult, level: number, terminal: Terminal): void {
   for (const note of leftOutNotes(result)) terminal.note(note);
   const { pairs, unjudged, prompts } = result;
-  const head = ['model', 'against', 'rows', 'win rate', `${100 * level} % interval`, 'p', 'wins', 'ties', 'losses'];
-  const lengthHead = ['characters', 'of the other', 'longer wins'];
+  const head = ['model', 'against', 'rows', 'prompts', 'win rate', `${100 * level} % interval`, 'sign test'];
+  const countHead = ['wins', 'ties', 'losses', 'characters', 'of the other', 'longer wins'];
   const rows = pairs.map(({ model, other, comparison: c }) => [
     model,
     other,
-    String(c.n),
+    ...[c.n, c.bootstrap.clusters].map(String),
     percent(c.winRate),
     `${percent(c.bootstrap.low)} to ${percent(c.bootstrap.high)}`,
-    c.bootstrap.p < 0.001 ? '< 0.001' : c.bootstrap.p.toFixed(3),
+    c.signTest < 0.001 ? '< 0.001' : c.signTest.toFixed(3),
     ...[c.wins, c.ties, c.losses].map(String),
     c.lengths.answer.mean.toFixed(0),
     c.lengths.other.mean.toFixed(0),
     percent(c.longerWins),
   ]);
-  for (const line of table([[...head, ...lengthHead], ...rows])) terminal.result(line);
+  for (const line of table([[...head, ...countHead], ...rows])) terminal.result(line);
   for (const { model, other, comparison: c } of pairs) {
     const parts = [
       `the orders disagree on ${percent(c.disagreements / c.n)}`,
@@ -142,7 +142,10 @@ function printResult(result: WinRateResult, level: number, terminal: Terminal): 
       ...(c.identical > 0 ? [`${c.identical} equal answers`] : []),
       ...(c.unparsed > 0 ? [`${c.unparsed} without a verdict`] : []),
     ];
-    terminal.note(`${model} against ${other}: ${parts.join(', ')}`);
+    const subject = `${model} against ${other}`;
+    for (const note of [`${subject}: ${parts.join(', ')}`, ...fewPromptsNotes(subject, c.bootstrap.clusters)]) {
+      terminal.note(note);
+    }
   }
   for (const { model, other } of unjudged) terminal.note(`${model} against ${other}: ${noVerdict(prompts)}`);
 }

@@ -2,6 +2,7 @@
 import type { Content } from '../data/index.js';
 import { UsageError, UserError } from '../errors.js';
 import { shuffled } from '../random.js';
+import { fewClusters } from '../stats/index.js';
 import { type Answer, readAnswers } from './answers.js';
 import { placesOf, promptKeys } from './prompts.js';
 
@@ -60,6 +61,14 @@ export const leftOutNotes = ({ names, leftOut }: Pick<AnswerSets, 'names' | 'lef
     const answers = count === 1 ? '1 answer is' : `${count} answers are`;
     return count > 0 ? [`${names[i]}: ${answers} left out, whose prompts another file lacks`] : [];
   });
+
+/** What is to be said of intervals that draw so few prompts; nothing where they are enough. */
+export const fewPromptsNotes = (subject: string, prompts: number): string[] =>
+  prompts < fewClusters
+    ? [
+        `${subject}: the intervals of ${prompts} prompts are too narrow; the bootstrap is meant for ${fewClusters} or more`,
+      ]
+    : [];
 
 /**
  * Files given as `file` or `name=file`; a name that is not given is that of the file. Errors: UsageError for names that

@@ -1,5 +1,13 @@
 export { accuracyOf } from './accuracy.js';
-export { type BootstrapOptions, type BootstrapResult, pairedBootstrap, type Random } from './bootstrap.js';
+export {
+  type BootstrapOptions,
+  type BootstrapResult,
+  clusterBootstrap,
+  clustersOf,
+  fewClusters,
+  pairedBootstrap,
+  type Random,
+} from './bootstrap.js';
 export {
   type Battle,
   type BradleyTerryFit,
@@ -8,8 +16,10 @@ export {
   bradleyTerryBootstrap,
 } from './bradley-terry.js';
 export { distinct, selfBleu } from './diversity.js';
-export { type Improvement, probabilityOfImprovement, type Stratum } from './improvement.js';
+export { holm } from './holm.js';
+export { type Improvement, probabilityOfImprovement, type ScoredAnswer } from './improvement.js';
 export { fitL1Logistic, type L1LogisticFit, type L1LogisticProblem, sigmoid, targetMoments } from './logistic.js';
-export { binomialTest, normalQuantile, signTest, wilsonInterval } from './proportion.js';
+export { binomialTest, clusterSignTest, normalQuantile, signTest, wilsonInterval } from './proportion.js';
 export { type RatioEstimate, type RatioPart, ratioEstimate } from './ratio.js';
+export { studentMean, welchDifference } from './student.js';
 export { type Interval, mean, percentileInterval, quantile, standardDeviation, standardError, sum } from './summary.js';

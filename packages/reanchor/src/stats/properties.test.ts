@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { uniforms } from '../random.js';
-import { pairedBootstrap } from './bootstrap.js';
+import { clusterBootstrap, clustersOf, pairedBootstrap } from './bootstrap.js';
 import { type Battle, bradleyTerry, bradleyTerryBootstrap } from './bradley-terry.js';
+import { holm } from './holm.js';
 import { probabilityOfImprovement } from './improvement.js';
 import { fitL1Logistic, targetMoments } from './logistic.js';
-import { binomialTest, signTest, wilsonInterval } from './proportion.js';
+import { binomialTest, clusterSignTest, signTest, wilsonInterval } from './proportion.js';
+import { studentMean, welchDifference } from './student.js';
 
 const runs = { numRuns: 60 };
 
@@ -66,10 +68,29 @@ describe('paired bootstrap', () => {
     );
   });
 
-  test('all ties have p = 1 and the interval [0, 0]; all wins have the least p', () => {
+  test('all ties have p = 1 and the interval [0, 0]; all wins have the p of the sign test', () => {
     expect(of([0, 0, 0], 1)).toMatchObject({ estimate: 0, low: 0, high: 0, p: 1 });
-    expect(of([1, 1, 1], 1).p).toBeCloseTo(1 / 301, 14);
+    expect(of([1, 1, 1], 1).p).toBe(1 / 4);
+    expect(of([1, 0, 1, 0, 1], 1).p).toBe(1 / 4);
+    expect(of(Array(30).fill(1), 1).p).toBeCloseTo(1 / 301, 14);
     expect(() => of([], 1)).toThrow(RangeError);
+  });
+
+  test('a value that is there five times, as a cluster, is there once', () => {
+    fc.assert(
+      fc.property(differences, fc.nat(1000), (list, seed) => {
+        const once = of(list, seed);
+        const copies = list.map((one) => Array<number>(5).fill(one));
+        const five = clusterBootstrap(copies, { random: uniforms(seed), resamples: 300 });
+        expect([five.low, five.high, five.p]).toBeCloseToTensor([once.low, once.high, once.p], 1e-12);
+        expect(five).toMatchObject({ clusters: list.length, values: 5 * list.length });
+        const [wins, losses] = [list.filter((one) => one > 0), list.filter((one) => one < 0)];
+        expect(clusterSignTest(copies)).toBe(signTest(wins.length, losses.length));
+      }),
+      runs,
+    );
+    expect(() => clusterBootstrap([[1], []], { random: uniforms(1) })).toThrow(RangeError);
+    expect(clustersOf(['b1', 'a', 'b2'], ([key]) => key!)).toEqual([['b1', 'b2'], ['a']]);
   });
 
   test('the same seed gives the same numbers', () => {
@@ -77,37 +98,92 @@ describe('paired bootstrap', () => {
   });
 });
 
-describe('probability of improvement', () => {
-  const scores = fc.array(fc.integer({ min: 1, max: 10 }), { minLength: 1, maxLength: 20 });
-  const of = (x: number[], y: number[]) => probabilityOfImprovement([{ x, y }], { random: uniforms(1), resamples: 50 });
+describe("Student's interval", () => {
+  const values = fc.array(fc.integer({ min: -50, max: 50 }), { minLength: 2, maxLength: 20 });
 
-  test('of X over Y and of Y over X make 1; equal lists have 1/2; a monotone scale changes nothing', () => {
+  test('touches 0 at the level 1 - p, and turns about with the sign', () => {
     fc.assert(
-      fc.property(scores, scores, (x, y) => {
-        const { probability, low, high } = of(x, y);
-        expect(of(y, x).probability).toBeCloseTo(1 - probability, 12);
-        expect(of(x, x).probability).toBeCloseTo(0.5, 12);
-        const up = (list: number[]) => list.map((v) => Math.exp(v) - 7);
-        expect(of(up(x), up(y))).toEqual({ probability, low, high });
-        let wins = 0;
-        for (const a of x) for (const b of y) wins += a > b ? 1 : a === b ? 0.5 : 0;
-        expect(probability).toBeCloseTo(wins / (x.length * y.length), 12);
+      fc.property(values, values, (x, y) => {
+        fc.pre(new Set(x).size > 1);
+        for (const of of [
+          (level?: number) => studentMean(x, level),
+          (level?: number) => welchDifference(x, y, level),
+        ]) {
+          const { estimate, p } = of();
+          fc.pre(p! > 1e-6 && p! < 1);
+          const { low, high } = of(1 - p!).interval!;
+          expect(Math.min(Math.abs(low), Math.abs(high))).toBeLessThan(1e-6 * Math.abs(estimate));
+        }
+        const { interval, p } = studentMean(x.map((one) => -one)); // biome-ignore format: short
+        const one = studentMean(x);
+        expect([interval!.low, p!]).toBeCloseToTensor([-one.interval!.high, one.p!], 1e-12);
       }),
       runs,
     );
   });
 
-  test('strata count alike, whatever their sizes', () => {
-    const strata = [
-      { x: [2], y: [1] },
-      { x: [1, 1, 1], y: [2, 2, 2, 2] },
-    ];
-    expect(probabilityOfImprovement(strata, { random: uniforms(1), resamples: 20 })).toEqual({
-      probability: 0.5,
-      low: 0.5,
-      high: 0.5,
-    });
-    expect(() => probabilityOfImprovement([{ x: [], y: [1] }], { random: uniforms(1) })).toThrow(RangeError);
+  test('needs two values; equal values have no width and the p of the sign test', () => {
+    expect(studentMean([3])).toEqual({ estimate: 3, interval: undefined, p: undefined });
+    expect(welchDifference([3], [1, 2])).toEqual({ estimate: 1.5, interval: undefined, p: undefined });
+    expect(studentMean([2, 2, 2])).toEqual({ estimate: 2, interval: { low: 2, high: 2 }, p: 1 / 4 });
+    expect(studentMean([0, 0])).toMatchObject({ p: 1 });
+    expect(() => studentMean([])).toThrow(RangeError);
+    expect(() => welchDifference([], [1])).toThrow(RangeError);
+  });
+});
+
+test("Holm's p is that of the closed test: the largest Bonferroni p of all sets that hold the hypothesis", () => {
+  const p = fc.double({ min: 0, max: 1, noNaN: true });
+  fc.assert(
+    fc.property(fc.array(p, { minLength: 1, maxLength: 6 }), (ps) => {
+      const closed = ps.map((_, i) => {
+        let most = 0;
+        for (let set = 0; set < 2 ** ps.length; set++) {
+          const held = ps.filter((_, j) => set & (1 << j));
+          if (set & (1 << i)) most = Math.max(most, Math.min(1, held.length * Math.min(...held)));
+        }
+        return most;
+      });
+      expect(holm(ps)).toBeCloseToTensor(closed, 1e-14);
+    }),
+    runs,
+  );
+  expect(holm([])).toEqual([]);
+});
+
+describe('probability of improvement', () => {
+  const scores = fc.array(fc.integer({ min: 1, max: 10 }), { minLength: 1, maxLength: 20 });
+  const answers = (list: number[]) => list.map((score, i) => ({ cluster: String(i), scores: [score] }));
+  const of = (x: number[], y: number[]) =>
+    probabilityOfImprovement(answers(x), answers(y), { random: uniforms(1), resamples: 50 });
+
+  test('of X over Y and of Y over X make 1; equal lists have 1/2; a monotone scale changes nothing', () => {
+    fc.assert(
+      fc.property(scores, scores, (x, y) => {
+        const found = of(x, y);
+        expect(of(y, x).probability).toBeCloseTo(1 - found.probability, 12);
+        expect(of(x, x).probability).toBeCloseTo(0.5, 12);
+        const up = (list: number[]) => list.map((v) => Math.exp(v) - 7);
+        expect(of(up(x), up(y))).toEqual(found);
+        let wins = 0;
+        for (const a of x) for (const b of y) wins += a > b ? 1 : a === b ? 0.5 : 0;
+        expect(found.probability).toBeCloseTo(wins / (x.length * y.length), 12);
+      }),
+      runs,
+    );
+  });
+
+  test('is the mean over tasks; a task that is there twice leaves the interval of one', () => {
+    const two = (list: [number, number][]) => list.map((scores, i) => ({ cluster: String(i), scores }));
+    const options = () => ({ random: uniforms(1), resamples: 200 });
+    const both = probabilityOfImprovement(two([[2, 1], [2, 1]]), two([[1, 2]]), options()); // biome-ignore format: short
+    expect(both.probability).toBe(0.5);
+    const [x, y] = [[4, 2, 6, 3, 8], [1, 2, 5, 4, 2]]; // biome-ignore format: short
+    const twice = probabilityOfImprovement(two(x.map((v) => [v, v])), two(y.map((v) => [v, v])), options());
+    expect(twice).toEqual(probabilityOfImprovement(answers(x), answers(y), options()));
+    expect(twice.high - twice.low).toBeGreaterThan(0.1);
+    expect(() => of([], [1])).toThrow(RangeError);
+    expect(() => probabilityOfImprovement(two([[1, 2]]), answers([1]), options())).toThrow(/missing/);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Intervals and exact tests of a share. */
-import type { Interval } from './summary.js';
+import { type Interval, sum } from './summary.js';
 
 /**
  * Wilson's score interval of a share: `successes` of `n`, which may hold halves (a tie as half a win); `level` is the
@@ -32,14 +32,22 @@ export function binomialTest(k: number, n: number, p = 0.5): number {
   }
   const probabilities = binomialProbabilities(n, p);
   const limit = probabilities[k]! * (1 + 1e-7);
-  let sum = 0;
-  for (const probability of probabilities) if (probability <= limit) sum += probability;
-  return Math.min(1, sum);
+  return Math.min(1, sum(probabilities.filter((probability) => probability <= limit)));
 }
 
 /** The sign test: the two-sided p of `wins` against `losses` where both are as probable; ties do not count. */
 export function signTest(wins: number, losses: number): number {
   return binomialTest(wins, wins + losses);
+}
+
+/**
+ * The sign test on clusters of differences that depend on each other, such as the answers to one prompt: a cluster has
+ * one sign, that of its sum, and does not count where that is 0. Exact where clusters are independent, whatever the
+ * dependence within; 2^(1 - n) where all n agree.
+ */
+export function clusterSignTest(clusters: readonly ArrayLike<number>[]): number {
+  const sums = clusters.map(sum);
+  return signTest(sums.filter((one) => one > 0).length, sums.filter((one) => one < 0).length);
 }
 
 function binomialProbabilities(n: number, p: number): Float64Array {
@@ -69,10 +77,10 @@ const normalDensity = (x: number) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math
 /** The standard normal distribution function of x >= 0, by its series 1/2 + density (x + x³/3 + x⁵/15 + ...). */
 function normalBelow(x: number): number {
   let term = x;
-  let sum = x;
-  for (let k = 3; term > 1e-18 * sum; k += 2) {
+  let series = x;
+  for (let k = 3; term > 1e-18 * series; k += 2) {
     term *= (x * x) / k;
-    sum += term;
+    series += term;
   }
-  return 0.5 + normalDensity(x) * sum;
+  return 0.5 + normalDensity(x) * series;
 }

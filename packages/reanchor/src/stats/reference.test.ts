@@ -4,13 +4,18 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fixtures } from '../../../../tests/support/repository.js';
 import { uniforms } from '../random.js';
-import { pairedBootstrap } from './bootstrap.js';
+import { clusterBootstrap, pairedBootstrap } from './bootstrap.js';
 import { type Battle, bradleyTerry } from './bradley-terry.js';
-import { probabilityOfImprovement, type Stratum } from './improvement.js';
+import { probabilityOfImprovement, type ScoredAnswer } from './improvement.js';
 import { fitL1Logistic, targetMoments } from './logistic.js';
-import { binomialTest, normalQuantile, wilsonInterval } from './proportion.js';
+import { binomialTest, clusterSignTest, normalQuantile, wilsonInterval } from './proportion.js';
+import { studentMean, studentQuantile, studentTails, welchDifference } from './student.js';
 import { mean, quantile, standardError } from './summary.js';
 
+interface Tested {
+  p: number;
+  interval: [number, number];
+}
 interface Reference {
   wilson: { k: number; n: number; level: number; interval: [number, number] }[];
   binomial: { k: number; n: number; p: number; value: number }[];
@@ -22,7 +27,16 @@ interface Reference {
     cases: { C: number; coefficients: number[] }[];
   };
   bradleyTerry: { players: string[]; battles: Battle[]; ratings: number[]; controlled: number[] };
-  improvement: { strata: Stratum[]; probability: number; low: number; high: number };
+  improvement: { x: ScoredAnswer[]; y: ScoredAnswer[]; probability: number; low: number; high: number };
+  clusters: { values: number[][]; mean: number; low: number; high: number; p: number; signs: number };
+  student: {
+    tails: [t: number, freedom: number, p: number][];
+    quantiles: [p: number, freedom: number, t: number][];
+    x: number[];
+    y: number[];
+    mean: Tested;
+    difference: Tested;
+  };
   paired: {
     differences: number[];
     low: number;
@@ -77,13 +91,42 @@ test('Bradley-Terry ratings are those of an unpenalised logistic regression', ()
   expect([...withCovariates.ratings, ...withCovariates.coefficients]).toBeCloseToTensor(controlled, 1e-10);
 });
 
-test('the probability of improvement is the statistic of Mann and Whitney, its interval that of a bootstrap', () => {
-  const { strata, probability, low, high } = reference.improvement;
-  const found = probabilityOfImprovement(strata, { random: uniforms(7), resamples: 20_000 });
+test('the probability of improvement is the statistic of Mann and Whitney, its interval draws prompts', () => {
+  const { x, y, probability, low, high } = reference.improvement;
+  const found = probabilityOfImprovement(x, y, { random: uniforms(7), resamples: 20_000 });
   expect(Math.abs(found.probability - probability)).toBeLessThan(1e-12);
+  expect(found.clusters).toBe(40);
   // Two bootstraps of 20,000 differ by about 0.001 in their quantiles.
   expect(Math.abs(found.low - low)).toBeLessThan(0.005);
   expect(Math.abs(found.high - high)).toBeLessThan(0.005);
+});
+
+test('the bootstrap and the sign test of clusters are those of numpy and scipy', () => {
+  const { values, signs, ...expected } = reference.clusters;
+  const found = clusterBootstrap(values, { random: uniforms(7), resamples: 50_000 });
+  expect(found).toMatchObject({ clusters: 25, values: values.flat().length });
+  expect(found.estimate).toBeCloseTo(expected.mean, 14);
+  expect(Math.abs(found.low - expected.low)).toBeLessThan(0.01);
+  expect(Math.abs(found.high - expected.high)).toBeLessThan(0.01);
+  expect(Math.abs(found.p - expected.p)).toBeLessThan(0.01);
+  expect(clusterSignTest(values)).toBeCloseTo(signs, 12);
+});
+
+test("Student's distribution, its intervals and Welch's are those of scipy", () => {
+  const { tails, quantiles, x, y, mean: one, difference } = reference.student;
+  for (const [t, freedom, p] of tails) {
+    expect(Math.abs(studentTails(-t, freedom) - p), `${t} ${freedom}`).toBeLessThanOrEqual(1e-11 * p);
+  }
+  for (const [p, freedom, t] of quantiles) {
+    expect(Math.abs(studentQuantile(p, freedom) / t - 1), `${p} ${freedom}`).toBeLessThan(1e-11);
+  }
+  const tested = [
+    [studentMean(x, 0.9), one],
+    [welchDifference(x, y, 0.9), difference],
+  ] as const;
+  for (const [{ interval, p }, expected] of tested) {
+    expect([interval!.low, interval!.high, p!]).toBeCloseToTensor([...expected.interval, expected.p], 1e-11);
+  }
 });
 
 test('mean, standard error, quantiles and paired bootstrap are those of numpy and scipy', () => {

@@ -2,67 +2,20 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { uniforms } from '../../random.js';
 import { parseRecipe } from '../../recipe/index.js';
 import { createRunFolder, EventWriter } from '../../runs/index.js';
-import { at, atEqualKl, curve, type FrontRun } from './curves.js';
-import { front, frontChart } from './front.js';
+import { armNames, settingsOf } from './arms.js';
+import { frontChart } from './chart.js';
+import { front } from './front.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'front-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test('a curve is linear between its points and says nothing outside them', () => {
-  const points = curve([{ kl: 2, quality: 1 }, { kl: 0, quality: 0 }, { kl: 2, quality: 3 }]); // biome-ignore format: short
-  expect(points).toEqual([[0, 0], [2, 2]]); // biome-ignore format: short
-  expect([-1, 0, 0.5, 2, 2.1].map((kl) => at(points, kl))).toEqual([undefined, 0, 0.5, 2, undefined]);
-});
-
-/** A run whose quality is `gain` times sqrt(KL). */
-const run = (method: string, beta: number, gain: number, longest: number): FrontRun => ({
-  name: `${method} ${beta}`,
-  method,
-  base: 'dpo',
-  beta,
-  points: [0, 1, 2, 3, 4].map((i) => ({
-    step: i,
-    kl: (i * longest) / 4,
-    quality: gain * Math.sqrt((i * longest) / 4),
-  })),
-});
-
-test('a method that is better at every KL is found to be so, with its interval', () => {
-  const gains = [0.98, 1, 1.02, 1.01];
-  const base = gains.map((gain, i) => run('dpo', 0.1 * (i + 1), gain, 4));
-  const form = gains.map((gain, i) => run('tr-dpo', 0.1 * (i + 1), 1.5 * gain, 8));
-  const { rows } = atEqualKl(form, base, 'training', { random: uniforms(1), at: [2, 4, 6] });
-  expect(rows.map(({ kl }) => kl)).toEqual([2, 4]);
-  expect(rows[1]!.difference).toBeCloseTo((1.5 - 1) * 2 * 1.0025, 12);
-  for (const { interval, difference } of rows) {
-    expect(interval!.low).toBeGreaterThan(0.3);
-    expect(interval!.low).toBeLessThan(difference);
-    expect(interval!.high).toBeGreaterThan(difference);
-  }
-  const same = atEqualKl(base, base, 'training', { random: uniforms(1) });
-  expect(same.rows).toHaveLength(5);
-  expect(
-    same.rows.every(({ difference, interval }) => difference === 0 && interval!.low < 0 && interval!.high > 0),
-  ).toBe(true);
-  const single = atEqualKl(form.slice(0, 1), base, 'training', { random: uniforms(1) });
-  expect(single.rows.every(({ interval }) => interval === undefined)).toBe(true);
-});
-
-test('along beta the last points of the runs are the curve', () => {
-  const base = [1, 2, 4].map((longest, i) => run('dpo', 1 / (i + 1), 1, longest));
-  const form = [1, 2, 4].map((longest, i) => run('tr-dpo', 1 / (i + 1), 2, longest));
-  const { rows, along } = atEqualKl(form, base, 'beta', { random: uniforms(1), at: [1, 3] });
-  expect(along).toBe('beta');
-  expect(rows.map(({ difference }) => difference)).toEqual([1, (Math.SQRT2 + 2) / 2]);
-});
-
-const recipe = (reference: string, beta: number) =>
-  parseRecipe(`{model: m, method: dpo, loss: {beta: ${beta}}, reference: ${reference}, data: {train: [x.jsonl]}}`, {
-    file: 'r.yaml',
-  });
+const recipe = (reference: string, beta: number, { lr = 1e-6, seed = 0, file = 'x.jsonl' } = {}) =>
+  parseRecipe(
+    `{model: m, method: dpo, loss: {beta: ${beta}}, reference: ${reference}, optimizer: {lr: ${lr}}, seed: ${seed}, data: {train: [${file}]}}`,
+    { file: 'r.yaml' },
+  );
 
 test('run folders and files of results make one front', async () => {
   const evaluations = [0, 1, 2].map((kl) => ({ 'kl/initial': kl, 'rewards/accuracies': 0.5 + kl / 4 }));
@@ -95,7 +48,7 @@ test('run folders and files of results make one front', async () => {
   ]);
   // Before the first step all rewards are equal, an accuracy of one half; older runs say 0.
   expect(found.runs.map(({ points }) => points.map(({ quality }) => quality))).toEqual([[0.5, 0.75, 1], [0.5, 0.75, 1]]); // biome-ignore format: short
-  expect(found.comparisons).toHaveLength(1);
+  expect(found.comparisons.map(({ way }) => way)).toEqual(['training', 'best', 'end']);
   expect(found.comparisons[0]!.rows.map(({ difference }) => difference)).toEqual([0, 0, 0, 0, 0]);
   const svg = frontChart(found.runs, metrics);
   expect(svg.match(/<polyline/g)).toHaveLength(2);
@@ -113,7 +66,73 @@ test('two runs that a file of results does not tell apart are refused', async ()
   const row = (more: object) => JSON.stringify({ method: 'dpo', beta: 0.1, kl: 1, win: 0.5, ...more });
   const metrics = { kl: 'kl', quality: 'win', runs: [{ name: 'r', file }] };
   writeFileSync(file, [row({ step: 2 }), row({ step: 1 }), row({ step: 2 })].join('\n'));
-  await expect(front(metrics)).rejects.toThrow(/mixed\.jsonl:3: a second row of step 2 of r dpo beta 0\.1: .*"run"/);
+  await expect(front(metrics)).rejects.toThrow(
+    /mixed\.jsonl:3: a second row of step 2 of r dpo beta 0\.1: .*"seed" or a "run"/,
+  );
   writeFileSync(file, [row({ step: 2, run: 'a' }), row({ step: 1, run: 'a' }), row({ step: 2, run: 'b' })].join('\n'));
   expect((await front(metrics)).runs.map(({ points }) => points.map(({ step }) => step))).toEqual([[1, 2], [2]]);
+});
+
+test('runs are named by what differs, and what differs from seed to seed is of the seed', () => {
+  const named = (recipes: ReturnType<typeof recipe>[]) => armNames(recipes.map(settingsOf)).map(({ arm }) => arm);
+  const capped = '{update: soft, alpha: 0.6, maxDivergence: 0.2}';
+  const soft = '{update: soft, alpha: 0.6, startAfter: 5}';
+  expect(named([recipe('{update: fixed}', 0.1), recipe(capped, 0.1)])).toEqual([
+    'dpo',
+    'tr-dpo soft alpha 0.6 maxDivergence 0.2',
+  ]);
+  expect(named([recipe(soft, 0.1), recipe(capped, 0.3, { lr: 3e-4 })])).toEqual([
+    'tr-dpo soft alpha 0.6 lr 0.000001 startAfter 5 beta 0.1',
+    'tr-dpo soft alpha 0.6 lr 0.0003 maxDivergence 0.2 beta 0.3',
+  ]);
+  const ofSeed = (seed: number, reference: string) => recipe(reference, 0.1, { seed, file: `pairs-${seed}.jsonl` });
+  const study = [1, 2].flatMap((seed) => [ofSeed(seed, '{update: fixed}'), ofSeed(seed, capped)]);
+  expect(new Set(named(study)).size).toBe(2);
+  const flipped = recipe('{update: fixed}', 0.1, { seed: 1, file: 'flipped.jsonl' });
+  expect(named([...study, flipped]).at(-1)).toBe('dpo data.train ["flipped.jsonl"]');
+});
+
+/** Rows of a file of results: quality is `gain` times sqrt(KL), plus a level of the seed. */
+const course = (method: string, beta: number, seed: number, gain: number, longest: number) =>
+  [0, 1, 2, 3, 4].map((step) => {
+    const kl = (step * longest) / 4;
+    return { method, base: 'dpo', beta, seed, step, kl, win: 3 * seed + gain * Math.sqrt(kl) };
+  });
+
+test('a form is compared with its method seed by seed, along training, of ends, in best and end', async () => {
+  const rows = [1, 2, 3].flatMap((seed) => [
+    ...course('dpo', 0.1, seed, 1 + 0.01 * seed, 4 * seed),
+    ...course('dpo', 0.05, seed, 1, 8 * seed),
+    ...course('tr-dpo', 0.1, seed, 1.5, 5 * seed),
+  ]);
+  const file = join(folder, 'study.jsonl');
+  writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const metrics = { kl: 'kl', quality: 'win' };
+  const { runs, comparisons, tests } = await front({ runs: [{ name: 's', file }], ...metrics, at: [4, 9] });
+  expect(comparisons.map(({ a, b, way }) => `${a} - ${b} ${way}`)).toEqual([
+    ...['training', 'best', 'end'].map((way) => `tr-dpo beta 0.1 - dpo beta 0.1 ${way}`),
+    ...['training', 'best', 'end'].map((way) => `tr-dpo beta 0.1 - dpo beta 0.05 ${way}`),
+    'tr-dpo - dpo ends',
+  ]);
+  const [four, nine] = comparisons[0]!.rows;
+  expect(four!.difference).toBeCloseTo(2 * (1.5 - 1.02), 12);
+  expect(four!.interval!.high - four!.interval!.low).toBeLessThan(0.2);
+  expect(nine).toMatchObject({ difference: undefined, seeds: { both: 1, ofA: 2, ofB: 1 } });
+  const tested = comparisons.flatMap((one) => one.rows).filter(({ p }) => p !== undefined);
+  expect(tests).toBe(tested.length);
+  expect(tested.every(({ p, holm }) => holm! >= p! && holm! <= 1)).toBe(true);
+  const svg = frontChart(runs, metrics);
+  // Nine courses, three means of arms, and the front of each method through its mean ends.
+  expect(svg.match(/<polyline/g)).toHaveLength(9 + 3 + 2);
+});
+
+test('two runs of one arm and seed are refused', async () => {
+  const write = (name: string) => {
+    writeFileSync(join(folder, name), course('dpo', 0.1, 1, 1, 4).map((row) => JSON.stringify(row)).join('\n')); // biome-ignore format: short
+    return { name: name[0]!, file: join(folder, name) };
+  };
+  const runs = [write('a.jsonl'), write('b.jsonl')];
+  await expect(front({ runs, kl: 'kl', quality: 'win' })).rejects.toThrow(
+    /^a dpo beta 0\.1 seed 1 and b dpo beta 0\.1 seed 1 are both dpo of seed 1: give one of them/,
+  );
 });

@@ -2,11 +2,11 @@
 import { statSync } from 'node:fs';
 import { FormatError, UserError } from '../../errors.js';
 import { readRecords } from '../../formats/index.js';
-import type { Recipe } from '../../recipe/index.js';
 import { nearest } from '../../recipe/index.js';
 import { readEvents, readRun } from '../../runs/index.js';
 import type { NamedFile } from '../answer-sets.js';
-import type { FrontRun } from './curves.js';
+import { type ArmNames, armNames, type RunSettings, settingsOf } from './arms.js';
+import type { FrontPoint } from './curves.js';
 
 export interface FrontMetrics {
   /** The metric that is the KL, such as `kl/initial`. */
@@ -15,16 +15,24 @@ export interface FrontMetrics {
   quality: string;
 }
 
+/** A run, its names, and its evaluations in the order of steps. */
+export interface FrontRun extends ArmNames, Omit<RunSettings, 'keys'> {
+  name: string;
+  points: FrontPoint[];
+}
+
 /** A run with all its metrics. */
-interface RawRun extends Omit<FrontRun, 'points'> {
+interface RawRun extends RunSettings {
+  name: string;
   evaluations: { step: number; metrics: Readonly<Record<string, number>> }[];
 }
 
 /**
  * The runs of run folders, by their evaluations, and of files of results: JSONL, JSON lists or Parquet with rows
- * `{method, base?, beta?, run?, step?}` and metrics as further numbers; rows of equal method, beta and run are one run.
- * Errors: UserError for what cannot be read, and for a metric that a run lacks, with those it has; FormatError, also
- * for a step that a run has twice: two runs are mixed there.
+ * `{method, base?, beta?, seed?, run?, step?}` and metrics as further numbers; rows of equal method, beta, seed and run
+ * are one run. Its seed is `seed`, else `run`, else the name of the file. Errors: UserError for what cannot be read,
+ * and for a metric that a run lacks, with those it has; FormatError, also for a step that a run has twice: two runs are
+ * mixed there.
  */
 export async function readFrontRuns(given: readonly NamedFile[], metrics: FrontMetrics): Promise<FrontRun[]> {
   const runs: RawRun[] = [];
@@ -32,14 +40,15 @@ export async function readFrontRuns(given: readonly NamedFile[], metrics: FrontM
     const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
     runs.push(...(isFolder ? [ofFolder(name, file)] : await ofFile(name, file)));
   }
-  return runs.map(({ evaluations, ...run }) => {
+  const names = armNames(runs);
+  return runs.map(({ evaluations, keys, ...run }, i) => {
     const points = evaluations
       .filter(({ metrics: found }) => found[metrics.kl] !== undefined && found[metrics.quality] !== undefined)
       .map(({ step, metrics: found }) => ({ step, kl: found[metrics.kl]!, quality: found[metrics.quality]! }))
       .filter(({ kl, quality }) => Number.isFinite(kl) && Number.isFinite(quality))
       .sort((a, b) => a.step - b.step);
     if (points.length === 0) throw missing(run.name, evaluations, metrics);
-    return { ...run, points };
+    return { ...run, ...names[i]!, points };
   });
 }
 
@@ -64,7 +73,7 @@ function ofFolder(name: string, path: string): RawRun {
   const evaluations = events.flatMap((event) =>
     event.type === 'evaluation' ? [{ step: event.step, metrics: withTies(event.step, event.metrics) }] : [],
   );
-  return { name, ...methodOf(run.recipe), beta: run.recipe.loss.beta, evaluations };
+  return { name, ...settingsOf(run.recipe), evaluations };
 }
 
 /** Before the first step all rewards are equal, which is an accuracy of 1/2; runs were written that say 0. */
@@ -72,43 +81,35 @@ function withTies(step: number, metrics: RawRun['evaluations'][number]['metrics'
   return step > 0 || metrics['rewards/accuracies'] === undefined ? metrics : { ...metrics, 'rewards/accuracies': 0.5 };
 }
 
-/** What a recipe's method is called: by its loss, and with the update of the reference. */
-function methodOf({ method, loss, reference }: Recipe): { method: string; base: string } {
-  const types = [loss.type ?? 'sigmoid'].flat().join('+');
-  const base = method === 'dpo' && types !== 'sigmoid' ? types : method;
-  if (reference.update === 'fixed') return { method: base, base };
-  const numbers = (['alpha', 'tau'] as const).flatMap((key) => {
-    const value = (reference as Readonly<Record<string, unknown>>)[key];
-    return value === undefined ? [] : [`${key} ${value}`];
-  });
-  return { method: [`tr-${base}`, reference.update, ...numbers].join(' '), base };
-}
-
 async function ofFile(file: string, path: string): Promise<RawRun[]> {
   const runs = new Map<string, RawRun>();
   for await (const { where, value } of readRecords(path)) {
     const row = (value ?? {}) as Readonly<Record<string, unknown>>;
-    const { method, base = method, beta, run = '', step = 0 } = row;
+    const { method, base = method, beta, run = '', seed = run === '' ? file : run, step = 0 } = row;
     if (typeof method !== 'string' || typeof base !== 'string' || typeof step !== 'number') {
-      const shape = '{"method": text, "beta": number, "step": number, "kl/initial": number, ...}';
+      const shape = '{"method": text, "beta": number, "seed": number, "step": number, "kl/initial": number, ...}';
       throw new FormatError(`not a result: a row is ${shape}`, { file: path, where: String(where) });
     }
-    const key = JSON.stringify([method, beta, run]);
+    const key = JSON.stringify([method, beta, run, seed]);
     const numbers = Object.entries(row).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
     const known: RawRun = runs.get(key) ?? {
-      name: [file, method, beta === undefined ? '' : `beta ${beta}`, run].filter(Boolean).join(' '),
+      name: [file, method, beta === undefined ? '' : `beta ${beta}`, row.seed === undefined ? '' : `seed ${seed}`, run]
+        .filter(Boolean)
+        .join(' '),
       method,
       base,
       beta: typeof beta === 'number' ? beta : undefined,
+      seed: String(seed),
+      keys: undefined,
       evaluations: [],
     };
     if (known.evaluations.some((one) => one.step === step)) {
       throw new FormatError(
-        `a second row of step ${step} of ${known.name}: give rows their "step", and runs of equal method and beta a "run"`,
+        `a second row of step ${step} of ${known.name}: give rows their "step", and runs of equal method and beta a "seed" or a "run"`,
         { file: path, where: String(where) },
       );
     }
-    const metrics = Object.fromEntries(numbers.filter(([name]) => name !== 'step' && name !== 'beta'));
+    const metrics = Object.fromEntries(numbers.filter(([name]) => !['step', 'beta', 'seed', 'run'].includes(name)));
     known.evaluations.push({ step, metrics });
     runs.set(key, known);
   }

@@ -70,7 +70,7 @@ test('means, and the probability of improvement per criterion and over all', asy
   expect([model, over]).toEqual(['x', 'y']);
   // Of twelve pairs, one ties (8 and 8), one is lost (7 and 8).
   expect(improvement.coherence.probability).toBeCloseTo(10.5 / 12, 12);
-  expect(improvement.detail).toEqual({ probability: 0.5, low: 0.5, high: 0.5 });
+  expect(improvement.detail).toEqual({ probability: 0.5, low: 0.5, high: 0.5, clusters: 4 });
   expect(improvement.all.probability).toBeCloseTo((4 * (10.5 / 12) + 0.5) / 5, 12);
   expect(improvement.all.low).toBeLessThan(improvement.all.probability);
   const lines = readFileSync(out, 'utf8')

@@ -2,7 +2,14 @@
 import { UserError } from '../../errors.js';
 import { requireWritable, writeJsonl } from '../../formats/index.js';
 import { uniforms } from '../../random.js';
-import { type Improvement, type Interval, mean, pairedBootstrap, probabilityOfImprovement } from '../../stats/index.js';
+import {
+  clusterBootstrap,
+  clustersOf,
+  type Improvement,
+  type Interval,
+  mean,
+  probabilityOfImprovement,
+} from '../../stats/index.js';
 import { readAnswerSets } from '../answer-sets.js';
 import { characters } from '../answers.js';
 import { mapConcurrently } from '../judge/gate.js';
@@ -27,8 +34,9 @@ export interface RatingsOptions {
 
 interface RatedModel {
   model: string;
-  /** Answers with a rating, and without one. */
+  /** Answers with a rating, the prompts they are to, and answers without one. */
   rated: number;
+  prompts: number;
   unparsed: number;
   /** Mean length of the rated answers in characters: longer answers tend to be rated higher. */
   meanLength: number;
@@ -39,7 +47,7 @@ interface RatedModel {
 interface ImprovementOf {
   model: string;
   over: string;
-  /** Of each criterion; `all` is the mean of the five, each a stratum of the bootstrap. */
+  /** Of each criterion; `all` is the mean of the five. Their intervals draw prompts, which `clusters` counts. */
   improvement: Record<Criterion | 'all', Improvement>;
 }
 
@@ -56,19 +64,20 @@ export interface RatingsResult {
 }
 
 /**
- * Rates every answer from 1 to 10 on five criteria and compares the models: mean ratings (bootstrap over prompts) and,
- * for each pair, the probability of improvement P(X > Y) + P(X = Y) / 2 with a bootstrap stratified by criterion. An
- * answer whose rating cannot be read counts nowhere. Errors: UsageError, FormatError, those of the rater; UserError of
- * the files, and where no answer has a rating.
+ * Rates every answer from 1 to 10 on five criteria and compares the models: mean ratings and, for each
+ * pair, the probability of improvement P(X > Y) + P(X = Y) / 2. All intervals come from a bootstrap that draws prompts,
+ * with every answer to them and all its ratings. An answer whose rating cannot be read counts nowhere. Errors:
+ * UsageError, FormatError, those of the rater; UserError of the files, and where no answer has a rating.
  */
 export async function rateAnswers(options: RatingsOptions): Promise<RatingsResult> {
   const { rater, sample, seed = 0, level = 0.95, resamples = 2000, out, concurrency, onProgress } = options;
   if (out !== undefined) await requireWritable(out, 0);
   const sets = await readAnswerSets(options.answers, { sample, seed });
-  const tasks = sets.names.flatMap((_, model) => sets.prompts.map((prompt, i) => ({ model, prompt, i })));
+  const texts = sets.prompts.map(promptText);
+  const tasks = sets.names.flatMap((_, model) => texts.map((prompt, i) => ({ model, prompt, i })));
   let done = 0;
   const rated = await mapConcurrently(tasks, concurrency, async ({ model, prompt, i }) => {
-    const ratings = await rater.rate({ prompt: promptText(prompt), answer: sets.answers[model]![i]!.text });
+    const ratings = await rater.rate({ prompt, answer: sets.answers[model]![i]!.text });
     onProgress?.(++done, tasks.length);
     return ratings;
   });
@@ -85,7 +94,7 @@ export async function rateAnswers(options: RatingsOptions): Promise<RatingsResul
   const count = sets.prompts.length;
   const all = sets.names.map((model, m) => {
     const some = rated.slice(m * count, (m + 1) * count);
-    const own = some.flatMap(({ ratings }) => (ratings ? [ratings] : []));
+    const own = some.flatMap(({ ratings }, i) => (ratings ? [{ prompt: texts[i]!, ratings }] : []));
     const lengths = some.flatMap(({ ratings }, i) => (ratings ? [characters(sets.answers[m]![i]!.text)] : []));
     return { model, own, lengths };
   });
@@ -98,6 +107,7 @@ export async function rateAnswers(options: RatingsOptions): Promise<RatingsResul
     models: byModel.map(({ model, own, lengths }) => ({
       model,
       rated: own.length,
+      prompts: new Set(own.map(({ prompt }) => prompt)).size,
       unparsed: count - own.length,
       meanLength: mean(lengths),
       means: meanRatings(own, { seed, level, resamples }),
@@ -122,36 +132,34 @@ interface Drawing {
   resamples: number;
 }
 
-function meanRatings(own: readonly Ratings[], { seed, level, resamples }: Drawing): RatedModel['means'] {
-  const of = (values: readonly number[], part: number) => {
-    const { estimate, low, high } = pairedBootstrap(values, { random: uniforms(seed, 4, part), level, resamples });
+/** The ratings of an answer to a prompt. */
+interface Rated {
+  prompt: string;
+  ratings: Ratings;
+}
+
+function meanRatings(own: readonly Rated[], { seed, level, resamples }: Drawing): RatedModel['means'] {
+  const byPrompt = clustersOf(own, ({ prompt }) => prompt);
+  const of = (value: (ratings: Ratings) => number, part: number) => {
+    const values = byPrompt.map((answers) => answers.map(({ ratings }) => value(ratings)));
+    const { estimate, low, high } = clusterBootstrap(values, { random: uniforms(seed, 4, part), level, resamples });
     return { rating: estimate, low, high };
   };
-  const each = criteria.map(
-    (name, part) =>
-      [
-        name,
-        of(
-          own.map((one) => one[name]),
-          part,
-        ),
-      ] as const,
-  );
-  const all = of(
-    own.map((one) => mean(criteria.map((name) => one[name]))),
-    criteria.length,
-  );
+  const each = criteria.map((name, part) => [name, of((ratings) => ratings[name], part)] as const);
+  const all = of((ratings) => mean(criteria.map((name) => ratings[name])), criteria.length);
   return Object.fromEntries([...each, ['mean', all]]) as RatedModel['means'];
 }
 
 function improvementOf(
-  x: readonly Ratings[],
-  y: readonly Ratings[],
+  x: readonly Rated[],
+  y: readonly Rated[],
   { seed, level, resamples }: Drawing,
 ): ImprovementOf['improvement'] {
-  const strata = criteria.map((name) => ({ x: x.map((one) => one[name]), y: y.map((one) => one[name]) }));
-  const of = (some: typeof strata, part: number) =>
-    probabilityOfImprovement(some, { random: uniforms(seed, 5, part), level, resamples });
-  const each = criteria.map((name, part) => [name, of([strata[part]!], part)] as const);
-  return Object.fromEntries([...each, ['all', of(strata, criteria.length)]]) as ImprovementOf['improvement'];
+  const of = (names: readonly Criterion[], part: number) => {
+    const scored = (rated: readonly Rated[]) =>
+      rated.map(({ prompt, ratings }) => ({ cluster: prompt, scores: names.map((name) => ratings[name]) }));
+    return probabilityOfImprovement(scored(x), scored(y), { random: uniforms(seed, 5, part), level, resamples });
+  };
+  const each = criteria.map((name, part) => [name, of([name], part)] as const);
+  return Object.fromEntries([...each, ['all', of(criteria, criteria.length)]]) as ImprovementOf['improvement'];
 }

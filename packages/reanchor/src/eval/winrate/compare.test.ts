@@ -23,7 +23,7 @@ test('counts, win rate, orders and lengths of a few rows', () => {
     row('tie', { answer: 'same', other: 'same', verdicts: [] }),
     row(undefined, { verdicts: [{ first: undefined }, { first: 1 }] }),
     row('loss', { answer: '😀', other: 'two words' }),
-  ];
+  ].map((one, i) => ({ ...one, prompt: `p${i}` }));
   const found = compare(rows, { resamples: 500 });
   expect(found).toMatchObject({ n: 6, wins: 2, ties: 2, losses: 2, unparsed: 1, identical: 1, disagreements: 1 });
   expect(found.winRate).toBe(0.5);
@@ -45,11 +45,11 @@ test('turned about, wins are losses and every share is one minus what it was', (
     fc.property(fc.array(outcome, { minLength: 1, maxLength: 40 }), (outcomes) => {
       const turn = { win: 'loss', tie: 'tie', loss: 'win' } as const;
       const one = compare(
-        outcomes.map((o) => row(o)),
+        outcomes.map((o, i) => row(o, { prompt: `p${i}` })),
         { resamples: 200 },
       );
       const other = compare(
-        outcomes.map((o) => row(turn[o], { answer: 'short', other: 'long answer' })),
+        outcomes.map((o, i) => row(turn[o], { prompt: `p${i}`, answer: 'short', other: 'long answer' })),
         { resamples: 200 },
       );
       expect([other.wins, other.losses]).toEqual([one.losses, one.wins]);
@@ -76,4 +76,22 @@ test('the matrix reads a pair both ways', () => {
     [0.25, undefined, undefined],
     [0.5, undefined, undefined],
   ]);
+});
+
+test('five equal answers to each of 20 prompts say as much as one', () => {
+  const outcomes = [...Array<Outcome>(11).fill('win'), 'tie', 'tie', ...Array<Outcome>(7).fill('loss')] as const;
+  const rows = outcomes.map((outcome, i) => row(outcome, { prompt: `p${i}` }));
+  const once = compare(rows);
+  const five = compare(rows.flatMap((one) => [one, one, one, one, one]));
+  expect(five).toMatchObject({ n: 100, bootstrap: { clusters: 20, values: 100 } });
+  expect(once.bootstrap).toMatchObject({ clusters: 20, values: 20 });
+  const numbers = ({ wilson, bootstrap, signTest }: typeof once) =>
+    [wilson.low, wilson.high, bootstrap.low, bootstrap.high, bootstrap.p, signTest]; // biome-ignore format: short
+  expect(numbers(five)).toBeCloseToTensor(numbers(once), 1e-12);
+  expect(five.signTest).toBeCloseTo(0.481, 3);
+});
+
+test('rows that agree have the p of the sign test on their prompts', () => {
+  const rows = [0, 1, 2, 3, 4].map((i) => row('win', { prompt: `p${i % 3}` }));
+  expect(compare(rows)).toMatchObject({ signTest: 1 / 4, bootstrap: { p: 1 / 4 } });
 });

@@ -2,11 +2,12 @@
 import { uniforms } from '../../random.js';
 import {
   type BootstrapResult,
+  clusterBootstrap,
+  clusterSignTest,
+  clustersOf,
   type Interval,
   mean,
-  pairedBootstrap,
   quantile,
-  signTest,
   wilsonInterval,
 } from '../../stats/index.js';
 import { characters } from '../answers.js';
@@ -53,11 +54,14 @@ export interface Comparison {
   identical: number;
   /** (wins + ties / 2) / n. */
   winRate: number;
-  /** Wilson's interval of the win rate. */
+  /** Wilson's interval of the win rate, a prompt being one trial. */
   wilson: Interval;
-  /** The paired bootstrap of the win rate, and its two-sided p of a win rate of 1/2. */
+  /**
+   * The bootstrap of the win rate, which draws prompts with all their rows, and its two-sided p of a win rate of 1/2.
+   * `clusters` counts the prompts, `values` the rows.
+   */
   bootstrap: BootstrapResult;
-  /** The exact sign test on wins and losses. */
+  /** The exact sign test on prompts: those with more wins than losses against those with more losses. */
   signTest: number;
   /** Rows on which the two orders disagree; they are among the ties. */
   disagreements: number;
@@ -72,8 +76,9 @@ export interface Comparison {
 }
 
 /**
- * What came of the rows, with intervals at `level` (default 0.95). The bootstrap draws prompts (default 10,000 times),
- * by the seed. Errors: RangeError without a single verdict.
+ * What came of the rows, with intervals at `level` (default 0.95). Rows of equal prompts depend on each other: the
+ * bootstrap draws prompts (default 10,000 times), by the seed, Wilson's interval and the sign test count them. Errors:
+ * RangeError without a single verdict.
  */
 export function compare(
   rows: readonly ComparedRow[],
@@ -85,10 +90,10 @@ export function compare(
   const [wins, ties, losses] = [count('win'), count('tie'), count('loss')];
   const scores = judged.map(({ outcome }) => scoreOf(outcome));
   const successes = wins + ties / 2;
-  const around = pairedBootstrap(
-    scores.map((score) => score - 0.5),
-    { random: uniforms(seed, 3), resamples, level },
+  const byPrompt = clustersOf(judged, ({ prompt }) => prompt).map((rows) =>
+    rows.map(({ outcome }) => scoreOf(outcome) - 0.5),
   );
+  const around = clusterBootstrap(byPrompt, { random: uniforms(seed, 3), resamples, level });
   const longer = judged.map(({ answer, other }) => Math.sign(characters(answer) - characters(other)));
   const decided = judged.flatMap(({ outcome }, i) =>
     outcome === 'tie' || longer[i] === 0 ? [] : [Number((outcome === 'win') === longer[i]! > 0)],
@@ -104,14 +109,14 @@ export function compare(
     unparsed: rows.length - judged.length,
     identical: judged.filter(({ verdicts }) => verdicts.length === 0).length,
     winRate: successes / judged.length,
-    wilson: wilsonInterval(successes, judged.length, level),
+    wilson: wilsonInterval((successes * byPrompt.length) / judged.length, byPrompt.length, level),
     bootstrap: {
       ...around,
       estimate: around.estimate + 0.5,
       low: around.low + 0.5,
       high: around.high + 0.5,
     },
-    signTest: signTest(wins, losses),
+    signTest: clusterSignTest(byPrompt),
     disagreements: judged.filter(({ agree }) => agree === false).length,
     firstPlaceShare: mean(single),
     lengths: {

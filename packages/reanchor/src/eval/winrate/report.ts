@@ -27,7 +27,7 @@ export function winRateReport({ names, prompts, pairs }: WinRateResult, options:
 </head>
 <body>
 <h1>${escaped(title)}</h1>
-<p>${escaped(`${prompts} prompts, each pair of answers judged in both orders; where the orders disagree, it is a tie.`)}</p>
+<p>${escaped(`${prompts} rows, each pair of answers judged in both orders; where the orders disagree, it is a tie. Rows of one prompt depend on each other: intervals and tests draw and count prompts.`)}</p>
 ${chart(pairs)}
 ${rateTable(pairs)}
 ${names.length > 2 ? matrix(names, pairs) : ''}
@@ -76,6 +76,7 @@ function rateTable(pairs: readonly ModelPair[]): string {
     'model',
     'against',
     'rows',
+    'prompts',
     'wins',
     'ties',
     'losses',
@@ -83,7 +84,7 @@ function rateTable(pairs: readonly ModelPair[]): string {
     'win rate',
     'Wilson',
     'bootstrap',
-    'p',
+    'its p',
     'sign test',
     'orders disagree',
     'first place',
@@ -91,7 +92,7 @@ function rateTable(pairs: readonly ModelPair[]): string {
   const rows = pairs.map(({ model, other, comparison: c }) => [
     model,
     other,
-    ...[c.n, c.wins, c.ties, c.losses, c.unparsed].map(String),
+    ...[c.n, c.bootstrap.clusters, c.wins, c.ties, c.losses, c.unparsed].map(String),
     percent(c.winRate),
     `${percent(c.wilson.low)} to ${percent(c.wilson.high)}`,
     `${percent(c.bootstrap.low)} to ${percent(c.bootstrap.high)}`,
