@@ -16,10 +16,8 @@ const longer: Readonly<Record<string, number>> = {
   'packages/dashboard/src/pages/RunPage.tsx Events': 69,
   'packages/dashboard/src/pages/RunsPage.tsx RunsPage': 96,
   'packages/dashboard/src/pages/ToyPage.tsx Toy': 75,
-  'packages/reanchor/src/estimate/estimate.ts estimateRun': 80,
   'packages/reanchor/src/plots/line-chart.ts lineChart': 69,
   'packages/reanchor/src/stats/bradley-terry.ts solve': 84,
-  'packages/reanchor/src/text/tokenizer.ts parseTokenizer': 79,
 };
 
 /**

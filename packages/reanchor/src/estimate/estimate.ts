@@ -97,40 +97,15 @@ export async function estimateRun({
   const plan =
     rows.from === 'reading' ? exactOutlook(new Plan(recipe, rows.data), configJson) : assumedOutlook(recipe, rows);
   const { totalSteps, rule } = plan;
-  const dtypes = recipeDTypes(recipe);
-  const bytes = dtypeBytes(dtypes.dtype);
-  const referenceBytes = dtypeBytes(dtypes.reference);
   const hasReferenceModel = objective.needsReference && recipe.reference.storage !== 'cached';
   const memoryOptions: MemoryOptions = {
     shape,
-    bytes,
-    wideBytes: dtypes.wide === undefined ? 0 : dtypeBytes(dtypes.wide),
+    ...bytesOf(recipe, hasReferenceModel),
     needsReference: objective.needsReference,
-    initialBytes: keepsInitial(recipe) ? bytes : 0,
-    referenceBytes: hasReferenceModel ? bytes + (referenceBytes > bytes ? referenceBytes : 0) : 0,
     activationCheckpointing: recipe.activationCheckpointing,
     process: processBytes(plan.held),
   };
-
-  const otherOptions = { ...memoryOptions, activationCheckpointing: !recipe.activationCheckpointing };
-  let otherCheckpointing = 0;
-  let memory: MemoryParts | undefined;
-  let largest: MicroBatchLayout | undefined;
-  const tokens = { packed: 0, scored: 0 };
-  const steps: MicroBatchLayout[][] = [];
-  for (const step of plan.steps) {
-    steps.push(step);
-    const held = stepMemory(step, memoryOptions);
-    otherCheckpointing = Math.max(otherCheckpointing, totalMemory(stepMemory(step, otherOptions)));
-    if (memory === undefined || totalMemory(held) > totalMemory(memory)) {
-      memory = held;
-      largest = step.reduce((a, b) => (b.policy.tokens > a.policy.tokens ? b : a));
-    }
-    for (const { policy } of step) {
-      tokens.packed += policy.tokens;
-      tokens.scored += policy.scored;
-    }
-  }
+  const { steps, tokens, memory, largest, otherCheckpointing } = sumOfSteps(plan.steps, memoryOptions);
   const isRead = rows.from === 'reading';
   const updates = rule && totalSteps !== undefined ? plannedUpdates(rule, totalSteps) : [];
   return {
@@ -141,7 +116,7 @@ export async function estimateRun({
     updates: totalSteps === undefined || rule?.update === 'plateau' ? undefined : updates.length,
     atMost: !isRead && recipe.steps === undefined,
     tokens: isRead ? tokens : undefined,
-    microBatch: { rows: largest!.rows, tokens: largest!.policy.tokens, scored: largest!.policy.scored },
+    microBatch: { rows: largest.rows, tokens: largest.policy.tokens, scored: largest.policy.scored },
     isAssumed: !isRead,
     flops: runFlops(shape, {
       steps,
@@ -156,13 +131,60 @@ export async function estimateRun({
       couplesRows: objective.couplesRows && objective.over === 'step',
       activationCheckpointing: recipe.activationCheckpointing,
     }),
-    memory: memory!,
+    memory,
     otherCheckpointing,
-    head: headMemory(largest!.policy, memoryOptions),
+    head: headMemory(largest.policy, memoryOptions),
     devices,
-    deviceMemory: deviceMemory(memory!, devices, memoryOptions),
+    deviceMemory: deviceMemory(memory, devices, memoryOptions),
     warnings: plan.warnings,
   };
+}
+
+/** The bytes of a number in each copy of the weights; 0 for a copy that is not kept. */
+function bytesOf(recipe: Recipe, hasReferenceModel: boolean) {
+  const dtypes = recipeDTypes(recipe);
+  const [bytes, referenceBytes] = [dtypeBytes(dtypes.dtype), dtypeBytes(dtypes.reference)];
+  return {
+    bytes,
+    wideBytes: dtypes.wide === undefined ? 0 : dtypeBytes(dtypes.wide),
+    initialBytes: keepsInitial(recipe) ? bytes : 0,
+    referenceBytes: hasReferenceModel ? bytes + (referenceBytes > bytes ? referenceBytes : 0) : 0,
+  };
+}
+
+/** All steps, their tokens, and the memory of the one that holds most. */
+function sumOfSteps(
+  all: Iterable<MicroBatchLayout[]>,
+  options: MemoryOptions,
+): {
+  steps: MicroBatchLayout[][];
+  tokens: { packed: number; scored: number };
+  memory: MemoryParts;
+  /** The largest micro-batch of that step. */
+  largest: MicroBatchLayout;
+  /** The most bytes with activation checkpointing the other way. */
+  otherCheckpointing: number;
+} {
+  const otherOptions = { ...options, activationCheckpointing: !options.activationCheckpointing };
+  let otherCheckpointing = 0;
+  let memory: MemoryParts | undefined;
+  let largest: MicroBatchLayout | undefined;
+  const tokens = { packed: 0, scored: 0 };
+  const steps: MicroBatchLayout[][] = [];
+  for (const step of all) {
+    steps.push(step);
+    const held = stepMemory(step, options);
+    otherCheckpointing = Math.max(otherCheckpointing, totalMemory(stepMemory(step, otherOptions)));
+    if (memory === undefined || totalMemory(held) > totalMemory(memory)) {
+      memory = held;
+      largest = step.reduce((a, b) => (b.policy.tokens > a.policy.tokens ? b : a));
+    }
+    for (const { policy } of step) {
+      tokens.packed += policy.tokens;
+      tokens.scored += policy.scored;
+    }
+  }
+  return { steps, tokens, memory: memory!, largest: largest!, otherCheckpointing };
 }
 
 async function shapeSource(

@@ -132,20 +132,12 @@ export function parseTokenizer(
   const config = objectOf(beside.config);
   const named = { config, specialTokens: objectOf(beside.specialTokens), addedTokens: objectOf(beside.addedTokens) };
   const className = tokenizerClass(config, objectOf(beside.modelConfig));
-  let library: Library;
-  let prepare: Portable['prepare'];
-  let isLimited: boolean;
-  try {
-    const source = portable(asTransformers(tokenizerJson, named, className));
-    library = new JsTokenizer(source.definition, {});
-    prepare = source.prepare;
-    const { normalizer, pre_tokenizer, decoder } = tokenizerJson as Record<string, unknown>;
-    isLimited = hasForeignPattern([normalizer, pre_tokenizer, decoder]);
-  } catch (cause) {
-    throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
-  }
-  mendByteFallback(library.decoder);
-  cacheWords(library);
+  const { library, prepare, isLimited } = libraryOf(
+    tokenizerJson,
+    (json) => asTransformers(json, named, className),
+    file,
+  );
+  const limited = limitedIn(file, isLimited);
   const special = (key: string) => {
     const { token, file: by } = specialToken(key, named, className);
     const id = token === undefined ? undefined : library.token_to_id(token);
@@ -160,21 +152,6 @@ export function parseTokenizer(
   const eos = special('eos_token');
   const bos = special('bos_token');
   const pad = special('pad_token');
-  /** A pattern of the file's own may take without end on some text; a long text may take longer. */
-  const limited = <T>(length: number, compute: () => T): T => {
-    try {
-      return isLimited ? withinTime(patternMs + Math.floor(length / 100), compute) : compute();
-    } catch (cause) {
-      // The library takes the file for what it should be.
-      if (!(cause instanceof TimeLimitError)) {
-        throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
-      }
-      throw new FormatError(
-        `a regular expression in it takes too long for a text of ${length} characters (${cause.message}): use a tokenizer with another one`,
-        { file, cause },
-      );
-    }
-  };
   const cleanUp = config.clean_up_tokenization_spaces === true;
   return {
     encode: (text, { addSpecialTokens = true } = {}) =>
@@ -203,6 +180,50 @@ export function parseTokenizer(
     files,
   };
 }
+
+/** The library's tokenizer of a definition that `change` changes, and what prepares texts for it. Errors: FormatError. */
+function libraryOf(
+  tokenizerJson: unknown,
+  change: (tokenizerJson: unknown) => unknown,
+  file: string,
+): { library: Library; prepare: Portable['prepare']; isLimited: boolean } {
+  let library: Library;
+  let prepare: Portable['prepare'];
+  let isLimited: boolean;
+  try {
+    const source = portable(change(tokenizerJson));
+    library = new JsTokenizer(source.definition, {});
+    prepare = source.prepare;
+    const { normalizer, pre_tokenizer, decoder } = tokenizerJson as Record<string, unknown>;
+    isLimited = hasForeignPattern([normalizer, pre_tokenizer, decoder]);
+  } catch (cause) {
+    throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
+  }
+  mendByteFallback(library.decoder);
+  cacheWords(library);
+  return { library, prepare, isLimited };
+}
+
+/**
+ * Runs what reads a text of `length`, with the file named where it fails. A pattern of the file's own may take without
+ * end on some text; a long text may take longer.
+ */
+const limitedIn =
+  (file: string, isLimited: boolean) =>
+  <T>(length: number, compute: () => T): T => {
+    try {
+      return isLimited ? withinTime(patternMs + Math.floor(length / 100), compute) : compute();
+    } catch (cause) {
+      // The library takes the file for what it should be.
+      if (!(cause instanceof TimeLimitError)) {
+        throw new FormatError(`not a supported tokenizer: ${(cause as Error).message}`, { file, cause });
+      }
+      throw new FormatError(
+        `a regular expression in it takes too long for a text of ${length} characters (${cause.message}): use a tokenizer with another one`,
+        { file, cause },
+      );
+    }
+  };
 
 /** The definition as transformers changes it by the files beside it. Errors: Error. */
 function asTransformers(definition: unknown, files: TokenFiles, className: string | undefined): unknown {
