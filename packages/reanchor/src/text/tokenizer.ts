@@ -181,7 +181,7 @@ export function parseTokenizer(
   };
 }
 
-/** The library's tokenizer of a definition that `change` changes, and what prepares texts for it. Errors: FormatError. */
+/** The library's tokenizer of a definition that `change` changes, and what makes texts ready. Errors: FormatError. */
 function libraryOf(
   tokenizerJson: unknown,
   change: (tokenizerJson: unknown) => unknown,
