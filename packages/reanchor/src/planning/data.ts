@@ -19,6 +19,7 @@ import {
   tokenizeRows,
 } from '../data/index.js';
 import { UserError } from '../errors.js';
+import { isRecord } from '../formats/index.js';
 import type { HubOptions } from '../hub/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { localTimeOf, recipeDate } from '../runs/index.js';
@@ -170,11 +171,12 @@ async function* unstopped<Item>(items: AsyncIterable<Item>, signal: AbortSignal 
   }
 }
 
-/** The characters of a row's texts, and of its messages. */
+/** The characters of a row's texts, and of those in its lists, such as messages. */
 function charactersOf(row: object): number {
   return Object.values(row).reduce<number>((sum, value: unknown) => {
     if (typeof value === 'string') return sum + value.length;
-    return Array.isArray(value) ? sum + value.reduce((n, message) => n + charactersOf(message), 0) : sum;
+    if (!Array.isArray(value)) return sum;
+    return sum + value.filter(isRecord).reduce((n, message) => n + charactersOf(message), 0);
   }, 0);
 }
 

@@ -34,6 +34,33 @@ export function specialToken(
   return { token: tokenText(classDefaults(className)[key]), file: undefined };
 }
 
+/**
+ * All named special tokens, which chat templates see as variables: the seven, every other `*_token` (such as
+ * `image_token`), and those that `extra_special_tokens` names. Where several files name one, the order is that of
+ * transformers.
+ */
+export function namedTokens(files: TokenFiles, className: string | undefined): Record<string, string> {
+  const { config } = files;
+  const map = config.added_tokens_decoder === undefined ? files.specialTokens : {};
+  const others = (file: JsonObject, isTaken: (value: unknown) => boolean) =>
+    Object.entries(file).filter(([key, value]) => /_token$/.test(key) && !named.includes(key) && isTaken(value));
+  const extra = ({ extra_special_tokens: value }: JsonObject) => (isRecord(value) ? Object.entries(value) : []);
+  const found = [
+    ...named.map((key) => [key, specialToken(key, files, className).token] as const),
+    ...others(config, isRecord),
+    ...others(map, () => true),
+    ...others(config, (value) => typeof value === 'string'),
+    ...extra(config),
+    ...extra(map),
+  ];
+  return Object.fromEntries(
+    found.flatMap(([key, value]) => {
+      const text = tokenText(value);
+      return text === undefined ? [] : [[key, text]];
+    }),
+  );
+}
+
 function tokenText(value: unknown): string | undefined {
   const text = isRecord(value) ? value.content : value;
   return typeof text === 'string' && text !== '' ? text : undefined;

@@ -9,7 +9,7 @@ import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { isRecord, readFile } from '../formats/index.js';
 import { type Portable, portable } from './parts.js';
 import { hasForeignPattern } from './patterns.js';
-import { specialToken, type TokenFiles, withAddedTokens } from './special-tokens.js';
+import { namedTokens, specialToken, type TokenFiles, withAddedTokens } from './special-tokens.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
 import { tokenizerClass, withPrefixSpace } from './tokenizer-class.js';
 
@@ -105,9 +105,6 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   });
 }
 
-/** The names of transformers' special tokens. */
-const specialNames = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`);
-
 /** The time for a text where patterns are limited, and more for long ones; usual is a hundredth. */
 const patternMs = 500;
 
@@ -168,12 +165,7 @@ export function parseTokenizer(
     bosId: bos.id,
     padToken: pad.token,
     padId: pad.id,
-    specialTokens: Object.fromEntries(
-      specialNames.flatMap((name) => {
-        const { token } = specialToken(name, named, className);
-        return token === undefined ? [] : [[name, token]];
-      }),
-    ),
+    specialTokens: namedTokens(named, className),
     vocabSize: library.model.vocab.length,
     chatTemplate: chatTemplateText('default', config, files),
     toolTemplate: chatTemplateText('tool_use', config, files),
