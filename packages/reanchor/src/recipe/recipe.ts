@@ -166,7 +166,7 @@ export const recipeSchema = z.strictObject({
     .enum(['warn', 'stop'])
     .default('warn')
     .describe(
-      'the answer to a policy that runs away: the gradient norm has tripled since the first steps while the log-probability of the chosen answers falls; warn says so once, stop ends the run with a checkpoint',
+      'the answer to a policy that runs away: its gradient norm grows while the log-probabilities of chosen and rejected answers fall, by limits of docs/guide/choosing.md; warn says so once, stop ends the run with a checkpoint',
     ),
   checkpoint: checkpointSchema.prefault({}).describe('the states from which a run can go on'),
   save: saveSchema.prefault({}).describe('the form in which the trained model is stored'),
