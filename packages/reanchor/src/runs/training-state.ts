@@ -22,7 +22,7 @@ const copiedStateSchema = z.strictObject({
 });
 
 /** The medians of a window of steps, or what one step has measured. */
-const levelSchema = z.strictObject({ gradNorm: z.number(), chosen: z.number(), rejected: z.number() });
+const levelSchema = z.strictObject({ gradNorm: measured, chosen: measured, rejected: measured });
 
 export const trainingStateSchema = z.strictObject({
   /** The optimizer steps taken. */
