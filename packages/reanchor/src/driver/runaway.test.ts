@@ -27,15 +27,15 @@ const runaway: Course = (step) => {
 
 test('a growing norm with falling log-probabilities is found once, at the end of a window', () => {
   const found = findings(runaway);
-  expect(found.map(([step]) => step)).toEqual([70]);
+  expect(found.map(([step]) => step)).toEqual([80]);
   expect(found[0]![1]).toMatch(
-    /^the gradient norm has grown from 13.0 to \d\d\.\d while .* chosen answers fell from -100 to -10\d nats, .* rejected ones from -104 to -13\d /,
+    /^the gradient norm has grown from 13.0 to \d\d\.\d while .* chosen answers fell from -100 to -1\d\d nats, .* rejected ones from -104 to -1\d\d /,
   );
 });
 
 test.each<[string, Course]>([
   ['a norm that stays', (step) => ({ ...runaway(step), gradNorm: 13 })],
-  ['a norm that grows by less than three quarters', (step) => ({ ...runaway(step), gradNorm: 13 + 0.06 * step })],
+  ['a norm that does not double', (step) => ({ ...runaway(step), gradNorm: 13 + 0.06 * step })],
   ['chosen answers that fall by less than 5 %', (step) => ({ ...runaway(step), chosen: -100 - 0.03 * step })],
   ['chosen answers that become likelier', (step) => ({ ...runaway(step), chosen: -100 + step / 10 })],
   [
@@ -63,7 +63,7 @@ test('steps that were left out, and objectives without chosen answers, measure n
 
 test('it goes on from its state, wherever that was taken', () => {
   const whole = findings(runaway);
-  for (const cut of [1, 10, 57, 69, 70]) {
+  for (const cut of [1, 10, 57, 79, 80]) {
     const first = new RunawayDetector();
     const before = findings(runaway, cut, first);
     const resumed = new RunawayDetector(JSON.parse(JSON.stringify(first.state())));
@@ -95,15 +95,15 @@ test('warn says it once; stop writes a checkpoint and ends the run, and so does 
     }
   }
   await stepsOf('warn', new RunawayDetector());
-  expect(heard).toEqual([expect.stringMatching(/^the policy runs away in step 70: .*maxDivergence/)]);
+  expect(heard).toEqual([expect.stringMatching(/^the policy runs away in step 80: .*maxDivergence/)]);
   expect(saved).toEqual([]);
 
   const detector = new RunawayDetector();
   const stopped = stepsOf('stop', detector);
-  await expect(stopped).rejects.toThrow(/step 70.*stopped with a checkpoint.*run it again and onRunaway: warn/);
+  await expect(stopped).rejects.toThrow(/step 80.*stopped with a checkpoint.*run it again and onRunaway: warn/);
   await expect(stopped).rejects.toBeInstanceOf(UserError);
-  expect(saved).toEqual([70]);
+  expect(saved).toEqual([80]);
   expect(heard.length).toBe(1);
-  await expect(watchOf('stop', detector).onBegin(70)).rejects.toThrow(/run away by step 70.*run it again/);
-  await watchOf('warn', detector).onBegin(70);
+  await expect(watchOf('stop', detector).onBegin(80)).rejects.toThrow(/run away by step 80.*run it again/);
+  await watchOf('warn', detector).onBegin(80);
 });
