@@ -108,6 +108,7 @@ const state = {
   initialLogprobs: [[-1, '-Infinity']],
   reference: { kind: 'copied', version: 1, clock: { isStalled: false, isHalted: false, plateau: [0.5] } },
   divergences: { skipped: 0, consecutive: 0, rollbacks: 0, leftOut: [3] },
+  runaway: { isFound: true, window: [{ gradNorm: 1, chosen: -2, rejected: '-Infinity' }] },
 };
 
 export const machineInputs: Readonly<Record<string, () => Buffer[]>> = {

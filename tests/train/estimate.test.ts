@@ -148,7 +148,9 @@ test('every recipe of the repository can be estimated with neither weights nor r
     expect(stdout, name).toMatch(/\n {2}total +[\d.,]+ [MG]iB\n/);
     expect(stdout, name).toMatch(/a plan: training uses one device today/);
     expect(stdout, name).not.toMatch(/NaN|undefined|Infinity/);
-    expect(stderr, name).toBe('');
+    // The paper's alpha has no cap: that is told where the steps are known, and nothing else.
+    const isTold = name.endsWith('-soft.yaml') && !/^steps +unknown/m.test(stdout);
+    expect(stderr, name).toMatch(isTold ? /^warning: reference\.alpha is 0\.6 and nothing stops it.*\n$/ : /^$/);
   }
 }, 30_000);
 

@@ -18,6 +18,7 @@ import { NonFiniteSteps } from './non-finite-steps.js';
 import type { TrainOptions } from './options.js';
 import type { RunRecord } from './record.js';
 import type { ResumePoint } from './resume.js';
+import { RunawayDetector } from './runaway.js';
 import type { TrainedModel } from './save-trained.js';
 import { type Checkpointed, restoreSnapshot, writeSnapshot } from './snapshot.js';
 import { StepLog } from './step-log.js';
@@ -48,6 +49,7 @@ export interface OpenRun extends Checkpointed {
   record: RunRecord;
   evaluations: RunEvaluations;
   nonFinite: NonFiniteSteps;
+  runaway: RunawayDetector;
   /** Seconds of training, those before a resume included. */
   seconds(): number;
 }
@@ -117,12 +119,13 @@ export async function openRun(
   });
   if (from !== undefined) await restoreSnapshot(from.checkpoint, { ...objects, log });
   const nonFinite = new NonFiniteSteps(recipe.onDivergence, plan.rows, from?.checkpoint.state.divergences);
-  return { ...objects, options, log, nonFinite };
+  const runaway = new RunawayDetector(from?.checkpoint.state.runaway);
+  return { ...objects, options, log, nonFinite, runaway };
 }
 
 /** Writes a checkpoint of this moment into a new folder. */
-export async function writeWeights(opened: OpenRun, path: string): Promise<void> {
-  const { options, record, trainer, evaluations, nonFinite, seconds } = opened;
+export async function writeCheckpoint(opened: OpenRun, path: string): Promise<void> {
+  const { options, record, trainer, evaluations, nonFinite, runaway, seconds } = opened;
   record.check();
   await writeSnapshot(path, opened, trainedModel(opened), {
     isEvaluationDue: evaluations.isDue,
@@ -133,6 +136,7 @@ export async function writeWeights(opened: OpenRun, path: string): Promise<void>
     evaluations: evaluations.results,
     initialLogprobs: evaluations.initialLogprobs,
     divergences: nonFinite.state(),
+    runaway: runaway.state(),
   });
   const { checkpoints } = record.folder;
   record.emit({ type: 'checkpoint', step: trainer.steps, folder: join(checkpoints, checkpointName(trainer.steps)) });

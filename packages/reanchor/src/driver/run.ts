@@ -1,7 +1,9 @@
 /** The life of a run: it is opened, makes its steps, and is closed. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { systemClock } from '../clock.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
-import { fileSizes } from '../runs/index.js';
+import { checkpointName, fileSizes } from '../runs/index.js';
 import { announce } from './announce.js';
 import { bestOf, Checkpointer } from './checkpointer.js';
 import { explainFault } from './faults.js';
@@ -15,12 +17,14 @@ import {
   openRun,
   type RunOptions,
   trainedModel,
-  writeWeights,
+  writeCheckpoint,
 } from './open-run.js';
 import type { TrainOptions, TrainResult } from './options.js';
 import { StepProfiler } from './profiler.js';
 import { RunRecord } from './record.js';
 import { ReferenceLog } from './reference-log.js';
+import { resumeHint } from './resume-hint.js';
+import { RunawayWatch } from './runaway.js';
 import { saveOrRescue } from './save-trained.js';
 import { snapshotBytes } from './snapshot.js';
 import type { StepListener } from './step-listener.js';
@@ -64,7 +68,7 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
   const { plan, recipe, weights, signal } = options;
   const { folder } = record;
   const emit = record.emit.bind(record);
-  const write = (path: string) => writeWeights(opened, path);
+  const write = (path: string) => writeCheckpoint(opened, path);
   const checkpoints = new Checkpointer({
     folder: folder.checkpoints,
     options: recipe.checkpoint,
@@ -90,8 +94,9 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
 }
 
 /** What follows the steps of a run, in this order. The sinks and a status line hear the events that these write. */
-function listenersOf({ options, record, reference, log, evaluations }: OpenRun, checkpoints: Checkpointer) {
-  const { recipe, profile } = options;
+function listenersOf(opened: OpenRun, checkpoints: Checkpointer) {
+  const { options, record, reference, log, evaluations, runaway } = opened;
+  const { recipe, profile, command } = options;
   const emit = record.emit.bind(record);
   const warn = (message: string) => emit({ type: 'warning', message });
   const listeners: (StepListener | undefined)[] = [
@@ -100,6 +105,16 @@ function listenersOf({ options, record, reference, log, evaluations }: OpenRun, 
     log,
     evaluations,
     checkpoints,
+    new RunawayWatch(runaway, {
+      mode: recipe.onRunaway,
+      warn,
+      // Beside the others: none of them, which are from before, is deleted for it.
+      save: async (step) => {
+        const path = join(record.folder.checkpoints, checkpointName(step));
+        if (!existsSync(path)) await writeCheckpoint(opened, path);
+      },
+      resumeHint: resumeHint(command),
+    }),
   ];
   return listeners.filter((listener) => listener !== undefined);
 }

@@ -10,7 +10,8 @@ import { recipeSaveOptions } from './dtypes.js';
 import type { Plan } from './plan.js';
 
 /** What is allowed of a plan of this many steps but probably not meant, in sentences. */
-export function planWarnings({ schedule, evaluate }: Recipe, totalSteps: number, rule: UpdateRule): string[] {
+export function planWarnings(recipe: Recipe, totalSteps: number, rule: UpdateRule): string[] {
+  const { schedule, evaluate } = recipe;
   const found: string[] = [];
   const canMove = rule.update !== 'fixed' && rule.update !== 'plateau';
   if (canMove && plannedUpdates(rule, totalSteps).length === 0) {
@@ -19,6 +20,8 @@ export function planWarnings({ schedule, evaluate }: Recipe, totalSteps: number,
     found.push(
       `${tau}${alpha}the run has ${totalSteps} steps: the reference never moves, this is training with a fixed reference`,
     );
+  } else {
+    found.push(...unheldWarnings(recipe, rule));
   }
   if (schedule.warmupSteps >= Math.max(1, totalSteps)) {
     found.push(
@@ -66,6 +69,20 @@ export function runWarnings(plan: Plan, policy: Pick<CausalLM, 'configJson' | 'd
     );
   }
   return found;
+}
+
+/**
+ * A soft reference with alpha of 1/2 or more is as good as the policy itself: the margin stays near 0, every pair keeps
+ * its weight, and nothing draws the policy back. Measured in docs/guide/choosing.md.
+ */
+function unheldWarnings({ reference }: Recipe, rule: UpdateRule): string[] {
+  if (rule.update !== 'soft' || rule.alpha < 0.5 || rule.stopAfter !== undefined) return [];
+  if ('maxDivergence' in reference && reference.maxDivergence !== undefined) return [];
+  return [
+    `reference.alpha is ${rule.alpha} and nothing stops it: the reference follows the policy at once, so only optimizer.lr ` +
+      'holds the policy. Set reference.maxDivergence (0.2, say) or reference.stopAfter, or take about a third of the ' +
+      'learning rate that suits DPO (docs/guide/choosing.md)',
+  ];
 }
 
 /** KTO weighs what is desirable against what is not; with one of the two alone it only pushes one way. */

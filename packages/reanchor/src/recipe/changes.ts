@@ -38,6 +38,7 @@ export const changeableKeys: readonly ChangeableKey[] = [
   { key: 'checkpoint', reason: 'what is kept' },
   { key: 'save', reason: 'the form of the final model' },
   { key: 'onDivergence', reason: 'what is done where the run would have ended' },
+  { key: 'onRunaway', reason: 'whether the run ends early' },
   {
     key: 'evaluate',
     reason: 'measurements, which training does not see',

@@ -53,6 +53,7 @@ describe('a recipe', () => {
       evaluate: {},
       logEvery: 1,
       onDivergence: 'stop',
+      onRunaway: 'warn',
       checkpoint: { every: '15min', keep: 2 },
       save: { maxShardSize: '5GB' },
       log: { tensorboard: false },

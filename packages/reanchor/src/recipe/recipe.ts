@@ -162,6 +162,12 @@ export const recipeSchema = z.strictObject({
     .describe(
       'the answer to a loss or gradient that is NaN or infinite; stop ends the run, skip leaves out the update of that step, rollback goes back to the last checkpoint and leaves that step out from then on',
     ),
+  onRunaway: z
+    .enum(['warn', 'stop'])
+    .default('warn')
+    .describe(
+      'the answer to a policy that runs away: its gradient norm grows while the log-probabilities of chosen and rejected answers fall, by limits of docs/guide/choosing.md; warn says so once, stop ends the run with a checkpoint',
+    ),
   checkpoint: checkpointSchema.prefault({}).describe('the states from which a run can go on'),
   save: saveSchema.prefault({}).describe('the form in which the trained model is stored'),
   log: logSchema.prefault({}).describe('the places of metrics besides events.jsonl'),
@@ -318,6 +324,11 @@ export const crossRules: readonly CrossRule[] = [
       given.onDivergence === 'rollback' &&
       [undefined, 'never'].includes(sectionOf(given, 'checkpoint').every as string),
     rule: 'rollback needs checkpoints to go back to: set checkpoint.every, in steps where they have to be there in time, or use stop or skip',
+  },
+  {
+    path: ['onRunaway'],
+    isBroken: (given) => given.onRunaway === 'stop' && methodOf(given) === 'sft',
+    rule: 'method sft has no chosen answers to watch: remove this key',
   },
   {
     path: ['log', 'experiment'],

@@ -44,6 +44,7 @@ const state = (step: number): TrainingState => ({
   initialLogprobs: [[-0.1, Number.NEGATIVE_INFINITY]],
   reference: { kind: 'copied', version: 1, clock: { isStalled: true, isHalted: false, plateau: [0.1] } },
   divergences: { skipped: 0, consecutive: 0, rollbacks: 0, leftOut: [] },
+  runaway: { isFound: false, window: [{ gradNorm: 1, chosen: -2, rejected: Number.NEGATIVE_INFINITY }] },
 });
 
 let folder: string;

@@ -21,6 +21,9 @@ const copiedStateSchema = z.strictObject({
   clock: z.strictObject({ isStalled: z.boolean(), isHalted: z.boolean(), plateau: z.array(measured) }),
 });
 
+/** The medians of a window of steps, or what one step has measured. */
+const levelSchema = z.strictObject({ gradNorm: measured, chosen: measured, rejected: measured });
+
 export const trainingStateSchema = z.strictObject({
   /** The optimizer steps taken. */
   step: count,
@@ -64,6 +67,17 @@ export const trainingStateSchema = z.strictObject({
     /** Steps whose rows are left out. */
     leftOut: z.array(count),
   }),
+  /** What is known of whether the policy runs away; not in older checkpoints. */
+  runaway: z
+    .strictObject({
+      isFound: z.boolean(),
+      /** Of the first window of steps, and of the last whole one. */
+      first: levelSchema.optional(),
+      last: levelSchema.optional(),
+      /** The steps since. */
+      window: z.array(levelSchema),
+    })
+    .optional(),
 });
 
 export type TrainingState = z.output<typeof trainingStateSchema>;
