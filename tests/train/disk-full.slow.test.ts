@@ -129,7 +129,7 @@ test.skipIf(!canMount)(
       tinyModel,
       'checkpoint.every=1h',
       'logEvery=1',
-      'reference={ update: soft, alpha: 0.5 }',
+      'reference={ update: soft, alpha: 0.4 }',
     );
     rmSync(join(disk, 'run'), { recursive: true, force: true });
     const out = join(disk, 'timed');
