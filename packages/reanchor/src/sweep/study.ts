@@ -193,7 +193,9 @@ function scoreProblems(
   const known = [...builtIn, ...Object.keys(scores).filter((name) => typeof scores[name] !== 'string')];
   return Object.entries(scores).flatMap(([name, score]) => {
     const at = [...path, name];
+    if (!/^[A-Za-z_]\w{0,40}$/.test(name)) return [problem(at, 'the name of a score has letters, digits and _')];
     if (typeof score !== 'string') {
+      if (builtInScores.some((one) => one === name)) return [problem(at, 'every answer has a score of this name')];
       const kinds = [score.command, score.surprise, score.reward].filter((kind) => kind !== undefined).length;
       if (kinds !== 1) return [problem(at, 'a score has one of the keys command, surprise and reward')];
       if (score.seconds !== undefined && !score.command) return [problem(at, 'seconds is the time limit of a command')];

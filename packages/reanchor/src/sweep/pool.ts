@@ -1,0 +1,114 @@
+/** The processes of a sweep: so many at once, each with a job whose stages are done. */
+import { fileURLToPath } from 'node:url';
+import { type StartedProgram, startProgram } from '@reanchor/torch/host';
+import { type Order, type Report, stoppedCode } from './jobs.js';
+import { type PlannedJob, variablesOf } from './plan.js';
+
+export interface PoolOptions {
+  /** The folder of the sweep. */
+  out: string;
+  /** Processes at once, and the CPU threads of each. */
+  jobs: number;
+  threads: number;
+  /** Once it is aborted no job is started, and those that run end, with checkpoints. */
+  signal: AbortSignal;
+  onChange(state: PoolState): void;
+  /** Hears that a job is done, before others are started. */
+  onDone(job: PlannedJob): Promise<void>;
+}
+
+/** How far the jobs are. */
+export interface PoolState {
+  done: number;
+  of: number;
+  /** Those that run, with the share that is done of each. */
+  running: ReadonlyMap<PlannedJob, number>;
+}
+
+export interface Failure {
+  title: string;
+  message: string;
+}
+
+/** Does jobs, in their order as far as those that they need are done. Returns those that failed or were not started. */
+export async function runJobs(
+  all: readonly PlannedJob[],
+  options: PoolOptions,
+): Promise<{ failed: Failure[]; left: number }> {
+  const { jobs, signal, onChange, onDone } = options;
+  const waiting = [...all];
+  const running = new Map<PlannedJob, { share: number; process: StartedProgram; ended: Promise<void> }>();
+  const failed: Failure[] = [];
+  let done = 0;
+  // One that has failed stays here, so that nothing that needs it is ready.
+  const undone = new Set(all.map(({ job }) => job.out));
+  const isReady = ({ needs }: PlannedJob) => !needs.some(({ job }) => undone.has(job.out));
+  const tell = () =>
+    onChange({ done, of: all.length, running: new Map([...running].map(([job, { share }]) => [job, share])) });
+  const start = (planned: PlannedJob) => {
+    const worker = startWorker(planned, options, (share) => {
+      running.get(planned)!.share = share;
+      tell();
+    });
+    const ended = worker.outcome.then(async (outcome) => {
+      running.delete(planned);
+      if (outcome === 'stopped') waiting.push(planned);
+      else if (outcome !== 'done') failed.push({ title: planned.title, message: outcome.error });
+      else {
+        done += 1;
+        undone.delete(planned.job.out);
+        await onDone(planned);
+      }
+      tell();
+    });
+    running.set(planned, { share: 0, process: worker.process, ended });
+  };
+  const stop = () => {
+    for (const { process } of running.values()) process.close();
+  };
+  signal.addEventListener('abort', stop);
+  try {
+    for (;;) {
+      while (!signal.aborted && running.size < jobs) {
+        const next = waiting.findIndex(isReady);
+        if (next === -1) break;
+        start(waiting.splice(next, 1)[0]!);
+      }
+      if (running.size === 0) return { failed, left: waiting.length };
+      await Promise.race([...running.values()].map(({ ended }) => ended));
+    }
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+type Outcome = 'done' | 'stopped' | { error: string };
+
+function startWorker(planned: PlannedJob, { out, threads }: PoolOptions, onProgress: (share: number) => void) {
+  let error: string | undefined;
+  const process_ = startProgram(process.execPath, workerProgram(), {
+    env: { ...variablesOf(planned), OMP_NUM_THREADS: String(threads) },
+    onLine: (line) => {
+      const report = JSON.parse(line) as Report;
+      if ('error' in report) error = report.error;
+      else onProgress(report.progress);
+    },
+  });
+  const { job } = planned;
+  const order: Order = { job, cwd: process.cwd(), sweep: out, threads, parent: process.pid };
+  process_.tell(`${JSON.stringify(order)}\n`);
+  const outcome = process_.ended.then(({ status, signal, errors }): Outcome => {
+    if (status === 0) return 'done';
+    if (status === stoppedCode) return 'stopped';
+    const last = errors.trim().split('\n').at(-1);
+    return { error: error ?? `its process ended with ${signal ?? status}${last ? `: ${last}` : ''}` };
+  });
+  return { process: process_, outcome };
+}
+
+/** The program of a worker: that of the package, or its source, as tests run it. */
+function workerProgram(): string[] {
+  const main = fileURLToPath(new URL('./worker-main.js', import.meta.url));
+  if (!import.meta.url.endsWith('.ts')) return [main];
+  return ['--import', import.meta.resolve('tsx'), main.replace(/js$/, 'ts')];
+}
