@@ -44,9 +44,13 @@ export async function sweepVerb(file: string, flags: SweepFlags, terminal: Termi
 }
 
 function tellOutcome(
-  { rows, failed, left, made }: SweepResult,
+  { rows, failed, left, made, moved }: SweepResult,
   { out, terminal }: { out: string; terminal: Terminal },
 ) {
+  if (moved.length > 0) {
+    const where = `${moved[0]}${moved.length > 1 ? ` and ${number(moved.length - 1)} more` : ''}`;
+    terminal.note(`runs of other settings than the study has now were moved to ${where}`);
+  }
   for (const { title, message } of failed) terminal.note(`${terminal.colors.red('failed:')} ${title}: ${message}`);
   if (left > 0) terminal.note(`${number(left)} runs are not done; the same command goes on from here`);
   else if (made === 0) terminal.note('all of it had been done already');

@@ -1,9 +1,8 @@
 /** The jobs of a sweep: each is done by a process of its own, and what it leaves says whether it is done. */
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../errors.js';
-import { readJson } from '../formats/index.js';
+import { readJson, writeError } from '../formats/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { finalState, runFolder } from '../runs/index.js';
 import type { StageValues, StudyValues } from './study-schema.js';
@@ -97,18 +96,29 @@ export function outputOf({ kind, out }: Pick<Job, 'kind' | 'out'>): string {
   return kind === 'label' ? join(out, 'pairs.jsonl') : runFolder(out).final;
 }
 
-/** Whether a job has been done. Errors: UserError for a run that was made of other settings. */
+/** Whether a job has been done. */
 export async function isDone(job: Job): Promise<boolean> {
   if (job.kind === 'train') return (await finalState(runFolder(job.out))) === 'whole';
   if (job.kind !== 'run') return existsSync(outputOf(job));
   const state = await readRunState(job.out);
-  if (state !== undefined && state.digest !== job.digest) {
-    throw new UserError(
-      (option) =>
-        `${job.out} holds a run with another base, other stages, measurements or files than the study has now: name another folder with ${option('out')}, or move that run away`,
-    );
+  return state?.digest === job.digest && state.measurements !== undefined;
+}
+
+/**
+ * Makes room for a run where one of other settings is, which is kept under its digest and comes back with them. Returns
+ * where that is now. Errors: UserError.
+ */
+export async function makeRoom({ out, digest }: RunJob): Promise<string | undefined> {
+  const asideOf = (one: string) => `${out}-${one.slice(0, 8)}`;
+  const state = await readRunState(out);
+  const aside = state === undefined || state.digest === digest ? undefined : asideOf(state.digest);
+  try {
+    if (aside !== undefined) await rename(out, aside);
+    if (!existsSync(out) && existsSync(asideOf(digest))) await rename(asideOf(digest), out);
+  } catch (error) {
+    throw writeError(out, error);
   }
-  return state?.measurements !== undefined;
+  return aside;
 }
 
 /** Removes the models of a run that is done, as far as the study does not keep them. */

@@ -73,6 +73,7 @@ export async function runJobs(
         const next = waiting.findIndex(isReady);
         if (next === -1) break;
         start(waiting.splice(next, 1)[0]!);
+        tell();
       }
       if (running.size === 0) return { failed, left: waiting.length };
       await Promise.race([...running.values()].map(({ ended }) => ended));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { tinyArms, tinyStudy } from '../../../../tests/support/tiny-study.js';
+import { lockRun } from '../runs/index.js';
 import { summarise } from './results.js';
 import { parseStudy } from './study.js';
 import { type SweepOptions, sweep } from './sweep.js';
@@ -30,7 +31,6 @@ const times = () =>
     .map((name) => `${name} ${statSync(join(out, name)).mtimeMs}`)
     .sort();
 const results = () => readFileSync(join(out, 'results.jsonl'), 'utf8');
-const stages = () => readdirSync(join(out, 'stages')).sort();
 
 test('a study leaves runs, stages, and a row for each measurement; another call does nothing', async () => {
   const { rows, failed, left, made } = await run();
@@ -47,9 +47,11 @@ test('a study leaves runs, stages, and a row for each measurement; another call 
   // Both arms begin alike, and differ once the reference has moved.
   expect(rows[7]).toEqual({ ...rows[1], arm: 'hard', key: rows[7]!.key });
   expect(rows[8]!.kl).not.toEqual(rows[2]!.kl);
-  expect(stages().map((name) => name.replace(/-[\da-f]{12}$/, ''))).toEqual([
-    ...['pairs', 'pairs', 'pairs-answers', 'pairs-answers', 'sft'],
-  ]);
+  expect(
+    readdirSync(join(out, 'stages'))
+      .map((name) => name.replace(/-[\da-f]{12}$/, ''))
+      .sort(),
+  ).toEqual([...['pairs', 'pairs', 'pairs-answers', 'pairs-answers', 'sft']]);
   const seed1 = join(out, 'runs/dpo/beta=0.1/seed-1');
   expect(readdirSync(seed1).sort()).toEqual(['events.jsonl', 'measured', 'run.json', 'sweep.json']);
   const answers = readFileSync(join(seed1, 'measured/step-000004.jsonl'), 'utf8').trim().split('\n');
@@ -66,4 +68,36 @@ test('a study leaves runs, stages, and a row for each measurement; another call 
   expect(more.rows).toHaveLength(18);
   expect(readdirSync(join(out, 'runs/low/beta=0.01/seed-1'))).toContain('final');
   expect(summarise(more.rows).map(({ arm, seeds }) => `${arm} ${seeds}`)).toEqual(['dpo 2', 'hard 2', 'low 2']);
+});
+
+test('with another setting of a stage, what depends on it is made anew; with the one of before it is there', async () => {
+  const before = results();
+  const flipped = await run(tinyArms, { only: 'dpo' }, (study) => study.replace('surprise }', 'surprise, flip: 0.5 }'));
+  expect(flipped.begun).toEqual([
+    ...['dpo beta=0.1 seed 1', 'dpo beta=0.1 seed 2', 'stage pairs seed 1', 'stage pairs seed 2'],
+  ]);
+  expect(flipped.moved).toHaveLength(2);
+  expect(flipped.rows.map(({ arm }) => arm)).not.toContain('hard');
+  const arms = `${tinyArms.replace(/ }$/, '')}, low: { loss.beta: 0.01 } }\nsave: ends`;
+  expect(await run(arms)).toMatchObject({ made: 0, begun: [] });
+  expect(results()).toBe(before);
+});
+
+test('an arm that is not there, and a folder that another sweep is at work in, are refused', async () => {
+  await expect(run(tinyArms, { only: 'hrad' })).rejects.toThrow('only hrad: did you mean hard?');
+  using _held = lockRun(out);
+  await expect(run()).rejects.toThrow(/is used by process \d+/);
+});
+
+test('a job that fails ends no other, and what needs it is not begun', async () => {
+  const result = await run('arms: { dpo: {} }\nsave: ends', { out: join(folder, 'failing') }, (study) =>
+    study
+      .replace('over: pairs, seeds: [1, 2]', 'over: order, seeds: [1]')
+      .replace('long: length', 'none: { command: [/bin/sh, -c, "echo 1; echo no; echo why >&2; exit 0"] }')
+      .replace('rows: 12', 'rows: 3'),
+  );
+  expect(result.failed).toEqual([
+    { title: 'dpo base seed 1', message: expect.stringMatching(/score none: \/bin\/sh, line 2: "no" is not allowed/) },
+  ]);
+  expect(result).toMatchObject({ left: 1, made: 3, rows: [] });
 });

@@ -7,7 +7,7 @@ import { type Clock, systemClock, timeLimit } from '../clock.js';
 import { UsageError, UserError } from '../errors.js';
 import { writeError } from '../formats/index.js';
 import { lockRun, removeTemporary } from '../runs/index.js';
-import { isDone, removeModels, workersFolder } from './jobs.js';
+import { isDone, makeRoom, removeModels, workersFolder } from './jobs.js';
 import { type PlannedJob, type PlannedRun, Planner } from './plan.js';
 import { type Failure, type PoolState, runJobs } from './pool.js';
 import { type ResultRow, resultRows, writeResults } from './results.js';
@@ -40,6 +40,8 @@ export interface SweepResult {
   left: number;
   /** Jobs that were done. */
   made: number;
+  /** Runs of other settings than the study has now, which were moved there. */
+  moved: string[];
 }
 
 /**
@@ -55,13 +57,20 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   }
   const settings = settingsOf(study);
   const runs = await new Planner(study, out).runs(settings);
-  await mkdir(join(out, workersFolder), { recursive: true }).catch((error) => {
+  try {
+    for (const name of [workersFolder, 'stages']) await mkdir(join(out, name), { recursive: true });
+  } catch (error) {
     throw writeError(out, error);
-  });
+  }
   using _lock = lockRun(out);
   await awaitWorkers(join(out, workersFolder), clock);
   await removeTemporary(join(out, 'stages'));
   const wanted = runs.filter(({ setting }) => only === undefined || setting.arm === only);
+  const moved: string[] = [];
+  for (const { job } of wanted) {
+    const aside = await makeRoom(job);
+    if (aside !== undefined) moved.push(aside);
+  }
   const pending = await pendingJobs(wanted);
   const ends = [signal ?? new AbortController().signal];
   using limit = hours === undefined ? undefined : timeLimit(clock, hours * 3_600_000, 'the hours are over');
@@ -81,10 +90,10 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const rows = await results();
   const notDone = await pendingJobs(wanted);
   const left = notDone.filter(({ job }) => job.kind === 'run').length;
-  return { rows, failed, left, made: pending.length - notDone.length };
+  return { rows, failed, left, made: pending.length - notDone.length, moved };
 }
 
-/** The runs that are not done, each after the stages that it needs and that are not done. Errors: UserError. */
+/** The runs that are not done, each after the stages that it needs and that are not done. */
 async function pendingJobs(runs: readonly PlannedRun[]): Promise<PlannedJob[]> {
   const pending = new Map<string, PlannedJob>();
   const add = async (planned: PlannedJob): Promise<void> => {
