@@ -1,9 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import * as z from 'zod';
 import { commandLine } from '#reanchor/cli/main.js';
 import { Terminal } from '#reanchor/cli/terminal.js';
 import { readRecipe } from '#reanchor/recipe/index.js';
+import { settingsOf } from '#reanchor/sweep/settings.js';
+import { parseStudy } from '#reanchor/sweep/study.js';
+import { studySchema } from '#reanchor/sweep/study-schema.js';
 import { paperRecipes } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
 import { repositoryRoot, sourceFiles } from '../support/repository.js';
@@ -15,7 +19,7 @@ test('docs/reference/recipe.md lists every key of a recipe', () => {
 });
 
 const recipes = readdirSync(join(repositoryRoot, 'recipes'), { recursive: true, encoding: 'utf8' }).filter(
-  (name) => name.endsWith('.yaml') && !name.includes('parts/'),
+  (name) => name.endsWith('.yaml') && !/parts\/|study\//.test(name),
 );
 
 test('every recipe is valid and says on top how to launch it', () => {
@@ -24,6 +28,33 @@ test('every recipe is valid and says on top how to launch it', () => {
     readRecipe(join(repositoryRoot, 'recipes', name), { set: [], env: { REANCHOR_DATA: 'data' } });
     expect(read(join('recipes', name)), name).toMatch(/^# .+\n(#.*\n)*#.* npx reanchor train recipes\//);
   }
+});
+
+test('every study is valid and says on top how to launch it', () => {
+  const studies = readdirSync(join(repositoryRoot, 'recipes/study'));
+  expect(studies.length).toBeGreaterThan(0);
+  for (const name of studies) {
+    const text = read(join('recipes/study', name));
+    expect(settingsOf(parseStudy(text, name)).length, name).toBeGreaterThan(1);
+    expect(text, name).toMatch(/^# .+\n(#.*\n)*#.* npx reanchor sweep recipes\/study\//);
+  }
+});
+
+test('docs/guide/sweep.md names every key of a study', () => {
+  const text = read('docs/guide/sweep.md');
+  const keys = new Set<string>();
+  const collect = (schema: z.core.JSONSchema.BaseSchema): void => {
+    for (const [name, inner] of Object.entries(schema.properties ?? {})) {
+      keys.add(name);
+      collect(inner as typeof schema);
+    }
+    for (const inner of [schema.additionalProperties, schema.items, ...(schema.anyOf ?? [])]) {
+      if (typeof inner === 'object') collect(inner as typeof schema);
+    }
+  };
+  collect(z.toJSONSchema(studySchema, { io: 'input' }));
+  expect(keys.size).toBeGreaterThan(20);
+  expect([...keys].filter((key) => !new RegExp(`\\b${key}\\b`).test(text))).toEqual([]);
 });
 
 test('the recipes of the paper are those that their generator writes, and every part is used', () => {
