@@ -1,13 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import * as z from 'zod';
 import { commandLine } from '#reanchor/cli/main.js';
 import { Terminal } from '#reanchor/cli/terminal.js';
 import { readRecipe } from '#reanchor/recipe/index.js';
 import { settingsOf } from '#reanchor/sweep/settings.js';
 import { parseStudy } from '#reanchor/sweep/study.js';
-import { studySchema } from '#reanchor/sweep/study-schema.js';
 import { paperRecipes } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
 import { repositoryRoot, sourceFiles } from '../support/repository.js';
@@ -38,23 +36,6 @@ test('every study is valid and says on top how to launch it', () => {
     expect(settingsOf(parseStudy(text, name)).length, name).toBeGreaterThan(1);
     expect(text, name).toMatch(/^# .+\n(#.*\n)*#.* npx reanchor sweep recipes\/study\//);
   }
-});
-
-test('docs/guide/sweep.md names every key of a study', () => {
-  const text = read('docs/guide/sweep.md');
-  const keys = new Set<string>();
-  const collect = (schema: z.core.JSONSchema.BaseSchema): void => {
-    for (const [name, inner] of Object.entries(schema.properties ?? {})) {
-      keys.add(name);
-      collect(inner as typeof schema);
-    }
-    for (const inner of [schema.additionalProperties, schema.items, ...(schema.anyOf ?? [])]) {
-      if (typeof inner === 'object') collect(inner as typeof schema);
-    }
-  };
-  collect(z.toJSONSchema(studySchema, { io: 'input' }));
-  expect(keys.size).toBeGreaterThan(20);
-  expect([...keys].filter((key) => !new RegExp(`\\b${key}\\b`).test(text))).toEqual([]);
 });
 
 test('the recipes of the paper are those that their generator writes, and every part is used', () => {

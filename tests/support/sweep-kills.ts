@@ -12,8 +12,8 @@ export function killedStudy(folder: string, seeds: readonly number[]): string {
     .replace(/ {2}sft:\n.*\n/, '')
     .replaceAll(`"\${stages.sft}"`, JSON.stringify(/model: (\S+), method: sft/.exec(tinyStudy(folder))![1]))
     .replace('over: pairs, seeds: [1, 2]', `over: pairs, seeds: [${seeds.join(', ')}]`)
-    .replace('steps: 4', 'steps: 40\n  checkpoint: { every: 3 }')
-    .replace('every: 2,', 'every: 10,');
+    .replace('steps: 4', 'steps: 120\n  checkpoint: { every: 9 }')
+    .replace('every: 2,', 'every: 30,');
   const file = join(folder, 'study.yaml');
   writeFileSync(file, text);
   return file;

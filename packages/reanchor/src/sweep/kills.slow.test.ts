@@ -1,8 +1,9 @@
-// 20 kills -9 of a sweep and of its processes, stages among them.
+// 20 kills -9 of a sweep and of its processes, stages among them; and Ctrl-C.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { startCommand } from '../../../../tests/support/command.js';
 import { killedStudy, killSweep } from '../../../../tests/support/sweep-kills.js';
 import { uniforms } from '../random.js';
 import { readStudy } from './study.js';
@@ -28,4 +29,19 @@ test('killed 20 times, sweeps come to the bytes of one that was not', { timeout:
   }
   console.log(kills);
   expect(kills.process).toBeGreaterThan(3);
+});
+
+test('Ctrl-C ends a sweep with checkpoints and code 130; the same command finishes it', async () => {
+  const file = killedStudy(folder, [7]);
+  const out = join(folder, 'stopped');
+  const start = (onErrors: (text: string) => void = () => {}) =>
+    startCommand(['sweep', file, '--out', out], { onErrors });
+  const first = start((text) => {
+    if (/dpo beta=0.1 seed 7/.test(text)) first.child.kill('SIGINT');
+  });
+  const stopped = await first.ended;
+  expect(stopped).toMatchObject({ code: 130, signal: null });
+  expect(stopped.stderr).toContain('stopping, with checkpoints');
+  expect(stopped.stderr).toContain('1 runs are not done; the same command goes on from here');
+  expect(await start().ended).toMatchObject({ code: 0, stdout: expect.stringContaining('dpo') });
 });

@@ -28,6 +28,8 @@ interface MeasuredAnswer {
 
 /** Answers that are computed at once. */
 const batchSize = 128;
+/** The answers to so many prompts say whether the KL has changed enough for a measurement. */
+const promptsLookedAt = 64;
 
 const folderOf = (run: string) => join(run, 'measured');
 const fileOf = (run: string, step: number) => join(folderOf(run), `step-${String(step).padStart(6, '0')}.jsonl`);
@@ -61,11 +63,36 @@ export class Measuring implements Disposable {
 
   /**
    * Samples answers at temperature 1, with the same random numbers each time, and measures them; returns what is logged
-   * of them. Errors: those of scores; the signal's reason once it is aborted.
+   * of them, or undefined between measurements that are a step of KL apart. Errors: those of scores; the signal's
+   * reason once it is aborted.
    */
-  async measure(policy: CausalLM, step: number) {
+  async measure(policy: CausalLM, { step, isEnd }: { step: number; isEnd: boolean }) {
+    if (!isEnd && !(await this.#isDue(policy, step))) return undefined;
+    const answers = await this.#write(policy, this.prompts);
+    const scores = await this.scorer.scores(answers);
+    const kept = answers.map(({ index, sample, text, ids, kl, surprise }, i): MeasuredAnswer => {
+      return { index, sample, completion: text, ids, kl, surprise, scores: scores[i]! };
+    });
+    await this.#keep(kept, step);
+    return this.#logged(kept);
+  }
+
+  /** Whether the KL of the first answers has changed enough since they were measured last. */
+  async #isDue(policy: CausalLM, step: number): Promise<boolean> {
+    const { klStep } = this.job.measure;
+    if (klStep === undefined) return true;
+    const last = measuredSteps(this.job.out).findLast((measured) => measured < step);
+    if (last === undefined) return true;
+    const klOf = (answers: readonly Pick<MeasuredAnswer, 'index' | 'kl'>[]) =>
+      mean(answers.filter(({ index }) => index < promptsLookedAt).map(({ kl }) => kl));
+    const before = klOf(await readAnswers(this.job.out, last));
+    const now = klOf(await this.#write(policy, this.prompts.slice(0, promptsLookedAt)));
+    return Math.abs(now - before) >= klStep;
+  }
+
+  async #write(policy: CausalLM, prompts: readonly PromptText[]) {
     const { maxNewTokens, samples, seed } = this.job.measure;
-    const { initial, prompts, signal, stops } = this;
+    const { initial, signal, stops } = this;
     const ids = initial.encodeAll(prompts);
     const drawing = { maxNewTokens, samples, seed, temperature: 1, stopTokens: stops, batchSize, signal };
     const written = await generate(policy, ids, drawing);
@@ -77,19 +104,13 @@ export class Measuring implements Disposable {
       (await scoreCompletions(model, groups, { tokensPerMicroBatch, signal })).flat();
     const [ours, theirs] = [await logprobsOf(policy), await logprobsOf(initial.model)];
     const decoders = prompts.map((prompt, i) => initial.decoder(prompt, ids[i]));
-    const answers = written.map(({ prompt, sample, tokens, finish }, i) => ({
+    return written.map(({ prompt, sample, tokens, finish }, i) => ({
       ...{ index: prompt, sample, prompt: prompts[prompt]!, ids: [...tokens], length: tokens.length },
       text: decoders[prompt]!([...tokens]),
       isCut: finish === 'length',
       kl: ours[i]! - theirs[i]!,
       surprise: -theirs[i]!,
     }));
-    const scores = await this.scorer.scores(answers);
-    const kept = answers.map(({ index, sample, text, ids, kl, surprise }, i): MeasuredAnswer => {
-      return { index, sample, completion: text, ids, kl, surprise, scores: scores[i]! };
-    });
-    await this.#keep(kept, step);
-    return this.#logged(kept);
   }
 
   async #keep(answers: readonly MeasuredAnswer[], step: number): Promise<void> {
@@ -126,15 +147,24 @@ export async function measurementsOf(
   gradNorms: readonly (readonly [step: number, norm: number])[],
 ): Promise<Measurement[]> {
   const found: Measurement[] = [];
-  for (const name of existsSync(folderOf(run)) ? readdirSync(folderOf(run)).sort() : []) {
-    const step = Number(/^step-(\d+)\.jsonl$/.exec(name)?.[1]);
-    if (Number.isNaN(step)) continue;
-    const answers: MeasuredAnswer[] = [];
-    for await (const { value } of readJsonl(join(folderOf(run), name))) answers.push(value as MeasuredAnswer);
+  for (const step of measuredSteps(run)) {
     const norm = gradNorms.findLast(([logged]) => logged <= step)?.[1];
-    found.push({ step, ...summary(answers), grad_norm: finite(norm) });
+    found.push({ step, ...summary(await readAnswers(run, step)), grad_norm: finite(norm) });
   }
   return found;
+}
+
+/** The steps after which the answers of a run were kept, in their order. */
+function measuredSteps(run: string): number[] {
+  if (!existsSync(folderOf(run))) return [];
+  const names = readdirSync(folderOf(run)).sort();
+  return names.flatMap((name) => /^step-(\d+)\.jsonl$/.exec(name)?.[1] ?? []).map(Number);
+}
+
+async function readAnswers(run: string, step: number): Promise<MeasuredAnswer[]> {
+  const answers: MeasuredAnswer[] = [];
+  for await (const { value } of readJsonl(fileOf(run, step))) answers.push(value as MeasuredAnswer);
+  return answers;
 }
 
 function summary(answers: readonly MeasuredAnswer[]): Pick<Measurement, 'scores' | 'kl' | 'distinct2'> {

@@ -21,13 +21,13 @@ export async function measuredRun(job: RunJob, options: WorkOptions): Promise<vo
   using measuring = await Measuring.load(job, options.signal);
   const state = (rest: Omit<RunState, 'digest'> = {}) =>
     writeFileAtomic(runStateFile(out), `${JSON.stringify({ digest, ...rest })}\n`);
-  await trainRun(recipe, out, options, {
+  await trainRun(recipe, out, options, (totalSteps) => ({
     every: job.measure.every,
     async measure(policy, step) {
       if (!existsSync(runStateFile(out))) await state();
-      return await measuring.measure(policy, step);
+      return await measuring.measure(policy, { step, isEnd: step === 0 || step === totalSteps() });
     },
-  });
+  }));
   const gradNorms = readEvents(runFolder(out).events).events.flatMap((event): [number, number][] =>
     event.type === 'step' && event.metrics.grad_norm !== undefined ? [[event.step, event.metrics.grad_norm]] : [],
   );
@@ -43,7 +43,7 @@ export async function trainRun(
   recipe: Recipe,
   out: string,
   { signal, onProgress }: WorkOptions,
-  probe?: Parameters<typeof train>[0]['probe'],
+  probe?: (totalSteps: () => number) => Parameters<typeof train>[0]['probe'],
 ): Promise<void> {
   const folder = runFolder(out);
   const isCutOff = existsSync(join(out, 'run.json')) && !existsSync(folder.final);
@@ -55,6 +55,6 @@ export async function trainRun(
     if (event.type === 'start' || event.type === 'resumed') steps = event.steps;
     if (event.type === 'step') onProgress(event.step / steps);
   };
-  const { isFinished } = await train({ recipe, out, resume: true, onEvent, signal, probe });
+  const { isFinished } = await train({ recipe, out, resume: true, onEvent, signal, probe: probe?.(() => steps) });
   if (!isFinished) throw signal.reason;
 }

@@ -1,6 +1,7 @@
 /** The processes of a sweep: so many at once, each with a job whose stages are done. */
 import { fileURLToPath } from 'node:url';
 import { type StartedProgram, startProgram } from '@reanchor/torch/host';
+import { isRecord } from '../formats/index.js';
 import { type Order, type Report, stoppedCode } from './jobs.js';
 import { type PlannedJob, variablesOf } from './plan.js';
 
@@ -80,6 +81,8 @@ export async function runJobs(
     }
   } finally {
     signal.removeEventListener('abort', stop);
+    // Where an error ends it, those that run end too.
+    stop();
   }
 }
 
@@ -90,9 +93,9 @@ function startWorker(planned: PlannedJob, { out, threads }: PoolOptions, onProgr
   const process_ = startProgram(process.execPath, workerProgram(), {
     env: { ...variablesOf(planned), OMP_NUM_THREADS: String(threads) },
     onLine: (line) => {
-      const report = JSON.parse(line) as Report;
-      if ('error' in report) error = report.error;
-      else onProgress(report.progress);
+      const report = reportOf(line);
+      if (report && 'error' in report) error = report.error;
+      else if (report) onProgress(report.progress);
     },
   });
   const { job } = planned;
@@ -105,6 +108,16 @@ function startWorker(planned: PlannedJob, { out, threads }: PoolOptions, onProgr
     return { error: error ?? `its process ended with ${signal ?? status}${last ? `: ${last}` : ''}` };
   });
   return { process: process_, outcome };
+}
+
+/** A report of a worker; undefined of what something else in its process has printed. */
+function reportOf(line: string): Report | undefined {
+  try {
+    const report: unknown = JSON.parse(line);
+    return isRecord(report) && ('error' in report || 'progress' in report) ? (report as Report) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The program of a worker: that of the package, or its source, as tests run it. */

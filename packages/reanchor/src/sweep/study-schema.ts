@@ -79,6 +79,11 @@ export const studySchema = z.strictObject({
   measure: z
     .strictObject({
       every: count.describe('the number of steps from one measurement to the next'),
+      klStep: z
+        .number()
+        .gt(0)
+        .optional()
+        .describe('the nats by which the KL has to have changed since the last measurement for another one'),
       prompts: text.describe(promptsText),
       rows: count.optional().describe('the number of prompts that are drawn; all of them when left out'),
       samples: count.default(1).describe(answersText),

@@ -1,7 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import * as z from 'zod';
+import { repositoryRoot } from '../../../../tests/support/repository.js';
 import { evaluate, parseExpression } from './expression.js';
 import { settingName, settingsOf } from './settings.js';
 import { parseStudy } from './study.js';
+import { studySchema } from './study-schema.js';
 
 const base = `base:
   model: "\${stages.sft}"
@@ -130,4 +135,21 @@ test('an expression is numbers and names with +, - and *, and its value that of 
   expect(value('a / 2')).toMatch('missing before /');
   expect(value('a.constructor')).toMatch('missing before .');
   expect(value('(a)')).toMatch('missing before (');
+});
+
+test('docs/guide/sweep.md names every key of a study', () => {
+  const text = readFileSync(join(repositoryRoot, 'docs/guide/sweep.md'), 'utf8');
+  const keys = new Set<string>();
+  const collect = (schema: z.core.JSONSchema.BaseSchema): void => {
+    for (const [name, inner] of Object.entries(schema.properties ?? {})) {
+      keys.add(name);
+      collect(inner as typeof schema);
+    }
+    for (const inner of [schema.additionalProperties, schema.items, ...(schema.anyOf ?? [])]) {
+      if (typeof inner === 'object') collect(inner as typeof schema);
+    }
+  };
+  collect(z.toJSONSchema(studySchema, { io: 'input' }));
+  expect(keys.size).toBeGreaterThan(20);
+  expect([...keys].filter((key) => !new RegExp(`\\b${key}\\b`).test(text))).toEqual([]);
 });
