@@ -52,7 +52,8 @@ function tellOutcome(
     terminal.note(`runs of other settings than the study has now were moved to ${where}`);
   }
   for (const { title, message } of failed) terminal.note(`${terminal.colors.red('failed:')} ${title}: ${message}`);
-  if (left > 0) terminal.note(`${number(left)} runs are not done; the same command goes on from here`);
+  if (left > 0)
+    terminal.note(`${number(left)} ${left === 1 ? 'run is' : 'runs are'} not done; the same command goes on from here`);
   else if (made === 0) terminal.note('all of it had been done already');
   terminal.note(`${number(rows.length)} measurements are in ${join(out, 'results.jsonl')}`);
 }

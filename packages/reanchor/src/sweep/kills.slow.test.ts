@@ -36,12 +36,15 @@ test('Ctrl-C ends a sweep with checkpoints and code 130; the same command finish
   const out = join(folder, 'stopped');
   const start = (onErrors: (text: string) => void = () => {}) =>
     startCommand(['sweep', file, '--out', out], { onErrors });
+  let isSent = false;
   const first = start((text) => {
-    if (/dpo beta=0.1 seed 7/.test(text)) first.child.kill('SIGINT');
+    if (isSent || !/dpo beta=0.1 seed 7/.test(text)) return;
+    isSent = true;
+    first.child.kill('SIGINT');
   });
   const stopped = await first.ended;
   expect(stopped).toMatchObject({ code: 130, signal: null });
   expect(stopped.stderr).toContain('stopping, with checkpoints');
-  expect(stopped.stderr).toContain('1 runs are not done; the same command goes on from here');
+  expect(stopped.stderr).toContain('1 run is not done; the same command goes on from here');
   expect(await start().ended).toMatchObject({ code: 0, stdout: expect.stringContaining('dpo') });
 });
