@@ -31,9 +31,10 @@ export async function sweepVerb(file: string, flags: SweepFlags, terminal: Termi
   const study = await readStudy(file);
   terminal.conceal(concealing({ study, recipes: settingsOf(study).map(({ recipe }) => recipe) }));
   using stop = stopOnSignals(() => terminal.note('stopping, with checkpoints; Ctrl-C again stops at once'));
-  const progress = sweepStatus(terminal);
+  const onChange = sweepStatus(terminal);
   try {
-    const result = await sweep({ study, out, jobs, threads, only, hours, signal: stop.signal, onChange: progress });
+    const onNote = (note: string) => terminal.note(note);
+    const result = await sweep({ study, out, jobs, threads, only, hours, signal: stop.signal, onChange, onNote });
     terminal.endStatus();
     for (const line of endsTable(summarise(result.rows))) terminal.result(line);
     tellOutcome(result, { out, terminal });

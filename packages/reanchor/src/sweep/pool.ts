@@ -31,14 +31,11 @@ export interface Failure {
   message: string;
 }
 
-/** Does jobs, in their order as far as those that they need are done. Returns those that failed or were not started. */
-export async function runJobs(
-  all: readonly PlannedJob[],
-  options: PoolOptions,
-): Promise<{ failed: Failure[]; left: number }> {
+/** Does jobs, in their order as far as those that they need are done. Returns those that failed. */
+export async function runJobs(all: readonly PlannedJob[], options: PoolOptions): Promise<Failure[]> {
   const { jobs, signal, onChange, onDone } = options;
   const waiting = [...all];
-  const running = new Map<PlannedJob, { share: number; process: StartedProgram; ended: Promise<void> }>();
+  const running = new Map<PlannedJob, { share: number; worker: StartedProgram; ended: Promise<void> }>();
   const failed: Failure[] = [];
   let done = 0;
   // One that has failed stays here, so that nothing that needs it is ready.
@@ -47,25 +44,26 @@ export async function runJobs(
   const tell = () =>
     onChange({ done, of: all.length, running: new Map([...running].map(([job, { share }]) => [job, share])) });
   const start = (planned: PlannedJob) => {
-    const worker = startWorker(planned, options, (share) => {
+    const { worker, outcome } = startWorker(planned, options, (share) => {
       running.get(planned)!.share = share;
       tell();
     });
-    const ended = worker.outcome.then(async (outcome) => {
-      running.delete(planned);
-      if (outcome === 'stopped') waiting.push(planned);
-      else if (outcome !== 'done') failed.push({ title: planned.title, message: outcome.error });
-      else {
+    const ended = outcome.then(async (result) => {
+      if (result === 'done') {
         done += 1;
         undone.delete(planned.job.out);
         await onDone(planned);
+      } else if (result !== 'stopped' || !signal.aborted) {
+        const message = result === 'stopped' ? 'its process has stopped' : result.error;
+        failed.push({ title: planned.title, message });
       }
+      running.delete(planned);
       tell();
     });
-    running.set(planned, { share: 0, process: worker.process, ended });
+    running.set(planned, { share: 0, worker, ended });
   };
   const stop = () => {
-    for (const { process } of running.values()) process.close();
+    for (const { worker } of running.values()) worker.close();
   };
   signal.addEventListener('abort', stop);
   try {
@@ -76,7 +74,7 @@ export async function runJobs(
         start(waiting.splice(next, 1)[0]!);
         tell();
       }
-      if (running.size === 0) return { failed, left: waiting.length };
+      if (running.size === 0) return failed;
       await Promise.race([...running.values()].map(({ ended }) => ended));
     }
   } finally {
@@ -90,7 +88,7 @@ type Outcome = 'done' | 'stopped' | { error: string };
 
 function startWorker(planned: PlannedJob, { out, threads }: PoolOptions, onProgress: (share: number) => void) {
   let error: string | undefined;
-  const process_ = startProgram(process.execPath, workerProgram(), {
+  const worker = startProgram(process.execPath, workerProgram(), {
     env: { ...variablesOf(planned), OMP_NUM_THREADS: String(threads) },
     onLine: (line) => {
       const report = reportOf(line);
@@ -100,14 +98,14 @@ function startWorker(planned: PlannedJob, { out, threads }: PoolOptions, onProgr
   });
   const { job } = planned;
   const order: Order = { job, cwd: process.cwd(), sweep: out, threads, parent: process.pid };
-  process_.tell(`${JSON.stringify(order)}\n`);
-  const outcome = process_.ended.then(({ status, signal, errors }): Outcome => {
+  worker.tell(`${JSON.stringify(order)}\n`);
+  const outcome = worker.ended.then(({ status, signal, errors }): Outcome => {
     if (status === 0) return 'done';
     if (status === stoppedCode) return 'stopped';
     const last = errors.trim().split('\n').at(-1);
     return { error: error ?? `its process ended with ${signal ?? status}${last ? `: ${last}` : ''}` };
   });
-  return { process: process_, outcome };
+  return { worker, outcome };
 }
 
 /** A report of a worker; undefined of what something else in its process has printed. */

@@ -27,6 +27,8 @@ export interface SweepOptions {
   /** After so many hours nothing is started, and what runs ends with a checkpoint. */
   hours?: number | undefined;
   onChange?: ((state: PoolState) => void) | undefined;
+  /** Hears what the sweep waits for. */
+  onNote?: ((note: string) => void) | undefined;
   signal?: AbortSignal | undefined;
   clock?: Clock | undefined;
 }
@@ -63,7 +65,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
     throw writeError(out, error);
   }
   using _lock = lockRun(out);
-  await awaitWorkers(join(out, workersFolder), clock);
+  await awaitWorkers(join(out, workersFolder), { clock, onNote: options.onNote });
   await removeTemporary(join(out, 'stages'));
   const wanted = runs.filter(({ setting }) => only === undefined || setting.arm === only);
   const moved: string[] = [];
@@ -80,7 +82,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
     await writeResults(join(out, 'results.jsonl'), rows);
     return rows;
   };
-  const { failed } = await runJobs(pending, {
+  const failed = await runJobs(pending, {
     ...{ out, jobs, threads, signal: AbortSignal.any(ends) },
     onChange: (state) => options.onChange?.(state),
     onDone: async ({ job }) => {
@@ -113,14 +115,16 @@ async function pendingJobs(runs: readonly PlannedRun[]): Promise<PlannedJob[]> {
 const longestEndMs = 600_000;
 
 /** Waits until no process of an earlier call is at work in the folder. Errors: UserError. */
-async function awaitWorkers(folder: string, clock: Clock): Promise<void> {
+async function awaitWorkers(folder: string, { clock, onNote }: { clock: Clock; onNote: SweepOptions['onNote'] }) {
   const begun = clock.now();
   for (const name of readdirSync(folder)) {
     const file = join(folder, name);
+    let isTold = false;
     for (let held = lockHolder(file); held?.state === 'running'; held = lockHolder(file)) {
-      if (clock.now() - begun > longestEndMs) {
-        throw new UserError(`process ${held.holder?.pid} of an earlier call is still at work: wait for it, or end it`);
-      }
+      const who = `process ${held.holder?.pid} of an earlier call`;
+      if (clock.now() - begun > longestEndMs) throw new UserError(`${who} is still at work: wait for it, or end it`);
+      if (!isTold) onNote?.(`${who} is still at work; it ends after its step`);
+      isTold = true;
       await clock.sleep(50);
     }
     if (existsSync(file)) rmSync(file);
