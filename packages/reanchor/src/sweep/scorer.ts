@@ -1,5 +1,5 @@
 /** Scores of answers, by the names that a study gives them. */
-import { type Content, groupTokens, type PromptText, promptColumns } from '../data/index.js';
+import { groupTokens, type PromptText, promptColumns } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { RewardJudge } from '../eval/rewards/reward-judge.js';
 import { TextGenerator } from '../generate/index.js';
@@ -7,7 +7,7 @@ import { scoreCompletions } from '../models/score-completions.js';
 import { type Gold, loadGold } from '../quickstart/index.js';
 import { textHere } from '../recipe/index.js';
 import { commandScore } from './command-score.js';
-import { evaluate, expressionNames, parseExpression, type Term } from './expression.js';
+import { evaluate, parseExpression, type Term } from './expression.js';
 import type { ScoreInput } from './study-schema.js';
 
 /** What scores know of an answer. */
@@ -29,6 +29,8 @@ type Scoring = (answers: readonly ScoredAnswer[]) => Promise<number[]>;
 /** The scores of a study, with the models that they need. */
 export class Scorer implements Disposable {
   private constructor(
+    /** The names of the study, in its order. */
+    private readonly names: readonly string[],
     private readonly scorings: ReadonlyMap<string, Scoring>,
     private readonly expressions: ReadonlyMap<string, readonly Term[]>,
     private readonly resources: readonly Disposable[],
@@ -45,15 +47,16 @@ export class Scorer implements Disposable {
     const resources: Disposable[] = [];
     for (const [name, score] of Object.entries(scores)) {
       if (typeof score === 'string') {
-        expressions.set(name, parseExpression(score) as Term[]);
-        if (expressionNames(score).includes('afinn')) scorings.set('afinn', valences(await loadGold()));
+        const terms = parseExpression(score) as Term[];
+        expressions.set(name, terms);
+        if (terms.some((term) => term.name === 'afinn')) scorings.set('afinn', valences(await loadGold()));
       } else {
         const { scoring, resource } = await openScore(score, signal);
         scorings.set(name, scoring);
         if (resource) resources.push(resource);
       }
     }
-    return new Scorer(scorings, expressions, resources);
+    return new Scorer(Object.keys(scores), scorings, expressions, resources);
   }
 
   /** Every score of every answer. Errors: UserError of a score, with its name; the signal's reason. */
@@ -66,11 +69,12 @@ export class Scorer implements Disposable {
       });
     }
     return answers.map((_, i) => {
-      const own = [...this.scorings.keys()]
-        .filter((name) => !builtIn.has(name))
-        .map((name) => [name, parts[name]![i]!]);
-      const combined = [...this.expressions].map(([name, terms]) => [name, evaluate(terms, (one) => parts[one]![i]!)]);
-      return Object.fromEntries([...combined, ...own]) as Record<string, number>;
+      const partOf = (name: string) => parts[name]![i]!;
+      const scores = this.names.map((name) => {
+        const terms = this.expressions.get(name);
+        return [name, terms ? evaluate(terms, partOf) : partOf(name)] as const;
+      });
+      return Object.fromEntries(scores);
     });
   }
 
@@ -78,9 +82,6 @@ export class Scorer implements Disposable {
     for (const resource of this.resources) resource[Symbol.dispose]();
   }
 }
-
-/** Those that need not be asked for are no score of their own. */
-const builtIn = new Set(['afinn', 'length', 'surprise', 'kl']);
 
 const valences =
   (gold: Gold): Scoring =>
@@ -96,14 +97,10 @@ async function openScore(
     return { scoring: (answers) => commandScore({ command, seconds }, answers.map(rowOf), { signal }) };
   }
   if (reward) {
-    const [model, reference] = [reward.model, reward.reference].map((name) => textHere('model', name)) as [
-      string,
-      string,
-    ];
-    const judge = await RewardJudge.load({ model, reference, beta: reward.beta, signal });
-    const contentOf = ({ prompt }: PromptText): Content => prompt;
+    const named = { model: textHere('model', reward.model), reference: textHere('model', reward.reference) };
+    const judge = await RewardJudge.load({ ...named, beta: reward.beta, signal });
     const scoring: Scoring = (answers) =>
-      Promise.all(answers.map(({ prompt, text, isCut }) => judge.reward(contentOf(prompt), text, isCut)));
+      Promise.all(answers.map(({ prompt, text, isCut }) => judge.reward(prompt.prompt, text, isCut)));
     return { scoring, resource: judge };
   }
   const generator = await TextGenerator.load(textHere('model', surprise!), { signal });

@@ -26,7 +26,8 @@ export async function runWorker(): Promise<number> {
   const lock = takeLock(join(sweep, workersFolder, `${process.pid}.lock`));
   using _held = Symbol.dispose in lock ? lock : undefined;
   if (process.ppid !== parent) return stoppedCode;
-  configureProcess({ threads });
+  const { recipe } = 'recipe' in job ? job : {};
+  configureProcess({ threads: recipe?.threads ?? threads, deterministic: recipe?.deterministic });
   try {
     await work(job, { signal: stop.signal, onProgress: (progress) => report({ progress }) });
     return 0;

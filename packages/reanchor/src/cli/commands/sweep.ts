@@ -10,7 +10,7 @@ export function addSweep(program: Command, terminal: Terminal): void {
     .argument('<study>', 'the study, a YAML file: docs/guide/sweep.md')
     .requiredOption('--out <folder>', 'the folder of the study; what is done in it is not done again')
     .option('--jobs <count>', 'the processes at once', '1')
-    .option('--threads <count>', 'the CPU threads of each process', '1')
+    .option('--threads <count>', 'the CPU threads of each process whose recipe does not say', '1')
     .option('--only <arm>', 'run this arm alone')
     .option('--hours <count>', 'after so many hours start nothing, and end what runs with a checkpoint')
     .action(async (study: string, flags: SweepFlags) => {
