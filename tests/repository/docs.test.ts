@@ -4,6 +4,8 @@ import { expect, test } from 'vitest';
 import { commandLine } from '#reanchor/cli/main.js';
 import { Terminal } from '#reanchor/cli/terminal.js';
 import { readRecipe } from '#reanchor/recipe/index.js';
+import { settingsOf } from '#reanchor/sweep/settings.js';
+import { parseStudy } from '#reanchor/sweep/study.js';
 import { paperRecipes } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
 import { repositoryRoot, sourceFiles } from '../support/repository.js';
@@ -15,7 +17,7 @@ test('docs/reference/recipe.md lists every key of a recipe', () => {
 });
 
 const recipes = readdirSync(join(repositoryRoot, 'recipes'), { recursive: true, encoding: 'utf8' }).filter(
-  (name) => name.endsWith('.yaml') && !name.includes('parts/'),
+  (name) => name.endsWith('.yaml') && !/parts\/|study\//.test(name),
 );
 
 test('every recipe is valid and says on top how to launch it', () => {
@@ -23,6 +25,16 @@ test('every recipe is valid and says on top how to launch it', () => {
   for (const name of recipes) {
     readRecipe(join(repositoryRoot, 'recipes', name), { set: [], env: { REANCHOR_DATA: 'data' } });
     expect(read(join('recipes', name)), name).toMatch(/^# .+\n(#.*\n)*#.* npx reanchor train recipes\//);
+  }
+});
+
+test('every study is valid and says on top how to launch it', () => {
+  const studies = readdirSync(join(repositoryRoot, 'recipes/study'));
+  expect(studies.length).toBeGreaterThan(0);
+  for (const name of studies) {
+    const text = read(join('recipes/study', name));
+    expect(settingsOf(parseStudy(text, name)).length, name).toBeGreaterThan(1);
+    expect(text, name).toMatch(/^# .+\n(#.*\n)*#.* npx reanchor sweep recipes\/study\//);
   }
 });
 

@@ -42,14 +42,16 @@ const allowed: Record<string, string> = {
   eval: 'errors clock secrets random formats stats text recipe runs hub data models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
   quickstart: 'errors random formats stats plots text recipe data models generate driver runs torch',
-  cli: 'errors secrets version formats recipe runs hub data generate planning driver estimate eval toy quickstart serve torch/host torch/setup',
+  sweep:
+    'errors clock random formats stats recipe runs hub data models generate planning driver eval quickstart torch/host',
+  cli: 'errors secrets version formats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };
 
 /** The one file, or folder, that may import each third-party package. */
 const adapters: Record<string, string | string[]> = {
-  zod: ['recipe/', 'runs/'],
+  zod: ['recipe/', 'runs/', 'sweep/'],
   yaml: 'recipe/yaml.ts',
   '@huggingface/hub': 'hub/client.ts',
   commander: 'cli/',

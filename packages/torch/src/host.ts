@@ -5,5 +5,5 @@
 export { type HeldLock, holderText, lockHolder, removeLock, takeLock } from './lock-file.js';
 export { type Clock, systemClock, type WaitOptions, withLock } from './lock-wait.js';
 export { type ProcessState, parseIdentity, stateOf } from './process-identity.js';
-export { findExecutable, launch } from './programs.js';
+export { findExecutable, launch, type StartedProgram, startProgram } from './programs.js';
 export { isTemporary, temporaryName } from './temporary-name.js';

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync } 
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { ask, findExecutable, launch, run } from './programs.js';
+import { ask, findExecutable, launch, run, startProgram } from './programs.js';
 import { fakeProgram, file, scratch } from './testing/fakes.js';
 
 let folder: string;
@@ -86,4 +86,41 @@ function isRunning(pid: string): boolean {
 test('a program by a name alone is a mistake of ours', () => {
   expect(() => ask('tool', [], folder)).toThrow('internal: the program tool is no absolute path');
   expect(() => launch('./tool', [], () => {})).toThrow('internal:');
+});
+
+/** What a program of this text does, told two lines, and ended after the first of its lines that `isLast` holds for. */
+async function talk(script: string, isLast = (_line: string) => false) {
+  const lines: string[] = [];
+  const started = startProgram(fakeProgram(join(folder, 'talker'), script), ['a b'], {
+    env: { WORD: 'w' },
+    onLine: (line) => {
+      lines.push(line);
+      if (isLast(line)) started.kill();
+    },
+  });
+  started.tell('1\n2\n');
+  started.close();
+  return { lines, ...(await started.ended) };
+}
+
+test('a program that is started is told lines, answers lines, and begins in the root folder', async () => {
+  const script = 'echo "$PWD $WORD $1"; while read line; do echo "got $line"; done; printf end; echo why >&2; exit 3';
+  expect(await talk(script)).toEqual({
+    lines: ['/ w a b', 'got 1', 'got 2', 'end'],
+    status: 3,
+    signal: null,
+    errors: 'why\n',
+  });
+});
+
+test('a started program is ended with all that it has started, and one that reads nothing is no error', async () => {
+  const { lines, signal } = await talk('sleep 600 & echo $!; wait', () => true);
+  expect(signal).toBe('SIGKILL');
+  await expect.poll(() => isRunning(lines[0]!)).toBe(false);
+  expect((await talk('exit 0')).status).toBe(0);
+});
+
+test('a program that cannot be started is told by the system', async () => {
+  const started = startProgram(join(folder, 'absent'), [], { onLine: () => {} });
+  expect(await started.ended).toEqual({ status: null, signal: null, errors: expect.stringContaining('ENOENT') });
 });

@@ -75,6 +75,60 @@ export function run(
   });
 }
 
+/** A program that is spoken with by lines. */
+export interface StartedProgram {
+  /** Writes to its stdin. */
+  tell(text: string): void;
+  /** Closes its stdin. */
+  close(): void;
+  /** Ends it, with all that it has started. */
+  kill(): void;
+  /** When it has ended, whether it could be started or not: how, and the end of what it wrote to stderr. */
+  ended: Promise<{ status: number | null; signal: NodeJS.Signals | null; errors: string }>;
+}
+
+/** Characters of a line that a program writes at most, and those of its errors that are kept. */
+const [longestLine, keptErrors] = [1 << 24, 4000];
+
+/**
+ * Starts a program, named by its absolute path, in the root folder and in a process group of its own, so that Ctrl-C
+ * is not sent to it. `onLine` hears the lines of its stdout, the last one also without a line feed. One that writes a
+ * line of more than 16 million characters is ended.
+ */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  { env = {}, onLine }: { env?: Readonly<Record<string, string>>; onLine(line: string): void },
+): StartedProgram {
+  const options = { cwd: root, env: { ...environment(root), ...env }, detached: true };
+  const child = spawn(known(program), args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
+  const kill = () => {
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) killGroup(child.pid);
+  };
+  let [begun, errors] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (begun + chunk).split('\n');
+    begun = lines.pop()!;
+    lines.forEach(onLine);
+    if (begun.length <= longestLine) return;
+    begun = '';
+    kill();
+  });
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    errors = (errors + chunk).slice(-keptErrors);
+  });
+  // It need not read what it is told.
+  child.stdin.on('error', () => {});
+  const ended = new Promise<Awaited<StartedProgram['ended']>>((done) => {
+    child.on('error', ({ message }) => done({ status: null, signal: null, errors: message }));
+    child.on('close', (status, signal) => {
+      if (begun !== '') onLine(begun);
+      done({ status, signal, errors });
+    });
+  });
+  return { tell: (text) => child.stdin.write(text), close: () => child.stdin.end(), kill, ended };
+}
+
 function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');

@@ -10,6 +10,7 @@ import { addGenerate } from './commands/generate.js';
 import { addQuickstart } from './commands/quickstart.js';
 import { addScore } from './commands/score.js';
 import { addSetup } from './commands/setup.js';
+import { addSweep } from './commands/sweep.js';
 import { addTokens } from './commands/tokens.js';
 import { addToy } from './commands/toy.js';
 import { addTrain } from './commands/train.js';
@@ -70,6 +71,7 @@ const verbs = [
   addDoctor,
   addQuickstart,
   addTrain,
+  addSweep,
   addEstimate,
   addTokens,
   addScore,

@@ -15,7 +15,8 @@ import type { StepListener } from './step-listener.js';
 /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
 export interface Probe {
   every: number;
-  measure(policy: CausalLM, step: number): Promise<Probed>;
+  /** What it found; undefined where it has looked and found nothing to be told. */
+  measure(policy: CausalLM, step: number): Promise<Probed | undefined>;
 }
 
 export interface RunEvaluationsOptions {
@@ -115,6 +116,7 @@ export class RunEvaluations implements StepListener, Disposable {
     const isProbed = probe && (isEnd || step % probe.every === 0);
     if (!isEvaluated && !isProbed) return undefined;
     const probed = isProbed ? await probe.measure(policy, step) : undefined;
+    if (!isEvaluated && probed === undefined) return undefined;
     const measured =
       isEvaluated && (step === 0 ? this.evaluation!.initialMetrics() : await this.evaluation!.metrics(policy));
     const anchors = { initial: this.initial, reference: reference?.model };

@@ -1,11 +1,11 @@
 /** The recipe: its keys and what they may be, how it is read, what of it may change. Loads no torch. */
 export { changeableKeys, type RecipeChange, recipeChanges, recipeHash } from './changes.js';
 export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
-export { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
+export { type JsonSchema, type RecipeKey, recipeKey, recipeKeys, typeText } from './keys.js';
 export { modelsNamed } from './layers.js';
 export type { LogOptions } from './log-section.js';
 export { nearest } from './nearest.js';
 export { checkRecipeValue, type ParseOptions, parseRecipe, readRecipe } from './parse.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
 export { concealing, recipeHere, textHere } from './variables.js';
-export { parseYaml } from './yaml.js';
+export { parseYaml, type YamlText } from './yaml.js';

@@ -18,7 +18,8 @@ export interface RecipeKey {
   usedWith?: { key: string; values: string[] };
 }
 
-type JsonSchema = z.core.JSONSchema.BaseSchema;
+/** A schema as {@link typeText} reads it. */
+export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /** The key of recipe files that is gone once they are laid over each other (`layers.ts`). */
 const extendsKey: RecipeKey = {
@@ -102,7 +103,7 @@ const directNames = (inner: RecipeKey[], section: string) =>
   inner.map((key) => key.path.slice(section.length + 1)).filter((name) => !name.includes('.'));
 
 /** What a schema allows, in words. */
-function typeText(schema: JsonSchema): string {
+export function typeText(schema: JsonSchema): string {
   if (schema.const !== undefined) return String(schema.const);
   if (schema.enum) return schema.enum.join(' | ');
   // A pattern of texts, by examples.

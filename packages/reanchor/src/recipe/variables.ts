@@ -133,7 +133,7 @@ const hostsOf = ({ host, hostname }: URL) => (/[a-z].*\./i.test(hostname) ? [hos
 const expanded = (text: string, env: Environment) => text.replace(reference, (_, name: string) => env[name] ?? '');
 
 /** The beginning of a text, up to the end of the name in which its last variable is. */
-const placeOfVariables = (text: string) => /^.*\$\{\w+\}[^/]*/s.exec(text)![0];
+const placeOfVariables = (text: string) => /^.*\$\{[^}]*\}[^/]*/s.exec(text)![0];
 
 /** Whether a path is there; `:split` may follow it. */
 const existsHere = (path: string) => existsSync(path) || existsSync(path.replace(/:[^:/]*$/, ''));
