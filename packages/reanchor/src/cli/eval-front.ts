@@ -49,7 +49,7 @@ export async function frontVerb(given: readonly string[], flags: FrontFlags, ter
     terminal.result(line);
   }
   for (const same of comparisonsOfPairs(result.comparisons)) printComparisons(same, settings, terminal);
-  tellWhatIsLeftOut(result, terminal);
+  tellWhatIsLeftOut(result, isStudy, terminal);
   if (flags.svg !== undefined) {
     const { frontChart } = await import('../eval/front/chart.js');
     await write(flags.svg, frontChart(result.runs, settings), terminal);
@@ -75,12 +75,13 @@ function choiceOf({ tuneSeeds, testSeeds, by }: FrontFlags): ChoiceOptions | und
   return undefined;
 }
 
-function tellWhatIsLeftOut({ runs, comparisons, tests }: Front, terminal: Terminal): void {
+function tellWhatIsLeftOut({ runs, comparisons, tests }: Front, isStudy: boolean, terminal: Terminal): void {
   for (const { name, points, hasEnd } of runs) {
     if (!hasEnd) terminal.note(`${name} ended without a number: its last one is of step ${points.at(-1)!.step}`);
   }
   if (comparisons.length === 0) {
-    terminal.note('no method stands beside a trust-region form of it: there is nothing to compare');
+    const missing = isStudy ? 'the study has one arm' : 'no method stands beside a trust-region form of it';
+    terminal.note(`${missing}: there is nothing to compare`);
   } else if (tests > 0) {
     terminal.note(`${tests} differences were tested; Holm's p holds for all of them together`);
   }

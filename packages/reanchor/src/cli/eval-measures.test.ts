@@ -137,6 +137,14 @@ test('front prints the arms of a study over seeds, what was chosen, and the test
   ]);
   const written = JSON.parse(readFileSync(json, 'utf8'));
   expect(written).toMatchObject({ choice: { by: 'gold', tuneSeeds: ['1', '2'] }, settings: { kl: 'kl' } });
+  const one = write('one.jsonl', [
+    { ...study[0], scores: { gold: { mean: null, se: null } }, step: 3 },
+    ...study.slice(0, 3),
+  ]);
+  const alone = await run('front', one, '--quality', 'gold');
+  expect(alone.cells[1]).toEqual(['dpo', '1', '-', '-', '3.0000', '2.00', '2.00']);
+  expect(alone.stderr).toContain('the study has one arm: there is nothing to compare');
+  expect(alone.stderr).toContain('one dpo loss.beta 0.1 seed 1 ended without a number: its last one is of step 2');
   const by = await run('front', file, '--quality', 'gold', ...seeds, '--by', 'length');
   expect(by.cells).toContainEqual(['dpo beta 0.1', '-2.0000 ± 0.0000', 'chosen']);
 });
