@@ -11,7 +11,7 @@ export interface Series {
   band?: readonly (readonly [x: number, low: number, high: number])[] | undefined;
   /** Whether the points are shown as dots; for few points. */
   dots?: boolean | undefined;
-  /** A text beside each dot, in the order of points. */
+  /** A text above each dot, in the order of points. */
   labels?: readonly string[] | undefined;
   /** A dashed line. */
   dashed?: boolean | undefined;
@@ -112,7 +112,7 @@ export function lineChart(options: ChartOptions): string {
 
 function dot([x, y]: Point, color: string, label = ''): string {
   const circle = `<circle cx="${round(x)}" cy="${round(y)}" r="3.5" fill="${color}"/>`;
-  const text = `<text x="${round(x + 6)}" y="${round(y - 6)}" font-size="10">${escaped(label)}</text>`;
+  const text = `<text x="${round(x)}" y="${round(y - 8)}" text-anchor="middle" font-size="10">${escaped(label)}</text>`;
   return label === '' ? circle : circle + text;
 }
 
