@@ -89,7 +89,9 @@ function tellWhatIsLeftOut({ runs, comparisons, tests }: Front, isStudy: boolean
 
 /** The settings of each arm on the tuning seeds, and which was chosen. */
 function printChoice({ by, tuneSeeds, testSeeds, arms }: Choice, terminal: Terminal): void {
-  terminal.result(`chosen on seeds ${tuneSeeds.join(', ')} by ${by} at the end, and tested on ${testSeeds.join(', ')}`);
+  terminal.result(
+    `chosen by ${by} at the end; tuning seeds: ${tuneSeeds.join(', ')}; test seeds: ${testSeeds.join(', ')}`,
+  );
   const rows = arms.flatMap(({ method, chosen, candidates }) => {
     const tuned = candidates.map(({ arm, end }) => [arm, meanText(end?.quality, 4), arm === chosen ? 'chosen' : '']);
     return tuned.length > 0 ? tuned : [[chosen, '-', `the only setting of ${method}`]];

@@ -124,7 +124,7 @@ test('front prints the arms of a study over seeds, what was chosen, and the test
   const json = join(folder, 'front.json');
   const { cells } = await run('front', file, '--quality', 'gold', '--at', '1', ...seeds, '--json', json);
   expect(cells.slice(0, 6)).toEqual([
-    ['chosen on seeds 1, 2 by gold at the end, and tested on 3, 4'],
+    ['chosen by gold at the end; tuning seeds: 1, 2; test seeds: 3, 4'],
     ['setting', 'end gold'],
     ['dpo beta 0.1', '3.5000 ± 0.5000'],
     ['dpo beta 0.3', '5.5000 ± 0.5000', 'chosen'],
