@@ -1,6 +1,6 @@
 // The commands of docs/guide/evaluation.md, as they stand there, run in an empty folder against a judge on the loopback
 // interface.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -49,6 +49,18 @@ file(
     [0, 1, 2].map((step) => ({ method, base: 'dpo', step, 'kl/initial': step, 'rewards/accuracies': step / 4 })),
   ),
 );
+mkdirSync(join(folder, 'study'));
+file(
+  'study/results.jsonl',
+  [1, 2, 3, 4].flatMap((seed) =>
+    ['dpo', 'hard'].flatMap((arm) =>
+      [0, 1, 2].map((step) => {
+        const kl = { mean: step * seed, se: 0.1 };
+        return { arm, key: { 'loss.beta': 0.1 }, seed, step, scores: { gold: kl }, kl, distinct2: 1, grad_norm: null };
+      }),
+    ),
+  ),
+);
 file(
   'pairs.jsonl',
   prompts.map((prompt) => ({ prompt, chosen: `${prompt} and one`, rejected: 'none' })),
@@ -81,7 +93,7 @@ describe('every example of docs/guide/evaluation.md runs', () => {
     const terminal = new Terminal({ stdout: { write: (text) => (result += text) }, stderr: quiet, env: {} });
     await commandLine(terminal).parseAsync(['node', 'reanchor', ...words]);
     expect(result.split('\n').length).toBeGreaterThan(2);
-    for (const [, written] of command.matchAll(/--(?:json|html|out|svg) (\S+)/g))
+    for (const [, written] of command.matchAll(/--(?:json|html|out|svg|csv) (\S+)/g))
       expect(readdirSync(folder)).toContain(written);
   });
 });

@@ -16,7 +16,7 @@ const longer: Readonly<Record<string, number>> = {
   'packages/dashboard/src/pages/RunPage.tsx Events': 69,
   'packages/dashboard/src/pages/RunsPage.tsx RunsPage': 96,
   'packages/dashboard/src/pages/ToyPage.tsx Toy': 75,
-  'packages/reanchor/src/plots/line-chart.ts lineChart': 69,
+  'packages/reanchor/src/plots/line-chart.ts lineChart': 68,
   'packages/reanchor/src/stats/bradley-terry.ts solve': 84,
 };
 

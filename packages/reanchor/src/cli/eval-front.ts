@@ -1,5 +1,8 @@
+import { UsageError } from '../errors.js';
+import type { Choice, ChoiceOptions } from '../eval/front/choice.js';
 import type { AdjustedComparison } from '../eval/front/compare.js';
 import type { Front } from '../eval/front/front.js';
+import type { SeedMean } from '../eval/front/settings.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
 import { packageVersion } from '../version.js';
 import { numberFlag } from './flags.js';
@@ -7,45 +10,109 @@ import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval front` as commander gives them. */
 export interface FrontFlags {
-  kl: string;
+  kl?: string;
   quality: string;
+  base?: string;
   at?: string[];
   atLeast?: string;
+  tuneSeeds?: string[];
+  testSeeds?: string[];
+  by?: string;
   level: string;
   svg?: string;
+  csv?: string;
   json?: string;
 }
 
-/** `reanchor eval front`: prints the ends and bests of runs, and comparisons; `--svg` and `--json` write them. */
-export async function frontVerb(runs: readonly string[], flags: FrontFlags, terminal: Terminal): Promise<void> {
+/**
+ * `reanchor eval front`: prints the ends and bests of runs, or of a study's arms over seeds, the choice of settings,
+ * and comparisons; `--svg`, `--csv` and `--json` write them.
+ */
+export async function frontVerb(given: readonly string[], flags: FrontFlags, terminal: Terminal): Promise<void> {
   const at = flags.at?.map((text) => numberFlag('--at', text, {}));
   const atLeast =
     flags.atLeast === undefined ? undefined : numberFlag('--at-least', flags.atLeast, { integer: true, min: 1 });
   const level = numberFlag('--level', flags.level, { above: true, max: 0.9999 });
-  const { kl, quality } = flags;
-  for (const file of [flags.svg, flags.json]) if (file !== undefined) await requireWritable(file, 0);
+  const { quality, base } = flags;
+  const choose = choiceOf(flags);
+  for (const file of [flags.svg, flags.csv, flags.json]) if (file !== undefined) await requireWritable(file, 0);
   const { namedFiles } = await import('../eval/answer-sets.js');
-  const { front } = await import('../eval/front/front.js');
-  const settings = { kl, quality, at, level, atLeast };
-  const result = await front({ runs: namedFiles(runs), ...settings });
+  const { analyse } = await import('../eval/front/front.js');
+  const { readRuns } = await import('../eval/front/read-runs.js');
+  const measured = await readRuns(namedFiles(given));
+  const isStudy = measured.every(({ isOfStudy }) => isOfStudy);
+  const settings = { kl: flags.kl ?? (isStudy ? 'kl' : 'kl/initial'), quality, base, at, level, atLeast, choose };
+  const result = analyse(measured, settings);
 
-  for (const line of table(runTable(result.runs, { kl, quality }))) terminal.result(line);
-  for (const same of comparisonsOfPairs(result.comparisons)) printComparisons(same, { kl, level }, terminal);
-  if (result.comparisons.length === 0) {
-    terminal.note('no method stands beside a trust-region form of it: there is nothing to compare');
-  } else if (result.tests > 0) {
-    terminal.note(`${result.tests} differences were tested; Holm's p holds for all of them together`);
+  if (result.choice) printChoice(result.choice, terminal);
+  for (const line of table(isStudy ? armTable(result.arms, settings) : runTable(result.runs, settings))) {
+    terminal.result(line);
   }
+  for (const same of comparisonsOfPairs(result.comparisons)) printComparisons(same, settings, terminal);
+  tellWhatIsLeftOut(result, isStudy, terminal);
   if (flags.svg !== undefined) {
     const { frontChart } = await import('../eval/front/chart.js');
-    await writeFileAtomic(flags.svg, frontChart(result.runs, { kl, quality }));
-    terminal.note(`wrote ${flags.svg}`);
+    await write(flags.svg, frontChart(result.runs, settings), terminal);
+  }
+  if (flags.csv !== undefined) {
+    const { frontCsv } = await import('../eval/front/csv.js');
+    await write(flags.csv, frontCsv(measured), terminal);
   }
   if (flags.json === undefined) return;
   const document = { evaluation: 'front', reanchor: packageVersion(), settings, ...result };
-  await writeFileAtomic(flags.json, `${JSON.stringify(document, null, 1)}\n`);
-  terminal.note(`wrote ${flags.json}`);
+  await write(flags.json, `${JSON.stringify(document, null, 1)}\n`, terminal);
 }
+
+async function write(file: string, text: string, terminal: Terminal): Promise<void> {
+  await writeFileAtomic(file, text);
+  terminal.note(`wrote ${file}`);
+}
+
+function choiceOf({ tuneSeeds, testSeeds, by }: FrontFlags): ChoiceOptions | undefined {
+  if (tuneSeeds && testSeeds) return { tuneSeeds, testSeeds, by };
+  if (tuneSeeds || testSeeds) throw new UsageError('--tune-seeds and --test-seeds are given together');
+  if (by !== undefined) throw new UsageError('--by has no effect without --tune-seeds and --test-seeds');
+  return undefined;
+}
+
+function tellWhatIsLeftOut({ runs, comparisons, tests }: Front, isStudy: boolean, terminal: Terminal): void {
+  for (const { name, points, hasEnd } of runs) {
+    if (!hasEnd) terminal.note(`${name} ended without a number: its last one is of step ${points.at(-1)!.step}`);
+  }
+  if (comparisons.length === 0) {
+    const missing = isStudy ? 'the study has one arm' : 'no method stands beside a trust-region form of it';
+    terminal.note(`${missing}: there is nothing to compare`);
+  } else if (tests > 0) {
+    terminal.note(`${tests} differences were tested; Holm's p holds for all of them together`);
+  }
+}
+
+/** The settings of each arm on the tuning seeds, and which was chosen. */
+function printChoice({ by, tuneSeeds, testSeeds, arms }: Choice, terminal: Terminal): void {
+  terminal.result(
+    `chosen by ${by} at the end; tuning seeds: ${tuneSeeds.join(', ')}; test seeds: ${testSeeds.join(', ')}`,
+  );
+  const rows = arms.flatMap(({ method, chosen, candidates }) => {
+    const tuned = candidates.map(({ arm, end }) => [arm, meanText(end?.quality, 4), arm === chosen ? 'chosen' : '']);
+    return tuned.length > 0 ? tuned : [[chosen, '-', `the only setting of ${method}`]];
+  });
+  for (const line of table([['setting', `end ${by}`, ''], ...rows])) terminal.result(line);
+  terminal.result('');
+}
+
+function armTable(arms: Front['arms'], { kl, quality }: { kl: string; quality: string }): string[][] {
+  const rows = arms.map(({ arm, seeds, end, best, reached }) => [
+    ...[arm, String(seeds.length), meanText(end?.quality, 4), meanText(end?.kl, 2)],
+    ...[meanText(best.quality, 4), meanText(best.kl, 2), reached?.toFixed(2) ?? '-'],
+  ]);
+  return [['arm', 'seeds', `end ${quality}`, `end ${kl}`, `best ${quality}`, `at ${kl}`, 'all reach'], ...rows];
+}
+
+/** A mean over seeds and its standard error. */
+const meanText = (value: SeedMean | undefined, digits: number) =>
+  value === undefined
+    ? '-'
+    : `${value.mean.toFixed(digits)}${value.error === undefined ? '' : ` ± ${value.error.toFixed(digits)}`}`;
 
 function runTable(runs: Front['runs'], { kl, quality }: { kl: string; quality: string }): string[][] {
   const rows = runs.map(({ name, arm, beta, seed, points }) => {

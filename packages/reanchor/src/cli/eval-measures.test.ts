@@ -95,3 +95,66 @@ test('front prints the ends and bests of runs, and the differences seed by seed'
     /^--quality: no evaluation of .* has wins; did you mean win\?; it has kl, win/,
   );
 });
+
+/** Gold is `gain` times KL and the seed, at KL 1 and 2. */
+const study = [1, 2, 3, 4].flatMap((seed) =>
+  ([['dpo', 0.1, 1], ['dpo', 0.3, 2], ['hard', 0.3, 3 + seed / 2]] as const).flatMap(([arm, beta, gain]) =>
+    [0, 1, 2].map((step) => ({
+      ...{ arm, key: { 'loss.beta': beta }, seed, step, kl: { mean: step, se: 0.1 } },
+      scores: { gold: { mean: seed + gain * step, se: 0.1 }, length: { mean: -gain * step, se: null } },
+    })),
+  ),
+); // biome-ignore format: short
+
+test('front prints the arms of a study over seeds, what was chosen, and the test of it', async () => {
+  const file = write('results.jsonl', study);
+  const csv = join(folder, 'front.csv');
+  const all = await run('front', file, '--quality', 'gold', '--at', '1', '--csv', csv);
+  // Ends of seeds 1 to 4 with gain 1: 3 to 6, whose standard error is 1.2910 / 2.
+  const ends = ['4.5000 ± 0.6455', '2.00 ± 0.00'];
+  expect(all.cells.slice(0, 2)).toEqual([
+    ['arm', 'seeds', 'end gold', 'end kl', 'best gold', 'at kl', 'all reach'],
+    ['dpo beta 0.1', '4', ...ends, ...ends, '2.00'],
+  ]);
+  expect(all.cells).toContainEqual(['hard beta 0.3 against dpo beta 0.3, paired by seed (4)']);
+  expect(all.stderr).toContain(`wrote ${csv}`);
+  expect(readFileSync(csv, 'utf8').split('\n')).toHaveLength(1 + study.length + 1);
+
+  const seeds = ['--tune-seeds', '1', '2', '--test-seeds', '3', '4'];
+  const json = join(folder, 'front.json');
+  const { cells } = await run('front', file, '--quality', 'gold', '--at', '1', ...seeds, '--json', json);
+  expect(cells.slice(0, 6)).toEqual([
+    ['chosen by gold at the end; tuning seeds: 1, 2; test seeds: 3, 4'],
+    ['setting', 'end gold'],
+    ['dpo beta 0.1', '3.5000 ± 0.5000'],
+    ['dpo beta 0.3', '5.5000 ± 0.5000', 'chosen'],
+    ['hard beta 0.3', '9.0000 ± 1.0000', 'chosen'],
+    [''],
+  ]);
+  expect(cells.filter(([line]) => line!.includes(' against '))).toEqual([
+    ['hard beta 0.3 against dpo beta 0.3, paired by seed (2)'],
+    ['hard against dpo, paired by seed (2)'],
+  ]);
+  const written = JSON.parse(readFileSync(json, 'utf8'));
+  expect(written).toMatchObject({ choice: { by: 'gold', tuneSeeds: ['1', '2'] }, settings: { kl: 'kl' } });
+  const one = write('one.jsonl', [
+    { ...study[0], scores: { gold: { mean: null, se: null } }, step: 3 },
+    ...study.slice(0, 3),
+  ]);
+  const alone = await run('front', one, '--quality', 'gold');
+  expect(alone.cells[1]).toEqual(['dpo', '1', '-', '-', '3.0000', '2.00', '2.00']);
+  expect(alone.stderr).toContain('the study has one arm: there is nothing to compare');
+  expect(alone.stderr).toContain('one dpo loss.beta 0.1 seed 1 ended without a number: its last one is of step 2');
+  const by = await run('front', file, '--quality', 'gold', ...seeds, '--by', 'length');
+  expect(by.cells).toContainEqual(['dpo beta 0.1', '-2.0000 ± 0.0000', 'chosen']);
+});
+
+test.each([
+  [['--tune-seeds', '1'], '--tune-seeds and --test-seeds are given together'],
+  [['--by', 'gold'], '--by has no effect without --tune-seeds and --test-seeds'],
+  [['--tune-seeds', '1', '2', '--test-seeds', '2'], '--test-seeds: 2 is among --tune-seeds too'],
+  [['--base', 'sofd'], '--base: no run is of sofd; there are dpo, hard'],
+])('front refuses %j', async (flags, message) => {
+  const file = write('results.jsonl', study);
+  await expect(asPrinted(run('front', file, '--quality', 'gold', ...flags))).rejects.toThrow(message);
+});

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { type CsvOptions, readCsv } from './csv.js';
+import { type CsvOptions, csvText, readCsv } from './csv.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'csv-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -55,4 +55,15 @@ test('mistakes are named with their line', async () => {
   await expect(read('a,b,a\n')).rejects.toThrow(/a\.csv:1: two columns are called "a"/);
   await expect(read('a,b\n', { required: ['a', 'c', 'd'] })).rejects.toThrow(/no column c, d; its columns are a, b/);
   await expect(readCsv(join(folder, 'none.csv'))).rejects.toThrow(/none\.csv does not exist/);
+});
+
+test('what is written is read back', async () => {
+  const cell = fc.string({ unit: fc.constantFrom('a', ' ', ',', '"', '\n', '\r', '\t', 'é') });
+  const rows = fc.array(fc.tuple(cell, cell), { maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(rows, async (given) => {
+      const found = await read(csvText([['x', 'y, z'], ...given]));
+      expect(found.map(({ cells }) => [cells.x, cells['y, z']])).toEqual(given);
+    }),
+  );
 });

@@ -58,3 +58,9 @@ function splitCells(text: string, file: string, separator: string): { line: numb
   }
   return rows;
 }
+
+/** Rows of cells as CSV that {@link readCsv} reads back, the first one being the header. */
+export const csvText = (rows: readonly (readonly string[])[]): string =>
+  rows.map((row) => `${row.map(quoted).join(',')}\n`).join('');
+
+const quoted = (cell: string) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);

@@ -12,7 +12,7 @@ export {
 } from './atomic.js';
 export { bytesAtMost } from './bounded.js';
 export { canFetch } from './can-fetch.js';
-export { type CsvOptions, type CsvRow, readCsv } from './csv.js';
+export { type CsvOptions, type CsvRow, csvText, readCsv } from './csv.js';
 export { entriesInOrder, exactJson, exactJsonOf, Float, isRecord, plainFields } from './exact-json.js';
 export { isBelow } from './is-below.js';
 export { Journal, type JournalHead } from './journal.js';

@@ -87,6 +87,16 @@ test('the corners of the data lie at the corners of the plot', () => {
   expect(to).toBe('624,62');
 });
 
+test('a label stands above the dot of its point, and a point that is left out takes its label along', () => {
+  const points = [[0, 0], [5, Number.NaN], [10, 10]] as const; // biome-ignore format: short
+  const series = [{ name: 's', points, dots: true, labels: ['a < b', 'gone', ''] }];
+  const svg = lineChart({ title: 't', xLabel: 'x', yLabel: 'y', series });
+  expect(svg).toContain(
+    'r="3.5" fill="#0072b2"/><text x="60" y="344" text-anchor="middle" font-size="10">a &lt; b</text>',
+  );
+  expect(svg.match(/font-size="10"/g)).toHaveLength(1);
+});
+
 test('a chart without a point is refused', () => {
   expect(() => lineChart({ title: 't', xLabel: 'x', yLabel: 'y', series: [{ name: 's', points: [] }] })).toThrow(
     RangeError,

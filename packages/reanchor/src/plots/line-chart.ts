@@ -11,6 +11,8 @@ export interface Series {
   band?: readonly (readonly [x: number, low: number, high: number])[] | undefined;
   /** Whether the points are shown as dots; for few points. */
   dots?: boolean | undefined;
+  /** A text above each dot, in the order of points. */
+  labels?: readonly string[] | undefined;
   /** A dashed line. */
   dashed?: boolean | undefined;
   /** Which colour, so that several series can share one. Default: its own place among the series. */
@@ -44,6 +46,7 @@ export function lineChart(options: ChartOptions): string {
   const series = options.series.map((one) => ({
     ...one,
     points: one.points.filter((point) => point.every(Number.isFinite)),
+    labels: one.labels?.filter((_, i) => one.points[i]?.every(Number.isFinite)),
   }));
   const points = series.flatMap((one) => [
     ...one.points,
@@ -72,7 +75,7 @@ export function lineChart(options: ChartOptions): string {
       return `<line x1="${round(x(tick))}" x2="${round(x(tick))}" y1="${top}" y2="${height - margin.bottom}" class="grid"/>${text}`;
     }),
   ];
-  const lines = series.map(({ points, band, dots, dashed, width: stroke = 2 }, i) => {
+  const lines = series.map(({ points, band, dots, labels = [], dashed, width: stroke = 2 }, i) => {
     const color = colorOf(i);
     const area = band && [
       ...band.map(([px, , high]) => at([px, high])),
@@ -81,9 +84,7 @@ export function lineChart(options: ChartOptions): string {
     return [
       area ? `<polygon points="${area.join(' ')}" fill="${color}" opacity="0.15"/>` : '',
       `<polyline points="${points.map(at).join(' ')}" fill="none" stroke="${color}" stroke-width="${stroke}"${dashed ? ' stroke-dasharray="6 4"' : ''}/>`,
-      ...(dots
-        ? points.map(([px, py]) => `<circle cx="${round(x(px))}" cy="${round(y(py))}" r="3.5" fill="${color}"/>`)
-        : []),
+      ...(dots ? points.map(([px, py], i) => dot([x(px), y(py)], color, labels[i])) : []),
     ].join('');
   });
   const entries = legend.flatMap((row, line) =>
@@ -107,6 +108,12 @@ export function lineChart(options: ChartOptions): string {
     '</svg>',
     '',
   ].join('\n');
+}
+
+function dot([x, y]: Point, color: string, label = ''): string {
+  const circle = `<circle cx="${round(x)}" cy="${round(y)}" r="3.5" fill="${color}"/>`;
+  const text = `<text x="${round(x)}" y="${round(y - 8)}" text-anchor="middle" font-size="10">${escaped(label)}</text>`;
+  return label === '' ? circle : circle + text;
 }
 
 const style =

@@ -81,7 +81,7 @@ const elsewhere = [
 const isNamedElsewhere = (path: string) => elsewhere.some((key) => path === key || path.startsWith(`${key}.`));
 
 /** The values of a recipe by dotted paths; lists are values. */
-function textsOf(value: object, prefix = ''): [path: string, text: string][] {
+export function textsOf(value: object, prefix = ''): [path: string, text: string][] {
   return Object.entries(value).flatMap(([name, inner]): [string, string][] => {
     if (inner === undefined) return [];
     if (typeof inner === 'object' && inner !== null && !Array.isArray(inner))

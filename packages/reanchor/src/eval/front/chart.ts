@@ -1,13 +1,14 @@
 /** The picture of a front. */
 import { lineChart, type Series } from '../../plots/index.js';
 import { mean } from '../../stats/index.js';
-import { type Curve, commonRange, evenly, readingAt, trainingCurve } from './curves.js';
-import { groupsOf } from './front.js';
+import { commonRange, evenly, type Reading, readingAt, trainingCurve } from './curves.js';
 import type { FrontMetrics, FrontRun } from './read-runs.js';
+import { groupsOf } from './settings.js';
 
 /**
  * The chart, a colour for each method: the course of each run as a thin dashed line, the mean of each arm with several
- * seeds over the KL that all of them reach, and, where a method has several arms, its front through their mean ends.
+ * seeds over the KL that all of them reach, and, where a method has several arms, its front through their mean ends,
+ * each with its beta.
  */
 export function frontChart(runs: readonly FrontRun[], { kl, quality }: FrontMetrics): string {
   const series = [...groupsOf(runs, 'family')].flatMap(([name, some], color): Series[] => {
@@ -20,8 +21,9 @@ export function frontChart(runs: readonly FrontRun[], { kl, quality }: FrontMetr
       const points = meanCourse(arm);
       return points.length === 0 ? [] : [{ name: undefined, points, color }];
     });
-    const ends = arms.map(meanEnd).sort(([a], [b]) => a - b);
-    return [...courses, ...means, { name, points: ends, color, dots: true }];
+    const ends = arms.flatMap(meanEnd).sort((a, b) => a.kl - b.kl);
+    const labels = arms.length > 1 ? ends.map(({ beta }) => (beta === undefined ? '' : `β ${beta}`)) : undefined;
+    return [...courses, ...means, { name, points: ends.map(pointOf), color, dots: true, labels }];
   });
   return lineChart({
     title: `${quality} against ${kl}`,
@@ -33,7 +35,7 @@ export function frontChart(runs: readonly FrontRun[], { kl, quality }: FrontMetr
 }
 
 type Point = [kl: number, quality: number];
-const pointOf = ({ kl, quality }: Curve[number]): Point => [kl, quality];
+const pointOf = ({ kl, quality }: Reading): Point => [kl, quality];
 
 /** The mean quality of an arm's runs over the KL that all of them reach; nothing for a single run. */
 function meanCourse(runs: readonly FrontRun[]): Point[] {
@@ -44,7 +46,10 @@ function meanCourse(runs: readonly FrontRun[]): Point[] {
   return [low, ...evenly(low, high, 40)].map(at);
 }
 
-function meanEnd(runs: readonly FrontRun[]): Point {
+/** The mean end of an arm; nothing where a run has none. */
+function meanEnd(runs: readonly FrontRun[]): (Reading & { beta: number | undefined })[] {
+  if (runs.some(({ hasEnd }) => !hasEnd)) return [];
   const ends = runs.map(({ points }) => points.at(-1)!);
-  return [mean(ends.map(({ kl }) => kl)), mean(ends.map(({ quality }) => quality))];
+  const [kl, quality] = [mean(ends.map((end) => end.kl)), mean(ends.map((end) => end.quality))];
+  return [{ kl, quality, beta: runs[0]!.beta }];
 }

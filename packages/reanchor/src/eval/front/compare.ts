@@ -21,6 +21,8 @@ export interface Course {
   /** What the run began with; runs of several arms that share it are compared with each other. */
   seed: string;
   points: readonly FrontPoint[];
+  /** False where what the run came to at its end is not known: then it has no place among ends. Default: true. */
+  hasEnd?: boolean | undefined;
 }
 
 /**
@@ -106,14 +108,20 @@ function curvesBySeed(courses: readonly Course[], way: Way): Map<string, Curve> 
   for (const course of courses) bySeed.set(course.seed, [...(bySeed.get(course.seed) ?? []), course]);
   return new Map(
     [...bySeed].map(([seed, own]) => {
-      if (way === 'ends') return [seed, endsCurve(own.map(({ points }) => points.at(-1)!))];
+      const ended = own.filter(({ hasEnd = true }) => hasEnd);
+      if (way === 'ends') return [seed, endsCurve(ended.map(({ points }) => points.at(-1)!))];
       if (own.length > 1) throw new RangeError(`${own[0]!.arm} has ${own.length} runs of seed ${seed}; one is allowed`);
       const { points } = own[0]!;
       if (way === 'training') return [seed, trainingCurve(points)];
-      return [seed, [way === 'end' ? points.at(-1)! : points.reduce((x, y) => (y.quality > x.quality ? y : x))]];
+      if (way === 'end') return [seed, ended.map(() => points.at(-1)!)];
+      return [seed, [bestPoint(points)]];
     }),
   );
 }
+
+/** The evaluation of the highest quality, of equal ones the first. */
+export const bestPoint = (points: readonly FrontPoint[]): FrontPoint =>
+  points.reduce((best, point) => (point.quality > best.quality ? point : best));
 
 /** Where runs are read. */
 interface Place {
@@ -129,7 +137,7 @@ function placesOf(sides: Sides, shared: readonly string[], { way, at, atLeast }:
   const placeAt = (kl: number): Place => ({ kl, read: (arm, seed) => readingAt(curve(arm, seed), kl) });
   if (at) return at.map(placeAt);
   if (shared.length === 0) return placesIn([commonRange([...sides.a.values(), ...sides.b.values()])], 1).map(placeAt);
-  const isSingle = (arm: 'a' | 'b') => [...sides[arm].values()].every(({ length }) => length === 1);
+  const isSingle = (arm: 'a' | 'b') => [...sides[arm].values()].every(({ length }) => length <= 1);
   if (way === 'ends' && isSingle('a') !== isSingle('b')) {
     const endOf = (seed: string) => curve(isSingle('a') ? 'a' : 'b', seed)[0];
     return [{ kl: undefined, read: (arm, seed) => readingAt(curve(arm, seed), endOf(seed)?.kl ?? Number.NaN) }];

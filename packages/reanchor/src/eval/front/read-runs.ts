@@ -1,12 +1,14 @@
 /** The points of a front, from run folders or files of results. */
 import { statSync } from 'node:fs';
-import { FormatError, UserError } from '../../errors.js';
+import { FormatError, type FormatPlace, UserError } from '../../errors.js';
 import { readRecords } from '../../formats/index.js';
 import { nearest } from '../../recipe/index.js';
 import { readEvents, readRun } from '../../runs/index.js';
 import type { NamedFile } from '../answer-sets.js';
 import { type ArmNames, armNames, type RunSettings, settingsOf } from './arms.js';
 import type { FrontPoint } from './curves.js';
+import type { MeasuredRow, MeasuredRun } from './measured-run.js';
+import { asStudy, isStudyRow, studyRow } from './study-rows.js';
 
 export interface FrontMetrics {
   /** The metric that is the KL, such as `kl/initial`. */
@@ -19,40 +21,42 @@ export interface FrontMetrics {
 export interface FrontRun extends ArmNames, Omit<RunSettings, 'keys'> {
   name: string;
   points: FrontPoint[];
-}
-
-/** A run with all its metrics. */
-interface RawRun extends RunSettings {
-  name: string;
-  evaluations: { step: number; metrics: Readonly<Record<string, number>> }[];
+  /** False for a run of a study whose last measurement gave no finite number: what it came to is unknown. */
+  hasEnd: boolean;
 }
 
 /**
  * The runs of run folders, by their evaluations, and of files of results: JSONL, JSON lists or Parquet with rows
  * `{method, base?, beta?, seed?, run?, step?}` and metrics as further numbers; rows of equal method, beta, seed and run
- * are one run. Its seed is `seed`, else `run`, else the name of the file. Errors: UserError for what cannot be read,
- * and for a metric that a run lacks, with those it has; FormatError, also for a step that a run has twice: two runs are
- * mixed there.
+ * are one run. Its seed is `seed`, else `run`, else the name of the file. A study's `results.jsonl` has other rows
+ * ({@link studyRow}); its scores are metrics by their names, and `kl` is its KL. Errors: UserError for what cannot be
+ * read; FormatError, also for a step that a run has twice: two runs are mixed there.
  */
-export async function readFrontRuns(given: readonly NamedFile[], metrics: FrontMetrics): Promise<FrontRun[]> {
-  const runs: RawRun[] = [];
+export async function readRuns(given: readonly NamedFile[]): Promise<MeasuredRun[]> {
+  const runs: MeasuredRun[] = [];
   for (const { name, file } of given) {
     const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
     runs.push(...(isFolder ? [ofFolder(name, file)] : await ofFile(name, file)));
   }
+  return [...runs.filter(({ isOfStudy }) => !isOfStudy), ...asStudy(runs.filter(({ isOfStudy }) => isOfStudy))];
+}
+
+/** The points of runs in two metrics. Errors: UserError for a metric that a run lacks, with those it has. */
+export function frontRuns(runs: readonly MeasuredRun[], metrics: FrontMetrics): FrontRun[] {
   const names = armNames(runs);
-  return runs.map(({ evaluations, keys, ...run }, i) => {
-    const points = evaluations
+  return runs.map(({ evaluations, keys, isOfStudy, ...run }, i) => {
+    const inOrder = evaluations.toSorted((a, b) => a.step - b.step);
+    const points = inOrder
       .filter(({ metrics: found }) => found[metrics.kl] !== undefined && found[metrics.quality] !== undefined)
       .map(({ step, metrics: found }) => ({ step, kl: found[metrics.kl]!, quality: found[metrics.quality]! }))
-      .filter(({ kl, quality }) => Number.isFinite(kl) && Number.isFinite(quality))
-      .sort((a, b) => a.step - b.step);
+      .filter(({ kl, quality }) => Number.isFinite(kl) && Number.isFinite(quality));
     if (points.length === 0) throw missing(run.name, evaluations, metrics);
-    return { ...run, ...names[i]!, points };
+    const hasEnd = !isOfStudy || points.at(-1)!.step === inOrder.at(-1)!.step;
+    return { ...run, ...names[i]!, points, hasEnd };
   });
 }
 
-function missing(run: string, evaluations: RawRun['evaluations'], { kl, quality }: FrontMetrics): UserError {
+function missing(run: string, evaluations: MeasuredRun['evaluations'], { kl, quality }: FrontMetrics): UserError {
   const there = [...new Set(evaluations.flatMap(({ metrics }) => Object.keys(metrics)))].sort();
   if (there.length === 0) return new UserError(`${run} has no evaluation: set data.validation or evaluate.generate`);
   const list = `it has ${there.join(', ')}`;
@@ -67,52 +71,57 @@ function missing(run: string, evaluations: RawRun['evaluations'], { kl, quality 
   return new UserError(`no evaluation of ${run} has both ${kl} and ${quality}, as numbers; ${list}`);
 }
 
-function ofFolder(name: string, path: string): RawRun {
+function ofFolder(name: string, path: string): MeasuredRun {
   const { run, folder } = readRun(path);
   const { events } = readEvents(folder.events);
   const evaluations = events.flatMap((event) =>
     event.type === 'evaluation' ? [{ step: event.step, metrics: withTies(event.step, event.metrics) }] : [],
   );
-  return { name, ...settingsOf(run.recipe), evaluations };
+  return { name, ...settingsOf(run.recipe), isOfStudy: false, evaluations };
 }
 
 /** Before the first step all rewards are equal, which is an accuracy of 1/2; runs were written that say 0. */
-function withTies(step: number, metrics: RawRun['evaluations'][number]['metrics']) {
+function withTies(step: number, metrics: MeasuredRun['evaluations'][number]['metrics']) {
   return step > 0 || metrics['rewards/accuracies'] === undefined ? metrics : { ...metrics, 'rewards/accuracies': 0.5 };
 }
 
-async function ofFile(file: string, path: string): Promise<RawRun[]> {
-  const runs = new Map<string, RawRun>();
+async function ofFile(file: string, path: string): Promise<MeasuredRun[]> {
+  const runs = new Map<string, MeasuredRun>();
   for await (const { where, value } of readRecords(path)) {
     const row = (value ?? {}) as Readonly<Record<string, unknown>>;
-    const { method, base = method, beta, run = '', seed = run === '' ? file : run, step = 0 } = row;
-    if (typeof method !== 'string' || typeof base !== 'string' || typeof step !== 'number') {
-      const shape = '{"method": text, "beta": number, "seed": number, "step": number, "kl/initial": number, ...}';
-      throw new FormatError(`not a result: a row is ${shape}`, { file: path, where: String(where) });
-    }
-    const key = JSON.stringify([method, beta, run, seed]);
-    const numbers = Object.entries(row).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
-    const known: RawRun = runs.get(key) ?? {
-      name: [file, method, beta === undefined ? '' : `beta ${beta}`, row.seed === undefined ? '' : `seed ${seed}`, run]
-        .filter(Boolean)
-        .join(' '),
-      method,
-      base,
-      beta: typeof beta === 'number' ? beta : undefined,
-      seed: String(seed),
-      keys: undefined,
-      evaluations: [],
-    };
+    const place = { file: path, where: String(where) };
+    const { settings, step, metrics } = isStudyRow(row) ? studyRow(row, file, place) : runRow(row, file, place);
+    const run = JSON.stringify([settings.name, settings.beta, settings.seed]);
+    const known = runs.get(run) ?? { ...settings, evaluations: [] };
     if (known.evaluations.some((one) => one.step === step)) {
+      const apart = 'give rows their "step", and runs of equal method and beta a "seed" or a "run"';
       throw new FormatError(
-        `a second row of step ${step} of ${known.name}: give rows their "step", and runs of equal method and beta a "seed" or a "run"`,
-        { file: path, where: String(where) },
+        `a second row of step ${step} of ${known.name}${settings.isOfStudy ? '' : `: ${apart}`}`,
+        place,
       );
     }
-    const metrics = Object.fromEntries(numbers.filter(([name]) => !['step', 'beta', 'seed', 'run'].includes(name)));
     known.evaluations.push({ step, metrics });
-    runs.set(key, known);
+    runs.set(run, known);
   }
   if (runs.size === 0) throw new UserError(`${path} has no rows: name a run folder, or a file of results`);
   return [...runs.values()];
+}
+
+function runRow(row: Readonly<Record<string, unknown>>, file: string, place: FormatPlace): MeasuredRow {
+  const { method, base = method, beta, run = '', seed = run === '' ? file : run, step = 0 } = row;
+  if (typeof method !== 'string' || typeof base !== 'string' || typeof step !== 'number') {
+    const shape = '{"method": text, "beta": number, "seed": number, "step": number, "kl/initial": number, ...}';
+    throw new FormatError(`not a result: a row is ${shape}`, place);
+  }
+  const words = [beta === undefined ? '' : `beta ${beta}`, row.seed === undefined ? '' : `seed ${seed}`, run];
+  const numbers = Object.entries(row).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+  return {
+    settings: {
+      name: [file, method, ...words].filter(Boolean).join(' '),
+      ...{ method, base, beta: typeof beta === 'number' ? beta : undefined, seed: String(seed) },
+      ...{ keys: undefined, isOfStudy: false },
+    },
+    step,
+    metrics: Object.fromEntries(numbers.filter(([name]) => !['step', 'beta', 'seed', 'run'].includes(name))),
+  };
 }
