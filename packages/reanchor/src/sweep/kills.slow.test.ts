@@ -1,5 +1,5 @@
 // 20 kills -9 of a sweep and of its processes, stages among them; and Ctrl-C.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -34,17 +34,15 @@ test('killed 20 times, sweeps come to the bytes of one that was not', { timeout:
 test('Ctrl-C ends a sweep with checkpoints and code 130; the same command finishes it', async () => {
   const file = killedStudy(folder, [7]);
   const out = join(folder, 'stopped');
-  const start = (onErrors: (text: string) => void = () => {}) =>
-    startCommand(['sweep', file, '--out', out], { onErrors });
-  let isSent = false;
-  const first = start((text) => {
-    if (isSent || !/dpo beta=0.1 seed 7/.test(text)) return;
-    isSent = true;
-    first.child.kill('SIGINT');
-  });
+  const first = startCommand(['sweep', file, '--out', out]);
+  await expect.poll(() => existsSync(join(out, 'runs/dpo/beta=0.1/seed-7/checkpoints')), { interval: 10 }).toBe(true);
+  first.child.kill('SIGINT');
   const stopped = await first.ended;
   expect(stopped).toMatchObject({ code: 130, signal: null });
   expect(stopped.stderr).toContain('stopping, with checkpoints');
   expect(stopped.stderr).toContain('1 run is not done; the same command goes on from here');
-  expect(await start().ended).toMatchObject({ code: 0, stdout: expect.stringContaining('dpo') });
+  expect(await startCommand(['sweep', file, '--out', out]).ended).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('dpo'),
+  });
 });
