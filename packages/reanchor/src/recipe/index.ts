@@ -6,6 +6,7 @@ export { modelsNamed } from './layers.js';
 export type { LogOptions } from './log-section.js';
 export { nearest } from './nearest.js';
 export { checkRecipeValue, type ParseOptions, parseRecipe, readRecipe } from './parse.js';
+export { type Problem, pathText, valueAt } from './problems.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
 export { concealing, recipeHere, textHere } from './variables.js';
 export { parseYaml, type YamlText } from './yaml.js';

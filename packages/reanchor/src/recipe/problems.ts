@@ -9,7 +9,7 @@ import { nearest } from './nearest.js';
 import { crossRules, recipeSchema } from './recipe.js';
 import { addressKey } from './variables.js';
 
-/** One problem of a recipe, not yet placed in a file. */
+/** One problem of a recipe, or of a study, not yet placed in a file. */
 export interface Problem {
   path: readonly PropertyKey[];
   message: string;
@@ -158,7 +158,7 @@ function describe(value: unknown): string {
   return shown(mapTexts(value, withoutPasswords));
 }
 
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
     (at, key) => (typeof at === 'object' && at !== null ? (at as Record<PropertyKey, unknown>)[key] : undefined),
     value,

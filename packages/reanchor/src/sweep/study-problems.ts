@@ -1,26 +1,11 @@
 /** What is wrong with a study, in words: the key, what was given, what is allowed, the nearest valid name. */
 import * as z from 'zod';
 import { shown } from '../errors.js';
-import { isRecord } from '../formats/index.js';
-import { type JsonSchema, nearest, typeText } from '../recipe/index.js';
+import { type JsonSchema, nearest, type Problem, pathText, typeText, valueAt } from '../recipe/index.js';
 import { studySchema } from './study-schema.js';
 
-/** A problem of a study, not yet placed in its file. */
-export interface StudyProblem {
-  path: readonly PropertyKey[];
-  message: string;
-  /** Whether the key itself is the mistake, not its value. */
-  isKey: boolean;
-}
-
-export const pathText = (path: readonly PropertyKey[]) =>
-  path.reduce<string>(
-    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key)),
-    '',
-  );
-
 /** All that the schema has against the values of a study. */
-export function schemaProblems(given: unknown): StudyProblem[] {
+export function schemaProblems(given: unknown): Problem[] {
   const result = studySchema.safeParse(given);
   return result.success ? [] : result.error.issues.flatMap((issue) => problemsOf(issue, given));
 }
@@ -31,7 +16,7 @@ export function unknownName(name: string, names: readonly string[], what: string
   return near ? `did you mean ${near}?` : `${what} ${names.join(', ') || '(none)'}`;
 }
 
-function problemsOf(issue: z.core.$ZodIssue, given: unknown): StudyProblem[] {
+function problemsOf(issue: z.core.$ZodIssue, given: unknown): Problem[] {
   const schema = schemaAt(issue.path);
   if (issue.code === 'unrecognized_keys') {
     const names = Object.keys(schema?.properties ?? {});
@@ -42,10 +27,7 @@ function problemsOf(issue: z.core.$ZodIssue, given: unknown): StudyProblem[] {
       isKey: true,
     }));
   }
-  const value = issue.path.reduce<unknown>(
-    (at, key) => (isRecord(at) || Array.isArray(at) ? (at as never)[key] : undefined),
-    given,
-  );
+  const value = valueAt(given, issue.path);
   const what = value === undefined ? 'missing' : `${shown(value)} is not allowed`;
   const meaning = schema?.description ? `: ${String(issue.path.at(-1))} is ${schema.description}` : '';
   // The forms of a union are in its description.

@@ -1,10 +1,10 @@
 /** A study: the text that says what `reanchor sweep` compares. */
 import { RecipeError } from '../errors.js';
 import { isRecord, mapTexts, readText } from '../formats/index.js';
-import { parseYaml, type YamlText } from '../recipe/index.js';
+import { type Problem, parseYaml, pathText, type YamlText } from '../recipe/index.js';
 import { expressionNames } from './expression.js';
 import { builtInScores } from './score-names.js';
-import { pathText, type StudyProblem, schemaProblems, unknownName } from './study-problems.js';
+import { schemaProblems, unknownName } from './study-problems.js';
 import { type ScoreInput, type StageValues, type StudyValues, studySchema } from './study-schema.js';
 
 /** A checked study. */
@@ -84,7 +84,7 @@ function separateStages(stages: StudyValues['stages']): StudyValues['stages'] {
 export const answersOf = (name: string) => `${name}-answers`;
 
 /** What no schema of a single key can hold. */
-function ruleProblems(study: StudyValues): StudyProblem[] {
+function ruleProblems(study: StudyValues): Problem[] {
   const { stages, arms, measure, replicates } = study;
   return [
     ...nameProblems(['stages'], Object.keys(stages)),
@@ -111,20 +111,20 @@ function ruleProblems(study: StudyValues): StudyProblem[] {
 /** Of what labels there is no policy that could be far from another one. */
 const labelScores = builtInScores.filter((name) => name !== 'kl');
 
-const problem = (path: readonly PropertyKey[], message: string): StudyProblem => ({
+const problem = (path: readonly PropertyKey[], message: string): Problem => ({
   path,
   message: `${pathText(path)}: ${message}`,
   isKey: false,
 });
 
 /** Names become names of folders. */
-function nameProblems(path: readonly PropertyKey[], names: readonly string[]): StudyProblem[] {
+function nameProblems(path: readonly PropertyKey[], names: readonly string[]): Problem[] {
   return names
     .filter((name) => !/^[A-Za-z0-9][\w.-]{0,60}$/.test(name))
     .map((name) => problem([...path, name], 'a name has letters, digits, _, . and -, at most 61 of them'));
 }
 
-function formProblems(path: readonly PropertyKey[], { train, sample, label }: StageValues): StudyProblem[] {
+function formProblems(path: readonly PropertyKey[], { train, sample, label }: StageValues): Problem[] {
   const kinds = [train, sample, label].filter((kind) => kind !== undefined).length;
   if (kinds === 0 || (train !== undefined && kinds > 1)) {
     return [problem(path, 'a stage has the key train, or sample, or label, or the last two together')];
@@ -137,11 +137,11 @@ function formProblems(path: readonly PropertyKey[], { train, sample, label }: St
   return [];
 }
 
-function stageProblems({ stages, base, arms, measure }: StudyValues): StudyProblem[] {
+function stageProblems({ stages, base, arms, measure }: StudyValues): Problem[] {
   const names = Object.keys(stages).flatMap((name) =>
     stages[name]!.sample && stages[name]!.label ? [name, answersOf(name)] : [name],
   );
-  const found: StudyProblem[] = [];
+  const found: Problem[] = [];
   mapTexts({ base, stages, arms, measure }, (text, path) => {
     for (const name of stagesNamed(text)) {
       if (!names.includes(name))
@@ -164,7 +164,7 @@ function reaches(stages: StudyValues['stages'], from: string, to: string, seen =
   });
 }
 
-function armProblems(arms: StudyValues['arms']): StudyProblem[] {
+function armProblems(arms: StudyValues['arms']): Problem[] {
   return Object.keys(arms).flatMap((name) => {
     const seen = [name];
     for (let { base } = arms[name]!; base !== undefined; base = arms[seen.at(-1)!]!.base) {
@@ -189,7 +189,7 @@ function scoreProblems(
   scores: Readonly<Record<string, ScoreInput>>,
   path: readonly PropertyKey[],
   builtIn: readonly string[] = builtInScores,
-): StudyProblem[] {
+): Problem[] {
   const known = [...builtIn, ...Object.keys(scores).filter((name) => typeof scores[name] !== 'string')];
   return Object.entries(scores).flatMap(([name, score]) => {
     const at = [...path, name];
