@@ -41,10 +41,10 @@ const allowed: Record<string, string> = {
   estimate: 'errors text recipe data nn models reference planning torch',
   eval: 'errors clock secrets random formats stats text recipe runs hub data models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
-  quickstart: 'errors random formats stats plots text recipe data models generate driver runs torch',
+  quickstart: 'errors random formats stats plots text recipe models generate driver runs torch',
   sweep:
     'errors clock random formats stats recipe runs hub data models generate planning driver eval quickstart torch/host',
-  cli: 'errors secrets version formats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve torch/host torch/setup',
+  cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };

@@ -4,6 +4,7 @@ import type { AdjustedComparison } from '../eval/front/compare.js';
 import type { Front } from '../eval/front/front.js';
 import type { SeedMean } from '../eval/front/settings.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
+import { groupBy } from '../stats/index.js';
 import { packageVersion } from '../version.js';
 import { numberFlag } from './flags.js';
 import { type Terminal, table } from './terminal.js';
@@ -129,14 +130,9 @@ function runTable(runs: Front['runs'], { kl, quality }: { kl: string; quality: s
 }
 
 /** The comparisons of the same two arms, together. */
-function comparisonsOfPairs(comparisons: readonly AdjustedComparison[]): AdjustedComparison[][] {
-  const pairs = new Map<string, AdjustedComparison[]>();
-  for (const one of comparisons) {
-    const key = JSON.stringify([one.a, one.b]);
-    pairs.set(key, [...(pairs.get(key) ?? []), one]);
-  }
-  return [...pairs.values()];
-}
+const comparisonsOfPairs = (comparisons: readonly AdjustedComparison[]): AdjustedComparison[][] => [
+  ...groupBy(comparisons, ({ a, b }) => JSON.stringify([a, b])).values(),
+];
 
 function printComparisons(
   comparisons: readonly AdjustedComparison[],

@@ -18,6 +18,7 @@ export interface LogRatio {
 }
 
 export interface LogRatioOptions extends ScoreCompletionsOptions {
+  tokensPerMicroBatch: number;
   /** Measure the divergences of whole next-token distributions, too. */
   exact?: boolean | undefined;
 }

@@ -1,11 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { noGrad, tidy } from '@reanchor/torch';
-import { type Group, microBatches, packGroups } from '../data/index.js';
+import { type Group, groupTokens, microBatches, packGroups } from '../data/index.js';
 import { spanBatch } from '../nn/spans.js';
 import { type CausalLM, sequenceLogprobs } from './causal-lm.js';
 
 export interface ScoreCompletionsOptions {
-  tokensPerMicroBatch: number;
+  /** Default: 4,096, or as many as the largest group has. */
+  tokensPerMicroBatch?: number | undefined;
   /** Hears how many groups are done. */
   onProgress?: ((done: number) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -18,10 +19,11 @@ export interface ScoreCompletionsOptions {
 export async function scoreCompletions(
   model: CausalLM,
   groups: readonly Group[],
-  { tokensPerMicroBatch, onProgress, signal }: ScoreCompletionsOptions,
+  { tokensPerMicroBatch, onProgress, signal }: ScoreCompletionsOptions = {},
 ): Promise<number[][]> {
   const scores: number[][] = [];
-  for (const some of microBatches(groups, tokensPerMicroBatch)) {
+  const largest = () => groups.reduce((most, group) => Math.max(most, groupTokens(group)), 4096);
+  for (const some of microBatches(groups, tokensPerMicroBatch ?? largest())) {
     const batch = packGroups(some);
     const logprobs = tidy(() => noGrad(() => sequenceLogprobs(model, spanBatch(batch, model)).toList()));
     let first = 0;

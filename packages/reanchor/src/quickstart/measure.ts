@@ -1,4 +1,3 @@
-import { groupTokens } from '../data/index.js';
 import { generate } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { scoreCompletions } from '../models/score-completions.js';
@@ -44,8 +43,7 @@ export async function measure(policy: CausalLM, step: number, options: MeasureOp
     await generate(policy, ids, { maxNewTokens, temperature: 1, seed, stopTokens, batchSize: 128, signal })
   ).filter(({ tokens }) => tokens.length > 0);
   const groups = texts.map(({ prompt, tokens }) => ({ prompt: ids[prompt]!, completions: [tokens] }));
-  const largest = Math.max(...groups.map(groupTokens));
-  const scores = await scoreCompletions(sft, groups, { tokensPerMicroBatch: Math.max(largest, 4096), signal });
+  const scores = await scoreCompletions(sft, groups, { signal });
   const ratios = texts.map(({ logprobs }, i) => sum(logprobs) - scores[i]![0]!);
   const completions = texts.map(({ tokens }) => tokenizer.decode(tokens));
   const rewards = completions.map(gold);

@@ -1,4 +1,5 @@
 /** The bootstrap of means: intervals and a p from clusters that are drawn with replacement. */
+import { groupBy } from './group-by.js';
 import { type Interval, percentileInterval, sum } from './summary.js';
 
 /** A stream of numbers in [0, 1); the caller chooses the generator and its seed. */
@@ -72,16 +73,9 @@ export function pairedBootstrap(differences: ArrayLike<number>, options: Bootstr
 }
 
 /** The things in clusters of equal keys, in the order in which the keys first appear. */
-export function clustersOf<T>(things: Iterable<T>, keyOf: (thing: T) => string): T[][] {
-  const clusters = new Map<string, T[]>();
-  for (const thing of things) {
-    const key = keyOf(thing);
-    const cluster = clusters.get(key);
-    if (cluster) cluster.push(thing);
-    else clusters.set(key, [thing]);
-  }
-  return [...clusters.values()];
-}
+export const clustersOf = <T>(things: Iterable<T>, keyOf: (thing: T) => string): T[][] => [
+  ...groupBy(things, keyOf).values(),
+];
 
 /** How often each of `n` things is drawn when `n` are drawn with replacement. */
 export function drawCounts(n: number, random: Random): Int32Array {

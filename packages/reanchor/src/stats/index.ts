@@ -16,6 +16,7 @@ export {
   bradleyTerryBootstrap,
 } from './bradley-terry.js';
 export { distinct, selfBleu } from './diversity.js';
+export { groupBy } from './group-by.js';
 export { holm } from './holm.js';
 export { type Improvement, probabilityOfImprovement, type ScoredAnswer } from './improvement.js';
 export { fitL1Logistic, type L1LogisticFit, type L1LogisticProblem, sigmoid, targetMoments } from './logistic.js';

@@ -6,7 +6,7 @@ import { isRecord, readJsonl, writeFolderAtomic, writeJsonl } from '../formats/i
 import { readPrompts, TextGenerator } from '../generate/index.js';
 import { uniforms } from '../random.js';
 import { textHere } from '../recipe/index.js';
-import { groupBy } from './group.js';
+import { groupBy } from '../stats/index.js';
 import { type LabelJob, outputOf, type SampleJob } from './jobs.js';
 import type { WorkOptions } from './measured-run.js';
 import { drawPrompts } from './prompts.js';

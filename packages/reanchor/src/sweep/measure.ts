@@ -1,15 +1,14 @@
 /** What a policy writes on prompts, and the scores of it. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Group, groupTokens, type PromptText, promptColumns } from '../data/index.js';
+import { type Group, type PromptText, promptColumns } from '../data/index.js';
 import { makeFolder, readJsonl, writeJsonl } from '../formats/index.js';
 import { drawnTokens, generate, stopTokens, TextGenerator } from '../generate/index.js';
 import { modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { scoreCompletions } from '../models/score-completions.js';
 import { recipeHere } from '../recipe/index.js';
-import { mean, standardError } from '../stats/index.js';
-import { groupBy } from './group.js';
+import { groupBy, mean, standardError } from '../stats/index.js';
 import type { Estimate, Measurement, RunJob } from './jobs.js';
 import { drawPrompts } from './prompts.js';
 import { Scorer } from './scorer.js';
@@ -99,9 +98,7 @@ export class Measuring implements Disposable {
     const groups = ids.map((prompt, i): Group => {
       return { prompt, completions: written.slice(i * samples, (i + 1) * samples).map(drawnTokens) };
     });
-    const tokensPerMicroBatch = Math.max(4096, ...groups.map(groupTokens));
-    const logprobsOf = async (model: CausalLM) =>
-      (await scoreCompletions(model, groups, { tokensPerMicroBatch, signal })).flat();
+    const logprobsOf = async (model: CausalLM) => (await scoreCompletions(model, groups, { signal })).flat();
     const [ours, theirs] = [await logprobsOf(policy), await logprobsOf(initial.model)];
     const decoders = prompts.map((prompt, i) => initial.decoder(prompt, ids[i]));
     return written.map(({ prompt, sample, tokens, finish }, i) => ({

@@ -1,8 +1,7 @@
 /** What came of a study: a row for each measurement, and the ends of each setting over its seeds. */
 import { existsSync } from 'node:fs';
 import { readText, writeFileAtomic } from '../formats/index.js';
-import { mean, standardError } from '../stats/index.js';
-import { groupBy } from './group.js';
+import { groupBy, mean, standardError } from '../stats/index.js';
 import { type Estimate, type Measurement, readRunState } from './jobs.js';
 import type { PlannedRun } from './plan.js';
 

@@ -1,5 +1,5 @@
 /** Scores of answers, by the names that a study gives them. */
-import { groupTokens, type PromptText, promptColumns } from '../data/index.js';
+import { type PromptText, promptColumns } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { RewardJudge } from '../eval/rewards/reward-judge.js';
 import { TextGenerator } from '../generate/index.js';
@@ -113,7 +113,6 @@ async function surprises(generator: TextGenerator, answers: readonly ScoredAnswe
     prompt: generator.encode(prompt),
     completions: [generator.encodeWritten(prompt, text, isCut ? undefined : 'own')],
   }));
-  const tokensPerMicroBatch = Math.max(4096, ...groups.map(groupTokens));
-  const scores = await scoreCompletions(generator.model, groups, { tokensPerMicroBatch, signal });
+  const scores = await scoreCompletions(generator.model, groups, { signal });
   return scores.map(([logprob]) => -logprob!);
 }

@@ -1,6 +1,6 @@
 /** How diverse and how long the answers of a file are. */
 import { exactJson } from '../../formats/index.js';
-import { distinct, mean, quantile, selfBleu } from '../../stats/index.js';
+import { distinct, groupBy, mean, quantile, selfBleu } from '../../stats/index.js';
 import { type Answer, characters } from '../answers.js';
 
 interface SelfBleu {
@@ -44,11 +44,7 @@ export function diversity(answers: readonly Texts[]): Diversity {
   if (answers.length === 0) throw new RangeError('no answers to measure');
   const words = answers.map(({ text }) => wordsOf(text));
   const letters = answers.map(({ text }) => [...text]);
-  const groups = new Map<string, number[]>();
-  for (const [i, { prompt }] of answers.entries()) {
-    const key = exactJson(prompt);
-    groups.set(key, [...(groups.get(key) ?? []), i]);
-  }
+  const groups = groupBy(answers.keys(), (i) => exactJson(answers[i]!.prompt));
   const several = [...groups.values()].filter(({ length }) => length > 1);
   const within = (texts: readonly string[][]) =>
     mean(several.flatMap((places) => selfBleu(places.map((i) => texts[i]!))));

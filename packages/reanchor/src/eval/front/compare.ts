@@ -1,5 +1,5 @@
 /** Two arms of a study at equal KL, seed by seed. */
-import { holm, type Interval, mean, studentMean, welchDifference } from '../../stats/index.js';
+import { groupBy, holm, type Interval, mean, studentMean, welchDifference } from '../../stats/index.js';
 import {
   type Curve,
   commonRange,
@@ -104,10 +104,8 @@ interface Sides {
 
 /** An arm's curve of each seed: of a run, or of the ends of several; of `best` and `end` a single point. */
 function curvesBySeed(courses: readonly Course[], way: Way): Map<string, Curve> {
-  const bySeed = new Map<string, Course[]>();
-  for (const course of courses) bySeed.set(course.seed, [...(bySeed.get(course.seed) ?? []), course]);
   return new Map(
-    [...bySeed].map(([seed, own]) => {
+    [...groupBy(courses, ({ seed }) => seed)].map(([seed, own]) => {
       const ended = own.filter(({ hasEnd = true }) => hasEnd);
       if (way === 'ends') return [seed, endsCurve(ended.map(({ points }) => points.at(-1)!))];
       if (own.length > 1) throw new RangeError(`${own[0]!.arm} has ${own.length} runs of seed ${seed}; one is allowed`);

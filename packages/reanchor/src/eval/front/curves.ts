@@ -1,5 +1,5 @@
 /** Quality as a function of KL. */
-import { mean } from '../../stats/index.js';
+import { groupBy, mean } from '../../stats/index.js';
 
 /** An evaluation of a run. */
 export interface FrontPoint {
@@ -36,12 +36,10 @@ export function trainingCurve(points: readonly FrontPoint[]): Curve {
 
 /** Points in the order of KL, which is 0 where it was estimated to be below; those of equal KL are one, their mean. */
 export function endsCurve(points: readonly Reading[]): Curve {
-  const byKl = new Map<number, number[]>();
-  for (const { kl, quality } of points) {
-    const reached = Math.max(0, kl);
-    byKl.set(reached, [...(byKl.get(reached) ?? []), quality]);
-  }
-  return [...byKl].map(([kl, all]) => ({ kl, quality: mean(all) })).sort((one, other) => one.kl - other.kl);
+  const byKl = groupBy(points, ({ kl }) => Math.max(0, kl));
+  return [...byKl]
+    .map(([kl, all]) => ({ kl, quality: mean(all.map(({ quality }) => quality)) }))
+    .sort((one, other) => one.kl - other.kl);
 }
 
 /** A curve at a KL, linear in sqrt(KL) between the points around it; undefined outside them. */

@@ -1,5 +1,5 @@
 /** What each setting came to, over its seeds. */
-import { mean, standardError } from '../../stats/index.js';
+import { groupBy, mean, standardError } from '../../stats/index.js';
 import { bestPoint } from './compare.js';
 import { commonRange, type FrontPoint, trainingCurve } from './curves.js';
 import type { FrontRun } from './read-runs.js';
@@ -46,7 +46,5 @@ function over(points: readonly FrontPoint[]) {
 
 /** Runs by their method, arm or family, in the order of their first ones. */
 export function groupsOf(runs: readonly FrontRun[], by: 'method' | 'arm' | 'family'): Map<string, FrontRun[]> {
-  const groups = new Map<string, FrontRun[]>();
-  for (const run of runs) groups.set(run[by], [...(groups.get(run[by]) ?? []), run]);
-  return groups;
+  return groupBy(runs, (run) => run[by]);
 }
