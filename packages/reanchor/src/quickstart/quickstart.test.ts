@@ -2,8 +2,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { loadCorpus } from './corpus.js';
-import { loadGold } from './gold.js';
 import { type QuickstartSettings, quickstart, quickstartSettings } from './index.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'quickstart-'));
@@ -18,23 +16,6 @@ const tiny: QuickstartSettings = {
   measure: { prompts: 12, every: 2 },
 };
 const options = (out: string) => ({ out: join(folder, out), settings: tiny, seed: 1, threads: 1 });
-
-test('the gold reward is the sum of the valences of words, whatever their case', async () => {
-  const gold = await loadGold();
-  expect(gold('Good news: we win!')).toBe(gold('good') + gold('win') + gold('news'));
-  expect(gold('good')).toBe(3);
-  expect(gold('terrible war')).toBeLessThan(-3);
-  expect(gold('')).toBe(0);
-});
-
-test('prompts differ, the held-out ones are of other addresses, and the seed decides them', async () => {
-  const corpus = await loadCorpus({ prompts: 50, heldOut: 20, seed: 3 });
-  expect(new Set(corpus.prompts).size).toBe(50);
-  expect(corpus.heldOutPrompts).toHaveLength(20);
-  expect(corpus.passages.length).toBeGreaterThan(3000);
-  expect(await loadCorpus({ prompts: 50, heldOut: 20, seed: 3 })).toEqual(corpus);
-  expect((await loadCorpus({ prompts: 50, heldOut: 20, seed: 4 })).prompts).not.toEqual(corpus.prompts);
-});
 
 test('the experiment ends with measurements of three variants from the same start, and a picture', async () => {
   const results = await quickstart(options('whole'));

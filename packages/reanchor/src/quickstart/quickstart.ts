@@ -13,9 +13,8 @@ import { saveModel } from '../models/save.js';
 import { lineChart } from '../plots/index.js';
 import { parseRecipe, type RecipeInput } from '../recipe/index.js';
 import { finalState, runFolder } from '../runs/index.js';
+import { loadBeginnings, loadGold, loadPassages } from '../sweep/index.js';
 import { loadTokenizer, trainBpe } from '../text/index.js';
-import { type Corpus, loadCorpus } from './corpus.js';
-import { loadGold } from './gold.js';
 import { type Measured, measure } from './measure.js';
 import { type QuickstartSettings, quickstartVariants } from './settings.js';
 
@@ -38,7 +37,7 @@ export interface QuickstartResult {
 }
 
 interface Experiment extends QuickstartOptions {
-  corpus: Corpus;
+  corpus: { passages: string[]; prompts: string[]; heldOutPrompts: string[] };
   progress(stage: string, done: number): void;
 }
 
@@ -53,8 +52,11 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   const { out, settings, seed, threads, onProgress, signal } = options;
   setNumThreads(threads);
   await requireSameSettings(options);
-  const { prompts } = settings.pairs;
-  const corpus = await loadCorpus({ prompts, heldOut: settings.measure.prompts, seed });
+  const corpus = {
+    passages: await loadPassages(),
+    prompts: await loadBeginnings('trained', { count: settings.pairs.prompts, seed }),
+    heldOutPrompts: await loadBeginnings('heldOut', { count: settings.measure.prompts, seed }),
+  };
   const progress = (stage: string, done: number) => onProgress?.(stage, done);
   const experiment: Experiment = { ...options, corpus, progress };
   const start = await once(join(out, 'start'), (folder) => makeModel(experiment, folder));

@@ -2,7 +2,7 @@
 export { changeableKeys, type RecipeChange, recipeChanges, recipeHash } from './changes.js';
 export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
 export { type JsonSchema, type RecipeKey, recipeKey, recipeKeys, typeText } from './keys.js';
-export { modelsNamed } from './layers.js';
+export { type Layer, mergedLayers, modelsNamed, studyLayers } from './layers.js';
 export type { LogOptions } from './log-section.js';
 export { nearest } from './nearest.js';
 export { checkRecipeValue, type ParseOptions, parseRecipe, readRecipe } from './parse.js';

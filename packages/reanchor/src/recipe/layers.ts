@@ -21,12 +21,27 @@ const maxLayers = 32;
  * elsewhere reads nothing elsewhere. Errors: RecipeError for a text that is not YAML, cannot be read, or extends
  * itself.
  */
-export function recipeLayers(text: string, file: string, above: readonly string[] = []): Layer[] {
-  refuseOtherFile(file, text);
+export function recipeLayers(text: string, file: string): Layer[] {
+  return textLayers(text, file, { kind: 'recipe', above: [] });
+}
+
+/** The texts of a study, as {@link recipeLayers} has them. */
+export function studyLayers(text: string, file: string): Layer[] {
+  return textLayers(text, file, { kind: 'study', above: [] });
+}
+
+interface LayerOptions {
+  kind: 'recipe' | 'study';
+  /** The files that lead to this one. */
+  above: readonly string[];
+}
+
+function textLayers(text: string, file: string, { kind, above }: LayerOptions): Layer[] {
+  if (kind === 'recipe') refuseOtherFile(file, text);
   const yaml = parseYaml(text);
-  refuseOtherValue(file, yaml.value);
+  if (kind === 'recipe') refuseOtherValue(file, yaml.value);
   if (yaml.problems.length > 0) {
-    if (yaml.problems[0]!.position) refuseOtherText(file, text);
+    if (kind === 'recipe' && yaml.problems[0]!.position) refuseOtherText(file, text);
     throw new RecipeError(
       file,
       yaml.problems.map(({ message, position }) => {
@@ -43,11 +58,11 @@ export function recipeLayers(text: string, file: string, above: readonly string[
   const chain = [...above, file];
   const root = dirname(chain[0]!);
   const lower = names.flatMap((name) => {
-    if (typeof name !== 'string' || name === '') return fail('name a recipe file, or a list of them');
+    if (typeof name !== 'string' || name === '') return fail(`name a ${kind} file, or a list of them`);
     const path = join(dirname(file), name);
     if (isElsewhere(name, path, root)) {
       return fail(
-        `${shown(name)} lies elsewhere: a recipe extends files in its own folder and below; put a copy there`,
+        `${shown(name)} lies elsewhere: a ${kind} extends files in its own folder and below; put a copy there`,
       );
     }
     if (chain.includes(path)) return fail(`${path} extends itself: ${[...chain, path].join(' -> ')}`);
@@ -57,7 +72,7 @@ export function recipeLayers(text: string, file: string, above: readonly string[
     } catch (error) {
       return fail(`${unreadable(path, error)}: names are relative to ${dirname(file)}`);
     }
-    return recipeLayers(lowerText, path, chain);
+    return textLayers(lowerText, path, { kind, above: chain });
   });
   if (lower.length >= maxLayers) fail(`more than ${maxLayers} files lie on each other`);
   return [...lower, { file, yaml }];
@@ -90,7 +105,7 @@ export function mergedLayers(layers: readonly Layer[]): unknown {
 
 function merge(under: unknown, over: unknown, path: readonly string[]): unknown {
   if (!isRecord(over)) return over;
-  const isOtherRule = path.join() === 'reference' && over.update !== undefined;
+  const isOtherRule = path.at(-1) === 'reference' && over.update !== undefined;
   const merged = new Map(isRecord(under) && !isOtherRule ? Object.entries(under) : []);
   for (const [key, value] of Object.entries(over)) {
     if (value === null && merged.has(key)) merged.delete(key);

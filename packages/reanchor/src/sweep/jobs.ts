@@ -14,6 +14,17 @@ interface TrainJob {
   out: string;
 }
 
+export interface CorpusJob {
+  kind: 'corpus';
+  corpus: NonNullable<StageValues['corpus']>;
+  out: string;
+}
+
+export interface InitJob extends NonNullable<StageValues['init']> {
+  kind: 'init';
+  out: string;
+}
+
 export interface SampleJob extends NonNullable<StageValues['sample']> {
   kind: 'sample';
   out: string;
@@ -35,7 +46,7 @@ export interface RunJob {
   save: StudyValues['save'];
 }
 
-export type Job = TrainJob | SampleJob | LabelJob | RunJob;
+export type Job = CorpusJob | InitJob | TrainJob | SampleJob | LabelJob | RunJob;
 
 /** What a worker is told, as one line of JSON. */
 export interface Order {
@@ -92,8 +103,18 @@ export async function readRunState(out: string): Promise<RunState | undefined> {
 
 /** The file or folder that a stage makes, and `${stages.NAME}` stands for. */
 export function outputOf({ kind, out }: Pick<Job, 'kind' | 'out'>): string {
-  if (kind === 'sample') return join(out, 'answers.jsonl');
-  return kind === 'label' ? join(out, 'pairs.jsonl') : runFolder(out).final;
+  switch (kind) {
+    case 'corpus':
+      return join(out, 'texts.jsonl');
+    case 'init':
+      return out;
+    case 'sample':
+      return join(out, 'answers.jsonl');
+    case 'label':
+      return join(out, 'pairs.jsonl');
+    default:
+      return runFolder(out).final;
+  }
 }
 
 /** Whether a job has been done. */

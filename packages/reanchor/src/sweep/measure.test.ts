@@ -6,8 +6,8 @@ import { afterAll, expect, test } from 'vitest';
 import { tinyModel } from '../../../../tests/support/training.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
-import { loadGold } from '../quickstart/index.js';
 import { parseRecipe } from '../recipe/index.js';
+import { loadGold } from './gold.js';
 import type { RunJob } from './jobs.js';
 import { Measuring, measurementsOf } from './measure.js';
 

@@ -99,8 +99,16 @@ export class Planner {
 
   /** The settings of a stage, the files that they name, and what of them decides the result. */
   #settingsOf(name: string, seed: number | undefined) {
-    const { train, sample, label }: StageValues = this.study.stages[name]!;
+    const { corpus, init, train, sample, label }: StageValues = this.study.stages[name]!;
     const withSeed = seed === undefined ? {} : { seed };
+    if (corpus !== undefined) {
+      const settings = { kind: 'corpus', corpus };
+      return { settings, inputs: [], decisive: settings };
+    }
+    if (init !== undefined) {
+      const settings = { kind: 'init', ...init, ...withSeed };
+      return { settings, inputs: [init.text], decisive: settings };
+    }
     if (train !== undefined) {
       const recipe = { ...recipeOf(this.study, train, ['stages', name, 'train']), ...withSeed };
       return { settings: { kind: 'train', recipe }, inputs: filesOf(recipe), decisive: recipeHash(recipe) };

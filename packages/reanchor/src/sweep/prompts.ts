@@ -2,9 +2,9 @@
 import type { PromptText } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { readPrompts } from '../generate/index.js';
-import { loadCorpus } from '../quickstart/index.js';
 import { shuffled } from '../random.js';
 import { textHere } from '../recipe/index.js';
+import { loadBeginnings, type Part } from './corpus.js';
 
 /** Keeps the draws here apart from others of the same seed. */
 const drawKey = 11;
@@ -23,16 +23,20 @@ export async function drawPrompts({ prompts: name, rows, seed }: DrawnPrompts): 
   const all = await promptsOf(name, rows ?? Number.POSITIVE_INFINITY, seed);
   if (rows === undefined) return all;
   if (all.length < rows) throw new UserError(`${name} has ${all.length} prompts, and rows asks for ${rows}`);
-  if (isCorpus(name)) return all;
+  if (corpusParts.has(name)) return all;
   return shuffled(all.length, drawKey, seed)
     .slice(0, rows)
     .map((i) => all[i]!);
 }
 
-const isCorpus = (name: string) => name === 'sotu' || name === 'sotu-heldout';
+/** The prompts that an npm package has, by their names in a study. */
+const corpusParts: ReadonlyMap<string, Part> = new Map([
+  ['sotu', 'trained'],
+  ['sotu-heldout', 'heldOut'],
+]);
 
 async function promptsOf(name: string, count: number, seed: number): Promise<PromptText[]> {
-  if (!isCorpus(name)) return readPrompts(textHere('data.train', name));
-  const { prompts, heldOutPrompts } = await loadCorpus({ prompts: count, heldOut: count, seed });
-  return (name === 'sotu' ? prompts : heldOutPrompts).map((prompt) => ({ prompt }));
+  const part = corpusParts.get(name);
+  if (!part) return readPrompts(textHere('data.train', name));
+  return (await loadBeginnings(part, { count, seed })).map((prompt) => ({ prompt }));
 }

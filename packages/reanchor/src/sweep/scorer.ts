@@ -4,10 +4,10 @@ import { UserError } from '../errors.js';
 import { RewardJudge } from '../eval/rewards/reward-judge.js';
 import { TextGenerator } from '../generate/index.js';
 import { scoreCompletions } from '../models/score-completions.js';
-import { type Gold, loadGold } from '../quickstart/index.js';
 import { textHere } from '../recipe/index.js';
 import { commandScore } from './command-score.js';
 import { evaluate, parseExpression, type Term } from './expression.js';
+import { type Gold, loadGold } from './gold.js';
 import type { ScoreInput } from './study-schema.js';
 
 /** What scores know of an answer. */

@@ -31,6 +31,19 @@ const cutText = 'the number of tokens at which an answer is cut';
 const baseSchema = z.union([text, values]);
 
 const stageSchema = z.strictObject({
+  corpus: z.enum(['sotu']).optional().describe('the text of an npm package, as rows to train on'),
+  init: z
+    .strictObject({
+      text: text.describe('the text that the tokenizer is learnt from: rows with text, a stage or a file'),
+      rows: count
+        .optional()
+        .describe('the number of rows, from the first, that the tokenizer is learnt from; all of them when left out'),
+      vocabularySize: z.int().min(257).describe('the number of tokens'),
+      config: values.describe('the keys of config.json, without those that the tokenizer decides'),
+      seed: seed.default(1).describe('the seed of the weights'),
+    })
+    .optional()
+    .describe('a tokenizer that is learnt from text, and a network with random weights'),
   train: baseSchema.optional().describe('the recipe that makes a model: a file, or the keys themselves'),
   sample: z
     .strictObject({

