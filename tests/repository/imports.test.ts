@@ -41,7 +41,7 @@ const allowed: Record<string, string> = {
   estimate: 'errors text recipe data nn models reference planning torch',
   eval: 'errors clock secrets random formats stats text recipe runs hub data models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
-  quickstart: 'errors formats stats plots text recipe models generate driver runs sweep torch',
+  quickstart: 'errors formats stats eval sweep',
   sweep: 'errors clock random formats stats text recipe runs hub data models generate planning driver eval torch/host',
   cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve torch/host torch/setup',
   index:

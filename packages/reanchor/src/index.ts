@@ -45,7 +45,7 @@ export { scorePairs } from './models/score-pairs.js';
 export { type SpanBatch, spanBatch } from './nn/spans.js';
 export * from './optim/index.js';
 export { type RowTokens, rowTokens, type ShownToken } from './planning/row-tokens.js';
-export { type QuickstartOptions, type QuickstartResult, quickstart, quickstartSettings } from './quickstart/index.js';
+export { type QuickstartOptions, type QuickstartResult, quickstart } from './quickstart/index.js';
 export { parseRecipe, type Recipe, type RecipeInput, readRecipe, recipeHere } from './recipe/index.js';
 export { CachedReference } from './reference/cached-reference.js';
 export { CopiedReference } from './reference/copied-reference.js';

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import type { Difference, QuickstartResult } from '../quickstart/index.js';
 import { numberFlag } from './flags.js';
 import { stopOnSignals } from './signals.js';
+import { endsTable, sweepStatus } from './sweep.js';
 import { duration, type Terminal, table } from './terminal.js';
 
 /** The flags of `quickstart` as commander gives them. */
@@ -12,50 +14,23 @@ export interface QuickstartFlags {
 }
 
 /**
- * `reanchor quickstart`: the whole story on this machine in minutes; prints a table and samples. Returns the exit code:
- * 1 when it was stopped by a signal.
+ * `reanchor quickstart`: the whole story on this machine in minutes; prints tables, a verdict and samples. Returns the
+ * exit code: 1 when it was stopped by a signal.
  */
 export async function quickstartVerb(flags: QuickstartFlags, terminal: Terminal): Promise<number> {
-  const seed = numberFlag('--seed', flags.seed, { integer: true });
+  const seed = numberFlag('--seed', flags.seed, { integer: true, min: 0, max: 2 ** 32 - 100 });
   const threads = numberFlag('--threads', flags.threads, { integer: true, min: 1 });
-  const size = flags.fast ? 'fast' : 'full';
   const out = flags.out ?? join('runs', flags.fast ? 'quickstart-fast' : 'quickstart');
-  const { quickstart, quickstartSettings } = await import('../quickstart/index.js');
+  const { quickstart } = await import('../quickstart/index.js');
   using stop = stopOnSignals();
   const started = performance.now();
-  let last = '';
   try {
-    const results = await quickstart({
-      out,
-      settings: quickstartSettings[size],
-      seed,
-      threads,
-      signal: stop.signal,
-      onProgress: (stage, done) => {
-        if (stage !== last) terminal.note(stage);
-        last = stage;
-        terminal.status(`${stage}: ${Math.round(100 * done)} %`);
-      },
+    const result = await quickstart({
+      ...{ out, size: flags.fast ? 'fast' : 'full', seed, threads, signal: stop.signal },
+      onChange: sweepStatus(terminal),
     });
     terminal.endStatus();
-    const rows = results.flatMap(({ name, measured }) =>
-      measured.map((m) => [
-        name,
-        `${m.step}`,
-        `${m.gold.toFixed(2)} ± ${m.goldError.toFixed(2)}`,
-        `${m.kl.toFixed(1)} ± ${m.klError.toFixed(1)}`,
-        m.distinct2.toFixed(2),
-        m.perplexity.toFixed(1),
-      ]),
-    );
-    for (const line of table([['', 'step', 'gold reward', 'KL to SFT', 'distinct-2', 'SFT perplexity'], ...rows]))
-      terminal.result(line);
-    for (const { name, measured } of results) {
-      terminal.result('');
-      terminal.result(`${name}, after step ${measured.at(-1)!.step}:`);
-      for (const { prompt, completion } of measured.at(-1)!.samples)
-        terminal.result(`  ${prompt} |${completion.replaceAll('\n', ' ')}`);
-    }
+    await tell(result, terminal);
     if (flags.fast)
       terminal.note('at this size no model learns enough for its numbers to mean something: leave out --fast');
     terminal.note(
@@ -70,4 +45,36 @@ export async function quickstartVerb(flags: QuickstartFlags, terminal: Terminal)
   } finally {
     terminal.endStatus();
   }
+}
+
+async function tell({ rows, differences, verdict, examples }: QuickstartResult, terminal: Terminal): Promise<void> {
+  const { readAnswers, summarise } = await import('../sweep/index.js');
+  terminal.result('after the last step, mean over sets of pairs ± standard error:');
+  for (const line of endsTable(summarise(rows))) terminal.result(line);
+  terminal.result('');
+  for (const line of differenceTable(differences)) terminal.result(line);
+  terminal.result('');
+  for (const line of verdict) terminal.result(line);
+  const last = rows.at(-1)!.step;
+  for (const { arm, run } of examples) {
+    terminal.result('');
+    terminal.result(`${arm}, after step ${last}, first set of pairs:`);
+    for (const { prompt, completion } of (await readAnswers(run, last)).slice(0, 3))
+      terminal.result(`  ${String(prompt)} |${completion.replaceAll('\n', ' ')}`);
+  }
+}
+
+function differenceTable(differences: readonly Difference[]): string[] {
+  const signed = (value: number) => `${value < 0 ? '' : '+'}${value.toFixed(2)}`;
+  return table([
+    ['against DPO, paired by set', 'of', 'difference', '95 % interval', 'Holm', ''],
+    ...differences.map(({ arm, what, kl, estimate, interval, holm, isFinding }) => [
+      arm,
+      kl === undefined ? what : `${what} (${kl})`,
+      estimate === undefined ? 'not reached by all' : signed(estimate),
+      interval ? `${signed(interval.low)} to ${signed(interval.high)}` : '-',
+      holm === undefined ? '-' : holm < 0.001 ? '< 0.001' : holm.toFixed(3),
+      isFinding ? 'finding' : 'noise',
+    ]),
+  ]);
 }

@@ -60,7 +60,10 @@ function tellOutcome(
 }
 
 /** Shows how many jobs are done, which are at work, and the time that is left at the pace so far. */
-function sweepStatus(terminal: Terminal, now: () => number = () => performance.now()): (state: PoolState) => void {
+export function sweepStatus(
+  terminal: Terminal,
+  now: () => number = () => performance.now(),
+): (state: PoolState) => void {
   const begun = now();
   return ({ done, of, running }) => {
     const shares = [...running.values()].reduce((sum, share) => sum + share, 0);
@@ -74,7 +77,7 @@ function sweepStatus(terminal: Terminal, now: () => number = () => performance.n
 }
 
 /** How the settings ended, a line each: means over seeds with their standard errors. */
-function endsTable(summaries: readonly SettingSummary[]): string[] {
+export function endsTable(summaries: readonly SettingSummary[]): string[] {
   if (summaries.length === 0) return [];
   const names = Object.keys(summaries[0]!.scores);
   const keys = [...new Set(summaries.flatMap(({ key }) => Object.keys(key)))];

@@ -1,2 +1,4 @@
+/** The experiment that a newcomer runs first: a study made by the package, and what its numbers say. */
 export { type QuickstartOptions, type QuickstartResult, quickstart } from './quickstart.js';
-export { type QuickstartSettings, quickstartSettings } from './settings.js';
+export type { QuickstartSize, StudyOptions } from './study.js';
+export type { Difference } from './verdict.js';

@@ -2,58 +2,90 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { type QuickstartSettings, quickstart, quickstartSettings } from './index.js';
+import type { ResultRow } from '../sweep/index.js';
+import { parseStudy, settingsOf } from '../sweep/index.js';
+import { quickstart } from './index.js';
+import { baseArm, quickstartStudy } from './study.js';
+import { differences, verdict } from './verdict.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'quickstart-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const tiny: QuickstartSettings = {
-  ...quickstartSettings.fast,
-  tokenizerPassages: 60,
-  sft: { ...quickstartSettings.fast.sft, steps: 12 },
-  pairs: { prompts: 60, samples: 6, maxNewTokens: 16 },
-  preference: { ...quickstartSettings.fast.preference, steps: 4, batchSize: 4 },
-  measure: { prompts: 12, every: 2 },
-};
-const options = (out: string) => ({ out: join(folder, out), settings: tiny, seed: 1, threads: 1 });
-
-test('the experiment ends with measurements of three variants from the same start, and a picture', async () => {
-  const results = await quickstart(options('whole'));
-  expect(results.map(({ measured }) => measured.map(({ step }) => step))).toEqual([
-    [0, 2, 4],
-    [0, 2, 4],
-    [0, 2, 4],
-  ]);
-  const [first, ...others] = results.map(({ measured }) => measured[0]!);
-  for (const other of others) expect(other).toEqual(first);
-  expect(Math.abs(first!.kl)).toBeLessThan(1e-3);
-  expect(readFileSync(join(folder, 'whole/gold-against-kl.svg'), 'utf8')).toContain('TR-DPO soft');
-});
-
-test('stopped anywhere, it goes on where it was and comes to the same numbers', async () => {
-  const whole = await quickstart(options('whole'));
-  const stages: string[] = [];
-  for (const stage of ['learning to write', 'sampling pairs', 'TR-DPO soft, alpha = 0.6']) {
-    const stop = new AbortController();
-    const run = quickstart({
-      ...options('stopped'),
-      signal: stop.signal,
-      onProgress: (now) => {
-        stages.push(now);
-        if (now === stage) stop.abort(new Error('enough'));
-      },
-    });
-    await expect(run).rejects.toThrow('enough');
+test('both sizes are valid studies of three arms, each on the sets of pairs that the seed begins', () => {
+  for (const size of ['full', 'fast'] as const) {
+    const study = parseStudy(quickstartStudy({ size, seed: 7, threads: 2 }), 'study.yaml');
+    expect(settingsOf(study).map(({ arm }) => arm)).toEqual([baseArm, 'TR-DPO-soft', 'TR-DPO-hard']);
+    expect(study.replicates).toMatchObject({ over: 'pairs', seeds: size === 'full' ? [7, 8, 9, 10, 11] : [7, 8] });
   }
-  const resumed: string[] = [];
-  const results = await quickstart({ ...options('stopped'), onProgress: (stage) => resumed.push(stage) });
-  expect(results).toEqual(whole);
-  expect(stages).toContain('DPO');
-  expect(resumed).not.toContain('learning to write');
-  expect(resumed).not.toContain('DPO');
-  expect(existsSync(join(folder, 'stopped/dpo/final/model.safetensors'))).toBe(true);
 });
 
-test('a folder with another experiment is refused', async () => {
-  await expect(quickstart({ ...options('whole'), seed: 2 })).rejects.toThrow(/another seed, size or number of threads/);
+test('the experiment is made once, in a folder that goes on and holds no other', async () => {
+  const options = { out: folder, size: 'fast', seed: 1, threads: 2 } as const;
+  const made: number[] = [];
+  const first = await quickstart({ ...options, onChange: ({ done }) => made.push(done) });
+  expect(first.rows.map(({ arm, seed, step }) => `${arm} ${seed} ${step}`)).toEqual(
+    [baseArm, 'TR-DPO-soft', 'TR-DPO-hard'].flatMap((arm) =>
+      [1, 2].flatMap((seed) => [0, 5, 10].map((step) => `${arm} ${seed} ${step}`)),
+    ),
+  );
+  expect(Math.max(...made)).toBe(3 + 4 + 6);
+  expect(readFileSync(join(folder, 'gold-against-kl.svg'), 'utf8')).toContain('TR-DPO-soft');
+  for (const { run } of first.examples) expect(existsSync(join(run, 'final/model.safetensors'))).toBe(true);
+  const again: number[] = [];
+  expect(await quickstart({ ...options, onChange: ({ done }) => again.push(done) })).toEqual(first);
+  expect(again).toEqual([]);
+  await expect(quickstart({ ...options, seed: 2 })).rejects.toThrow(/another seed, size or number of threads/);
+  const stop = AbortSignal.abort(new Error('enough'));
+  await expect(quickstart({ ...options, out: join(folder, 'other'), signal: stop })).rejects.toThrow('enough');
+});
+
+/** Runs of an arm: gold and KL at their ends, one a set of pairs; halfway it is half of each. */
+const runs = (arm: string, ends: readonly (readonly [gold: number, kl: number])[]) =>
+  ends.flatMap(([gold, kl], seed) =>
+    [0, 1, 2].map((step): ResultRow => {
+      const estimate = (value: number) => ({ mean: value, se: 0 });
+      const scores = { gold: estimate(1 + ((gold - 1) * step) / 2) };
+      return { arm, key: {}, seed, step, scores, kl: estimate((kl * step) / 2), distinct2: 1, grad_norm: 1 };
+    }),
+  );
+const base = [
+  [3, 30],
+  [2.5, 28],
+  [3.5, 31],
+  [2.8, 27],
+] as const;
+const shifted = (gold: number, kl: number) =>
+  base.map(([g, k], i) => [g + gold * (1 + i / 50), k + kl * (1 + i / 50)] as const);
+
+test('a difference that every set of pairs has is a finding, by how much and in which direction', () => {
+  const rows = [...runs(baseArm, base), ...runs('TR-DPO-soft', shifted(0.5, -10))];
+  const found = differences(rows);
+  expect(found.map(({ what, kl, isFinding }) => [what, kl, isFinding])).toEqual([
+    ['gold at the end', undefined, true],
+    ['KL at the end', undefined, true],
+    ['gold at equal KL', 16, true],
+  ]);
+  expect(found[0]!.estimate).toBeCloseTo(0.515);
+  expect(found[1]!.estimate).toBeCloseTo(-10.3);
+  expect(verdict(rows, found)).toEqual([
+    'gold rises in 8 of 8 runs',
+    'told apart from noise by 4 sets of pairs: TR-DPO-soft has more gold at the end than DPO; ' +
+      'TR-DPO-soft has less KL at the end than DPO; TR-DPO-soft has more gold at equal KL than DPO',
+  ]);
+});
+
+test('differences that change their sign from one set of pairs to the next are noise', () => {
+  const other = [
+    [3.4, 26],
+    [2.2, 33],
+    [3.6, 28],
+    [2.5, 31],
+  ] as const;
+  const rows = [...runs(baseArm, base), ...runs('TR-DPO-hard', other)];
+  const found = differences(rows);
+  expect(found.every(({ isFinding, interval }) => !isFinding && interval!.low < 0 && interval!.high > 0)).toBe(true);
+  expect(verdict(rows, found)).toEqual([
+    'gold rises in 8 of 8 runs',
+    'no difference between the arms is told apart from noise by 4 sets of pairs',
+  ]);
 });

@@ -17,6 +17,8 @@ import { Scorer } from './scorer.js';
 interface MeasuredAnswer {
   /** The place of its prompt, and its own among the prompt's. */
   index: number;
+  /** Of a prompt that is no chat. */
+  prompt?: unknown;
   sample: number;
   completion: string;
   ids: number[];
@@ -158,7 +160,8 @@ function measuredSteps(run: string): number[] {
   return names.flatMap((name) => /^step-(\d+)\.jsonl$/.exec(name)?.[1] ?? []).map(Number);
 }
 
-async function readAnswers(run: string, step: number): Promise<MeasuredAnswer[]> {
+/** The answers that a run has kept of a step, with the columns of their prompts. */
+export async function readAnswers(run: string, step: number): Promise<MeasuredAnswer[]> {
   const answers: MeasuredAnswer[] = [];
   for await (const { value } of readJsonl(fileOf(run, step))) answers.push(value as MeasuredAnswer);
   return answers;

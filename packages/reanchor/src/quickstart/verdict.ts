@@ -1,0 +1,88 @@
+/** What the numbers of a quickstart say: which differences its sets of pairs tell apart, and which are noise. */
+import { type AdjustedComparison, adjusted, type Course, compareFronts } from '../eval/front/compare.js';
+import { commonRange, trainingCurve } from '../eval/front/curves.js';
+import { groupBy } from '../stats/index.js';
+import type { ResultRow } from '../sweep/index.js';
+import { baseArm } from './study.js';
+
+/** Below it a difference is told apart from noise; adjusted for all that are tested (Holm). */
+const significance = 0.05;
+
+/** A difference of an arm and DPO, paired by the set of pairs. */
+export interface Difference {
+  arm: string;
+  what: 'gold at the end' | 'KL at the end' | 'gold at equal KL';
+  /** Where both are read, nats; undefined at the ends. */
+  kl: number | undefined;
+  /** Undefined, as what follows it, where not all sets have it. */
+  estimate: number | undefined;
+  interval: { low: number; high: number } | undefined;
+  holm: number | undefined;
+  isFinding: boolean;
+}
+
+/**
+ * The differences of each arm and DPO: gold and KL at the end, and gold at the largest KL that all of their runs reach,
+ * a whole number of nats. Means over sets of pairs with Student's 95 % intervals.
+ */
+export function differences(rows: readonly ResultRow[]): Difference[] {
+  const arms = [...groupBy(rows, ({ arm }) => arm).keys()].filter((arm) => arm !== baseArm);
+  const questions = arms.flatMap((arm) => {
+    const [ours, theirs] = [arm, baseArm].map((name) => coursesOf(rows, name, 'gold')) as [Course[], Course[]];
+    const { high } = commonRange([...ours, ...theirs].map(({ points }) => trainingCurve(points)));
+    const kl = Math.floor(high);
+    const [ourKl, theirKl] = [arm, baseArm].map((name) => coursesOf(rows, name, 'kl')) as [Course[], Course[]];
+    return [
+      { arm, kl: undefined, what: 'gold at the end', test: compareFronts(ours, theirs, { way: 'end' }) },
+      { arm, kl: undefined, what: 'KL at the end', test: compareFronts(ourKl, theirKl, { way: 'end' }) },
+      { arm, kl, what: 'gold at equal KL', test: compareFronts(ours, theirs, { way: 'training', at: [kl] }) },
+    ] as const;
+  });
+  const { comparisons } = adjusted(questions.map(({ test }) => test));
+  return questions.map(({ arm, kl, what }, i): Difference => {
+    const { difference, interval, holm } = comparisons[i]!.rows[0] as AdjustedComparison['rows'][number];
+    return {
+      arm,
+      what,
+      kl,
+      estimate: difference,
+      interval,
+      holm,
+      isFinding: holm !== undefined && holm < significance,
+    };
+  });
+}
+
+/** The runs of an arm, one a set of pairs. */
+function coursesOf(rows: readonly ResultRow[], arm: string, quality: 'gold' | 'kl'): Course[] {
+  const runs = groupBy(
+    rows.filter((row) => row.arm === arm),
+    ({ seed }) => seed,
+  );
+  return [...runs].map(([seed, own]) => ({
+    ...{ arm, seed: String(seed) },
+    points: own.map(({ step, kl, scores }) => {
+      const value = quality === 'kl' ? kl : scores.gold!;
+      return { step, kl: kl.mean ?? Number.NaN, quality: value.mean ?? Number.NaN };
+    }),
+  }));
+}
+
+/** The conclusion in sentences. */
+export function verdict(rows: readonly ResultRow[], found: readonly Difference[]): string[] {
+  const runs = [...groupBy(rows, ({ arm, seed }) => `${arm} ${seed}`).values()];
+  const rises = runs.filter((run) => run.at(-1)!.scores.gold!.mean! > run[0]!.scores.gold!.mean!);
+  const sets = new Set(rows.map(({ seed }) => seed)).size;
+  const findings = found.filter(({ isFinding }) => isFinding);
+  const told = findings.map(({ arm, what, estimate }) => {
+    return `${arm} has ${estimate! > 0 ? 'more' : 'less'} ${what} than ${baseArm}`;
+  });
+  const atEqualKl = findings.some(({ what }) => what === 'gold at equal KL');
+  return [
+    `gold rises in ${rises.length} of ${runs.length} runs`,
+    findings.length === 0
+      ? `no difference between the arms is told apart from noise by ${sets} sets of pairs`
+      : `told apart from noise by ${sets} sets of pairs: ${told.join('; ')}`,
+    ...(atEqualKl || findings.length === 0 ? [] : ['at equal KL none has more gold than noise']),
+  ];
+}
