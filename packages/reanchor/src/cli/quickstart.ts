@@ -49,6 +49,8 @@ export async function quickstartVerb(flags: QuickstartFlags, terminal: Terminal)
 
 async function tell({ rows, differences, verdict, examples }: QuickstartResult, terminal: Terminal): Promise<void> {
   const { readAnswers, summarise } = await import('../sweep/index.js');
+  const { mean, se } = rows[0]!.scores.gold!;
+  terminal.result(`the SFT model: gold ${mean?.toFixed(2)} ± ${se?.toFixed(2)} over prompts`);
   terminal.result('after the last step, mean over sets of pairs ± standard error:');
   for (const line of endsTable(summarise(rows))) terminal.result(line);
   terminal.result('');

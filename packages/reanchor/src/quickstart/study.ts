@@ -54,7 +54,7 @@ export const baseArm = 'DPO';
 export function quickstartStudy({ size, seed, threads }: StudyOptions): string {
   const { model, tokenizerRows, sft, pairs, preference, measure, replicates } = sizes[size];
   const seeds = Array.from({ length: replicates }, (_, i) => seed + i);
-  const tau = Math.round(preference.steps / 5);
+  const tau = Math.round(preference.steps / 3);
   return `# The study of reanchor quickstart; goes on, or is made again, by
 #   npx reanchor sweep study.yaml --out FOLDER --jobs ${threads}
 base:

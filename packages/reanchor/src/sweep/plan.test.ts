@@ -32,7 +32,7 @@ async function changed(change: (text: string) => string, file?: string): Promise
   return [...before].filter(([title, digest]) => after.get(title) !== digest).map(([title]) => title);
 }
 
-const runs = ['dpo beta=0.1 seed 1', 'dpo beta=0.1 seed 2'];
+const runs = ['dpo seed 1', 'dpo seed 2'];
 const of = (...names: string[]) => names.flatMap((name) => [1, 2].map((seed) => `${name} seed ${seed}`));
 
 test.each([

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { createReadStream, mapTexts } from '../formats/index.js';
 import { modelDigest } from '../planning/digests.js';
 import { type Recipe, recipeHash, recipeHere } from '../recipe/index.js';
+import { groupBy } from '../stats/index.js';
 import { type Job, outputOf, type RunJob } from './jobs.js';
 import { recipeOf, type Setting } from './settings.js';
 import { answersOf, type Study, stagesNamed, stageVariable } from './study.js';
@@ -45,13 +46,16 @@ export class Planner {
   /** The runs of settings in the order of results: settings, then seeds. Errors: RecipeError, UserError. */
   async runs(settings: readonly Setting[]): Promise<PlannedRun[]> {
     const runs: PlannedRun[] = [];
+    const ofArms = groupBy(settings, ({ arm }) => arm);
     for (const setting of settings) {
-      for (const seed of this.study.replicates.seeds) runs.push(await this.#run(setting, seed));
+      const { arm, name } = setting;
+      const title = ofArms.get(arm)!.length > 1 ? `${arm} ${name}` : arm;
+      for (const seed of this.study.replicates.seeds) runs.push(await this.#run(setting, seed, title));
     }
     return runs;
   }
 
-  async #run(setting: Setting, seed: number): Promise<PlannedRun> {
+  async #run(setting: Setting, seed: number, title: string): Promise<PlannedRun> {
     const { measure, save } = this.study;
     const recipe = { ...setting.recipe, seed };
     const needs = await this.#needs([recipe, measure], seed);
@@ -63,8 +67,13 @@ export class Planner {
       await this.#contentsOf([...filesOf(recipe), measure.prompts, ...modelsOf(measure.scores)]),
     ]);
     const out = join(this.out, 'runs', setting.arm, setting.name, `seed-${seed}`);
-    const title = `${setting.arm} ${setting.name} seed ${seed}`;
-    return { title, setting, seed, needs, job: { kind: 'run', recipe, out, digest, measure, save } };
+    return {
+      title: `${title} seed ${seed}`,
+      setting,
+      seed,
+      needs,
+      job: { kind: 'run', recipe, out, digest, measure, save },
+    };
   }
 
   #needs(value: unknown, seed: number): Promise<PlannedStage[]> {

@@ -67,7 +67,7 @@ test('a study leaves runs, stages, and a row for each measurement; another call 
 
   // A new arm runs alone, and the models of its runs are kept where the study says so.
   const more = await run(`${tinyArms.replace(/ }$/, '')}, low: { loss.beta: 0.01 } }\nsave: ends`);
-  expect(more.begun).toEqual(['low beta=0.01 seed 1', 'low beta=0.01 seed 2']);
+  expect(more.begun).toEqual(['low seed 1', 'low seed 2']);
   expect(results().startsWith(rows.map((row) => `${JSON.stringify(row)}\n`).join(''))).toBe(true);
   expect(more.rows).toHaveLength(18);
   expect(readdirSync(join(out, 'runs/low/beta=0.01/seed-1'))).toContain('final');
@@ -82,9 +82,7 @@ test(
     const flipped = await run(tinyArms, { only: 'dpo' }, (study) =>
       study.replace('surprise }', 'surprise, flip: 0.5 }'),
     );
-    expect(flipped.begun).toEqual([
-      ...['dpo beta=0.1 seed 1', 'dpo beta=0.1 seed 2', 'stage pairs seed 1', 'stage pairs seed 2'],
-    ]);
+    expect(flipped.begun).toEqual([...['dpo seed 1', 'dpo seed 2', 'stage pairs seed 1', 'stage pairs seed 2']]);
     expect(flipped.moved).toHaveLength(2);
     expect(flipped.rows.map(({ arm }) => arm)).not.toContain('hard');
     const arms = `${tinyArms.replace(/ }$/, '')}, low: { loss.beta: 0.01 } }\nsave: ends`;
@@ -107,7 +105,7 @@ test('a job that fails ends no other, and what needs it is not begun', limit, as
       .replace('rows: 12', 'rows: 3'),
   );
   expect(result.failed).toEqual([
-    { title: 'dpo base seed 1', message: expect.stringMatching(/score none: \/bin\/sh, line 2: "no" is not allowed/) },
+    { title: 'dpo seed 1', message: expect.stringMatching(/score none: \/bin\/sh, line 2: "no" is not allowed/) },
   ]);
   expect(result).toMatchObject({ left: 1, made: 3, rows: [] });
 });
