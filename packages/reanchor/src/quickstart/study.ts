@@ -52,11 +52,10 @@ export const baseArm = 'DPO';
  * and the least positive ones by AFINN are pairs; DPO, TR-DPO soft with a cap and TR-DPO hard train on the same sets.
  */
 export function quickstartStudy({ size, seed, threads }: StudyOptions): string {
-  const { model, tokenizerRows, sft, pairs, preference, measure, replicates } = sizes[size];
+  const { pairs, preference, measure, replicates } = sizes[size];
   const seeds = Array.from({ length: replicates }, (_, i) => seed + i);
   const tau = Math.round(preference.steps / 3);
-  return `# The study of reanchor quickstart; goes on, or is made again, by
-#   npx reanchor sweep study.yaml --out FOLDER --jobs ${threads}
+  return `# The study of reanchor quickstart: docs/guide/sweep.md says what it means.
 base:
   model: "\${stages.sft}"
   method: dpo
@@ -68,7 +67,33 @@ base:
   checkpoint: { every: never }
   device: cpu
 stages:
-  text: { corpus: sotu }
+${modelStages(sizes[size], { seed, threads })}
+  pairs:
+    sample:
+      model: "\${stages.sft}"
+      prompts: sotu
+      rows: ${pairs.prompts}
+      samples: ${pairs.samples}
+      maxNewTokens: ${pairs.maxNewTokens}
+    label: { score: afinn, keep: bestAndWorst }
+replicates: { over: pairs, seeds: [${seeds.join(', ')}] }
+measure:
+  every: ${measure.every}
+  prompts: sotu-heldout
+  rows: ${measure.prompts}
+  maxNewTokens: ${pairs.maxNewTokens}
+  scores: { gold: afinn, surprise: surprise }
+arms:
+  ${baseArm}: { loss.beta: 0.1 }
+  TR-DPO-soft: { loss.beta: 0.3, reference: { update: soft, alpha: 0.6, maxDivergence: 0.2 } }
+  TR-DPO-hard: { loss.beta: 0.3, reference: { update: hard, tau: ${tau} } }
+save: ends
+`;
+}
+
+/** The stages that make a model from nothing, and teach it to write. */
+function modelStages({ tokenizerRows, model, sft }: Size, { seed, threads }: Omit<StudyOptions, 'size'>): string {
+  return `  text: { corpus: sotu }
   start:
     init:
       text: "\${stages.text}"
@@ -98,26 +123,5 @@ stages:
       checkpoint: { every: never }
       device: cpu
       threads: ${threads}
-      seed: ${seed}
-  pairs:
-    sample:
-      model: "\${stages.sft}"
-      prompts: sotu
-      rows: ${pairs.prompts}
-      samples: ${pairs.samples}
-      maxNewTokens: ${pairs.maxNewTokens}
-    label: { score: afinn, keep: bestAndWorst }
-replicates: { over: pairs, seeds: [${seeds.join(', ')}] }
-measure:
-  every: ${measure.every}
-  prompts: sotu-heldout
-  rows: ${measure.prompts}
-  maxNewTokens: ${pairs.maxNewTokens}
-  scores: { gold: afinn, surprise: surprise }
-arms:
-  ${baseArm}: { loss.beta: 0.1 }
-  TR-DPO-soft: { loss.beta: 0.3, reference: { update: soft, alpha: 0.6, maxDivergence: 0.2 } }
-  TR-DPO-hard: { loss.beta: 0.3, reference: { update: hard, tau: ${tau} } }
-save: ends
-`;
+      seed: ${seed}`;
 }
