@@ -1,6 +1,6 @@
 /** The study of the quickstart, as a text that `reanchor sweep` reads as well. */
 
-export type QuickstartSize = 'full' | 'fast';
+type QuickstartSize = 'full' | 'fast';
 
 interface Size {
   model: { vocabularySize: number; width: number; feedForward: number; layers: number; heads: number };
@@ -48,8 +48,8 @@ export interface StudyOptions {
 export const baseArm = 'DPO';
 
 /**
- * A study in YAML: a Llama with a tokenizer of its own learns from nothing to write like presidents; of samples the most
- * and the least positive ones by AFINN are pairs; DPO, TR-DPO soft with a cap and TR-DPO hard train on the same sets.
+ * A study in YAML: a Llama with a tokenizer of its own learns from nothing to write like presidents; of its samples the
+ * most and the least positive ones by AFINN are pairs; DPO, TR-DPO soft with a cap and hard train on the same sets.
  */
 export function quickstartStudy({ size, seed, threads }: StudyOptions): string {
   const { pairs, preference, measure, replicates } = sizes[size];
