@@ -42,7 +42,8 @@ const allowed: Record<string, string> = {
   eval: 'errors clock secrets random formats stats text recipe runs hub data models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
   quickstart: 'errors formats stats eval sweep',
-  sweep: 'errors clock random formats stats text recipe runs hub data models generate planning driver eval torch/host',
+  sweep:
+    'errors clock random formats stats text recipe runs hub data models generate planning driver estimate eval torch/host',
   cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',

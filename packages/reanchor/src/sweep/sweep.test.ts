@@ -6,9 +6,10 @@ import { afterAll, expect, test } from 'vitest';
 import { tinyArms, tinyStudy } from '../../../../tests/support/tiny-study.js';
 import { commandLine } from '../cli/main.js';
 import { Terminal } from '../cli/terminal.js';
-import { lockRun } from '../runs/index.js';
+import { fileSizes, lockRun, readEvents } from '../runs/index.js';
 import { summarise } from './results.js';
 import { parseStudy } from './study.js';
+import { estimateStudy } from './study-estimate.js';
 import { type SweepOptions, sweep } from './sweep.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sweep-'));
@@ -27,6 +28,9 @@ async function run(text = tinyArms, options: Partial<SweepOptions> = {}, change 
   const result = await sweep({ study, out, jobs: 2, onChange, ...options });
   return { ...result, begun: [...begun].sort() };
 }
+
+/** The bytes of the files below a folder of the sweep. */
+const bytesBelow = (name: string) => Object.values(fileSizes(join(out, name))).reduce((sum, bytes) => sum + bytes, 0);
 
 /** The files below the folder with the times of their last changes. */
 const times = () =>
@@ -72,6 +76,31 @@ test('a study leaves runs, stages, and a row for each measurement; another call 
   expect(more.rows).toHaveLength(18);
   expect(readdirSync(join(out, 'runs/low/beta=0.01/seed-1'))).toContain('final');
   expect(summarise(more.rows).map(({ arm, seeds }) => `${arm} ${seeds}`)).toEqual(['dpo 2', 'hard 2', 'low 2']);
+});
+
+test('what was told of a study beforehand is what it took; once a run is done, so is its time', async () => {
+  const study = parseStudy(tinyStudy(folder), 'study.yaml');
+  const told = await estimateStudy(study);
+  expect(told).toMatchObject({ stages: { of: 5, done: 0 }, runs: { of: 4, done: 0 }, unknown: [] });
+  // The small files of models, and answers shorter than they may be, are the difference.
+  for (const [ratio, part] of [
+    [told.bytes.runs / 2 / bytesBelow('runs/dpo'), 'runs'],
+    [told.bytes.stages / bytesBelow('stages'), 'stages'],
+  ] as const) {
+    expect(Math.abs(ratio - 1), `${part}: ${ratio}`).toBeLessThan(0.25);
+  }
+  const now = await estimateStudy(study, { out });
+  expect(now).toMatchObject({ stages: { of: 5, done: 5 }, runs: { of: 4, done: 4 }, hours: { atPace: 0 } });
+  const ends = ['dpo/beta=0.1', 'hard/reference=update-hard,tau-2-273ad3c3'].flatMap((setting) =>
+    [1, 2].map((seed) => readEvents(join(out, 'runs', setting, `seed-${seed}/events.jsonl`)).events.at(-1)!),
+  );
+  const seconds = ends.reduce((sum, event) => sum + (event.type === 'end' ? event.seconds : Number.NaN), 0);
+  expect(now.pace).toMatchObject({ jobs: 4, of: 'runs', rate: now.flops.runs / seconds });
+  // Of an arm that comes now, that pace tells how long it will take.
+  const arms = tinyArms.replace(/ }$/, ', next: { loss.beta: 0.02 } }');
+  const more = await estimateStudy(parseStudy(tinyStudy(folder, arms), 'study.yaml'), { out, jobs: 2 });
+  expect(more.runs).toEqual({ of: 6, done: 4 });
+  expect(more.hours.atPace! * 3600).toBeCloseTo(more.flops.left / 2 / more.pace!.rate, 9);
 });
 
 test(
