@@ -6,6 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 import { tinyArms, tinyStudy } from '../../../../tests/support/tiny-study.js';
 import { commandLine } from '../cli/main.js';
 import { Terminal } from '../cli/terminal.js';
+import { front } from '../eval/front/front.js';
 import { fileSizes, lockRun, readEvents } from '../runs/index.js';
 import { summarise } from './results.js';
 import { parseStudy } from './study.js';
@@ -139,24 +140,42 @@ test('a job that fails ends no other, and what needs it is not begun', limit, as
   expect(result).toMatchObject({ left: 1, made: 3, rows: [] });
 });
 
-test('the command prints how the settings ended, and refuses what is no study', async () => {
-  const file = join(folder, 'study.yaml');
+test('the command prints how the settings ended and how arms differ, and refuses what is no study', async () => {
+  const studyFile = join(folder, 'study.yaml');
   const command = async (text: string, ...flags: string[]) => {
-    writeFileSync(file, text);
+    writeFileSync(studyFile, text);
     const written = { stdout: '', stderr: '' };
     const stdout = { write: (text: string) => (written.stdout += text) };
     const stderr = { write: (text: string) => (written.stderr += text) };
-    const words = ['node', 'reanchor', 'sweep', file, '--out', out, ...flags];
+    const words = ['node', 'reanchor', 'sweep', studyFile, '--out', out, ...flags];
     await commandLine(new Terminal({ stdout, stderr, env: {} })).parseAsync(words);
     return written;
   };
   const { stdout, stderr } = await command(tinyStudy(folder), '--jobs', '2');
+  const file = join(out, 'results.jsonl');
+  const { comparisons, tests } = await front({ runs: [{ name: file, file }], kl: 'kl', quality: 'long' });
+  const short = comparisons.filter(({ way }) => way !== 'training');
+  expect(short.map(({ a, way }) => `${a} ${way}`)).toEqual(['hard best', 'hard end']);
   expect(stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
     ['arm', 'loss.beta', 'reference', 'seeds', 'long', 'fluent', 'KL'],
     ['dpo', '0.1', '2', expect.stringMatching(/^\d\.\d\d ± \d/), expect.any(String), expect.stringMatching(/ ± /)],
     ['hard', '{update:hard,tau:2}', '2', expect.any(String), expect.any(String), expect.any(String)],
     [''],
+    [`differences in long; Holm's p holds for all ${tests} that eval front tests`],
+    ['arms', 'way', 'KL', 'difference', '95 % interval', 'Holm', 'seeds'],
+    ...short.map(({ a, b, way, rows: [row] }) => [
+      `${a} against ${b}`,
+      way,
+      expect.stringMatching(/^\d\.\d{4}/),
+      expect.stringContaining(Math.abs(row!.difference!).toFixed(4)),
+      `${row!.interval!.low.toFixed(4)} to ${row!.interval!.high.toFixed(4)}`,
+      row!.holm!.toFixed(3),
+      '2',
+    ]),
+    [''],
   ]);
+  const more = `for more: npx reanchor eval front ${file} --quality long\n`;
+  expect(stderr).toContain(more);
   expect(stderr).toContain('all of it had been done already');
   expect(process.exitCode).toBe(0);
   process.exitCode = undefined;
