@@ -22,8 +22,8 @@ export interface SweepFlags {
 const interruptedCode = 130;
 
 /**
- * `reanchor sweep STUDY`: runs what a study asks for, prints how the arms ended and compares them. Returns the exit code: 1 when a job
- * failed, 130 when a signal stopped it.
+ * `reanchor sweep STUDY`: runs what a study asks for, prints how the arms ended and compares them. Returns the exit
+ * code: 1 when a job failed, 130 when a signal stopped it.
  */
 export async function sweepVerb(file: string, flags: SweepFlags, terminal: Terminal): Promise<number> {
   const jobs = numberFlag('--jobs', flags.jobs, { integer: true, min: 1 });
