@@ -112,7 +112,9 @@ test('a folder with other results is no study, and one whose results are broken 
   put('broken', rows.slice(0, -20));
   put('empty', '');
   const served = await library();
-  expect((await served.list()).studies.map(({ id }) => id)).toEqual(['group/study']);
+  const { studies, notes } = await served.list();
+  expect(studies.map(({ id }) => id)).toEqual(['group/study']);
+  expect(notes).toEqual([expect.stringMatching(/^not shown as a study: .*broken\/results.jsonl:12: not JSON/)]);
   await expect(served.study('other', undefined)).rejects.toThrow(/holds no results of a sweep/);
   await expect(served.study('empty', undefined)).rejects.toThrow(/holds no results of a sweep/);
   await expect(served.study('broken', undefined)).rejects.toThrow(/broken\/results.jsonl:12: not JSON/);

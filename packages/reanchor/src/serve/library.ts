@@ -47,12 +47,12 @@ export class Library {
 
   async #list(): Promise<RunList> {
     const found = await this.#find();
-    const [runs, results, studies] = await Promise.all([
+    const [runs, results, { studies, notes }] = await Promise.all([
       this.#summaries.of(found.runs),
       this.#results.list(found.results),
       this.#studies.list(found.studies),
     ]);
-    return { folder: this.folder.name, runs, notes: found.notes, results, studies };
+    return { folder: this.folder.name, runs, notes: [...found.notes, ...notes], results, studies };
   }
 
   /** The file of a run. Errors: UserError for an id that is none. */

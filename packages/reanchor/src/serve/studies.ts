@@ -36,19 +36,24 @@ export class Studies {
     readonly now: () => number,
   ) {}
 
-  /** The folders among `candidates` (paths by id) that hold the results of a sweep, the newest first. */
-  async list(candidates: ReadonlyMap<string, string>): Promise<StudyEntry[]> {
+  /**
+   * The folders among `candidates` (paths by id) that hold the results of a sweep, the newest first; and notes of those
+   * whose results cannot be read.
+   */
+  async list(candidates: ReadonlyMap<string, string>): Promise<{ studies: StudyEntry[]; notes: string[] }> {
     for (const id of this.#known.keys()) if (!candidates.has(id)) this.#known.delete(id);
-    const entries: StudyEntry[] = [];
+    const studies: StudyEntry[] = [];
+    const notes: string[] = [];
     for (const [id, path] of candidates) {
-      // One whose results cannot be read is told of on its page, and has no place in the list.
-      const known = await this.#look(id, path).catch((error: unknown) => {
-        if (error instanceof UserError || 'syscall' in (error as object)) return undefined;
-        throw error;
-      });
-      if (known?.read) entries.push(known.read.entry);
+      try {
+        const { read } = await this.#look(id, path);
+        if (read) studies.push(read.entry);
+      } catch (error) {
+        if (!(error instanceof UserError || 'syscall' in (error as object))) throw error;
+        notes.push(`not shown as a study: ${(error as Error).message}`);
+      }
     }
-    return entries.sort((a, b) => b.time.localeCompare(a.time));
+    return { studies: studies.sort((a, b) => b.time.localeCompare(a.time)), notes };
   }
 
   /**
