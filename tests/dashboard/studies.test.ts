@@ -57,6 +57,8 @@ describe.skipIf(!chromePath)('in a browser', () => {
       const rows = page.locator('section[aria-labelledby=comparisons] tbody tr');
       expect(await rows.count()).toBe(comparisons.reduce((sum, one) => sum + one.rows.length, 0));
       expect(await page.locator('#front-picture g.course').count()).toBe(4);
+      await page.getByRole('checkbox', { name: 'hard' }).uncheck();
+      expect(await page.locator('#front-picture g.course').count()).toBe(2);
       await page.getByLabel('Score').selectOption('fluent');
       await page.getByText('Differences in fluent').waitFor();
       const fluent = await front({ runs: [{ name: file, file }], kl: 'kl', quality: 'fluent' });

@@ -48,11 +48,40 @@ function Study({ study, onQuality }: { study: StudyState; onQuality: (quality: s
             </select>
           </label>
         </p>
-        <Front quality={quality} fronts={curves.flatMap(linesOf)} />
+        <Picture quality={quality} curves={curves} />
       </section>
       <Settings study={study} />
       <Comparisons study={study} />
       <Runs runs={study.runs} />
+    </>
+  );
+}
+
+/** The chart of the methods that are ticked: at first as many as have a colour of their own. */
+function Picture({ quality, curves }: Pick<StudyState, 'quality' | 'curves'>) {
+  const [ticks, setTicks] = useState<ReadonlyMap<string, boolean>>(new Map());
+  const isShown = (name: string, index: number) => ticks.get(name) ?? index < paletteSize;
+  return (
+    <>
+      {curves.length > 1 && (
+        <fieldset class="ticks">
+          <legend class="hidden">Methods that are drawn</legend>
+          {curves.map(({ name }, i) => (
+            <label key={name}>
+              <input
+                type="checkbox"
+                checked={isShown(name, i)}
+                onChange={(event) => setTicks(new Map(ticks).set(name, event.currentTarget.checked))}
+              />{' '}
+              {name}
+            </label>
+          ))}
+        </fieldset>
+      )}
+      <Front
+        quality={quality}
+        fronts={curves.flatMap((family, i) => (isShown(family.name, i) ? linesOf(family, i) : []))}
+      />
     </>
   );
 }
@@ -118,7 +147,15 @@ function Settings({ study: { settings, scores } }: { study: StudyState }) {
   );
 }
 
+/** Comparisons of more settings than so many are shown one setting at a time. */
+const mostAtOnce = 12;
+
 function Comparisons({ study: { comparisons, tests, quality } }: { study: StudyState }) {
+  const [chosen, choose] = useState<string>();
+  const forms = [...new Set(comparisons.map(({ a }) => a))];
+  const all = forms.length <= mostAtOnce ? undefined : forms[0];
+  const form = chosen !== undefined && forms.includes(chosen) ? chosen : all;
+  const shown = form === undefined ? comparisons : comparisons.filter(({ a }) => a === form);
   return (
     <section class="group" aria-labelledby="comparisons">
       <h2 id="comparisons">Comparisons, seed by seed</h2>
@@ -127,27 +164,45 @@ function Comparisons({ study: { comparisons, tests, quality } }: { study: StudyS
       ) : (
         <>
           <p class="sub">
-            Differences in {quality} with 95 % intervals over seeds; Holm’s p holds for all {whole(tests)} of them.
-          </p>
-          <Scroll label="Table of comparisons">
-            <table class="plain">
-              <thead>
-                <tr>
-                  <th scope="col">Arms</th>
-                  <th scope="col">By</th>
-                  {['KL', 'Difference', 'Interval', 'Holm’s p', 'Seeds'].map((title) => (
-                    <th scope="col" class="number" key={title}>
-                      {title}
-                    </th>
+            Differences in {quality} with 95 % intervals over seeds; Holm’s p holds for all {whole(tests)} of them.{' '}
+            {all !== undefined && (
+              <label>
+                Setting{' '}
+                <select value={form} onChange={(event) => choose(event.currentTarget.value)}>
+                  {forms.map((name) => (
+                    <option key={name} value={name}>
+                      {name}
+                    </option>
                   ))}
-                </tr>
-              </thead>
-              <tbody>{comparisons.flatMap(comparisonRows)}</tbody>
-            </table>
-          </Scroll>
+                </select>
+              </label>
+            )}
+          </p>
+          <ComparisonTable comparisons={shown} />
         </>
       )}
     </section>
+  );
+}
+
+function ComparisonTable({ comparisons }: { comparisons: readonly AdjustedComparison[] }) {
+  return (
+    <Scroll label="Table of comparisons">
+      <table class="plain">
+        <thead>
+          <tr>
+            <th scope="col">Arms</th>
+            <th scope="col">By</th>
+            {['KL', 'Difference', 'Interval', 'Holm’s p', 'Seeds'].map((title) => (
+              <th scope="col" class="number" key={title}>
+                {title}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{comparisons.flatMap(comparisonRows)}</tbody>
+      </table>
+    </Scroll>
   );
 }
 
