@@ -12,7 +12,6 @@ const most = 60;
  */
 const longer: Readonly<Record<string, number>> = {
   'packages/dashboard/src/charts/Chart.tsx Chart': 115,
-  'packages/dashboard/src/charts/Front.tsx Front': 66,
   'packages/dashboard/src/pages/RunPage.tsx Events': 69,
   'packages/dashboard/src/pages/RunsPage.tsx RunsPage': 96,
   'packages/dashboard/src/pages/ToyPage.tsx Toy': 75,

@@ -25,7 +25,7 @@ const allowed: Record<string, string> = {
   runs: 'errors version formats recipe torch/host',
   data: 'errors random formats stats text recipe hub runs',
   sinks: 'secrets clock formats recipe runs',
-  serve: 'errors clock runs',
+  serve: 'errors clock runs eval',
   plots: '',
   nn: 'stats data torch',
   models: 'errors formats data nn torch',
@@ -42,7 +42,8 @@ const allowed: Record<string, string> = {
   eval: 'errors clock secrets random formats stats text recipe runs hub data models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
   quickstart: 'errors formats stats eval sweep',
-  sweep: 'errors clock random formats stats text recipe runs hub data models generate planning driver eval torch/host',
+  sweep:
+    'errors clock random formats stats text recipe runs hub data models generate planning driver estimate eval torch/host',
   cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
@@ -140,7 +141,7 @@ test('there is one way into a room: its index.ts, or, where it has none, each of
   expect(besideTheDoor).toEqual([]);
 });
 
-test('evaluations with a judge, and without, need no libtorch', () => {
+test('evaluations with a judge, and without, and the dashboard need no libtorch', () => {
   const reached = new Set<string>();
   const visit = (file: string): string[] => {
     if (reached.has(file)) return [];
@@ -154,7 +155,7 @@ test('evaluations with a judge, and without, need no libtorch', () => {
   const folders = ['alpaca', 'arena', 'judge', 'winrate', 'ratings', 'diversity', 'front'].map(
     (name) => `packages/reanchor/src/eval/${name}`,
   );
-  const files = folders.flatMap((folder) => sourceFiles(folder)).filter((file) => !file.endsWith('.test.ts'));
+  const files = [...folders, 'packages/reanchor/src/serve'].flatMap((folder) => sourceFiles(folder)).filter(isProduct);
   expect(files.length).toBeGreaterThan(2);
   expect(files.flatMap(visit)).toEqual([]);
 });

@@ -9,6 +9,7 @@ import { ComparePage } from './pages/ComparePage.js';
 import { EvaluationPage } from './pages/EvaluationPage.js';
 import { RunPage } from './pages/RunPage.js';
 import { RunsPage } from './pages/RunsPage.js';
+import { StudyPage } from './pages/StudyPage.js';
 import { ToyPage } from './pages/ToyPage.js';
 import { Header } from './parts/Header.js';
 import { type Route, useRoute } from './router.js';
@@ -42,6 +43,8 @@ function Page({ route }: { route: Route }) {
       return <RunPage key={route.id} id={route.id} />;
     case 'compare':
       return <ComparePage ids={route.ids} />;
+    case 'study':
+      return <StudyPage key={route.id} id={route.id} />;
     case 'evaluation':
       return <EvaluationPage id={route.id} />;
     case 'toy':

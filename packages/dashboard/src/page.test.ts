@@ -3,11 +3,12 @@ import { expect, test } from 'vitest';
 import { differences, flat } from './data/recipe.js';
 import { ago, duration, modelName, number, shortNames } from './format.js';
 import { chartSections, metricText } from './metrics.js';
-import { compareHref, parseRoute, resultHref, runHref } from './router.js';
+import { compareHref, parseRoute, resultHref, runHref, studyHref } from './router.js';
 
 test('addresses come back as they were, whatever a run is called', () => {
   for (const id of ['a', 'group/soft', 'ü 100%?&#/x', '.', '..']) {
     expect(parseRoute(runHref(id))).toEqual({ page: 'run', id });
+    expect(parseRoute(studyHref(id))).toEqual({ page: 'study', id });
     expect(parseRoute(resultHref('toy', id))).toEqual({ page: 'toy', id });
     expect(parseRoute(compareHref([id, 'b']))).toEqual({ page: 'compare', ids: [id, 'b'] });
   }

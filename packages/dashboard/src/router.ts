@@ -5,6 +5,7 @@ export type Route =
   | { page: 'runs' }
   | { page: 'run'; id: string }
   | { page: 'compare'; ids: string[] }
+  | { page: 'study'; id: string }
   | { page: 'evaluation'; id: string | undefined }
   | { page: 'toy'; id: string | undefined };
 
@@ -12,7 +13,7 @@ export function parseRoute(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
   const [page, id] = path.split('/');
   const given = id === undefined || id === '' ? undefined : decode(id);
-  if (page === 'run' && given !== undefined) return { page, id: given };
+  if ((page === 'run' || page === 'study') && given !== undefined) return { page, id: given };
   if (page === 'compare') return { page, ids: new URLSearchParams(query).getAll('run') };
   if (page === 'evaluation' || page === 'toy') return { page, id: given };
   return { page: 'runs' };
@@ -27,6 +28,7 @@ function decode(text: string): string {
 }
 
 export const runHref = (id: string) => `#/run/${encodeURIComponent(id)}`;
+export const studyHref = (id: string) => `#/study/${encodeURIComponent(id)}`;
 export const resultHref = (page: 'evaluation' | 'toy', id: string) => `#/${page}/${encodeURIComponent(id)}`;
 export const compareHref = (ids: readonly string[]) =>
   `#/compare?${ids.map((id) => `run=${encodeURIComponent(id)}`).join('&')}`;

@@ -2,12 +2,15 @@ import type { RunState } from 'reanchor/serve';
 import { number } from '../format.js';
 import { metricText } from '../metrics.js';
 import { download } from './download.js';
-import { scale, ticks } from './svg.js';
+import { type Scale, scale, ticks } from './svg.js';
 
 export interface FrontLine {
   name: string;
   color: number;
-  points: { step: number; kl: number; quality: number }[];
+  /** A point of no step is of several runs. */
+  points: { step?: number | undefined; kl: number; quality: number }[];
+  /** What is drawn beside the lines of the legend: thin, the course of a run, or the mean of several. */
+  kind?: 'course' | 'mean';
 }
 
 const klName = 'kl/initial';
@@ -39,7 +42,7 @@ export function frontsOf(
 const [width, height] = [720, 380];
 const margin = { top: 14, right: 20, bottom: 44, left: 62 };
 
-/** Quality over KL, a line for every run. */
+/** Quality over KL, a line for every run, or for every method of a study with those that it was made from. */
 export function Front({ quality, fronts }: { quality: string; fronts: readonly FrontLine[] }) {
   const points = fronts.flatMap((front) => front.points);
   if (points.length === 0) return null;
@@ -48,9 +51,10 @@ export function Front({ quality, fronts }: { quality: string; fronts: readonly F
   const yTicks = ticks(Math.min(...points.map((p) => p.quality)), Math.max(...points.map((p) => p.quality)), 6);
   const x = scale([xTicks[0]!, xTicks.at(-1)!], margin.left, width - margin.right);
   const y = scale([yTicks[0]!, yTicks.at(-1)!], height - margin.bottom, margin.top);
+  const named = fronts.filter(({ kind }) => kind === undefined);
   const save = () => {
     const rows = fronts.flatMap(({ name, points }) =>
-      points.map((p) => `"${name.replaceAll('"', '""')}",${p.step},${p.kl},${p.quality}`),
+      points.map((p) => `"${name.replaceAll('"', '""')}",${p.step ?? ''},${p.kl},${p.quality}`),
     );
     download('quality-against-kl.csv', 'text/csv', `run,step,${klName},${quality}\n${rows.join('\n')}\n`);
   };
@@ -68,14 +72,14 @@ export function Front({ quality, fronts }: { quality: string; fronts: readonly F
         </span>
       </figcaption>
       <p class="legend">
-        {fronts.map(({ name, color }) => (
+        {named.map(({ name, color }) => (
           <span key={name}>
             <i class={`swatch c${color}`} />
             <span class="name">{name}</span>
           </span>
         ))}
       </p>
-      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={words(fronts, title)} id="front-picture">
+      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={words(named, title)} id="front-picture">
         {yTicks.map((tick) => (
           <g key={tick}>
             <line class="grid" x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} />
@@ -92,25 +96,37 @@ export function Front({ quality, fronts }: { quality: string; fronts: readonly F
         <text x={(margin.left + width - margin.right) / 2} y={height - 6} text-anchor="middle">
           KL to the initial model, nats
         </text>
-        {fronts.map(({ name, color, points }) => (
-          <g key={name} class={`curve c${color}`}>
-            <polyline points={points.map((p) => `${x(p.kl)},${y(p.quality)}`).join(' ')} />
-            {points.map((p) => (
-              <circle key={p.step} cx={x(p.kl)} cy={y(p.quality)} r="4">
-                <title>{`${name}, step ${p.step}: ${number(p.quality)} at KL ${number(p.kl)}`}</title>
-              </circle>
-            ))}
-          </g>
-        ))}
+        <Curves fronts={fronts} x={x} y={y} />
       </svg>
     </figure>
   );
 }
 
+function Curves({ fronts, x, y }: { fronts: readonly FrontLine[]; x: Scale; y: Scale }) {
+  return (
+    <>
+      {fronts.map(({ name, color, points, kind }) => (
+        <g key={`${name} ${kind}`} class={`curve c${color} ${kind ?? ''}`}>
+          <polyline points={points.map((p) => `${x(p.kl)},${y(p.quality)}`).join(' ')} />
+          {kind === undefined &&
+            points.map((p) => (
+              <circle key={`${p.step} ${p.kl}`} cx={x(p.kl)} cy={y(p.quality)} r="4">
+                <title>{`${placeOf(name, p)}: ${number(p.quality)} at KL ${number(p.kl)}`}</title>
+              </circle>
+            ))}
+        </g>
+      ))}
+    </>
+  );
+}
+
+const placeOf = (name: string, { step }: FrontLine['points'][number]) =>
+  step === undefined ? name : `${name}, step ${step}`;
+
 function words(fronts: readonly FrontLine[], title: string): string {
   const texts = fronts.map(({ name, points }) => {
     const best = points.reduce((a, b) => (b.quality > a.quality ? b : a), points[0]!);
-    return best ? `${name}: best ${number(best.quality)} at KL ${number(best.kl)}, step ${best.step}.` : '';
+    return best ? `${placeOf(`${name}: best ${number(best.quality)} at KL ${number(best.kl)}`, best)}.` : '';
   });
   return `${title} against KL to the initial model. ${texts.join(' ')}`;
 }

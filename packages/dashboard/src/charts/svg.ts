@@ -40,7 +40,7 @@ export function toSvg(chart: ChartData): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#292524"><title>${escaped(title)}</title>\n${parts.filter(Boolean).join('\n')}\n</svg>\n`;
 }
 
-type Scale = (value: number) => number;
+export type Scale = (value: number) => number;
 
 function curve({ steps, mean, min, max, color }: Line, x: Scale, y: Scale): string {
   const stroke = colors[color % colors.length]!;

@@ -1,11 +1,11 @@
 import type { ListPatch, MetricPoints, RunList, RunPatch, RunState, SeriesPoints } from 'reanchor/serve';
 
 /** The list with what has changed; runs that are new come last. */
-export function mergeList(list: RunList, { runs, gone, notes, results }: ListPatch): RunList {
+export function mergeList(list: RunList, { runs, gone, notes, results, studies }: ListPatch): RunList {
   const rows = new Map(list.runs.map((run) => [run.id, run]));
   for (const id of gone) rows.delete(id);
   for (const run of runs) rows.set(run.id, run);
-  return { ...list, runs: [...rows.values()], notes, results };
+  return { ...list, runs: [...rows.values()], notes, results, studies };
 }
 
 /** A run's state with what has come since. */

@@ -1,6 +1,15 @@
 /** What the server tells, as it comes. */
 import { useEffect, useState } from 'preact/hooks';
-import type { ListPatch, Result, RunList, RunPatch, RunSeriesData, RunState, StreamEvents } from 'reanchor/serve';
+import type {
+  ListPatch,
+  Result,
+  RunList,
+  RunPatch,
+  RunSeriesData,
+  RunState,
+  StreamEvents,
+  StudyState,
+} from 'reanchor/serve';
 import { type Connection, connect } from './connect.js';
 import { ask } from './door.js';
 import { merge, mergeList } from './merge.js';
@@ -49,6 +58,23 @@ export function useRuns(ids: readonly string[]): FollowedRuns {
     return connect(query, { state: put, patch, problem }, setConnection);
   }, [key]);
   return { states, problems, connection };
+}
+
+/** A study in one of its scores, the first when left out; what was shown stays until another one is there. */
+export function useStudy(id: string, quality: string | undefined) {
+  const [study, setStudy] = useState<StudyState>();
+  const [problem, setProblem] = useState<string>();
+  const [connection, setConnection] = useState<Connection>('connecting');
+  useEffect(() => {
+    const put = (state: StudyState) => {
+      setStudy(state);
+      setProblem(undefined);
+    };
+    const tell = ({ message }: StreamEvents['problem']) => setProblem(message);
+    const score = quality === undefined ? '' : `&quality=${encodeURIComponent(quality)}`;
+    return connect(`study=${encodeURIComponent(id)}${score}`, { study: put, problem: tell }, setConnection);
+  }, [id, quality]);
+  return { study, problem, connection };
 }
 
 /** The series of some steps of a run, in full detail. */

@@ -1,11 +1,11 @@
 import { useMemo, useState } from 'preact/hooks';
-import type { RunSummary } from 'reanchor/serve';
+import type { RunList, RunSummary, StudyEntry } from 'reanchor/serve';
 import { useList } from '../data/stream.js';
 import { ago, date, modelName, number, percent, whole } from '../format.js';
 import { isEvaluated, newestValue } from '../metrics.js';
 import { Title } from '../parts/Header.js';
 import { Empty, Lost, Sparkline, Status } from '../parts/small.js';
-import { compareHref, runHref } from '../router.js';
+import { compareHref, runHref, studyHref } from '../router.js';
 
 interface Column {
   key: string;
@@ -54,13 +54,15 @@ export function RunsPage() {
   const [filter, setFilter] = useState('');
   const [sort, setSort] = useState({ key: 'started', isDown: true });
   const [ticked, setTicked] = useState<ReadonlySet<string>>(new Set());
+  // Those of a study are on its page.
+  const all = useMemo(() => (list ? list.runs.filter(({ id }) => !isOfStudy(id, list.studies)) : []), [list]);
   const runs = useMemo(
     () =>
       sorted(
-        (list?.runs ?? []).filter((run) => matches(run, filter)),
+        all.filter((run) => matches(run, filter)),
         sort,
       ),
-    [list, filter, sort],
+    [all, filter, sort],
   );
   if (!list) {
     return (
@@ -71,7 +73,7 @@ export function RunsPage() {
       </>
     );
   }
-  const chosen = list.runs.filter(({ id }) => ticked.has(id)).map(({ id }) => id);
+  const chosen = all.filter(({ id }) => ticked.has(id)).map(({ id }) => id);
   const tick = (id: string) => {
     const next = new Set(ticked);
     if (!next.delete(id)) next.add(id);
@@ -82,10 +84,7 @@ export function RunsPage() {
       <div class="top">
         <div>
           <Title>Runs</Title>
-          <p class="sub">
-            <code>{list.folder}</code> · {runs.length === list.runs.length ? '' : `${runs.length} of `}
-            {list.runs.length} {list.runs.length === 1 ? 'run' : 'runs'}
-          </p>
+          <Counts list={list} shown={runs.length} all={all.length} />
         </div>
         <div class="tools">
           <label>
@@ -114,7 +113,8 @@ export function RunsPage() {
           {note}
         </p>
       ))}
-      {list.runs.length === 0 ? (
+      {list.studies.length > 0 && <Studies studies={list.studies} />}
+      {all.length === 0 && list.studies.length > 0 ? null : all.length === 0 ? (
         <Empty>
           There is no run in this folder yet. A run that <code>npx reanchor train RECIPE</code> starts here appears by
           itself; <code>npx reanchor quickstart</code> makes four of them.
@@ -143,6 +143,61 @@ export function RunsPage() {
         </table>
       )}
     </>
+  );
+}
+
+function Counts({ list, shown, all }: { list: RunList; shown: number; all: number }) {
+  return (
+    <p class="sub">
+      <code>{list.folder}</code> · {shown === all ? '' : `${shown} of `}
+      {all} {all === 1 ? 'run' : 'runs'}
+      {list.studies.length > 0 && ' beside those of studies'}
+    </p>
+  );
+}
+
+/** Whether a run is one of a study, or was trained by a stage of one. */
+function isOfStudy(id: string, studies: readonly StudyEntry[]): boolean {
+  return studies.some((study) => {
+    const above = study.id === '.' ? '' : `${study.id}/`;
+    return id.startsWith(`${above}runs/`) || id.startsWith(`${above}stages/`);
+  });
+}
+
+function Studies({ studies }: { studies: readonly StudyEntry[] }) {
+  return (
+    <section class="group" aria-labelledby="studies">
+      <h2 id="studies">Studies</h2>
+      <table class="plain studies">
+        <caption class="hidden">Studies, the newest first</caption>
+        <thead>
+          <tr>
+            <th scope="col">Study</th>
+            <th scope="col">Arms</th>
+            <th scope="col" class="number">
+              Runs done
+            </th>
+            <th scope="col">Newest result</th>
+          </tr>
+        </thead>
+        <tbody>
+          {studies.map(({ id, arms, done, of, time }) => (
+            <tr key={id}>
+              <th scope="row">
+                <a href={studyHref(id)}>{id}</a>
+              </th>
+              <td>{arms.join(', ')}</td>
+              <td class="number">
+                {whole(done)}
+                {of !== undefined && <span class="of"> / {whole(of)}</span>}
+                {of !== undefined && done < of && <progress value={done / of} aria-label={percent(done / of)} />}
+              </td>
+              <td title={date(time)}>{ago(time)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
   );
 }
 

@@ -14,7 +14,7 @@ export function Header({ page }: { page: Route['page'] }) {
     setTheme(choice);
     set(choice);
   };
-  const current = page === 'run' || page === 'compare' ? 'runs' : page;
+  const current = ['run', 'compare', 'study'].includes(page) ? 'runs' : page;
   return (
     <header>
       <span class="brand">reanchor</span>

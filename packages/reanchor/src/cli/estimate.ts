@@ -9,14 +9,14 @@ import { type Terminal, table } from './terminal.js';
 /** The flags of `estimate` as commander gives them. */
 export interface EstimateFlags {
   set: string[];
-  devices: string;
-  json?: boolean;
+  devices?: string | undefined;
+  json?: boolean | undefined;
 }
 
 /** `reanchor estimate RECIPE`: what a run will take, from its recipe and what is at hand of model and rows. */
 export async function estimateVerb(
   recipeFile: string,
-  { set, devices: count, json }: EstimateFlags,
+  { set, devices: count = '1', json }: EstimateFlags,
   terminal: Terminal,
 ): Promise<void> {
   const devices = numberFlag('--devices', count, { integer: true, min: 1 });
@@ -172,12 +172,13 @@ function flopsRows({ flops, devices, isAssumed }: RunEstimate): string[][] {
   ];
 }
 
-/** Bytes in MiB or GiB. */
-function bytesText(bytes: number): string {
+/** Bytes in KiB, MiB or GiB. */
+export function bytesText(bytes: number): string {
   const mebibytes = bytes / 2 ** 20;
+  if (mebibytes > 0 && mebibytes < 1) return `${Math.ceil(bytes / 1024)} KiB`;
   return mebibytes < 10_000
     ? `${number(Math.round(mebibytes))} MiB`
     : `${number(Math.round(mebibytes / 102.4) / 10)} GiB`;
 }
 
-const countOf = (n: number, what: string) => `${number(n)} ${what}${n === 1 ? '' : 's'}`;
+export const countOf = (n: number, what: string) => `${number(n)} ${what}${n === 1 ? '' : 's'}`;

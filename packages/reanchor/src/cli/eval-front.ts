@@ -1,12 +1,11 @@
 import { UsageError } from '../errors.js';
 import type { Choice, ChoiceOptions } from '../eval/front/choice.js';
-import type { AdjustedComparison } from '../eval/front/compare.js';
 import type { Front } from '../eval/front/front.js';
 import type { SeedMean } from '../eval/front/settings.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
-import { groupBy } from '../stats/index.js';
 import { packageVersion } from '../version.js';
 import { numberFlag } from './flags.js';
+import { printComparisons } from './front-comparisons.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval front` as commander gives them. */
@@ -49,7 +48,7 @@ export async function frontVerb(given: readonly string[], flags: FrontFlags, ter
   for (const line of table(isStudy ? armTable(result.arms, settings) : runTable(result.runs, settings))) {
     terminal.result(line);
   }
-  for (const same of comparisonsOfPairs(result.comparisons)) printComparisons(same, settings, terminal);
+  printComparisons(result.comparisons, settings, terminal);
   tellWhatIsLeftOut(result, isStudy, terminal);
   if (flags.svg !== undefined) {
     const { frontChart } = await import('../eval/front/chart.js');
@@ -127,43 +126,4 @@ function runTable(runs: Front['runs'], { kl, quality }: { kl: string; quality: s
   });
   const head = ['run', 'arm', 'beta', 'seed', 'evaluations', 'last step', kl, quality, 'best step', kl, quality];
   return [head, ...rows];
-}
-
-/** The comparisons of the same two arms, together. */
-const comparisonsOfPairs = (comparisons: readonly AdjustedComparison[]): AdjustedComparison[][] => [
-  ...groupBy(comparisons, ({ a, b }) => JSON.stringify([a, b])).values(),
-];
-
-function printComparisons(
-  comparisons: readonly AdjustedComparison[],
-  { kl, level }: { kl: string; level: number },
-  terminal: Terminal,
-): void {
-  const { a, b, isPaired, seeds } = comparisons[0]!;
-  const pairing = isPaired ? `paired by seed (${seeds.both})` : 'unpaired, no seed in common';
-  terminal.result('');
-  terminal.result(`${a} against ${b}, ${pairing}`);
-  const head = ['way', kl, b, a, 'difference', `${100 * level} % interval`, 'p', 'Holm', 'seeds'];
-  for (const line of table([head, ...comparisons.flatMap(comparisonRows)])) terminal.result(line);
-  for (const { way, rows } of comparisons) {
-    if (rows.length === 0) terminal.note(`${a} and ${b} have no range of KL in common, by ${way}`);
-  }
-  const fewest = isPaired ? seeds.both : Math.min(seeds.ofA, seeds.ofB);
-  if (fewest < 2) terminal.note(`${a} against ${b}: intervals need two seeds or more of both`);
-}
-
-function comparisonRows({ way, isPaired, seeds: all, rows }: AdjustedComparison): string[][] {
-  const number = (value: number | undefined) => value?.toFixed(4) ?? '-';
-  const share = (p: number | undefined) => (p === undefined ? '-' : p < 0.001 ? '< 0.001' : p.toFixed(3));
-  const count = (some: number, of: number) => (some === of ? String(of) : `${some} of ${of}`);
-  return rows.map(({ kl, a, b, difference, interval, p, holm, seeds }) => [
-    way,
-    kl === undefined ? [...new Set([b, a].map((one) => number(one?.kl)))].join(', ') : number(kl),
-    number(b?.quality),
-    number(a?.quality),
-    difference === undefined ? '-' : `${difference < 0 ? '' : '+'}${number(difference)}`,
-    interval ? `${number(interval.low)} to ${number(interval.high)}` : '-',
-    ...[p, holm].map(share),
-    isPaired ? count(seeds.both, all.both) : `${count(seeds.ofB, all.ofB)}, ${count(seeds.ofA, all.ofA)}`,
-  ]);
 }

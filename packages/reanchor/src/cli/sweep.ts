@@ -1,10 +1,13 @@
 import { join } from 'node:path';
+import { UserError } from '../errors.js';
 import { concealing } from '../recipe/index.js';
+import { groupBy } from '../stats/index.js';
 import type { PoolState, SettingSummary, SweepResult } from '../sweep/index.js';
 import { numberFlag } from './flags.js';
+import { printShortComparisons } from './front-comparisons.js';
 import { number } from './progress.js';
 import { stopOnSignals } from './signals.js';
-import { duration, type Terminal, table } from './terminal.js';
+import { duration, shellWord, type Terminal, table } from './terminal.js';
 
 /** The flags of `sweep` as commander gives them. */
 export interface SweepFlags {
@@ -19,8 +22,8 @@ export interface SweepFlags {
 const interruptedCode = 130;
 
 /**
- * `reanchor sweep STUDY`: runs what a study asks for, prints how the arms ended. Returns the exit code: 1 when a job
- * failed, 130 when a signal stopped it.
+ * `reanchor sweep STUDY`: runs what a study asks for, prints how the arms ended and compares them. Returns the exit
+ * code: 1 when a job failed, 130 when a signal stopped it.
  */
 export async function sweepVerb(file: string, flags: SweepFlags, terminal: Terminal): Promise<number> {
   const jobs = numberFlag('--jobs', flags.jobs, { integer: true, min: 1 });
@@ -37,6 +40,7 @@ export async function sweepVerb(file: string, flags: SweepFlags, terminal: Termi
     const result = await sweep({ study, out, jobs, threads, only, hours, signal: stop.signal, onChange, onNote });
     terminal.endStatus();
     for (const line of endsTable(summarise(result.rows))) terminal.result(line);
+    await compareArms(result.rows, join(out, 'results.jsonl'), terminal);
     tellOutcome(result, { out, terminal });
     return stop.signal.aborted ? interruptedCode : Number(result.failed.length > 0);
   } finally {
@@ -57,6 +61,25 @@ function tellOutcome(
     terminal.note(`${number(left)} ${left === 1 ? 'run is' : 'runs are'} not done; the same command goes on from here`);
   else if (made === 0) terminal.note('all of it had been done already');
   terminal.note(`${number(rows.length)} measurements are in ${join(out, 'results.jsonl')}`);
+}
+
+/** Prints what `eval front` would say of the results, short, where two arms have two seeds each. */
+async function compareArms(rows: SweepResult['rows'], file: string, terminal: Terminal): Promise<void> {
+  const seeds = groupBy(rows, ({ arm }) => arm);
+  const compared = [...seeds.values()].filter((some) => new Set(some.map(({ seed }) => seed)).size > 1);
+  if (compared.length < 2) return;
+  const quality = Object.keys(rows[0]!.scores)[0];
+  if (quality === undefined) return;
+  const { front } = await import('../eval/front/front.js');
+  try {
+    const result = await front({ runs: [{ name: file, file }], kl: 'kl', quality });
+    if (!printShortComparisons(result, quality, terminal)) return;
+  } catch (error) {
+    // A run that has no number at all, say: the sweep itself is done.
+    if (!(error instanceof UserError)) throw error;
+    terminal.note(`no comparison of arms: ${error.message}`);
+  }
+  terminal.note(`for more: npx reanchor eval front ${shellWord(file)} --quality ${quality}`);
 }
 
 /** Shows how many jobs are done, which are at work, and the time that is left at the pace so far. */

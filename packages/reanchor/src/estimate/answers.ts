@@ -25,11 +25,15 @@ export function answerPasses(
 ): RunPasses['answers'] {
   const { generate } = recipe.evaluate;
   if (generate === undefined) return undefined;
-  const { samples, maxNewTokens } = generate;
-  const pack = (prefix: number): PackLayout => {
-    const completions = samples * (maxNewTokens - 1);
-    return { tokens: prefix + completions, scored: samples * maxNewTokens, groups: [{ prefix, completions }] };
-  };
   const anchors = keepsInitial(recipe) ? (hasReferenceModel ? 2 : 1) : 0;
-  return { packs: prompts.map(pack), passes: 1 + 4 * anchors };
+  return { packs: prompts.map((prefix) => answerPack(prefix, generate)), passes: 1 + 4 * anchors };
+}
+
+/** A prompt of so many tokens with its answers, all as long as they may be. */
+export function answerPack(
+  prefix: number,
+  { samples, maxNewTokens }: { samples: number; maxNewTokens: number },
+): PackLayout {
+  const completions = samples * (maxNewTokens - 1);
+  return { tokens: prefix + completions, scored: samples * maxNewTokens, groups: [{ prefix, completions }] };
 }

@@ -36,6 +36,16 @@ export interface EstimateOptions {
   devices?: number | undefined;
   /** Names of models of whose shape the recipe's own is, where that is not at hand; the last known one counts. */
   modelsOfSameShape?: readonly string[] | undefined;
+  /** What is known of a model and of rows that are yet to be made. */
+  expected?: Expected | undefined;
+}
+
+/** What is known beforehand of what a run reads. */
+export interface Expected {
+  /** The model's config.json, and where it comes from, in words. */
+  config?: { configJson: ConfigJson; from: string } | undefined;
+  /** The most rows, and the most tokens of a prompt and of a completion, `data.maxLength` where they are not known. */
+  rows?: { most: number; prompt?: number | undefined; completion?: number | undefined } | undefined;
 }
 
 /** What a run will take. Numbers that cannot be known without the rows are undefined. */
@@ -88,14 +98,17 @@ export async function estimateRun({
   recipe: written,
   devices = 1,
   modelsOfSameShape = [],
+  expected = {},
 }: EstimateOptions): Promise<RunEstimate> {
   const recipe = recipeHere(written, { missing: 'stay' });
-  const { configJson, from } = await shapeSource(recipe.model, modelsOfSameShape);
+  const { configJson, from } = expected.config ?? (await shapeSource(recipe.model, modelsOfSameShape));
   const shape = modelShape(configJson);
-  const rows = await rowsAtHand(recipe);
+  const rows: Rows = expected.rows ? { from: 'counting', train: expected.rows.most } : await rowsAtHand(recipe);
   const objective = recipeObjective(recipe);
   const plan =
-    rows.from === 'reading' ? exactOutlook(new Plan(recipe, rows.data), configJson) : assumedOutlook(recipe, rows);
+    rows.from === 'reading'
+      ? exactOutlook(new Plan(recipe, rows.data), configJson)
+      : assumedOutlook(recipe, rows, expected.rows);
   const { totalSteps, rule } = plan;
   const hasReferenceModel = objective.needsReference && recipe.reference.storage !== 'cached';
   const memoryOptions: MemoryOptions = {
@@ -187,9 +200,13 @@ function sumOfSteps(
   return { steps, tokens, memory: memory!, largest: largest!, otherCheckpointing };
 }
 
-async function shapeSource(
+/**
+ * The config.json of a model by its folder, else of the published model of its name, or of another one of the same
+ * shape; and where it comes from. Errors: UserError for a model whose shape is not known.
+ */
+export async function shapeSource(
   model: string,
-  modelsOfSameShape: readonly string[],
+  modelsOfSameShape: readonly string[] = [],
 ): Promise<{ configJson: ConfigJson; from: string }> {
   const file = join(model, 'config.json');
   if (existsSync(file)) return { configJson: await readConfig(model), from: file };
@@ -244,7 +261,7 @@ const layoutOf = (rows: number, { policy, reference, partners }: MicroBatch): Mi
 });
 
 /** The run as far as it can be told without its rows: one step of full rows. */
-function assumedOutlook(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>): Outlook {
+function assumedOutlook(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>, lengths: Expected['rows']): Outlook {
   const { batch, data, steps } = recipe;
   const count = 'train' in rows ? rows.train : undefined;
   const totalSteps =
@@ -252,7 +269,7 @@ function assumedOutlook(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>
   const rule =
     totalSteps === undefined || recipe.method === 'sft' ? undefined : recipeRule(recipe.reference, totalSteps);
   const step = assumedStep(kindOf(recipe), {
-    maxLength: data.maxLength,
+    ...rowLengths(data.maxLength, lengths),
     batchSize: Math.min(batch.size, count ?? batch.size),
     tokensPerMicroBatch: batch.tokensPerMicroBatch,
     rowsPerMicroBatch: batch.rowsPerMicroBatch,
@@ -268,4 +285,10 @@ function assumedOutlook(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>
     held: { rows: 0, tokens: 0, characters: 0 },
     warnings: totalSteps === undefined ? [] : planWarnings(recipe, totalSteps, rule ?? { update: 'fixed' }),
   };
+}
+
+/** The lengths of a row that nobody has seen: half of the longest are prompt, unless more is known. */
+function rowLengths(maxLength: number, { prompt, completion }: Partial<NonNullable<Expected['rows']>> = {}) {
+  const prefix = Math.min(prompt ?? Math.floor(maxLength / 2), maxLength - 1);
+  return { prefix, completion: Math.min(completion ?? maxLength, maxLength - prefix) };
 }

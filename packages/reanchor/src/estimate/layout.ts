@@ -45,21 +45,21 @@ export function maskElements({ groups }: PackLayout): number {
 const completionsOf = { pairs: [2, 2], unpaired: [1, 2], sft: [1, 1] } as const;
 
 /**
- * The micro-batches of a step whose rows nobody has seen: every row `maxLength` tokens long, half of them prompt, and
- * every token of the completions scored.
+ * The micro-batches of a step whose rows nobody has seen: every row has a prompt and completions of the same lengths,
+ * and every token of the completions is scored.
  */
 export function assumedStep(
   kind: keyof typeof completionsOf,
   options: {
-    maxLength: number;
+    /** Tokens of the prompt, and of each completion. */
+    prefix: number;
+    completion: number;
     batchSize: number;
     tokensPerMicroBatch: number;
     rowsPerMicroBatch?: number | undefined;
   },
 ): MicroBatchLayout[] {
-  const { maxLength, batchSize, tokensPerMicroBatch, rowsPerMicroBatch = Number.POSITIVE_INFINITY } = options;
-  const prefix = Math.floor(maxLength / 2);
-  const completion = maxLength - prefix;
+  const { prefix, completion, batchSize, tokensPerMicroBatch, rowsPerMicroBatch = Number.POSITIVE_INFINITY } = options;
   const pack = (rows: number, completions: number): PackLayout => ({
     tokens: rows * (prefix + completions * (completion - 1)),
     scored: rows * completions * completion,

@@ -14,7 +14,7 @@ const options: MemoryOptions = {
   activationCheckpointing: false,
   process: 0,
 };
-const step = assumedStep('pairs', { maxLength: 1024, batchSize: 128, tokensPerMicroBatch: 16384 });
+const step = assumedStep('pairs', { prefix: 512, completion: 512, batchSize: 128, tokensPerMicroBatch: 16384 });
 const weights = 4 * 2_775_208_960;
 
 test('assumed rows fill micro-batches up to the budget, and all rows of a step are in them', () => {
@@ -22,7 +22,8 @@ test('assumed rows fill micro-batches up to the budget, and all rows of a step a
   for (const { policy } of step) expect(policy.tokens).toBeLessThanOrEqual(16384);
   expect(step[0]!.policy).toMatchObject({ tokens: 10 * (512 + 2 * 511), scored: 10 * 2 * 512 });
   const limited = assumedStep('unpaired', {
-    maxLength: 1024,
+    prefix: 512,
+    completion: 512,
     batchSize: 5,
     tokensPerMicroBatch: 16384,
     rowsPerMicroBatch: 2,
@@ -30,7 +31,7 @@ test('assumed rows fill micro-batches up to the budget, and all rows of a step a
   expect(limited.map(({ rows }) => rows)).toEqual([2, 2, 1]);
   expect(limited[0]!.reference.tokens).toBe(2 * (512 + 2 * 511));
   // A row that alone is larger than the budget is computed alone.
-  expect(assumedStep('sft', { maxLength: 100, batchSize: 2, tokensPerMicroBatch: 10 })).toHaveLength(2);
+  expect(assumedStep('sft', { prefix: 50, completion: 50, batchSize: 2, tokensPerMicroBatch: 10 })).toHaveLength(2);
 });
 
 test('weights, gradients, moments and the reference take 20 bytes a parameter in fp32, 16 without a second model', () => {

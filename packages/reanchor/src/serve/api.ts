@@ -1,7 +1,13 @@
 /** What the server tells the page; the page imports these types and nothing else of this package. */
+import type { FamilyCurves } from '../eval/front/chart.js';
+import type { AdjustedComparison } from '../eval/front/compare.js';
+import type { SettingSummary } from '../eval/front/settings.js';
 import type { RunEvent, RunInfo, ToyResult, WinRateDocument } from '../runs/index.js';
 import type { SeriesPoints } from './bucket-series.js';
 
+export type { FamilyCurves } from '../eval/front/chart.js';
+export type { AdjustedComparison } from '../eval/front/compare.js';
+export type { SeedMean } from '../eval/front/settings.js';
 export type { ToyResult, WinRateDocument } from '../runs/index.js';
 export type { MetricPoints, SeriesPoints } from './bucket-series.js';
 
@@ -49,6 +55,7 @@ export interface RunList {
   /** What is not shown, and why. */
   notes: string[];
   results: ResultEntry[];
+  studies: StudyEntry[];
 }
 
 /** What has changed in the list since. */
@@ -59,6 +66,34 @@ export interface ListPatch {
   gone: string[];
   notes: string[];
   results: ResultEntry[];
+  studies: StudyEntry[];
+}
+
+/** A study in the list. */
+export interface StudyEntry {
+  /** The path of its folder in RUNS, as that of a run. */
+  id: string;
+  arms: string[];
+  /** Runs that are measured to their end, and how many there are to be; undefined where the sweep has not said. */
+  done: number;
+  of: number | undefined;
+  /** ISO 8601, of its results. */
+  time: string;
+}
+
+/** All that a study's page shows; the numbers are those of `eval front`. */
+export interface StudyState extends StudyEntry {
+  scores: string[];
+  /** The one that the curves and comparisons are of. */
+  quality: string;
+  /** What each setting came to over its seeds, in each score. */
+  settings: { arm: string; seeds: number; scores: Record<string, Pick<SettingSummary, 'end' | 'best'>> }[];
+  curves: FamilyCurves[];
+  comparisons: AdjustedComparison[];
+  /** The differences that Holm's p counts. */
+  tests: number;
+  /** Its runs and what its stages trained, by the paths below its folder. */
+  runs: { id: string; name: string; status: RunStatus; step: number; steps: number | undefined }[];
 }
 
 /** A reference update, or `count` of them up to a step. */
@@ -144,5 +179,6 @@ export interface StreamEvents {
   listPatch: ListPatch;
   state: RunState;
   patch: RunPatch;
+  study: StudyState;
   problem: { id: string; message: string };
 }

@@ -63,7 +63,9 @@ export function dashboardApp({ library, token, host, page, closed }: AppOptions)
     const runs = c.req.queries('run') ?? [];
     if (runs.length > mostFollowed) return c.text(`at most ${mostFollowed} runs can be followed at once\n`, 400);
     const list = c.req.query('list') === '1' ? [feeds.list()] : [];
-    const followed = [...list, ...[...new Set(runs)].map((id) => feeds.run(id))];
+    const study = c.req.query('study');
+    const studies = study === undefined ? [] : [feeds.study(study, c.req.query('quality'))];
+    const followed = [...list, ...studies, ...[...new Set(runs)].map((id) => feeds.run(id))];
     c.header('content-type', 'text/event-stream');
     return stream(c, async (body) => {
       const stop = new AbortController();

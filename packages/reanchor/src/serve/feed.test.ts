@@ -101,7 +101,7 @@ test.each([
   const clock = new ManualClock();
   library.list = async () => {
     clock.advance(lookMs);
-    return { folder: 'runs', runs: [], notes: [], results: [] };
+    return { folder: 'runs', runs: [], notes: [], results: [], studies: [] };
   };
   const { got, stop, ended } = reader(new Feeds(library, clock).list());
   await until(() => clock.sleeping === 1);

@@ -3,8 +3,9 @@ import type { Feed } from './feed.js';
 import type { Library } from './library.js';
 import { ListFeed } from './list-feed.js';
 import { RunFeed } from './run-feed.js';
+import { StudyFeed } from './study-feed.js';
 
-/** One feed for the list and each run that pages follow, however many pages there are. */
+/** One feed for the list, each run and each study that pages follow, however many pages there are. */
 export class Feeds {
   readonly #feeds = new Map<string, Feed>();
 
@@ -19,6 +20,11 @@ export class Feeds {
 
   run(id: string): Feed {
     return this.#of(`run ${id}`, () => new RunFeed(this.library, id, this.clock));
+  }
+
+  study(id: string, quality: string | undefined): Feed {
+    const key = `study ${JSON.stringify([id, quality])}`;
+    return this.#of(key, () => new StudyFeed(this.library, id, quality, this.clock));
   }
 
   /** Those that nobody follows any more are forgotten, and what they hold with them. */

@@ -2,12 +2,13 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError } from '../errors.js';
-import type { Result, RunList, RunSeriesData, RunState, RunSummary } from './api.js';
+import type { Result, RunList, RunSeriesData, RunState, RunSummary, StudyState } from './api.js';
 import { type FileState, fileState } from './file-state.js';
 import { ResultFiles } from './result-files.js';
 import { RunFile, type Skim } from './run-file.js';
 import type { RunSeries } from './run-series.js';
 import type { Found, ServedFolder } from './served-folder.js';
+import { Studies } from './studies.js';
 import { Summaries } from './summaries.js';
 import { type Described, type ProcessState, processState, readInfo, summarize } from './summary.js';
 
@@ -22,6 +23,7 @@ export class Library {
   readonly #open = new Map<string, RunFile>();
   readonly #described = new WeakMap<RunFile, FileState & { described: Described }>();
   readonly #results: ResultFiles;
+  readonly #studies: Studies;
   #found: Found | undefined;
   #finding: Promise<Found> | undefined;
   #listing: Promise<RunList> | undefined;
@@ -31,6 +33,7 @@ export class Library {
     readonly now: () => number = Date.now,
   ) {
     this.#results = new ResultFiles(folder);
+    this.#studies = new Studies(folder, now);
     this.#summaries = new Summaries(folder, now);
   }
 
@@ -43,9 +46,13 @@ export class Library {
   }
 
   async #list(): Promise<RunList> {
-    const { runs, results, notes } = await this.#find();
-    const [summaries, entries] = await Promise.all([this.#summaries.of(runs), this.#results.list(results)]);
-    return { folder: this.folder.name, runs: summaries, notes, results: entries };
+    const found = await this.#find();
+    const [runs, results, { studies, notes }] = await Promise.all([
+      this.#summaries.of(found.runs),
+      this.#results.list(found.results),
+      this.#studies.list(found.studies),
+    ]);
+    return { folder: this.folder.name, runs, notes: [...found.notes, ...notes], results, studies };
   }
 
   /** The file of a run. Errors: UserError for an id that is none. */
@@ -110,6 +117,14 @@ export class Library {
     const file = await this.file(id);
     await file.refresh();
     return seriesData(await file.part(from, to));
+  }
+
+  /** A study in one of its scores, the first when left out. Errors: UserError for an id or a score that is none. */
+  async study(id: string, quality: string | undefined): Promise<StudyState> {
+    const { runs } = await this.list();
+    const path = this.#found!.studies.get(id);
+    if (path === undefined) throw new UserError(`no study is named ${JSON.stringify(id)}`);
+    return this.#studies.state(id, path, quality, runs);
   }
 
   /** A file of results. Errors: UserError for an id that is none, or a file that is no longer one. */

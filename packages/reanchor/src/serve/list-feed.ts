@@ -9,7 +9,7 @@ import type { Library } from './library.js';
 const [pauseMs, longestPauseMs] = [1500, 5000];
 const mostShare = 0.1;
 
-/** The list of runs and results. */
+/** The list of runs, studies and results. */
 export class ListFeed extends Feed {
   #list: RunList | undefined;
   #rows = new Map<string, RunSummary>();
@@ -44,8 +44,10 @@ export class ListFeed extends Feed {
     }
     const runs = list.runs.filter((run) => known.get(run.id) !== run);
     const gone = [...known.keys()].filter((id) => !rows.has(id));
-    const { notes, results } = list;
-    const isOther = JSON.stringify([notes, results]) !== JSON.stringify([before.notes, before.results]);
-    if (runs.length + gone.length > 0 || isOther) this.publish(message('listPatch', { runs, gone, notes, results }));
+    const { notes, results, studies } = list;
+    const isOther =
+      JSON.stringify([notes, results, studies]) !== JSON.stringify([before.notes, before.results, before.studies]);
+    if (runs.length + gone.length === 0 && !isOther) return;
+    this.publish(message('listPatch', { runs, gone, notes, results, studies }));
   }
 }

@@ -4,14 +4,19 @@ import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises
 import { join, relative, sep } from 'node:path';
 import { UserError, unreadable } from '../errors.js';
 
-/** Folders below RUNS that are searched for runs. */
-const depth = 5;
+/** Folders below RUNS that are searched for runs; those of a study lie four below its own. */
+const depth = 6;
 const mostFolders = 20_000;
+
+/** What a sweep leaves in its folder, by their names. */
+export const studyFiles = { results: 'results.jsonl', runs: 'runs', stages: 'stages', counts: 'study.json' } as const;
 
 /** What a look at the folder found. */
 export interface Found {
   /** Run folders by id: the path below RUNS, with `/`. */
   runs: Map<string, string>;
+  /** Folders in which results.jsonl lies beside runs/, as a sweep leaves them, by id. */
+  studies: Map<string, string>;
   /** JSON files that may be results, by id. */
   results: Map<string, string>;
   notes: string[];
@@ -40,7 +45,7 @@ export class ServedFolder {
 
   /** The run folders and results there are now. A link that leads outside is noted, never followed. */
   async find(): Promise<Found> {
-    const found: Found = { runs: new Map(), results: new Map(), notes: [] };
+    const found: Found = { runs: new Map(), studies: new Map(), results: new Map(), notes: [] };
     const outside: string[] = [];
     let folders = 0;
     const look = async (path: string, level: number): Promise<void> => {
@@ -49,6 +54,10 @@ export class ServedFolder {
       const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
       const isRun = entries.some(({ name }) => name === 'run.json');
       if (isRun) found.runs.set(this.#id(path), path);
+      const isStudy = entries.some((entry) => entry.name === studyFiles.results && entry.isFile());
+      if (isStudy && entries.some((entry) => entry.name === studyFiles.runs && entry.isDirectory())) {
+        found.studies.set(this.#id(path), path);
+      }
       const below: Promise<void>[] = [];
       for (const entry of entries) {
         const inner = join(path, entry.name);

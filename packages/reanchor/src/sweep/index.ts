@@ -3,5 +3,6 @@ export { readAnswers } from './measure.js';
 export type { PoolState } from './pool.js';
 export { type ResultRow, type SettingSummary, summarise } from './results.js';
 export { settingsOf } from './settings.js';
-export { parseStudy, readStudy } from './study.js';
+export { isStudyFile, parseStudy, readStudy } from './study.js';
+export { estimateStudy, type StudyEstimate } from './study-estimate.js';
 export { type SweepOptions, type SweepResult, sweep } from './sweep.js';

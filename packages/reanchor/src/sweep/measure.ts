@@ -30,7 +30,7 @@ interface MeasuredAnswer {
 /** Answers that are computed at once. */
 const batchSize = 128;
 /** The answers to so many prompts say whether the KL has changed enough for a measurement. */
-const promptsLookedAt = 64;
+export const promptsLookedAt = 64;
 
 const folderOf = (run: string) => join(run, 'measured');
 const fileOf = (run: string, step: number) => join(folderOf(run), `step-${String(step).padStart(6, '0')}.jsonl`);

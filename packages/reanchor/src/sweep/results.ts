@@ -26,8 +26,11 @@ export async function resultRows(runs: readonly PlannedRun[]): Promise<ResultRow
 }
 
 /** Writes results.jsonl, unless it says so already. */
-export async function writeResults(file: string, rows: readonly ResultRow[]): Promise<void> {
-  const text = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+export const writeResults = (file: string, rows: readonly ResultRow[]): Promise<void> =>
+  writeUnlessSame(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+
+/** Writes a text into a file, unless it is there already. Errors: UserError. */
+export async function writeUnlessSame(file: string, text: string): Promise<void> {
   if (!existsSync(file) || (await readText(file)) !== text) await writeFileAtomic(file, text);
 }
 

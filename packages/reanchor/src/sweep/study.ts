@@ -1,7 +1,7 @@
 /** A study: the text that says what `reanchor sweep` compares. */
-import { RecipeError } from '../errors.js';
+import { RecipeError, UserError } from '../errors.js';
 import { isRecord, mapTexts, readText } from '../formats/index.js';
-import { type Layer, mergedLayers, type Problem, pathText, studyLayers, valueAt } from '../recipe/index.js';
+import { type Layer, mergedLayers, type Problem, parseYaml, pathText, studyLayers, valueAt } from '../recipe/index.js';
 import { expressionNames } from './expression.js';
 import { builtInScores } from './score-names.js';
 import { schemaProblems, unknownName } from './study-problems.js';
@@ -29,6 +29,17 @@ export function stagesNamed(value: unknown): string[] {
 
 /** The name of the variable that stands for what a stage makes. */
 export const stageVariable = (name: string) => `stages.${name}`;
+
+/** Whether a file has a key of a study, none of which a recipe has; false of one that cannot be read. */
+export async function isStudyFile(file: string): Promise<boolean> {
+  try {
+    const { value } = parseYaml(await readText(file));
+    return isRecord(value) && ['base', 'stages', 'replicates', 'measure', 'arms'].some((key) => key in value);
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
+}
 
 /** The study in a file. Errors: UserError for one that cannot be read; RecipeError with all that is wrong with it. */
 export async function readStudy(file: string): Promise<Study> {

@@ -6,9 +6,11 @@ import { afterAll, expect, test } from 'vitest';
 import { tinyArms, tinyStudy } from '../../../../tests/support/tiny-study.js';
 import { commandLine } from '../cli/main.js';
 import { Terminal } from '../cli/terminal.js';
-import { lockRun } from '../runs/index.js';
+import { front } from '../eval/front/front.js';
+import { fileSizes, lockRun, readEvents } from '../runs/index.js';
 import { summarise } from './results.js';
 import { parseStudy } from './study.js';
+import { estimateStudy } from './study-estimate.js';
 import { type SweepOptions, sweep } from './sweep.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sweep-'));
@@ -27,6 +29,9 @@ async function run(text = tinyArms, options: Partial<SweepOptions> = {}, change 
   const result = await sweep({ study, out, jobs: 2, onChange, ...options });
   return { ...result, begun: [...begun].sort() };
 }
+
+/** The bytes of the files below a folder of the sweep. */
+const bytesBelow = (name: string) => Object.values(fileSizes(join(out, name))).reduce((sum, bytes) => sum + bytes, 0);
 
 /** The files below the folder with the times of their last changes. */
 const times = () =>
@@ -74,6 +79,31 @@ test('a study leaves runs, stages, and a row for each measurement; another call 
   expect(summarise(more.rows).map(({ arm, seeds }) => `${arm} ${seeds}`)).toEqual(['dpo 2', 'hard 2', 'low 2']);
 });
 
+test('what was told of a study beforehand is what it took; once a run is done, so is its time', async () => {
+  const study = parseStudy(tinyStudy(folder), 'study.yaml');
+  const told = await estimateStudy(study);
+  expect(told).toMatchObject({ stages: { of: 5, done: 0 }, runs: { of: 4, done: 0 }, unknown: [] });
+  // The small files of models, and answers shorter than they may be, are the difference.
+  for (const [ratio, part] of [
+    [told.bytes.runs / 2 / bytesBelow('runs/dpo'), 'runs'],
+    [told.bytes.stages / bytesBelow('stages'), 'stages'],
+  ] as const) {
+    expect(Math.abs(ratio - 1), `${part}: ${ratio}`).toBeLessThan(0.25);
+  }
+  const now = await estimateStudy(study, { out });
+  expect(now).toMatchObject({ stages: { of: 5, done: 5 }, runs: { of: 4, done: 4 }, hours: { atPace: 0 } });
+  const ends = ['dpo/beta=0.1', 'hard/reference=update-hard,tau-2-273ad3c3'].flatMap((setting) =>
+    [1, 2].map((seed) => readEvents(join(out, 'runs', setting, `seed-${seed}/events.jsonl`)).events.at(-1)!),
+  );
+  const seconds = ends.reduce((sum, event) => sum + (event.type === 'end' ? event.seconds : Number.NaN), 0);
+  expect(now.pace).toMatchObject({ jobs: 4, of: 'runs', rate: now.flops.runs / seconds });
+  // Of an arm that comes now, that pace tells how long it will take.
+  const arms = tinyArms.replace(/ }$/, ', next: { loss.beta: 0.02 } }');
+  const more = await estimateStudy(parseStudy(tinyStudy(folder, arms), 'study.yaml'), { out, jobs: 2 });
+  expect(more.runs).toEqual({ of: 6, done: 4 });
+  expect(more.hours.atPace! * 3600).toBeCloseTo(more.flops.left / 2 / more.pace!.rate, 9);
+});
+
 test(
   'with another setting of a stage, what depends on it is made anew; with the one of before it is there',
   limit,
@@ -110,24 +140,42 @@ test('a job that fails ends no other, and what needs it is not begun', limit, as
   expect(result).toMatchObject({ left: 1, made: 3, rows: [] });
 });
 
-test('the command prints how the settings ended, and refuses what is no study', async () => {
-  const file = join(folder, 'study.yaml');
+test('the command prints how the settings ended and how arms differ, and refuses what is no study', async () => {
+  const studyFile = join(folder, 'study.yaml');
   const command = async (text: string, ...flags: string[]) => {
-    writeFileSync(file, text);
+    writeFileSync(studyFile, text);
     const written = { stdout: '', stderr: '' };
     const stdout = { write: (text: string) => (written.stdout += text) };
     const stderr = { write: (text: string) => (written.stderr += text) };
-    const words = ['node', 'reanchor', 'sweep', file, '--out', out, ...flags];
+    const words = ['node', 'reanchor', 'sweep', studyFile, '--out', out, ...flags];
     await commandLine(new Terminal({ stdout, stderr, env: {} })).parseAsync(words);
     return written;
   };
   const { stdout, stderr } = await command(tinyStudy(folder), '--jobs', '2');
+  const file = join(out, 'results.jsonl');
+  const { comparisons, tests } = await front({ runs: [{ name: file, file }], kl: 'kl', quality: 'long' });
+  const short = comparisons.filter(({ way }) => way !== 'training');
+  expect(short.map(({ a, way }) => `${a} ${way}`)).toEqual(['hard best', 'hard end']);
   expect(stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
     ['arm', 'loss.beta', 'reference', 'seeds', 'long', 'fluent', 'KL'],
     ['dpo', '0.1', '2', expect.stringMatching(/^\d\.\d\d ± \d/), expect.any(String), expect.stringMatching(/ ± /)],
     ['hard', '{update:hard,tau:2}', '2', expect.any(String), expect.any(String), expect.any(String)],
     [''],
+    [`differences in long; Holm's p holds for all ${tests} that eval front tests`],
+    ['arms', 'way', 'KL', 'difference', '95 % interval', 'Holm', 'seeds'],
+    ...short.map(({ a, b, way, rows: [row] }) => [
+      `${a} against ${b}`,
+      way,
+      expect.stringMatching(/^\d\.\d{4}/),
+      expect.stringContaining(Math.abs(row!.difference!).toFixed(4)),
+      `${row!.interval!.low.toFixed(4)} to ${row!.interval!.high.toFixed(4)}`,
+      row!.holm!.toFixed(3),
+      '2',
+    ]),
+    [''],
   ]);
+  const more = `for more: npx reanchor eval front ${file} --quality long\n`;
+  expect(stderr).toContain(more);
   expect(stderr).toContain('all of it had been done already');
   expect(process.exitCode).toBe(0);
   process.exitCode = undefined;

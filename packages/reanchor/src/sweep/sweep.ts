@@ -10,7 +10,7 @@ import { lockRun, removeTemporary } from '../runs/index.js';
 import { isDone, makeRoom, removeModels, workersFolder } from './jobs.js';
 import { type PlannedJob, type PlannedRun, Planner } from './plan.js';
 import { type Failure, type PoolState, runJobs } from './pool.js';
-import { type ResultRow, resultRows, writeResults } from './results.js';
+import { type ResultRow, resultRows, writeResults, writeUnlessSame } from './results.js';
 import { settingsOf } from './settings.js';
 import type { Study } from './study.js';
 import { unknownName } from './study-problems.js';
@@ -67,6 +67,8 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   using _lock = lockRun(out);
   await awaitWorkers(join(out, workersFolder), { clock, onNote: options.onNote });
   await removeTemporary(join(out, 'stages'));
+  // How many there are to be, for whoever looks at the folder.
+  await writeUnlessSame(join(out, 'study.json'), `${JSON.stringify({ runs: runs.length })}\n`);
   const wanted = runs.filter(({ setting }) => only === undefined || setting.arm === only);
   const moved: string[] = [];
   for (const { job } of wanted) {

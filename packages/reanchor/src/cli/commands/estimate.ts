@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import { UsageError } from '../../errors.js';
 import type { EstimateFlags } from '../estimate.js';
+import type { StudyEstimateFlags } from '../estimate-study.js';
 import type { Terminal } from '../terminal.js';
 import { repeated } from './options.js';
 
@@ -7,13 +9,31 @@ import { repeated } from './options.js';
 export function addEstimate(program: Command, terminal: Terminal): void {
   program
     .command('estimate')
-    .description('say what a recipe will take before anything starts: steps, updates of the reference, memory, FLOPs')
-    .argument('<recipe>', 'the recipe, a YAML file; neither weights nor rows need to be there')
-    .addOption(repeated('--set <key=value>', 'as with train'))
-    .option('--devices <count>', 'the devices of which the memory is told', '1')
+    .description(
+      'say what a recipe, or a study, will take before anything starts: steps, memory, FLOPs; runs, hours, disk',
+    )
+    .argument('<recipe>', 'the recipe or the study, a YAML file; neither weights nor rows need to be there')
+    .addOption(repeated('--set <key=value>', 'of a recipe: as with train'))
+    .option('--devices <count>', 'of a recipe: the devices of which the memory is told (default: 1)')
+    .option('--out <folder>', 'of a study: the folder of its sweep; what is done in it is told')
+    .option('--jobs <count>', 'of a study: the processes at once (default: 1)')
     .option('--json', 'print all numbers as JSON')
-    .action(async (recipe: string, flags: EstimateFlags) => {
+    .action(async (file: string, { set, devices, out, jobs, json }: EstimateFlags & StudyEstimateFlags) => {
+      const { isStudyFile } = await import('../../sweep/index.js');
+      if (await isStudyFile(file)) {
+        refuse({ '--set': set[0], '--devices': devices }, `${file} is a study; a recipe has this option`);
+        const { estimateStudyVerb } = await import('../estimate-study.js');
+        return estimateStudyVerb(file, { out, jobs, json }, terminal);
+      }
+      refuse({ '--out': out, '--jobs': jobs }, `${file} is a recipe; a study has this option`);
       const { estimateVerb } = await import('../estimate.js');
-      await estimateVerb(recipe, flags, terminal);
+      return estimateVerb(file, { set, devices, json }, terminal);
     });
+}
+
+/** Errors: UsageError for an option that was given and would have no effect. */
+function refuse(options: Readonly<Record<string, string | undefined>>, why: string): void {
+  for (const [flag, given] of Object.entries(options)) {
+    if (given !== undefined) throw new UsageError(`${flag} has no effect: ${why}`);
+  }
 }

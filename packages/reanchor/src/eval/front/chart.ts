@@ -1,9 +1,36 @@
 /** The picture of a front. */
 import { lineChart, type Series } from '../../plots/index.js';
 import { mean } from '../../stats/index.js';
-import { commonRange, evenly, type Reading, readingAt, trainingCurve } from './curves.js';
+import { commonRange, evenly, type FrontPoint, type Reading, readingAt, trainingCurve } from './curves.js';
 import type { FrontMetrics, FrontRun } from './read-runs.js';
 import { groupsOf } from './settings.js';
+
+/** What is drawn of a method. */
+export interface FamilyCurves {
+  name: string;
+  /** The course of each run. */
+  courses: { run: string; points: readonly FrontPoint[] }[];
+  /** The mean of each arm with several seeds, over the KL that all of them reach. */
+  means: { arm: string; points: readonly Reading[] }[];
+  /** The mean ends of the arms, by their KL. */
+  ends: (Reading & { arm: string; beta: number | undefined })[];
+}
+
+/** The curves of each method: courses of runs, means over seeds, ends over beta. */
+export function familyCurves(runs: readonly FrontRun[]): FamilyCurves[] {
+  return [...groupsOf(runs, 'family')].map(([name, some]) => {
+    const arms = [...groupsOf(some, 'arm')];
+    return {
+      name,
+      courses: some.map(({ name, points }) => ({ run: name, points })),
+      means: arms.flatMap(([arm, own]) => {
+        const points = meanCourse(own);
+        return points.length === 0 ? [] : [{ arm, points }];
+      }),
+      ends: arms.flatMap(([, own]) => meanEnd(own)).sort((a, b) => a.kl - b.kl),
+    };
+  });
+}
 
 /**
  * The chart, a colour for each method: the course of each run as a thin dashed line, the mean of each arm with several
@@ -11,19 +38,16 @@ import { groupsOf } from './settings.js';
  * each with its beta.
  */
 export function frontChart(runs: readonly FrontRun[], { kl, quality }: FrontMetrics): string {
-  const series = [...groupsOf(runs, 'family')].flatMap(([name, some], color): Series[] => {
-    const arms = [...groupsOf(some, 'arm').values()];
-    if (some.length === 1) return [{ name, points: some[0]!.points.map(pointOf), color, dots: true }];
-    const courses = some.map(
-      ({ points }): Series => ({ name: undefined, points: points.map(pointOf), color, width: 1, dashed: true }),
-    );
-    const means = arms.flatMap((arm): Series[] => {
-      const points = meanCourse(arm);
-      return points.length === 0 ? [] : [{ name: undefined, points, color }];
-    });
-    const ends = arms.flatMap(meanEnd).sort((a, b) => a.kl - b.kl);
-    const labels = arms.length > 1 ? ends.map(({ beta }) => (beta === undefined ? '' : `β ${beta}`)) : undefined;
-    return [...courses, ...means, { name, points: ends.map(pointOf), color, dots: true, labels }];
+  const series = familyCurves(runs).flatMap(({ name, courses, means, ends }, color): Series[] => {
+    if (courses.length === 1) return [{ name, points: courses[0]!.points.map(pointOf), color, dots: true }];
+    const labels = ends.length > 1 ? ends.map(({ beta }) => (beta === undefined ? '' : `β ${beta}`)) : undefined;
+    return [
+      ...courses.map(
+        ({ points }): Series => ({ name: undefined, points: points.map(pointOf), color, width: 1, dashed: true }),
+      ),
+      ...means.map(({ points }): Series => ({ name: undefined, points: points.map(pointOf), color })),
+      { name, points: ends.map(pointOf), color, dots: true, labels },
+    ];
   });
   return lineChart({
     title: `${quality} against ${kl}`,
@@ -38,18 +62,18 @@ type Point = [kl: number, quality: number];
 const pointOf = ({ kl, quality }: Reading): Point => [kl, quality];
 
 /** The mean quality of an arm's runs over the KL that all of them reach; nothing for a single run. */
-function meanCourse(runs: readonly FrontRun[]): Point[] {
+function meanCourse(runs: readonly FrontRun[]): Reading[] {
   const curves = runs.map(({ points }) => trainingCurve(points));
   const { low, high } = commonRange(curves);
   if (runs.length === 1 || !(low < high)) return [];
-  const at = (kl: number): Point => [kl, mean(curves.map((curve) => readingAt(curve, kl)!.quality))];
+  const at = (kl: number): Reading => ({ kl, quality: mean(curves.map((curve) => readingAt(curve, kl)!.quality)) });
   return [low, ...evenly(low, high, 40)].map(at);
 }
 
 /** The mean end of an arm; nothing where a run has none. */
-function meanEnd(runs: readonly FrontRun[]): (Reading & { beta: number | undefined })[] {
+function meanEnd(runs: readonly FrontRun[]): FamilyCurves['ends'] {
   if (runs.some(({ hasEnd }) => !hasEnd)) return [];
   const ends = runs.map(({ points }) => points.at(-1)!);
   const [kl, quality] = [mean(ends.map((end) => end.kl)), mean(ends.map((end) => end.quality))];
-  return [{ kl, quality, beta: runs[0]!.beta }];
+  return [{ kl, quality, arm: runs[0]!.arm, beta: runs[0]!.beta }];
 }

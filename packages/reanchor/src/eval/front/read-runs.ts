@@ -1,7 +1,7 @@
 /** The points of a front, from run folders or files of results. */
 import { statSync } from 'node:fs';
 import { FormatError, type FormatPlace, UserError } from '../../errors.js';
-import { readRecords } from '../../formats/index.js';
+import { type RawRecord, readRecords } from '../../formats/index.js';
 import { nearest } from '../../recipe/index.js';
 import { readEvents, readRun } from '../../runs/index.js';
 import type { NamedFile } from '../answer-sets.js';
@@ -36,7 +36,7 @@ export async function readRuns(given: readonly NamedFile[]): Promise<MeasuredRun
   const runs: MeasuredRun[] = [];
   for (const { name, file } of given) {
     const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
-    runs.push(...(isFolder ? [ofFolder(name, file)] : await ofFile(name, file)));
+    runs.push(...(isFolder ? [ofFolder(name, file)] : await runsOfRows(readRecords(file), name, file)));
   }
   return [...runs.filter(({ isOfStudy }) => !isOfStudy), ...asStudy(runs.filter(({ isOfStudy }) => isOfStudy))];
 }
@@ -85,9 +85,19 @@ function withTies(step: number, metrics: MeasuredRun['evaluations'][number]['met
   return step > 0 || metrics['rewards/accuracies'] === undefined ? metrics : { ...metrics, 'rewards/accuracies': 0.5 };
 }
 
-async function ofFile(file: string, path: string): Promise<MeasuredRun[]> {
+type Row = Pick<RawRecord, 'where' | 'value'>;
+
+/**
+ * The runs of the rows of a file; `file` is its name. Those of a study are named by {@link asStudy} when all are there.
+ * Errors: as {@link readRuns}.
+ */
+export async function runsOfRows(
+  rows: AsyncIterable<Row> | Iterable<Row>,
+  file: string,
+  path: string,
+): Promise<MeasuredRun[]> {
   const runs = new Map<string, MeasuredRun>();
-  for await (const { where, value } of readRecords(path)) {
+  for await (const { where, value } of rows) {
     const row = (value ?? {}) as Readonly<Record<string, unknown>>;
     const place = { file: path, where: String(where) };
     const { settings, step, metrics } = isStudyRow(row) ? studyRow(row, file, place) : runRow(row, file, place);
