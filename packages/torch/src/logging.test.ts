@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 const addon = JSON.stringify(new URL('native.ts', import.meta.url).href);
 
 /** Runs code that has the addon as `native`, and returns how the process ended and what it wrote to stderr. */
-function run(code: string, level: string) {
+function run(code: string, level: string | undefined) {
   const text = `const { native } = await import(${addon}); ${code}`;
   const { status, signal, stderr } = spawnSync(
     process.execPath,
@@ -17,10 +17,12 @@ function run(code: string, level: string) {
   return { status, signal, stderr };
 }
 
-test("libtorch's own complaint about TORCH_CPP_LOG_LEVEL is printed, and the process lives", () => {
-  expect(run('native().getNumThreads();', 'loud')).toMatchObject({
-    status: 0,
-    signal: null,
-    stderr: expect.stringMatching(/`TORCH_CPP_LOG_LEVEL` environment variable cannot be parsed/),
-  });
+test('what libtorch logs of a store that is not there is printed at WARNING, and not unless it is asked for', () => {
+  const code = `try { native().openTcpStore('127.0.0.1', 1, false, 100); } catch (error) { console.error('caught', error.message); }`;
+  const loud = run(code, 'WARNING');
+  expect(loud).toMatchObject({ status: 0, signal: null });
+  expect(loud.stderr).toMatch(/^\[W.*socket.*127\.0\.0\.1/m);
+  expect(loud.stderr).toMatch(/^caught openTcpStore: /m);
+  const quiet = run(code, undefined);
+  expect(quiet.stderr).toMatch(/^caught openTcpStore: [^\n]*\n/);
 });
