@@ -172,12 +172,21 @@ static napi_value storeAdd(Call& call) {
 
 // ---- groups
 
+// gloo's backend, whose connections can be cut while calls are under way: peers that wait for this rank notice at once.
+class Gloo : public c10d::ProcessGroupGloo {
+ public:
+  using ProcessGroupGloo::ProcessGroupGloo;
+  void abort() override {
+    for (const auto& context : contexts_) context->closeConnections();
+  }
+};
+
 static void addGloo(ProcessGroup& group, const StorePointer& store, std::chrono::milliseconds timeout,
                     const std::string& address) {
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->devices.push_back(address.empty() ? c10d::ProcessGroupGloo::createDefaultDevice()
                                              : c10d::ProcessGroupGloo::createDeviceForHostname(address));
-  auto gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, group.getRank(), group.getSize(), options);
+  auto gloo = c10::make_intrusive<Gloo>(store, group.getRank(), group.getSize(), options);
   group.setBackend(c10::DeviceType::CPU, ProcessGroup::BackendType::GLOO, gloo);
   group.setDefaultBackend(ProcessGroup::BackendType::GLOO);
 }
@@ -224,23 +233,30 @@ static napi_value openGroup(Call& call) {
   return nullptr;
 }
 
-// closeGroup(name, failed): closes its connections; waits for what is in flight, unless `failed` and NCCL can abort it.
+static GroupPointer groupOf(const std::string& name) {
+  std::lock_guard<std::mutex> lock(open().mutex);
+  const auto found = open().groups.find(name);
+  return found == open().groups.end() ? nullptr : found->second;
+}
+
+// abortGroup(name): cuts its connections. What is under way fails, here and at the peers; the group is then to be closed.
+static napi_value abortGroup(Call& call) {
+  const auto group = groupOf(readString(call.env, call.argv[0], "name"));
+  if (group) group->abort();
+  return nullptr;
+}
+
+// closeGroup(name): waits for what is under way and closes the connections. Twice is harmless.
 static napi_value closeGroup(Call& call) {
   const std::string name = readString(call.env, call.argv[0], "name");
-  GroupPointer group;
+  const auto group = groupOf(name);
+  if (!group) return nullptr;
   {
     std::lock_guard<std::mutex> lock(open().mutex);
-    const auto found = open().groups.find(name);
-    if (found == open().groups.end()) return nullptr;
-    group = std::move(found->second);
-    open().groups.erase(found);
+    open().groups.erase(name);
   }
   c10d::unregister_process_group(name);
-  if (readBool(call.env, call.argv[1], false)) {
-    group->abort();
-  } else {
-    group->shutdown();
-  }
+  group->shutdown();
   return nullptr;
 }
 
@@ -290,6 +306,7 @@ void defineDistributed(Addon& addon, napi_value exports) {
   define(addon, exports, "storeHas", storeHas);
   define(addon, exports, "storeAdd", storeAdd);
   define(addon, exports, "openGroup", openGroup);
+  define(addon, exports, "abortGroup", abortGroup);
   define(addon, exports, "closeGroup", closeGroup);
   define(addon, exports, "backends", backends);
   define(addon, exports, "resizeStorage", resizeStorage);

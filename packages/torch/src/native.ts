@@ -77,7 +77,8 @@ export interface Native {
     address: string,
     device: number | undefined,
   ): void;
-  closeGroup(name: string, failed: boolean): void;
+  abortGroup(name: string): void;
+  closeGroup(name: string): void;
   backends(): string;
   resizeStorage(handle: number, bytes: number): void;
   isContiguous(handle: number): boolean;
