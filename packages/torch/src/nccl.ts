@@ -18,16 +18,15 @@ const NEEDED: readonly (readonly [header: string, wheel: string])[] = [
   ['nv/target', 'nvidia-cuda-cccl'],
 ];
 
+const ownToolkits = () => [process.env.CUDA_HOME ?? '', '/usr/local/cuda'].filter(isAbsolute);
+
 /**
  * Where the headers for NCCL are: in the wheels beside libtorch (`nvidia/<wheel>/include`), below CUDA_HOME or in
  * /usr/local/cuda. A libtorch without CUDA has no NCCL.
  */
-export function ncclHeaders({ folder }: Pick<Located, 'folder'>): Nccl {
+export function ncclHeaders({ folder }: Pick<Located, 'folder'>, toolkits: readonly string[] = ownToolkits()): Nccl {
   if (!existsSync(join(folder, 'lib', 'libtorch_cuda.so'))) return { why: 'this libtorch was built without CUDA' };
   const wheels = join(dirname(folder), 'nvidia');
-  const toolkits = [process.env.CUDA_HOME, '/usr/local/cuda'].filter(
-    (path): path is string => path !== undefined && isAbsolute(path),
-  );
   const candidates = [
     ...(existsSync(wheels) ? readdirSync(wheels).sort() : []).map((name) => join(wheels, name, 'include')),
     ...toolkits.map((path) => join(path, 'include')),
