@@ -36,6 +36,8 @@ struct Open {
   int64_t stores_so_far = 0;
   std::map<int64_t, StorePointer> stores;
   std::map<std::string, GroupPointer> groups;
+  // gloo's listeners by their addresses, each with a thread: the groups of a process share them.
+  std::map<std::string, std::shared_ptr<gloo::transport::Device>> listeners;
 };
 
 static Open& open() {
@@ -181,11 +183,20 @@ class Gloo : public c10d::ProcessGroupGloo {
   }
 };
 
+static std::shared_ptr<gloo::transport::Device> listenerOn(const std::string& address) {
+  std::lock_guard<std::mutex> lock(open().mutex);
+  auto& listener = open().listeners[address];
+  if (!listener) {
+    listener = address.empty() ? c10d::ProcessGroupGloo::createDefaultDevice()
+                               : c10d::ProcessGroupGloo::createDeviceForHostname(address);
+  }
+  return listener;
+}
+
 static void addGloo(ProcessGroup& group, const StorePointer& store, std::chrono::milliseconds timeout,
                     const std::string& address) {
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
-  options->devices.push_back(address.empty() ? c10d::ProcessGroupGloo::createDefaultDevice()
-                                             : c10d::ProcessGroupGloo::createDeviceForHostname(address));
+  options->devices.push_back(listenerOn(address));
   auto gloo = c10::make_intrusive<Gloo>(store, group.getRank(), group.getSize(), options);
   group.setBackend(c10::DeviceType::CPU, ProcessGroup::BackendType::GLOO, gloo);
   group.setDefaultBackend(ProcessGroup::BackendType::GLOO);

@@ -20,7 +20,7 @@ export interface Collective {
 }
 
 /** Numbers of a record: they are equal on all ranks that make the same call. */
-export const RECORD_LENGTH = 7;
+const RECORD_LENGTH = 7;
 
 export const record = (call: Collective, count: number): number[] => [
   count,
@@ -40,14 +40,13 @@ function describeRecord(numbers: ArrayLike<number>): string {
   return `call ${count}, ${NAMES[name]}${how}${what}${refused ? ', which it refuses' : ''}`;
 }
 
-/** The ranks whose records differ from this rank's, and all of them in words; undefined where all are equal. */
-export function disagreement(records: ArrayLike<number>, rank: number): { peers: number[]; words: string } | undefined {
+/** Of the ranks' records, one after the other: the ranks whose differ from this rank's, and all of them in words. */
+export function disagreement(records: ArrayLike<number>, rank: number): { peers: number[]; words: string } {
   const groups = new Map<string, number[]>();
   for (let r = 0; r * RECORD_LENGTH < records.length; r++) {
     const text = describeRecord(Array.from(records).slice(r * RECORD_LENGTH, (r + 1) * RECORD_LENGTH));
     groups.set(text, [...(groups.get(text) ?? []), r]);
   }
-  if (groups.size === 1) return undefined;
   const said = [...groups].map(([text, ranks]) => `${ranksInWords(ranks)}: ${text}`);
   return {
     peers: [...groups.values()].filter((ranks) => !ranks.includes(rank)).flat(),
