@@ -250,7 +250,8 @@ static GroupPointer groupOf(const std::string& name) {
   return found == open().groups.end() ? nullptr : found->second;
 }
 
-// abortGroup(name): cuts its connections. What is under way fails, here and at the peers; the group is then to be closed.
+// abortGroup(name): cuts its connections. What is under way fails, here and at the peers, and the group is only to be
+// closed then.
 static napi_value abortGroup(Call& call) {
   const auto group = groupOf(readString(call.env, call.argv[0], "name"));
   if (group) group->abort();

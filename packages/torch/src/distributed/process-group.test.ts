@@ -115,6 +115,14 @@ describe.each([2, 4])('%i processes', (world) => {
     await ranks.all(world, 'close', name);
   });
 
+  test('weights are gathered into memory that comes and goes, and seen through their views', async () => {
+    const name = await open(world);
+    const once = Array.from({ length: world }, (_, rank) => [4 * rank + 1, 4 * rank + 2]).flat();
+    const expected = [once, once.map((value) => 2 * value)];
+    expect(await ranks.all(world, 'weightsThatComeAndGo', name)).toEqual(Array(world).fill(expected));
+    await ranks.all(world, 'close', name);
+  });
+
   test('close() waits for all that was issued', async () => {
     const name = await open(world);
     const sums = Array.from({ length: 4 }, (_, i) => sumOver(world, (rank) => 4 * rank + i + 1));

@@ -1,7 +1,9 @@
-/** Whether something listens at a host and port. libtorch itself would take several timeouts to say that it does not. */
+/** Whether something listens at a host and port. libtorch would take several timeouts to say that nothing does. */
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DistributedError } from '../errors.js';
+
+const NO_ANSWER = 'no answer';
 
 /**
  * Waits until a TCP connection to the host succeeds, closes it and returns the address of this machine that it had.
@@ -14,11 +16,14 @@ export async function reachHost(
   log: ((line: string) => void) | undefined,
 ): Promise<string | undefined> {
   const end = performance.now() + seconds * 1000;
-  for (let told = false; ; told = true) {
+  let why: string | undefined;
+  for (;;) {
     const tried = await tryOnce(host, port, Math.max(1, end - performance.now()));
     if ('address' in tried) return tried.address;
-    if (!told) log?.(`waiting up to ${seconds} s for the store at ${host}:${port}: ${tried.why}`);
-    if (performance.now() + 100 >= end) throw unreachable(host, port, seconds, tried.why);
+    if (why === undefined) log?.(`waiting up to ${seconds} s for the store at ${host}:${port}: ${tried.why}`);
+    // The last try may have had too little time to find what the ones before have found.
+    if (why === undefined || tried.why !== NO_ANSWER) why = tried.why;
+    if (performance.now() + 100 >= end) throw unreachable(host, port, seconds, why);
     await sleep(100);
   }
 }
@@ -43,7 +48,7 @@ function tryOnce(
       done(result);
     };
     socket.once('connect', () => end({ address: socket.localAddress }));
-    socket.once('timeout', () => end({ why: 'no answer' }));
+    socket.once('timeout', () => end({ why: NO_ANSWER }));
     // Of a name with several addresses every one is tried, and the error has no message of its own.
     socket.once('error', (error: NodeJS.ErrnoException) =>
       end({ why: error.message || error.code || 'no connection' }),

@@ -1,5 +1,16 @@
 /** What the processes of the tests of process groups do. Every task gets its rank, then what the test gives. */
-import { type Checks, type DType, FileStore, ProcessGroup, type Reduce, TcpStore, tensor, tidy } from '../index.js';
+import {
+  type Checks,
+  type DType,
+  FileStore,
+  ProcessGroup,
+  type Reduce,
+  resizeStorage,
+  TcpStore,
+  tensor,
+  tidy,
+  untracked,
+} from '../index.js';
 
 export interface Order {
   id: number;
@@ -114,6 +125,21 @@ export const tasks = {
         .wait()
         .toList(),
     ),
+  /** As sharded weights come and go: gathered into new memory, and seen through a view that was there before. */
+  weightsThatComeAndGo(rank: number, name: string) {
+    return tidy(() => {
+      const group = groupOf(name);
+      const whole = tensor(mine(rank, 2 * group.world));
+      const weight = untracked(whole.view([group.world, 2]));
+      return [1, 2].map((factor) => {
+        resizeStorage(whole, 0);
+        resizeStorage(whole, 8 * group.world);
+        const pending = group.allGatherInto(whole, tensor(mine(rank, 2)).mul(factor));
+        pending.wait();
+        return weight.toList();
+      });
+    });
+  },
   /** So much data that it is under way for seconds. */
   allReduceForLong(_rank: number, name: string) {
     const data = new Float32Array(4_000_000);
