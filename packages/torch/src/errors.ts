@@ -55,7 +55,10 @@ export class DistributedError extends TorchError {
     super(op, shapes, words, cause instanceof TorchError && cause.outOfMemory, { cause });
     this.member = member;
     this.peers = peers;
-    if (member) this.message = `rank ${member.rank} of ${member.world} (group ${member.group}), ${this.message}`;
+    if (!member) return;
+    this.message = `rank ${member.rank} of ${member.world} (group ${member.group}), ${this.message}`;
+    // The stack begins with the message, as it was.
+    Error.captureStackTrace(this, DistributedError);
   }
 }
 

@@ -131,6 +131,12 @@ describe.each([2, 4])('%i processes', (world) => {
   });
 });
 
+test('a call that was waited for leaves no tensor behind', async () => {
+  const name = await open(2);
+  expect(await ranks.all(2, 'leak', name)).toEqual([0, 0]);
+  await ranks.all(2, 'close', name);
+});
+
 test('two groups side by side, and one over a file', async () => {
   const folder = scratch();
   const [two, four] = [await open(2), await open(4)];

@@ -57,6 +57,7 @@ test('a store that is not there is an error within its timeout, with the reason'
   const refused = await TcpStore.open({ host: '127.0.0.1', port: 1, timeoutSeconds: 0.3 }).catch((error) => error);
   expect(performance.now() - begin).toBeLessThan(5000);
   expect(refused).toBeInstanceOf(DistributedError);
+  expect(refused.stack).toContain(refused.message);
   expect(refused.message).toMatch(
     /^TcpStore.open\(127.0.0.1:1\): there is no store within 0.3 s: connect ECONNREFUSED 127.0.0.1:1. Does the process/,
   );

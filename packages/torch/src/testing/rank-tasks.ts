@@ -3,6 +3,7 @@ import {
   type Checks,
   type DType,
   FileStore,
+  memory,
   ProcessGroup,
   type Reduce,
   resizeStorage,
@@ -139,6 +140,23 @@ export const tasks = {
         return weight.toList();
       });
     });
+  },
+  /** The tensors that are alive after many calls, more than before. */
+  leak(rank: number, name: string) {
+    const group = groupOf(name);
+    const given = tensor(mine(rank, 4));
+    const round = () =>
+      tidy(() => {
+        group.allReduce(given).wait();
+        group.allReduce_(given).wait();
+        group.allGather(given).wait();
+        group.sum([1]);
+        group.barrier();
+      });
+    round();
+    const before = memory().liveTensors;
+    for (let i = 0; i < 10; i++) round();
+    return memory().liveTensors - before;
   },
   /** So much data that it is under way for seconds. */
   allReduceForLong(_rank: number, name: string) {
