@@ -2,6 +2,7 @@
 #include "allocator.cc"
 #include "convert.cc"
 #include "core.cc"
+#include "distributed.cc"
 #include "grad.cc"
 #include "ops_attention.cc"
 #include "ops_decode.cc"

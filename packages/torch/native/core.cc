@@ -366,6 +366,7 @@ static napi_value init(napi_env env, napi_value exports) {
   defineGrad(*addon, exports);
   defineRuntime(*addon, exports);
   defineProfile(*addon, exports);
+  defineDistributed(*addon, exports);
   return exports;
 }
 

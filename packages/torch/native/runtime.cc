@@ -8,14 +8,20 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/Logging.h>
 #include <torch/headeronly/version.h>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+#if defined(__GLIBCXX__)
+#include <ext/stdio_filebuf.h>
+#endif
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <iostream>
 #include <mutex>
 #include <set>
 
@@ -164,6 +170,29 @@ static napi_value trimMemory(Call&) {
   return nullptr;
 }
 
+// Node has copies of the standard streams, which the C++ library of Node initialises. Bound deeply, libtorch has those
+// of its own library, which nobody has: without this its first line of log would be a segmentation fault.
+static void openStandardStreams() {
+#if defined(__GLIBCXX__)
+  for (auto [stream, file] : {std::pair{&std::cerr, 2}, std::pair{&std::clog, 2}, std::pair{&std::cout, 1}}) {
+    if (*reinterpret_cast<void**>(stream) != nullptr) continue;
+    new (stream) std::ostream(new __gnu_cxx::stdio_filebuf<char>(file, std::ios::out));
+    stream->setf(std::ios::unitbuf);
+  }
+#endif
+}
+
+// What libtorch logs comes with stacks of a page, and what it means is in the errors that it throws: it logs what ends
+// the process, unless TORCH_CPP_LOG_LEVEL asks for more. That is only read here.
+static void beginLogging() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    openStandardStreams();
+    setenv("TORCH_CPP_LOG_LEVEL", "FATAL", /*overwrite=*/0);
+    c10::initLogging();
+  });
+}
+
 // config(): { compiledFor, build, cpu, oneDNN, parallel }
 static napi_value config(Call& call) {
   napi_value result;
@@ -180,6 +209,7 @@ static napi_value config(Call& call) {
 }
 
 void defineRuntime(Addon& addon, napi_value exports) {
+  beginLogging();
   useCpuAllocator();
   static OnceWarnings* const warnings = new OnceWarnings();
   c10::WarningUtils::set_warning_handler(warnings);

@@ -9,6 +9,7 @@ import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SetupError } from './errors.js';
 import { cacheFolder, diskFull, type Located, prepareCache, THREE_WAYS } from './locate.js';
+import { type Nccl, ncclHeaders } from './nccl.js';
 import { findExecutable, run } from './programs.js';
 import { readIfFile } from './read-file.js';
 import { type Log, withSetupLock } from './setup-lock.js';
@@ -28,13 +29,15 @@ const LINK_FLAGS =
     : ['-Wl,--no-as-needed', '-Wl,--exclude-libs,ALL', '-Wl,--disable-new-dtags'];
 
 const sourceFiles = (): string[] =>
-  readdirSync(SOURCES)
+  readdirSync(SOURCES, { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.(cc|h)$/.test(name))
     .sort();
 
 /** Where the compiled addon for this libtorch is or will be. */
 export function addonFile(located: Located): string {
   const hash = createHash('sha256');
+  const nccl = ncclHeaders(located);
+  if ('include' in nccl) hash.update(JSON.stringify(nccl.include));
   hash.update(JSON.stringify([located.folder, located.version, process.platform, process.arch, FLAGS, LINK_FLAGS]));
   for (const name of sourceFiles()) hash.update(name).update(readFileSync(join(SOURCES, name)));
   const key = `torch-${located.version}-${hash.digest('hex').slice(0, 16)}`;
@@ -105,40 +108,48 @@ async function compile(located: Located, file: string, log: Log): Promise<void> 
   const headers = nodeHeaders();
   const folder = dirname(file);
   const temporary = temporaryName(folder);
-  const include = join(located.folder, 'include');
-  const lib = join(located.folder, 'lib');
-  log(`compiling the addon for libtorch ${located.version} with ${compiler} (about 20 seconds)`);
+  const result = join(temporary, basename(file));
+  log(`compiling the addon for libtorch ${located.version} with ${compiler} (about 25 seconds)`);
   try {
     mkdirSync(temporary, { recursive: true });
-    const { status, output } = await run(
-      compiler,
-      [
-        ...FLAGS,
-        '-shared',
-        `-I${include}`,
-        `-I${join(include, 'torch', 'csrc', 'api', 'include')}`,
-        `-I${headers}`,
-        join(SOURCES, 'addon.cc'),
-        '-o',
-        join(temporary, 'reanchor_torch.node'),
-        `-L${lib}`,
-        ...LINK_FLAGS,
-        '-ltorch',
-        '-ltorch_cpu',
-        '-lc10',
-        `-Wl,-rpath,${lib}`,
-      ],
-      temporary,
-    );
-    if (status !== 0) throw compileFailure(compiler, status, output);
-    const compiled = join(temporary, basename(file));
-    writeFileSync(checksumFile(compiled), sha256(readFileSync(compiled)));
+    const nccl = ncclHeaders(located);
+    let made = await run(compiler, compilerArguments(located, headers, nccl, result), temporary);
+    if (made.status !== 0 && 'include' in nccl) {
+      log(`the addon cannot be compiled with NCCL, and is compiled without: ${lastErrors(made.output)[0] ?? ''}`);
+      made = await run(compiler, compilerArguments(located, headers, undefined, result), temporary);
+    }
+    if (made.status !== 0) throw compileFailure(compiler, made.status, made.output);
+    writeFileSync(checksumFile(result), sha256(readFileSync(result)));
     publish(temporary, folder);
   } catch (error) {
     throw diskFull(error, 'the addon was being compiled') ?? error;
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
+}
+
+/** What the compiler is given: with NCCL where its headers are known, the addon names symbols of libtorch_cuda. */
+function compilerArguments(located: Located, nodeHeaders: string, nccl: Nccl | undefined, result: string): string[] {
+  const include = join(located.folder, 'include');
+  const lib = join(located.folder, 'lib');
+  const cuda = nccl !== undefined && 'include' in nccl ? nccl.include : undefined;
+  const headers = [SOURCES, include, join(include, 'torch', 'csrc', 'api', 'include'), nodeHeaders, ...(cuda ?? [])];
+  return [
+    ...FLAGS,
+    ...(cuda ? ['-DREANCHOR_NCCL', '-DUSE_C10D_NCCL'] : []),
+    '-shared',
+    ...headers.map((folder) => `-I${folder}`),
+    join(SOURCES, 'addon.cc'),
+    '-o',
+    result,
+    `-L${lib}`,
+    ...LINK_FLAGS,
+    '-ltorch',
+    '-ltorch_cpu',
+    '-lc10',
+    ...(cuda ? ['-ltorch_cuda', '-lc10_cuda'] : []),
+    `-Wl,-rpath,${lib}`,
+  ];
 }
 
 /**
@@ -169,10 +180,15 @@ export function publish(temporary: string, folder: string): void {
   }
 }
 
-function compileFailure(compiler: string, status: number | null, output: string): Error {
+/** The lines of a compiler's output that say what is wrong, or its last ones. */
+function lastErrors(output: string): string[] {
   const lines = output.trim().split('\n');
   const errors = lines.filter((line) => /error|cannot find|No space left/i.test(line)).slice(0, 8);
-  const shown = (errors.length > 0 ? errors : lines.slice(-8)).join('\n');
+  return errors.length > 0 ? errors : lines.slice(-8);
+}
+
+function compileFailure(compiler: string, status: number | null, output: string): Error {
+  const shown = lastErrors(output).join('\n');
   const killed =
     status === null || /Killed/.test(output) ? 'It was killed, perhaps for lack of memory: it needs about 1 GB. ' : '';
   return new SetupError(

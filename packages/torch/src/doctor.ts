@@ -2,6 +2,7 @@
 import { arch, availableParallelism, cpus, platform } from 'node:os';
 import { addonFile, addonProblem } from './build.js';
 import { cacheFolder, type Located, type Rejected, searchLibtorch, THREE_WAYS } from './locate.js';
+import { ncclHeaders } from './nccl.js';
 
 export interface DoctorReport {
   node: string;
@@ -25,6 +26,8 @@ export interface DoctorReport {
         oneDNN: string;
         gflops: number;
         matmul: string;
+        /** What processes compute together by: gloo; nccl, or why not. */
+        backends: string;
       }
     | undefined;
 }
@@ -56,14 +59,23 @@ export async function doctor({ seconds = 2 }: { seconds?: number } = {}): Promis
   if (report.problem !== undefined) return report;
   report.addon = file;
   try {
-    report.runtime = await measure(seconds);
+    report.runtime = { ...(await measure(seconds)), backends: await describeBackends(located) };
   } catch (error) {
     report.problem = (error as Error).message;
   }
   return report;
 }
 
-async function measure(seconds: number): Promise<NonNullable<DoctorReport['runtime']>> {
+async function describeBackends(located: Located): Promise<string> {
+  const { backends } = await import('./index.js');
+  const names = backends();
+  if (names.includes('nccl')) return names.join(', ');
+  const headers = ncclHeaders(located);
+  const why = 'why' in headers ? headers.why : 'the headers are there, but the addon does not compile with them';
+  return `${names.join(', ')}; no nccl: ${why}`;
+}
+
+async function measure(seconds: number): Promise<Omit<NonNullable<DoctorReport['runtime']>, 'backends'>> {
   const torch = await import('./index.js');
   const config = torch.nativeConfig();
   const count = torch.deviceCount();
@@ -112,6 +124,7 @@ export function describeDoctor(report: DoctorReport): string[] {
       ['devices', runtime.devices.join(', ')],
       ['threads', `${runtime.threads}`],
       ['BLAS', `${runtime.blas}, oneDNN ${runtime.oneDNN}, ${runtime.vectors}`],
+      ['groups', runtime.backends],
       ['matmul', `${runtime.gflops.toFixed(1)} GFLOP/s (${runtime.matmul})`],
     );
   }

@@ -6,8 +6,9 @@ export { backward, type GradOptions, grad } from './autograd.js';
 export { decodeAttention, decodeLinear, decodeRmsNorm } from './decode.js';
 export { type Device, deviceCount, isCudaAvailable, setDeterministic, synchronize } from './device.js';
 export { type Moved, moveTowards_, squaredDistance } from './distance.js';
+export * from './distributed/index.js';
 export { DTYPES, type DType, dtypeBytes, isDType, type Scalar, type TypedArray } from './dtype.js';
-export { SetupError, TorchError, UseAfterDisposeError } from './errors.js';
+export { DistributedError, type Member, SetupError, TorchError, UseAfterDisposeError } from './errors.js';
 export { op } from './escape.js';
 export { linearLogprob } from './logprob.js';
 export {

@@ -59,6 +59,29 @@ export interface Native {
   startProfile(): void;
   stopProfile(): { names: string[]; times: Float64Array };
   clockUs(): number;
+  openTcpStore(host: string, port: number, isServer: boolean, timeoutMs: number): number;
+  tcpStorePort(store: number): number;
+  openFileStore(path: string, timeoutMs: number): number;
+  closeStore(store: number): void;
+  storeSet(store: number, key: string, text: string): void;
+  storeGet(store: number, key: string): string;
+  storeHas(store: number, key: string): boolean;
+  storeAdd(store: number, key: string, amount: number): number;
+  openGroup(
+    name: string,
+    store: number,
+    backend: string,
+    rank: number,
+    world: number,
+    timeoutMs: number,
+    address: string,
+    device: number | undefined,
+  ): void;
+  abortGroup(name: string): void;
+  closeGroup(name: string): void;
+  backends(): string;
+  resizeStorage(handle: number, bytes: number): void;
+  isContiguous(handle: number): boolean;
   config(): { compiledFor: string; build: string; cpu: string; oneDNN: string; parallel: string };
 }
 

@@ -1,11 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { requireSpace } from './install.js';
 import { cacheFolder, installFolder, THREE_WAYS } from './locate.js';
 import { native } from './native.js';
+import { ncclHeaders } from './nccl.js';
 import { ownIdentity } from './process-identity.js';
 import { describeDoctor, doctor, SetupError, setup } from './setup.js';
 import { fakeCompiler, fakeLibtorch, fakeProgram, fakePython, file, PIP_INSTALLS, scratch } from './testing/fakes.js';
@@ -149,6 +150,40 @@ describe('setup', () => {
     expect(versionProblem({ ...config, compiledFor: '2.13.0+cpu' }, '/lib')).toBeUndefined();
   });
 
+  test('a CUDA libtorch is compiled for with NCCL where the headers are, and without where that fails', async () => {
+    const log = join(folder, 'log');
+    const torch = fakeLibtorch(join(folder, 'a', 'torch'), '2.13.0', '+cu130');
+    vi.stubEnv('REANCHOR_LIBTORCH', torch);
+    vi.stubEnv('CUDA_HOME', '');
+    const arguments_ = () => readFileSync(log, 'utf8').trim().split('\n');
+    fakeCompiler(bin, undefined, log);
+    const without = await run();
+    expect(arguments_().at(-1)).not.toMatch(/NCCL|torch_cuda/);
+    file(join(torch, 'lib', 'libtorch_cuda.so'), 'fake');
+    for (const [wheel, header] of [
+      ['nccl', 'nccl.h'],
+      ...['cuda_runtime_api.h', 'cublas_v2.h', 'cusolverDn.h', 'cusparse.h', 'crt/host_config.h'].map((h) => [
+        'cu13',
+        h,
+      ]),
+    ] as [string, string][]) {
+      file(join(folder, 'a', 'nvidia', wheel, 'include', header));
+    }
+    expect(ncclHeaders({ folder: torch }, [])).toEqual({
+      why: expect.stringMatching(/^nv\/target not found beside libtorch .*Install nvidia-cuda-cccl beside it/),
+    });
+    file(join(folder, 'a', 'nvidia/cu13/include/cccl/nv/target'));
+    const withNccl = await run();
+    expect(withNccl).toMatchObject({ compiled: true });
+    expect(withNccl.addon).not.toBe(without.addon);
+    expect(arguments_().at(-1)).toMatch(/-DREANCHOR_NCCL .*nvidia\/nccl\/include .*cu13\/include\/cccl .*-ltorch_cuda/);
+
+    rmSync(withNccl.addon);
+    fakeCompiler(bin, undefined, log, 'case "$*" in *NCCL*) echo "x.h: error: no ncclComm" >&2; exit 1;; esac');
+    expect(await run()).toMatchObject({ compiled: true, addon: withNccl.addon });
+    expect(lines).toContain('the addon cannot be compiled with NCCL, and is compiled without: x.h: error: no ncclComm');
+  });
+
   test('another libtorch gets an addon of its own', async () => {
     fakeCompiler(bin);
     vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'a')));
@@ -279,6 +314,7 @@ describe('doctor', () => {
     expect(report.runtime?.gflops).toBeGreaterThan(0.1);
     const text = describeDoctor(report).join('\n');
     expect(text).toMatch(/^libtorch +2\.\d+\.\d+\S*, by (cache|python|REANCHOR_LIBTORCH): /m);
+    expect(text).toMatch(/^groups +gloo(, nccl|; no nccl: \S.*)$/m);
     expect(text).toMatch(/^matmul +[\d.]+ GFLOP\/s/m);
     expect(text).toMatch(/^BLAS +\w+, oneDNN /m);
   });

@@ -56,6 +56,12 @@ exit 0`;
 
 const realAddon = addonFile(locateForLoad());
 
-/** A compiler that puts the addon of this machine, which can be loaded, or another file where -o says. */
-export const fakeCompiler = (bin: string, result = realAddon): string =>
-  fakeProgram(join(bin, 'c++'), `while [ "$1" != -o ]; do shift; done\n/bin/cp '${result}' "$2"`);
+/**
+ * A compiler that puts the addon of this machine, which can be loaded, or another file where -o says. Its arguments
+ * become a line of `log`; the shell lines `first` run before.
+ */
+export const fakeCompiler = (bin: string, result = realAddon, log = '/dev/null', first = ''): string =>
+  fakeProgram(
+    join(bin, 'c++'),
+    `echo "$*" >> ${log}\n${first}\nwhile [ "$1" != -o ]; do shift; done\n/bin/cp '${result}' "$2"`,
+  );
