@@ -16,6 +16,7 @@ const allowed: Record<string, string> = {
   secrets: '',
   clock: 'torch/host',
   random: '',
+  launch: 'errors',
   version: '',
   formats: 'errors torch/host',
   stats: '',
