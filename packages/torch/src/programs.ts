@@ -1,6 +1,7 @@
 /**
  * Starting other programs. The folder one happens to be in may be anybody's: no program is taken from it, none but a
- * copy of this one is started in it, and none gets its arguments through a shell. Nothing else in the packages starts a process.
+ * copy of this one is started in it, and none gets its arguments through a shell. Nothing else in the packages starts
+ * a process.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
