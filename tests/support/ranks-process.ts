@@ -10,7 +10,7 @@ import { runProcesses, tieToLauncher, type World, worldOf } from '#reanchor/laun
 const [mode = '', count, patience] = process.argv.slice(2);
 
 const world = worldOf(process.env);
-if (world?.launcher === '--processes') await beRank(world);
+if (world?.launcher === 'reanchor') await beRank(world);
 else process.exitCode = await launch();
 
 function launch(): Promise<number> {

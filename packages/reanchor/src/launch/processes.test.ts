@@ -73,7 +73,7 @@ test('each process has its rank and the same store; rank 0 writes as it is, the 
     port: 'number',
     storeHeldBy: 'launcher',
     storePrefix: 'reanchor',
-    launcher: '--processes',
+    launcher: 'reanchor',
     heard: 'hello',
     threads,
     folder: repositoryRoot,
@@ -165,10 +165,11 @@ test('where a launcher has started several on a machine, none starts others, and
   }
   const notHeld = () => expect.unreachable();
   const run = (count: number) => runProcesses({ count, note: notHeld, holdStore: notHeld });
-  const refusal =
-    /^the environment has started 2 processes on this machine, and processes 4 would start 4 from each: leave/;
+  const refusal = /^the environment has started 2 processes on this machine, and each of them would start 4 more: have/;
   await expect(run(4)).rejects.toThrow(refusal);
   for (const count of [0, 1.5, Number.NaN]) {
-    await expect(run(count)).rejects.toThrow(`processes is ${count}: it has to be a whole number, 1 or more`);
+    await expect(run(count)).rejects.toThrow(
+      `the processes of this machine are ${count}: it has to be a whole number, 1 or more`,
+    );
   }
 });

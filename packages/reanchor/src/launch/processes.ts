@@ -63,15 +63,14 @@ export async function runProcesses(options: ProcessesOptions): Promise<number> {
 /** Where this process stands among its like on other machines; undefined where there is one machine. */
 function machinesOf(count: number): World | undefined {
   if (!Number.isInteger(count) || count < 1) {
-    throw new UsageError((option) => `${option('processes')} is ${count}: it has to be a whole number, 1 or more`);
+    throw new UsageError(`the processes of this machine are ${count}: it has to be a whole number, 1 or more`);
   }
   const machines = worldOf(process.env, { processes: count });
   if (machines === undefined || machines.localSize === 1) return machines;
   const { launcher, localSize } = machines;
   throw new UsageError(
-    (option) =>
-      `${launcher} has started ${localSize} processes on this machine, and ${option('processes')} ${count} would start ` +
-      `${count} from each: leave ${option('processes')} out, or have it start one on each machine`,
+    `${launcher} has started ${localSize} processes on this machine, and each of them would start ${count} more: ` +
+      'have it start one on each machine, or let these train',
   );
 }
 
@@ -90,7 +89,7 @@ function worldOfProcess(
     port: machines?.port ?? store!.port,
     storeHeldBy: 'launcher',
     storePrefix: machines?.storePrefix ?? 'reanchor',
-    launcher: '--processes',
+    launcher: 'reanchor',
   };
 }
 
