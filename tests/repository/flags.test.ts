@@ -16,6 +16,8 @@ const exempt = [
   'recipe/parse.ts',
   'recipe/recipe.ts',
   'sweep/settings.ts',
+  // A flag of srun.
+  'launch/world.ts',
   // A flag of Node.js.
   'sweep/pool.ts',
   // How a run that stopped is gone on with: by the command that began it.

@@ -16,6 +16,7 @@ const allowed: Record<string, string> = {
   secrets: '',
   clock: 'torch/host',
   random: '',
+  launch: 'errors torch/host',
   version: '',
   formats: 'errors torch/host',
   stats: '',

@@ -120,7 +120,50 @@ test('a started program is ended with all that it has started, and one that read
   expect((await talk('exit 0')).status).toBe(0);
 });
 
+test('a program may begin in a folder of its own, and its errors are heard line by line as they come', async () => {
+  const heard: string[] = [];
+  const script = 'echo "$PWD" >&2; read line; echo "got $line" >&2; printf last >&2';
+  const started = startProgram(fakeProgram(join(folder, 'talker'), script), [], {
+    folder,
+    onErrorLine: (line) => {
+      heard.push(line);
+      if (heard.length === 1) started.tell('1\n');
+    },
+  });
+  expect((await started.ended).errors).toBe(`${folder}\ngot 1\nlast`);
+  expect(heard).toEqual([folder, 'got 1', 'last']);
+});
+
+test('a signal goes to a started program, and not to what it has started', async () => {
+  let sleeper = '';
+  let isLeft = false;
+  const script = 'trap "echo stopped; exit 5" TERM; /bin/sleep 600 & echo $!; wait';
+  const started = startProgram(fakeProgram(join(folder, 'long'), script), [], {
+    onLine: (line) => {
+      if (line !== 'stopped') {
+        sleeper = line;
+        return started.send('SIGTERM');
+      }
+      isLeft = isRunning(sleeper);
+      process.kill(Number(sleeper));
+    },
+  });
+  expect((await started.ended).status).toBe(5);
+  expect(isLeft).toBe(true);
+});
+
+test('a program that shares the output writes where this process does', () => {
+  const programs = join(here, 'packages/torch/src/programs.ts');
+  const talker = fakeProgram(join(folder, 'talker'), 'printf "1\\r2"; printf why >&2; exit 3');
+  const script = `import { startProgram } from ${JSON.stringify(programs)};
+    const { ended } = startProgram(${JSON.stringify(talker)}, [], { sharesOutput: true });
+    process.exitCode = (await ended).status;`;
+  const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', script];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect({ status, stdout, stderr }).toEqual({ status: 3, stdout: '1\r2', stderr: 'why' });
+});
+
 test('a program that cannot be started is told by the system', async () => {
-  const started = startProgram(join(folder, 'absent'), [], { onLine: () => {} });
+  const started = startProgram(join(folder, 'absent'), [], {});
   expect(await started.ended).toEqual({ status: null, signal: null, errors: expect.stringContaining('ENOENT') });
 });

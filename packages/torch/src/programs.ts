@@ -1,10 +1,12 @@
 /**
- * Starting other programs. The folder one happens to be in may be anybody's: no program is taken from it, none is
- * started in it, and none gets its arguments through a shell. Nothing else in the packages starts a process.
+ * Starting other programs. The folder one happens to be in may be anybody's: no program is taken from it, none but a
+ * copy of this one is started in it, and none gets its arguments through a shell. Nothing else in the packages starts
+ * a process.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, parse } from 'node:path';
+import type { Readable } from 'node:stream';
 import { SetupError } from './errors.js';
 
 /** Folders of a list such as PATH; an empty or a relative one is the current folder, or below it. */
@@ -81,52 +83,87 @@ export interface StartedProgram {
   tell(text: string): void;
   /** Closes its stdin. */
   close(): void;
+  /** Sends it a signal, and not what it has started. */
+  send(signal: NodeJS.Signals): void;
   /** Ends it, with all that it has started. */
   kill(): void;
   /** When it has ended, whether it could be started or not: how, and the end of what it wrote to stderr. */
   ended: Promise<{ status: number | null; signal: NodeJS.Signals | null; errors: string }>;
 }
 
+export interface ProgramOptions {
+  /** Variables besides those of this process. */
+  env?: Readonly<Record<string, string>>;
+  /** Where it begins: the root folder when left out. A copy of this program may begin where this one does. */
+  folder?: string;
+  /** It writes where this process does, to a terminal as to one, and nobody hears its lines or keeps its errors. */
+  sharesOutput?: boolean;
+  /** Hears the lines of its stdout, the last one also without a line feed. */
+  onLine?(line: string): void;
+  /** Hears those of its stderr. */
+  onErrorLine?(line: string): void;
+}
+
 /** Characters of a line that a program writes at most, and those of its errors that are kept. */
 const [longestLine, keptErrors] = [1 << 24, 4000];
 
 /**
- * Starts a program, named by its absolute path, in the root folder and in a process group of its own, so that Ctrl-C
- * is not sent to it. `onLine` hears the lines of its stdout, the last one also without a line feed. One that writes a
- * line of more than 16 million characters is ended.
+ * Starts a program, named by its absolute path, in a process group of its own, so that Ctrl-C is not sent to it. One
+ * that writes a line of more than 16 million characters is ended.
  */
 export function startProgram(
   program: string,
   args: readonly string[],
-  { env = {}, onLine }: { env?: Readonly<Record<string, string>>; onLine(line: string): void },
+  { env = {}, folder = root, sharesOutput = false, onLine = () => {}, onErrorLine = () => {} }: ProgramOptions,
 ): StartedProgram {
-  const options = { cwd: root, env: { ...environment(root), ...env }, detached: true };
-  const child = spawn(known(program), args, { ...options, stdio: ['pipe', 'pipe', 'pipe'] });
+  const output = sharesOutput ? 'inherit' : 'pipe';
+  const options = { cwd: folder, env: { ...environment(folder), ...env }, detached: true };
+  const child = spawn(known(program), args, { ...options, stdio: ['pipe', output, output] });
+  const isRunning = () => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
   const kill = () => {
-    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) killGroup(child.pid);
+    if (isRunning()) killGroup(child.pid!);
   };
-  let [begun, errors] = ['', ''];
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+  let errors = '';
+  const lines = hear(child.stdout, onLine, kill);
+  const errorLines = hear(child.stderr, onErrorLine, kill);
+  child.stderr?.on('data', (chunk: string) => {
+    errors = (errors + chunk).slice(-keptErrors);
+  });
+  // It need not read what it is told.
+  child.stdin!.on('error', () => {});
+  const ended = new Promise<Awaited<StartedProgram['ended']>>((done) => {
+    child.on('error', ({ message }) => done({ status: null, signal: null, errors: message }));
+    child.on('close', (status, signal) => {
+      lines.end();
+      errorLines.end();
+      done({ status, signal, errors });
+    });
+  });
+  return {
+    tell: (text) => child.stdin!.write(text),
+    close: () => child.stdin!.end(),
+    send: (signal) => isRunning() && child.kill(signal),
+    kill,
+    ended,
+  };
+}
+
+/** Cuts what a stream gives into lines. `end` tells the last one, if no line feed has; a line too long is told of. */
+function hear(stream: Readable | null, onLine: (line: string) => void, onTooLong: () => void): { end(): void } {
+  let begun = '';
+  stream?.setEncoding('utf8').on('data', (chunk: string) => {
     const lines = (begun + chunk).split('\n');
     begun = lines.pop()!;
     lines.forEach(onLine);
     if (begun.length <= longestLine) return;
     begun = '';
-    kill();
+    onTooLong();
   });
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-    errors = (errors + chunk).slice(-keptErrors);
-  });
-  // It need not read what it is told.
-  child.stdin.on('error', () => {});
-  const ended = new Promise<Awaited<StartedProgram['ended']>>((done) => {
-    child.on('error', ({ message }) => done({ status: null, signal: null, errors: message }));
-    child.on('close', (status, signal) => {
+  return {
+    end: () => {
       if (begun !== '') onLine(begun);
-      done({ status, signal, errors });
-    });
-  });
-  return { tell: (text) => child.stdin.write(text), close: () => child.stdin.end(), kill, ended };
+    },
+  };
 }
 
 function killGroup(pid: number): void {
