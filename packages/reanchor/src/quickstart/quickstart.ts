@@ -26,9 +26,9 @@ export interface QuickstartResult {
 }
 
 /**
- * Makes a study ({@link quickstartStudy}) and runs it by {@link sweep}, `threads` processes at once; leaves in the folder
- * `study.yaml`, what a sweep leaves, and `gold-against-kl.svg`. What was stopped goes on where it was. Errors: UserError;
- * the signal's reason once it is aborted.
+ * Makes a study ({@link quickstartStudy}) and runs it by {@link sweep}, `threads` processes at once. It leaves
+ * `study.yaml`, what a sweep leaves, and `gold-against-kl.svg`, and goes on where it was stopped. Errors: UserError; the
+ * signal's reason once it is aborted.
  */
 export async function quickstart({ out, onChange, signal, ...options }: QuickstartOptions): Promise<QuickstartResult> {
   const file = join(out, 'study.yaml');
