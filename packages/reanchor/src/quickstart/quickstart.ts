@@ -27,8 +27,8 @@ export interface QuickstartResult {
 
 /**
  * Makes a study ({@link quickstartStudy}) and runs it by {@link sweep}, `threads` processes at once. It leaves
- * `study.yaml`, what a sweep leaves, and `gold-against-kl.svg`, and goes on where it was stopped. Errors: UserError; the
- * signal's reason once it is aborted.
+ * `study.yaml`, what a sweep leaves, and `gold-against-kl.svg`, and goes on where it was stopped. Errors: UserError;
+ * the signal's reason once it is aborted.
  */
 export async function quickstart({ out, onChange, signal, ...options }: QuickstartOptions): Promise<QuickstartResult> {
   const file = join(out, 'study.yaml');
