@@ -13,6 +13,8 @@ import type { Store } from './store.js';
 
 /** A collective that was issued. Its tensor must not be read or written before wait() has returned. */
 export interface Pending {
+  /** The tensor that will have the result. */
+  readonly tensor: Tensor;
   /**
    * Waits until the result is there, and returns it. On a CUDA device only the device waits. The event loop stands
    * still. Errors: DistributedError, when a peer is gone, or does not come within the group's timeout.
@@ -229,7 +231,7 @@ class Wait implements Pending {
 
   /** @param alias the result's memory under a handle of its own, for the caller may dispose of the result */
   constructor(
-    private readonly result: Tensor,
+    readonly tensor: Tensor,
     readonly alias: Tensor,
     private readonly finish: (wait: Wait) => void,
   ) {}
@@ -248,6 +250,6 @@ class Wait implements Pending {
   wait(): Tensor {
     this.settle();
     if (this.error !== undefined) throw this.error;
-    return this.result;
+    return this.tensor;
   }
 }

@@ -50,7 +50,7 @@ export interface GroupOptions {
 /** The backends that the addon was compiled with. */
 export const backends = (): Backend[] => native().backends().split(' ') as Backend[];
 
-const done = (tensor: Tensor): Pending => ({ wait: () => tensor });
+const done = (tensor: Tensor): Pending => ({ tensor, wait: () => tensor });
 
 export class ProcessGroup implements Disposable {
   private constructor(
