@@ -3,6 +3,10 @@ import { type PackedBatch, packGroups, packPairs } from './pack.js';
 import type { TokenizedExample, TokenizedPair, TokenizedText } from './tokenize.js';
 
 export interface MicroBatch {
+  /** The rank of the process that computes it; this one when left out. */
+  owner?: number | undefined;
+  /** Whether it counts nothing: a pass for a process that has fewer of them than others. */
+  isFiller?: boolean | undefined;
   /** The completions whose log-probabilities are trained. */
   policy: PackedBatch;
   /** Those that the reference scores. */

@@ -13,6 +13,8 @@ export interface StepPlan {
   epoch: number;
   /** Row positions, micro-batch after micro-batch. */
   microBatches: number[][];
+  /** The process that computes each micro-batch, by its rank. */
+  owners: number[];
 }
 
 export interface PlanOptions {
@@ -30,6 +32,8 @@ export interface PlanOptions {
   shuffle: boolean;
   /** The sources of the rows, in their order, with weights. Default: one source of weight 1. */
   sources?: readonly SourceShare[] | undefined;
+  /** The processes that share each step. Default: 1. */
+  ranks?: number | undefined;
 }
 
 /** Consecutive rows of one source. */
@@ -69,7 +73,7 @@ export function stepCount(
  * the same plan as if the earlier ones had been made. Errors: RangeError for no rows.
  */
 export function* planSteps(lengths: readonly number[], options: PlanOptions, firstStep = 1): Generator<StepPlan> {
-  const { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, sources } = options;
+  const { batchSize, sources } = options;
   if (lengths.length === 0) throw new RangeError('there are no rows to plan steps for');
   const n = rowsPerEpoch(lengths.length, sources);
   const perEpoch = stepsPerEpoch(n, batchSize);
@@ -84,9 +88,48 @@ export function* planSteps(lengths: readonly number[], options: PlanOptions, fir
     }
     const start = ((step - 1) % perEpoch) * batchSize;
     const rows = order.slice(start, start + batchSize);
-    const microBatches = [...fill(rows, (row) => lengths[row]!, tokensPerMicroBatch, rowsPerMicroBatch)];
-    yield { step, epoch: epoch + (start + rows.length) / n, microBatches };
+    yield { step, epoch: epoch + (start + rows.length) / n, ...divide(rows, lengths, options) };
   }
+}
+
+/**
+ * The rows of a step as micro-batches, in their order, and who computes which. Several processes have equally many
+ * micro-batches, as far as there are rows, and about as many tokens: the rows are cut so that the longest micro-batch
+ * is as short as it can be, and the longest one left goes to who has the fewest tokens.
+ */
+function divide(
+  rows: readonly number[],
+  lengths: readonly number[],
+  { tokensPerMicroBatch, rowsPerMicroBatch, ranks = 1 }: PlanOptions,
+): Pick<StepPlan, 'microBatches' | 'owners'> {
+  const lengthOf = (row: number) => lengths[row]!;
+  const cut = (budget: number) => [...fill(rows, lengthOf, budget, rowsPerMicroBatch)];
+  let microBatches = cut(tokensPerMicroBatch);
+  if (ranks === 1) return { microBatches, owners: microBatches.map(() => 0) };
+  const passes = Math.ceil(microBatches.length / ranks);
+  let [low, high] = [0, tokensPerMicroBatch];
+  while (low + 1 < high) {
+    const budget = Math.floor((low + high) / 2);
+    const finer = cut(budget);
+    if (finer.length > passes * ranks) low = budget;
+    else [high, microBatches] = [budget, finer];
+  }
+  const tokens = microBatches.map((batch) => batch.reduce((sum, row) => sum + lengthOf(row), 0));
+  return { microBatches, owners: deal(tokens, ranks, passes) };
+}
+
+/** An owner for each size, none with more than `most` of them: the largest first, to who has the least. */
+function deal(sizes: readonly number[], ranks: number, most: number): number[] {
+  const owners: number[] = [];
+  const loads = Array.from({ length: ranks }, () => ({ size: 0, count: 0 }));
+  const bySize = [...sizes.keys()].sort((a, b) => sizes[b]! - sizes[a]! || a - b);
+  for (const i of bySize) {
+    const open = [...loads.keys()].filter((rank) => loads[rank]!.count < most);
+    const rank = open.reduce((best, one) => (loads[one]!.size < loads[best]!.size ? one : best));
+    owners[i] = rank;
+    loads[rank] = { size: loads[rank]!.size + sizes[i]!, count: loads[rank]!.count + 1 };
+  }
+  return owners;
 }
 
 /** The rows of an epoch, in the order in which they are taken. */

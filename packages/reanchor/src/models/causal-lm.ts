@@ -1,6 +1,7 @@
 // Shapes: N packed tokens, M scored rows, S sequences, D width, V vocabulary.
 import { type Device, type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
 import type { ParameterSource } from '../nn/module.js';
+import type { Residency } from '../nn/segments.js';
 import type { SpanBatch, TokenBatch } from '../nn/spans.js';
 
 /** A config.json as it was read; it is written back with the model, so that nothing in it is lost. */
@@ -9,6 +10,8 @@ export type ConfigJson = Record<string, unknown>;
 /** A decoder language model. What an architecture has to provide: docs/guide/adding-a-model.md. */
 export abstract class CausalLM implements Disposable {
   readonly #parameters = new Map<string, Tensor>();
+  /** Who has the weights of the blocks, where they are not always there. */
+  residency?: Residency | undefined;
 
   protected constructor(readonly configJson: ConfigJson) {}
 
@@ -64,7 +67,9 @@ export abstract class CausalLM implements Disposable {
 
 /** log p(target | its context) of every scored row, [M], in fp32 or better; all logits never exist at once. */
 export function tokenLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
-  return tidy(() => linearLogprob(model.hidden(batch), model.head_VD, batch.targets_M));
+  const { residency } = model;
+  residency?.begin();
+  return tidy(() => linearLogprob(model.hidden({ ...batch, residency }), model.head_VD, batch.targets_M));
 }
 
 /**

@@ -10,6 +10,14 @@ import { weightDTypes } from './weight-dtypes.js';
 /** Tables that old checkpoints carry and that are computed here. */
 const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
 
+export interface LoadOptions {
+  dtype: DType;
+  /** The CPU when left out. */
+  device?: Device | undefined;
+  /** Gives the network what it has in place of a weight that was read; the weight itself when left out. */
+  place?: ((name: string, value: Tensor) => Tensor) | undefined;
+}
+
 /**
  * The language model in a Hugging Face folder (config.json and model.safetensors, or its shards with their index), its
  * parameters converted to `dtype` and put on `device` (the CPU when left out). Weight files are read tensor by tensor.
@@ -18,7 +26,7 @@ const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
  */
 export async function loadModel(
   folder: string,
-  { dtype, device = 'cpu' }: { dtype: DType; device?: Device | undefined },
+  { dtype, device = 'cpu', place = (_, value) => value }: LoadOptions,
 ): Promise<CausalLM> {
   const configJson = await readConfig(folder);
   const checkpoint = await openWeights(folder);
@@ -39,7 +47,7 @@ export async function loadModel(
           );
         }
         used.add(name);
-        return readTensor(name, entry, { dtype, device }, files);
+        return place(name, readTensor(name, entry, { dtype, device }, files));
       },
     });
     refuseUnexpected(folder, model, checkpoint, used, files);

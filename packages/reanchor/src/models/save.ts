@@ -15,22 +15,38 @@ export interface SaveOptions {
   config?: ConfigJson | undefined;
 }
 
+/** A tensor that is to be stored, whose values are asked for once, when its turn comes. */
+export interface StoredParameter {
+  name: string;
+  shape: readonly number[];
+  dtype: DType;
+  value(): Tensor;
+}
+
 /**
  * Writes the model into `folder` in Hugging Face's layout: model.safetensors, or its shards with their index, with the
  * names it was loaded with, and its config.json ({@link savedConfig}; the dtype is that of the stored weights). Tied
  * weights are written once, one weight is converted at a time. Errors: UserError when the folder cannot be written, or
  * a weight is beyond the range of `dtype`.
  */
-export async function saveModel(
-  model: CausalLM,
+export function saveModel(model: CausalLM, folder: string, options: SaveOptions = {}): Promise<void> {
+  const parameters = [...model.parameters].map(([name, parameter]): StoredParameter => {
+    return { name, shape: parameter.shape, dtype: parameter.dtype, value: () => parameter };
+  });
+  return saveParameters({ configJson: model.configJson, dtype: model.dtype, parameters }, folder, options);
+}
+
+/** {@link saveModel} of parameters that are brought one by one, in this order. */
+export async function saveParameters(
+  model: { configJson: ConfigJson; dtype: DType; parameters: readonly StoredParameter[] },
   folder: string,
   { dtype = model.dtype, maxShardBytes = 5e9, config }: SaveOptions = {},
 ): Promise<void> {
-  const tensors = [...model.parameters].map(([name, parameter]) => ({
+  const tensors = model.parameters.map(({ name, shape, value }) => ({
     name,
     dtype: storedName(dtype),
-    shape: parameter.shape,
-    bytes: () => rawBytes(name, parameter, dtype),
+    shape,
+    bytes: () => rawBytes(name, value(), dtype),
   }));
   await writeWeights(folder, tensors, { maxShardBytes, metadata: { format: 'pt' } });
   const json = JSON.stringify(savedConfig(model.configJson, dtype, config), null, 2);

@@ -4,7 +4,7 @@ import { type Device, type DType, type Tensor, tensor, tidy } from '@reanchor/to
 import type { PackedBatch } from '../data/index.js';
 import { sum } from '../stats/index.js';
 import { spanAttention } from './attention.js';
-import type { Recompute } from './recompute.js';
+import type { Residency, Segments } from './segments.js';
 import { canUseVarlen, varlenAttention, varlenPlan, varlenTensors } from './varlen.js';
 
 /** What a model's hidden states need of a batch. */
@@ -19,8 +19,10 @@ export interface TokenBatch {
    * know what that is: packed spans in training, and the keys of earlier tokens in generation.
    */
   attend(layer: number, q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor): Tensor;
-  /** Runs the blocks without keeping their activations, where given; see `Recompute`. */
-  recompute?: Recompute | undefined;
+  /** Runs the blocks so that their backward pass is walked one by one, where given. */
+  segments?: Segments | undefined;
+  /** Who has the weights of the blocks, where they are not always there. */
+  residency?: Residency | undefined;
 }
 
 /** What a model and its log-probabilities need of a batch. Its tensors belong to the scope in which it was made. */

@@ -17,14 +17,6 @@ import { type PlannedDTypes, recipeDTypes } from './dtypes.js';
 import { recipeObjective } from './objective.js';
 import { recipeRule } from './rule.js';
 
-/** The processes that share a run: how many there are, and which one this is, from 0. */
-export interface World {
-  rank: number;
-  size: number;
-}
-
-const alone: World = { rank: 0, size: 1 };
-
 /**
  * A run as it will be, before a weight is loaded: what it trains for, on which rows, in which steps. Everything follows
  * from recipe and rows, so that every process of a run has the same plan without asking another.
@@ -48,6 +40,8 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
   constructor(
     readonly recipe: Recipe,
     data: Pick<RecipeData, 'train' | 'validation' | 'shares' | 'report'>,
+    /** The processes that share it. */
+    readonly ranks = 1,
   ) {
     const objective = recipeObjective(recipe);
     this.objective = objective;
@@ -55,7 +49,7 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
     this.validation = data.validation;
     this.report = data.report;
     this.lengths = this.rows.map((row) => groupTokens(objective.group(row)));
-    this.#options = stepOptions(recipe, data.shares);
+    this.#options = { ...stepOptions(recipe, data.shares), ranks };
     this.totalSteps = stepCount(this.rows.length, this.#options);
     this.rule = objective.needsReference ? recipeRule(recipe.reference, this.totalSteps) : { update: 'fixed' };
     this.dtypes = recipeDTypes(recipe);
@@ -64,15 +58,17 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
     this.activationCheckpointing = recipe.activationCheckpointing;
   }
 
-  /** The steps from step `from` on. Of several processes each has every `size`-th micro-batch of a step. */
-  *steps(from = 1, { rank, size }: World = alone): Generator<StepPlan> {
-    for (const step of planSteps(this.lengths, this.#options, from))
-      yield size === 1 ? step : { ...step, microBatches: step.microBatches.filter((_, i) => i % size === rank) };
+  /** The steps from step `from` on. */
+  steps(from = 1): Generator<StepPlan> {
+    return planSteps(this.lengths, this.#options, from);
   }
 
-  /** The micro-batches of a step. */
+  /** The micro-batches of a step, those of all processes. */
   layOut(step: StepPlan): MicroBatch[] {
-    return this.objective.layOut(step, this.rows);
+    const microBatches = this.objective.layOut(step, this.rows);
+    if (this.ranks === 1) return microBatches;
+    const owned = microBatches.map((batch, i) => ({ ...batch, owner: step.owners[i] }));
+    return this.recipe.parallel.shard === 'none' ? owned : [...owned, ...fillers(owned, this.ranks)];
   }
 }
 
@@ -84,3 +80,18 @@ export function stepOptions(
   const { size: batchSize, tokensPerMicroBatch, rowsPerMicroBatch } = batch;
   return { batchSize, tokensPerMicroBatch, rowsPerMicroBatch, epochs, steps, seed, shuffle: data.shuffle, sources };
 }
+
+/**
+ * Passes for processes with fewer micro-batches than others: where each pass sends gradients or brings parameters, all
+ * processes have to make equally many.
+ */
+function fillers(owned: readonly MicroBatch[], ranks: number): MicroBatch[] {
+  const counts = Array.from({ length: ranks }, (_, rank) => owned.filter(({ owner }) => owner === rank).length);
+  const most = Math.max(...counts);
+  const shortest = owned.reduce((best, one) => (tokensOf(one) < tokensOf(best) ? one : best));
+  return counts.flatMap((count, owner) =>
+    Array.from({ length: most - count }, () => ({ ...shortest, owner, isFiller: true })),
+  );
+}
+
+const tokensOf = ({ policy }: MicroBatch) => policy.tokens.length;

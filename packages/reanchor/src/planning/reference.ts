@@ -1,18 +1,21 @@
+import type { ProcessGroup } from '@reanchor/torch';
 import type { CausalLM } from '../models/causal-lm.js';
 import { CachedReference } from '../reference/cached-reference.js';
 import { CopiedReference } from '../reference/copied-reference.js';
 import { ReferenceClock } from '../reference/reference-clock.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { UpdateRule } from '../reference/update-rule.js';
-import type { Weights } from '../weights/weights.js';
+import type { ModelWeights } from '../weights/weights.js';
 import type { Plan } from './plan.js';
 
 /** What a reference is made from, besides its plan. */
 export interface ReferenceSources {
   /** The policy's. */
-  weights: Weights;
+  weights: ModelWeights;
   /** The model that `reference.model` names, or that a checkpoint has; the reference owns it. */
   initial?: CausalLM | undefined;
+  /** The processes that share the run; this one alone when left out. */
+  world?: ProcessGroup | undefined;
 }
 
 /**
@@ -21,7 +24,7 @@ export interface ReferenceSources {
  */
 export function plannedReference(
   plan: Plan,
-  { weights, initial }: ReferenceSources,
+  { weights, initial, world }: ReferenceSources,
 ): { reference?: ReferencePolicy; initialPolicy?: CachedReference } {
   if (!plan.objective.needsReference) return {};
   const { rule, totalSteps, dtypes, recipe } = plan;
@@ -31,7 +34,7 @@ export function plannedReference(
     for (const planned of plan.steps(step)) yield plan.layOut(planned);
   };
   const cached = (rule: UpdateRule, initial?: CausalLM) =>
-    new CachedReference(weights.model, { rule, totalSteps, upcoming, initial });
+    new CachedReference(weights.model, { rule, totalSteps, upcoming, initial, world });
   return {
     reference:
       storage === 'cached'

@@ -54,6 +54,7 @@ describe('a recipe', () => {
       logEvery: 1,
       onDivergence: 'stop',
       onRunaway: 'warn',
+      parallel: { shard: 'none', timeoutSeconds: 600 },
       checkpoint: { every: '15min', keep: 2 },
       save: { maxShardSize: '5GB' },
       log: { tensorboard: false },

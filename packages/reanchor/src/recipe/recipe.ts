@@ -12,6 +12,7 @@ import { checkpointSchema } from './checkpoint-section.js';
 import { dataSchema } from './data-section.js';
 import { logSchema } from './log-section.js';
 import { divergenceTypes, lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
+import { parallelSchema } from './parallel-section.js';
 import { referenceSchema } from './reference-section.js';
 
 /** A size in bytes: a number and a unit. */
@@ -168,6 +169,7 @@ export const recipeSchema = z.strictObject({
     .describe(
       'the answer to a policy that runs away: its gradient norm grows while the log-probabilities of chosen and rejected answers fall, by limits of docs/guide/choosing.md; warn says so once, stop ends the run with a checkpoint',
     ),
+  parallel: parallelSchema.prefault({}).describe('the division of the run among processes'),
   checkpoint: checkpointSchema.prefault({}).describe('the states from which a run can go on'),
   save: saveSchema.prefault({}).describe('the form in which the trained model is stored'),
   log: logSchema.prefault({}).describe('the places of metrics besides events.jsonl'),

@@ -1,9 +1,10 @@
 // Shapes: S sequences.
 import { setImmediate } from 'node:timers/promises';
-import { noGrad, type Tensor, tensor, tidy, trimMemory } from '@reanchor/torch';
+import { noGrad, ProcessGroup, type Tensor, tensor, tidy, trimMemory } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import { spanBatch } from '../nn/spans.js';
+import { exchange } from '../parallel/exchange.js';
 import { readNumbers, writeNumbers } from '../weights/tensor-file.js';
 import type {
   CachedReferenceState,
@@ -18,10 +19,12 @@ export interface CachedReferenceOptions {
   /** `fixed` or `hard`: between two updates the reference must not move, and at an update it must be the policy. */
   rule: UpdateRule;
   totalSteps: number;
-  /** The micro-batches of each step from `step` on, as training will compute them. */
+  /** The micro-batches of each step from `step` on, as training will compute them, those of all processes. */
   upcoming: (step: number) => Iterable<readonly MicroBatch[]>;
   /** The model that the reference is before its first update, then owned; the policy when left out. */
   initial?: CausalLM | undefined;
+  /** The processes that share each step; this one alone when left out. */
+  world?: ProcessGroup | undefined;
 }
 
 /**
@@ -71,6 +74,8 @@ export class CachedReference implements ReferencePolicy {
     return { kind: 'cached', version: this.#version, sweptTo: this.#sweptTo, needsInitial };
   }
 
+  takePart(): void {}
+
   save(path: string): Promise<void> {
     return writeNumbers(fileAt(path), this.#logprobs);
   }
@@ -91,29 +96,57 @@ export class CachedReference implements ReferencePolicy {
     if (step <= this.#sweptTo) return;
     this.#isPreparing = true;
     const { totalSteps, upcoming } = this.options;
-    const model = this.#initial ?? this.policy;
     const last = this.#updates.find((update) => update >= step) ?? totalSteps;
     let swept = step - 1;
     for (const microBatches of upcoming(step)) {
       if (swept === last) break;
-      for (const microBatch of microBatches) {
-        if (microBatch.keys.every((key) => this.#logprobs.has(key))) continue;
-        const values = tidy(() =>
-          noGrad(() => sequenceLogprobs(model, spanBatch(microBatch.reference, model)).toList()),
-        );
-        for (const [i, key] of microBatch.keys.entries())
-          if (!this.#logprobs.has(key)) this.#logprobs.set(key, values[i]!);
-        await setImmediate();
-        signal?.throwIfAborted();
-      }
+      await this.#sweep(microBatches, signal);
       swept += 1;
       onProgress?.(swept - step + 1, last - step + 1);
+      signal?.throwIfAborted();
     }
     this.#sweptTo = last;
     this.#isPreparing = false;
     this.#dropInitial();
     // Blocks that the sweep leaves behind would lie between those of training.
     trimMemory();
+  }
+
+  /** Makes the rows of a step known, each process those of its own micro-batches, and then all tell all. */
+  async #sweep(microBatches: readonly MicroBatch[], signal: AbortSignal | undefined): Promise<void> {
+    const { world = ProcessGroup.alone() } = this.options;
+    const model = this.#initial ?? this.policy;
+    const unknown = microBatches.filter(({ keys }) => keys.some((key) => !this.#logprobs.has(key)));
+    const own: (number[] | undefined)[] = [];
+    for (const { owner = world.rank, reference, keys } of unknown) {
+      if (owner !== world.rank) {
+        own.push(undefined);
+        continue;
+      }
+      const values = tidy(() => noGrad(() => sequenceLogprobs(model, spanBatch(reference, model)).toList()));
+      own.push(values);
+      this.#remember(keys, values);
+      await setImmediate();
+      signal?.throwIfAborted();
+    }
+    this.#keepPace(unknown, model, world);
+    const counts = unknown.map(({ keys }) => keys.length);
+    for (const [i, values] of exchange(world, own, counts).entries()) this.#remember(unknown[i]!.keys, values);
+  }
+
+  /** Where passes bring parameters from other processes, all make equally many. */
+  #keepPace(unknown: readonly MicroBatch[], model: CausalLM, world: ProcessGroup): void {
+    if (!model.residency) return;
+    const counts = Array.from(
+      { length: world.world },
+      (_, rank) => unknown.filter(({ owner }) => owner === rank).length,
+    );
+    for (let pass = counts[world.rank]!; pass < Math.max(...counts); pass++)
+      tidy(() => noGrad(() => sequenceLogprobs(model, spanBatch(unknown[0]!.reference, model))));
+  }
+
+  #remember(keys: readonly string[], values: readonly number[]): void {
+    for (const [i, key] of keys.entries()) if (!this.#logprobs.has(key)) this.#logprobs.set(key, values[i]!);
   }
 
   logprobs({ keys }: MicroBatch): Tensor {

@@ -4,9 +4,9 @@ import { type Device, type DType, noGrad, type Tensor } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import { loadModel, storedDType } from '../models/load.js';
-import { type SaveOptions, saveModel } from '../models/save.js';
+import type { SaveOptions } from '../models/save.js';
 import type { SpanBatch } from '../nn/spans.js';
-import type { Weights } from '../weights/weights.js';
+import type { ModelWeights } from '../weights/weights.js';
 import { type Observations, ReferenceClock } from './reference-clock.js';
 import type { CopiedReferenceState, ReferencePolicy, ReferenceState, ReferenceUpdate } from './reference-policy.js';
 import type { UpdateRule } from './update-rule.js';
@@ -26,12 +26,12 @@ export interface CopiedReferenceOptions {
 export class CopiedReference implements ReferencePolicy {
   readonly startsAtPolicy: boolean;
   readonly isPreparing = false;
-  readonly #weights: Weights;
+  readonly #weights: ModelWeights;
   readonly #clock: ReferenceClock;
   #version = 0;
 
   constructor(
-    readonly policy: Weights,
+    readonly policy: ModelWeights,
     rule: UpdateRule | ReferenceClock,
     { initial, dtype }: CopiedReferenceOptions = {},
   ) {
@@ -59,6 +59,7 @@ export class CopiedReference implements ReferencePolicy {
   async prepare(): Promise<void> {}
 
   afterStep(step: number): ReferenceUpdate | undefined {
+    this.#weights.rest();
     const share = this.#clock.share(step);
     if (share === 0) return undefined;
     const distances = this.#weights.moveTowards_(this.policy, share);
@@ -89,7 +90,11 @@ export class CopiedReference implements ReferencePolicy {
   /** Saves its weights as a Hugging Face folder at `path`. */
   async save(path: string, form: SaveOptions): Promise<void> {
     await mkdir(path);
-    await saveModel(this.#weights.exact, path, { ...form, dtype: this.#weights.dtype });
+    await this.#weights.save(path, { ...form, dtype: this.#weights.dtype });
+  }
+
+  takePart(what: 'parameters' | 'optimizer'): void {
+    this.#weights.takePart(what, undefined);
   }
 
   /** Its weights have to be those that were saved: `initial`, from {@link savedReference}. */

@@ -1,9 +1,16 @@
+import { ProcessGroup } from '@reanchor/torch';
 import type { CausalLM } from '../models/causal-lm.js';
-import { type ScoreCompletionsOptions, scoreCompletions } from '../models/score-completions.js';
+import type { ScoreCompletionsOptions } from '../models/score-completions.js';
+import { sharedScores } from '../parallel/shared-scores.js';
 import type { Metrics } from './metrics.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 
 type Evaluated<Row> = Pick<Objective<Row, LoggedRow>, 'group' | 'evaluation'>;
+
+export interface EvaluationOptions extends ScoreCompletionsOptions {
+  /** The processes that share it; this one alone when left out. */
+  world?: ProcessGroup | undefined;
+}
 
 /**
  * How the policy does on rows that it is not trained on. Rewards are measured against the *initial* policy, whose
@@ -15,7 +22,7 @@ export class Evaluation<Row> {
   constructor(
     readonly objective: Evaluated<Row>,
     readonly rows: readonly Row[],
-    readonly options: ScoreCompletionsOptions,
+    readonly options: EvaluationOptions,
     readonly initial: number[][],
   ) {}
 
@@ -23,24 +30,30 @@ export class Evaluation<Row> {
     objective: Evaluated<Row>,
     rows: readonly Row[],
     policy: CausalLM,
-    options: ScoreCompletionsOptions,
+    options: EvaluationOptions,
   ): Promise<Evaluation<Row>> {
-    const initial = await scoreCompletions(
-      policy,
-      rows.map((row) => objective.group(row)),
-      options,
-    );
+    const initial = await scoresOf(objective, rows, policy, options);
     return new Evaluation(objective, rows, options, initial);
   }
 
   /** The objective's metrics of these rows, rewards against the initial policy. */
   async metrics(policy: CausalLM): Promise<Metrics> {
-    const groups = this.rows.map((row) => this.objective.group(row));
-    return this.objective.evaluation(this.rows, await scoreCompletions(policy, groups, this.options), this.initial);
+    const { objective, rows, options, initial } = this;
+    return objective.evaluation(rows, await scoresOf(objective, rows, policy, options), initial);
   }
 
   /** The same of the initial policy, from the log-probabilities that are known. */
   initialMetrics(): Metrics {
     return this.objective.evaluation(this.rows, this.initial, this.initial);
   }
+}
+
+function scoresOf<Row>(
+  objective: Evaluated<Row>,
+  rows: readonly Row[],
+  policy: CausalLM,
+  { world = ProcessGroup.alone(), ...options }: EvaluationOptions,
+): Promise<number[][]> {
+  const groups = rows.map((row) => objective.group(row));
+  return sharedScores(world, policy, groups, options);
 }

@@ -1,6 +1,7 @@
+import type { ProcessGroup } from '@reanchor/torch';
 import type { AdamW } from '../optim/index.js';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/reference-policy.js';
-import type { Weights } from '../weights/weights.js';
+import type { ModelWeights } from '../weights/weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 
 /** What of a run's plan its steps go by. */
@@ -17,7 +18,7 @@ export interface StepRules<Row, Score extends LoggedRow> {
 export interface TrainerOptions<Row, Score extends LoggedRow> {
   plan: StepRules<Row, Score>;
   /** The policy's. */
-  weights: Weights;
+  weights: ModelWeights;
   /** Left out where the objective needs none. */
   reference?: ReferencePolicy | undefined;
   /** Of what is trained; the trainer disposes it. */
@@ -26,6 +27,8 @@ export interface TrainerOptions<Row, Score extends LoggedRow> {
   schedule: (step: number) => number;
   /** The initial policy, from which the reference's drift is measured, where a cap on it is set. */
   initial?: ReferencePolicy | undefined;
+  /** The processes that share each step; this one alone when left out. */
+  world?: ProcessGroup | undefined;
 }
 
 /** What a checkpoint holds of a trainer besides tensors. */

@@ -1,32 +1,27 @@
-// Shapes: S sequences that the policy is trained on, R rows of data.
-import { cat, recordFunction, type Tensor, tidy } from '@reanchor/torch';
+import { recordFunction } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
-import { sequenceLogprobs } from '../models/causal-lm.js';
-import { Recompute } from '../nn/recompute.js';
-import { spanBatch } from '../nn/spans.js';
 import { mean } from '../stats/index.js';
-import { referenceDrifts } from './drift.js';
+import type { SaveRequest } from '../weights/sharded-weights.js';
 import { requireFinite } from './finite.js';
-import { knownBatch, logprobsWithoutGradient } from './known-batch.js';
 import type { LoggedRow } from './objectives/objective.js';
-import { scoresOf } from './objectives/scores.js';
 import { SelfChecks } from './self-checks.js';
+import { StepGradients } from './step-gradients.js';
 import type { StepResult, TrainerOptions, TrainerState } from './trainer-options.js';
 
 /**
  * Training, one optimizer step at a time, in the order of TRL: micro-batches forward and backward, clip, optimizer,
  * schedule, zero the gradients, count the step, move the reference if due. The loss of a step is the mean over all its
- * rows (of SFT: tokens), however they are cut into micro-batches.
+ * rows (of SFT: tokens), however they are cut into micro-batches and whichever process computes them.
  */
 export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   readonly #options: TrainerOptions<Row, Score>;
   readonly #checks: SelfChecks | undefined;
+  readonly #gradients: StepGradients<Row, Score>;
   #steps = 0;
-  /** Of each completion of the step at hand, where a cap on them is set. */
-  #drifts: number[] = [];
 
   constructor(options: TrainerOptions<Row, Score>) {
     this.#options = options;
+    this.#gradients = new StepGradients(options);
     const { plan, weights, reference } = options;
     weights.requireGradients();
     const { scoresSameBatch } = plan.objective;
@@ -38,21 +33,22 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     return this.#steps;
   }
 
-  /** One optimizer step on these micro-batches. Errors: UserError when the run diverges; SelfCheckError; libtorch's. */
+  /**
+   * One optimizer step on these micro-batches, those of all processes. Errors: UserError when the run diverges;
+   * SelfCheckError; libtorch's.
+   */
   step(microBatches: readonly MicroBatch[]): StepResult<Score> {
     const { plan, weights, reference, optimizer, schedule } = this.#options;
     const { objective, maxGradNorm } = plan;
     const step = this.#steps + 1;
-    const weight = microBatches.reduce((sum, batch) => sum + objective.weight(batch), 0);
-    this.#drifts = [];
-    const coupled = objective.over === 'step' ? [microBatches] : microBatches.map((batch) => [batch]);
-    const scores = coupled.flatMap((batches) => tidy(() => this.#accumulate(batches, weight)));
+    const { scores, drifts } = this.#gradients.accumulate(microBatches);
     const metrics = objective.metrics(scores);
     requireFinite(step, 'the loss', metrics.loss!, { scores });
     this.#checks?.scores(step, objective, scores);
+    recordFunction('sum gradients', () => weights.sumGradients());
     const gradNorm = recordFunction('clip', () => weights.clipGradients(maxGradNorm));
     requireFinite(step, "the gradient's norm", gradNorm);
-    const drift = this.#drifts.length > 0 ? mean(this.#drifts) : undefined;
+    const drift = drifts.length > 0 ? mean(drifts) : undefined;
     if (drift !== undefined) reference?.observe('drift', drift);
     const learningRate = schedule(this.#steps);
     recordFunction('optimizer', () => optimizer.step(learningRate));
@@ -77,9 +73,21 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     return { step, update, distance };
   }
 
-  /** The optimizer's tensors by name, into which a checkpoint's are copied. */
-  get optimizerState(): Map<string, Tensor> {
-    return this.#options.optimizer.state(this.#options.weights.trained);
+  /** Writes the optimizer's state. Errors: UserError. */
+  saveOptimizer(file: string): Promise<void> {
+    return this.#options.weights.saveOptimizer(file, this.#options.optimizer);
+  }
+
+  /** Sends what rank 0 writes of divided weights. */
+  takePart({ of, what }: SaveRequest): void {
+    const { weights, reference, optimizer } = this.#options;
+    if (of === 'policy') weights.takePart(what, optimizer);
+    else reference?.takePart(what);
+  }
+
+  /** Goes on with a state that was written. Errors: FormatError. */
+  restoreOptimizer(file: string): Promise<void> {
+    return this.#options.weights.restoreOptimizer(file, this.#options.optimizer);
   }
 
   state(): TrainerState {
@@ -89,48 +97,6 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
   restore({ step, areModelsEqual }: TrainerState): void {
     this.#steps = step;
     if (this.#checks) this.#checks.areModelsEqual = areModelsEqual;
-  }
-
-  /** Adds the gradient of (sum of the losses of these micro-batches' rows) / weight. */
-  #accumulate(microBatches: readonly MicroBatch[], weight: number): Score[] {
-    const { plan, weights, reference, initial } = this.#options;
-    const { objective } = plan;
-    const known = microBatches.map((batch) => knownBatch(batch, { policy: weights.model, reference }));
-    if (initial) this.#drifts.push(...referenceDrifts(known, initial));
-    if (!objective.couplesRows || known.length === 1) {
-      return known.flatMap((batch) =>
-        this.#forward(batch.microBatch, (policy_S) => {
-          const { loss_R, columns } = objective.losses(policy_S, [batch], known);
-          recordFunction('backward', () => loss_R.sum().div(weight).backward());
-          return scoresOf<Score>(columns);
-        }),
-      );
-    }
-    // The losses of all rows first, from log-probabilities alone; then the gradient of each goes through the network.
-    const leaves = known.map(({ microBatch }) => logprobsWithoutGradient(weights.model, microBatch.policy));
-    for (const leaf of leaves) leaf.requiresGrad = true;
-    const { loss_R, columns } = objective.losses(cat(leaves), known, known);
-    loss_R.sum().div(weight).backward();
-    for (const [i, { microBatch }] of known.entries()) {
-      this.#forward(microBatch, (policy_S) => recordFunction('backward', () => policy_S.backward(leaves[i]!.grad!)));
-    }
-    return scoresOf<Score>(columns);
-  }
-
-  /** What `use` makes of the policy's log-probabilities; it runs the backward pass. */
-  #forward<T>(microBatch: MicroBatch, use: (policy_S: Tensor) => T): T {
-    const { plan, weights } = this.#options;
-    return tidy(() => {
-      const recompute = plan.activationCheckpointing ? new Recompute() : undefined;
-      const result = use(
-        recordFunction('forward', () =>
-          sequenceLogprobs(weights.model, { ...spanBatch(microBatch.policy, weights.model), recompute }),
-        ),
-      );
-      recompute?.backward();
-      weights.collect();
-      return result;
-    });
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,8 @@
-import type { Device, DType } from '@reanchor/torch';
+import type { Device, DType, ProcessGroup } from '@reanchor/torch';
 import { copyModel } from '../models/architectures.js';
-import { loadModel } from '../models/load.js';
-import { Weights } from './weights.js';
+import { loadModel, readConfig } from '../models/load.js';
+import { type Shard, ShardedWeights } from './sharded-weights.js';
+import { type ModelWeights, Weights } from './weights.js';
 
 export interface LoadWeightsOptions {
   /** The dtype that the model computes in. */
@@ -9,11 +10,27 @@ export interface LoadWeightsOptions {
   /** The dtype of what the optimizer moves, where it is a wider one. */
   wide?: DType | undefined;
   device?: Device | undefined;
+  /** The processes that train the same weights; this one alone when left out. */
+  world?: ProcessGroup | undefined;
+  /** What is divided among them. Default: nothing. */
+  shard?: Shard | 'none' | undefined;
 }
 
-/** The weights of the model in a folder, all of them trained. Errors: those of {@link loadModel}. */
-export async function loadWeights(folder: string, { dtype, wide, device }: LoadWeightsOptions): Promise<Weights> {
-  if (wide === undefined) return new Weights(await loadModel(folder, { dtype, device }));
+/**
+ * The weights of the model in a folder, all of them trained; with `shard` of several processes each reads them all, one
+ * at a time, and keeps its part. Errors: those of {@link loadModel}.
+ */
+export async function loadWeights(folder: string, options: LoadWeightsOptions): Promise<ModelWeights> {
+  const { dtype, wide, device = 'cpu', world, shard = 'none' } = options;
+  if (world && world.world > 1 && shard !== 'none') {
+    const weights = new ShardedWeights(await readConfig(folder), {
+      ...{ name: 'policy', world, shard, dtype, kept: wide, device },
+    });
+    await loadModel(folder, { dtype: wide ?? dtype, device, place: (name, value) => weights.put(name, value) });
+    weights.rest();
+    return weights;
+  }
+  if (wide === undefined) return new Weights(await loadModel(folder, { dtype, device }), { world });
   const exact = await loadModel(folder, { dtype: wide, device });
-  return new Weights(copyModel(exact, dtype), { wide: exact });
+  return new Weights(copyModel(exact, dtype), { wide: exact, world });
 }

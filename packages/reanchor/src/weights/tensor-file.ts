@@ -3,16 +3,18 @@ import { closeSync } from 'node:fs';
 import { tensor as fromBytes, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError } from '../errors.js';
 import { openSafetensors, openSync, readStored, type TensorToWrite, writeSafetensors } from '../formats/index.js';
+import type { StoredParameter } from '../models/save.js';
 import { storedName, weightDTypes } from '../models/weight-dtypes.js';
+import type { Piece } from './unit.js';
 
 /** Writes tensors, one in memory at a time. Errors: UserError when the file cannot be written. */
-export async function writeTensors(file: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
-  const all = [...tensors].map(
-    ([name, tensor]): TensorToWrite => ({
+export async function writeTensors(file: string, tensors: readonly StoredParameter[]): Promise<void> {
+  const all = tensors.map(
+    ({ name, dtype, shape, value }): TensorToWrite => ({
       name,
-      dtype: storedName(tensor.dtype),
-      shape: tensor.shape,
-      bytes: () => tidy(() => tensor.detach().contiguous().reshape([-1]).view('uint8').data()) as Uint8Array,
+      dtype: storedName(dtype),
+      shape,
+      bytes: () => tidy(() => value().detach().contiguous().reshape([-1]).view('uint8').data()) as Uint8Array,
     }),
   );
   await writeSafetensors(file, all);
@@ -37,6 +39,30 @@ export async function readTensorsInto(file: string, tensors: ReadonlyMap<string,
       const bytes = readStored(handle, found, file);
       tidy(() => {
         tensor.detach().copy_(fromBytes(bytes).view(tensor.dtype).view(found.shape));
+      });
+    }
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/**
+ * Copies parts of a file's tensors into pieces of them, by name, one tensor in memory at a time; the file may hold
+ * more. Errors: FormatError where it lacks one, or has it in another shape or dtype.
+ */
+export async function readPiecesInto(file: string, pieces: ReadonlyMap<string, Piece>): Promise<void> {
+  const stored = (await openSafetensors(file)).tensors;
+  const handle = openSync(file);
+  try {
+    for (const [name, { tensor, from, shape }] of pieces) {
+      const found = stored.get(name);
+      if (!found) throw new FormatError(`tensor ${name} is missing`, { file });
+      if (weightDTypes[found.dtype] !== tensor.dtype || found.shape.join() !== shape.join())
+        throw new FormatError(`tensor ${name} is ${found.dtype} [${found.shape}], and should be [${shape}]`, { file });
+      const bytes = readStored(handle, found, file);
+      tidy(() => {
+        const part = fromBytes(bytes).view(tensor.dtype).narrow(0, from, tensor.numel);
+        tensor.detach().copy_(part.view(tensor.shape));
       });
     }
   } finally {

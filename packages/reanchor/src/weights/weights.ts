@@ -3,6 +3,7 @@ import {
   dtypeBytes,
   moveTowards_,
   noGrad,
+  ProcessGroup,
   squaredDistance,
   stack,
   type Tensor,
@@ -10,13 +11,17 @@ import {
 } from '@reanchor/torch';
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
-import { clipGradNorm_ } from '../optim/index.js';
+import { modelBytes, type SaveOptions, saveModel } from '../models/save.js';
+import { type AdamW, clipGradNorm_ } from '../optim/index.js';
+import { readTensorsInto, writeTensors } from './tensor-file.js';
 
 export interface WeightsOptions {
   /** The same parameters in a wider dtype: these are moved, and the model has them rounded. Owned. */
   wide?: CausalLM | undefined;
   /** Which parameters are trained, by their checkpoint names; the others are frozen. Default: all. */
   trainable?: ((name: string) => boolean) | undefined;
+  /** The processes that train the same weights, each on rows of its own. Default: this one alone. */
+  world?: ProcessGroup | undefined;
 }
 
 export interface AnchorOptions {
@@ -34,6 +39,54 @@ export interface WeightDistances {
   norm: number;
 }
 
+/** What is moved of a model, and how the model that computes has it. */
+export interface ModelWeights extends Disposable {
+  /** What computes; owned. */
+  readonly model: CausalLM;
+  /** What this process moves, by checkpoint name: parameters, or parts of them. */
+  readonly trained: ReadonlyMap<string, Tensor>;
+  /** The dtype of what is moved. */
+  readonly dtype: DType;
+  /** Whether each process has a part alone, so that all of them have to take part in saving. */
+  readonly isSharded: boolean;
+  /** Lets backward passes leave gradients at what is trained. */
+  requireGradients(): void;
+  /** To be called after every backward pass: takes the gradients that it left at the model. */
+  collect(): void;
+  /** To be called once a step, after all passes: adds up the gradients of all processes. */
+  sumGradients(): void;
+  /** Scales the gradients to a norm of `maxNorm` at most; returns their norm before. */
+  clipGradients(maxNorm: number): number;
+  clearGradients(): void;
+  /** To be called after what is trained has moved: the model has it again. */
+  publish(): void;
+  /** Gives back what is held for passes alone. */
+  rest(): void;
+  /**
+   * Weights of their own that start as these, or as the model `initial`, which they then own: what is trained is
+   * copied, what is frozen shared. Its model computes in the dtype of this one.
+   */
+  anchor(options?: AnchorOptions): ModelWeights;
+  /** Moves these weights: w <- (1 - share) w + share * other. Returns the distances, see {@link WeightDistances}. */
+  moveTowards_(other: ModelWeights, share: number): WeightDistances;
+  /** L2 distance between the two, over what is trained. */
+  distance(other: ModelWeights): number;
+  /** Checksums of the bits of what is trained: they change whenever one element does. */
+  checksums(): string[];
+  /** Whether something that is trained is kept in the memory of another's model. */
+  sharesMemory(other: ModelWeights): boolean;
+  /** The bytes of all parameters, in `dtype` or that in which they are moved. */
+  bytes(dtype?: DType): number;
+  /** Writes the parameters as they are moved into a Hugging Face folder. Errors: those of {@link saveModel}. */
+  save(folder: string, options: SaveOptions): Promise<void>;
+  /** Writes the optimizer's state. Errors: UserError. */
+  saveOptimizer(file: string, optimizer: AdamW): Promise<void>;
+  /** Sends what rank 0 saves, of weights that are divided. */
+  takePart(what: 'parameters' | 'optimizer', optimizer: AdamW | undefined): void;
+  /** Reads it again. Errors: FormatError for a file that does not fit. */
+  restoreOptimizer(file: string, optimizer: AdamW): Promise<void>;
+}
+
 /**
  * What is moved of a model, and how the model that computes has it: by an optimizer those of a policy, by its updates
  * those of a reference.
@@ -44,20 +97,23 @@ export interface WeightDistances {
  *                      lost in half precision alone
  *     a part of them   `trainable` says which; the rest is frozen, and an {@link anchor} shares it
  */
-export class Weights implements Disposable {
+export class Weights implements ModelWeights {
+  readonly isSharded = false;
   /** What is moved, by checkpoint name. */
   readonly trained: ReadonlyMap<string, Tensor>;
   /** The model with the parameters as they are moved: `model` itself, or one in a wider dtype. */
   readonly exact: CausalLM;
   readonly #isTrained: (name: string) => boolean;
+  readonly #world: ProcessGroup;
 
   constructor(
     /** What computes; owned. */
     readonly model: CausalLM,
-    { wide, trainable = () => true }: WeightsOptions = {},
+    { wide, trainable = () => true, world = ProcessGroup.alone() }: WeightsOptions = {},
   ) {
     this.exact = wide ?? model;
     this.#isTrained = trainable;
+    this.#world = world;
     this.trained = new Map([...this.exact.parameters].filter(([name]) => trainable(name)));
     if (this.trained.size === 0) throw new RangeError('no parameter of the model is trainable');
   }
@@ -93,6 +149,18 @@ export class Weights implements Disposable {
     }
   }
 
+  /**
+   * To be called once a step, after all passes: adds up the gradients of all processes. One that had no rows has zeros.
+   */
+  sumGradients(): void {
+    if (this.#world.world === 1) return;
+    tidy(() => {
+      for (const weight of this.trained.values()) weight.grad ??= weight.detach().zerosLike();
+      const sums = [...this.trained.values()].map((weight) => this.#world.allReduce_(weight.grad!));
+      for (const sum of sums) sum.wait();
+    });
+  }
+
   /** Scales the gradients to a norm of `maxNorm` at most; returns their norm before, see {@link clipGradNorm_}. */
   clipGradients(maxNorm: number): number {
     return tidy(() =>
@@ -115,6 +183,8 @@ export class Weights implements Disposable {
     });
   }
 
+  rest(): void {}
+
   /**
    * Weights of their own that start as these, or as the model `initial`, which they then own: what is trained is
    * copied, what is frozen shared. Its model computes in the dtype of this one.
@@ -128,19 +198,20 @@ export class Weights implements Disposable {
   }
 
   /** Moves these weights: w <- (1 - share) w + share * other. Returns the distances, see {@link WeightDistances}. */
-  moveTowards_(other: Weights, share: number): WeightDistances {
+  moveTowards_(other: ModelWeights, share: number): WeightDistances {
     const { before, after, norm } = moveTowards_(...this.#beside(other), share);
     this.publish();
     return { before: Math.sqrt(before), after: Math.sqrt(after), norm: Math.sqrt(norm) };
   }
 
   /** L2 distance between the two, over what is trained. */
-  distance(other: Weights): number {
+  distance(other: ModelWeights): number {
     return Math.sqrt(squaredDistance(...this.#beside(other)));
   }
 
   /** What is trained here, and the same parameters of others: those that they move, where these are wide as well. */
-  #beside(other: Weights): [own: Tensor[], others: Tensor[]] {
+  #beside(other: ModelWeights): [own: Tensor[], others: Tensor[]] {
+    if (!(other instanceof Weights)) throw new RangeError('the other weights are divided among processes');
     const { parameters } = this.dtype === other.model.dtype ? other.model : other.exact;
     return [[...this.trained.values()], [...this.trained.keys()].map((name) => parameters.get(name)!)];
   }
@@ -151,8 +222,30 @@ export class Weights implements Disposable {
     return tidy(() => Array.from(sums().data(), String));
   }
 
+  bytes(dtype: DType = this.dtype): number {
+    return modelBytes(this.exact, dtype);
+  }
+
+  save(folder: string, options: SaveOptions): Promise<void> {
+    return saveModel(this.exact, folder, options);
+  }
+
+  saveOptimizer(file: string, optimizer: AdamW): Promise<void> {
+    const state = [...optimizer.state(this.trained)];
+    return writeTensors(
+      file,
+      state.map(([name, tensor]) => ({ name, shape: tensor.shape, dtype: tensor.dtype, value: () => tensor })),
+    );
+  }
+
+  takePart(): void {}
+
+  restoreOptimizer(file: string, optimizer: AdamW): Promise<void> {
+    return readTensorsInto(file, optimizer.state(this.trained));
+  }
+
   /** Whether something that is trained is kept in the memory of another's model. */
-  sharesMemory({ model }: Weights): boolean {
+  sharesMemory({ model }: ModelWeights): boolean {
     const names = [...this.trained.keys()];
     return names.some((name) => model.parameters.get(name)!.isSetTo(this.model.parameters.get(name)!));
   }
@@ -163,6 +256,9 @@ export class Weights implements Disposable {
     this.exact[Symbol.dispose]();
   }
 }
+
+/** A checksum of the bits of a tensor: it changes whenever one element does. */
+export const checksum = (tensor: Tensor): string => String(words(tensor).sum().item());
 
 const bitsOf: Partial<Record<DType, DType>> = {
   float64: 'int64',

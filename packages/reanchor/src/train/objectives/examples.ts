@@ -39,6 +39,8 @@ export function exampleObjective(options: ExampleObjectiveOptions): Objective<To
     scoresSameBatch: false,
     couplesRows: false,
     over,
+    columns: ['loss', 'isDesirable', 'reward', 'logprob', 'referenceLogprob', 'kl', 'rawKl'],
+    rowsOf: ({ policy }) => policy.numSequences,
     group: ({ prompt, completion, scored }) => ({ prompt, completions: [completion], scored: [scored] }),
     layOut({ step, microBatches }, examples) {
       const lenders = choosePartners(microBatches, examples, { partners, seed, step });

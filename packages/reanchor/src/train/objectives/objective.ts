@@ -45,6 +45,10 @@ export interface Objective<Row, Score extends LoggedRow> extends Comparable<Scor
   readonly couplesRows: boolean;
   /** The rows that means over rows inside the loss, such as KTO's KL, are taken over. */
   readonly over: 'step' | 'microBatch';
+  /** The names of the numbers of a row: the keys of `Score`. */
+  readonly columns: readonly string[];
+  /** How many rows a micro-batch has. */
+  rowsOf(microBatch: MicroBatch): number;
   /** A row as a prompt and the completions that hang on it. */
   group(row: Row): Group;
   /** The micro-batches of a step. */

@@ -30,6 +30,11 @@ export function pairObjective(
     scoresSameBatch: true,
     couplesRows: method.couplesPairs,
     over,
+    columns: [
+      ...(['loss', 'chosenReward', 'rejectedReward', 'chosenLogprob', 'rejectedLogprob'] as const),
+      ...(['chosenReferenceLogprob', 'rejectedReferenceLogprob'] as const),
+    ],
+    rowsOf: ({ policy }) => policy.numSequences / 2,
     group: pairGroup,
     layOut: ({ microBatches }, pairs) => microBatches.map((positions) => pairMicroBatch(positions, pairs)),
     weight: ({ policy }) => policy.numSequences / 2,

@@ -19,6 +19,8 @@ export function textObjective(): Objective<TokenizedText, TextScores> {
     scoresSameBatch: true,
     couplesRows: false,
     over: 'step',
+    columns: ['loss', 'tokens'],
+    rowsOf: ({ policy }) => policy.numSequences,
     group,
     layOut: ({ microBatches }, texts) => microBatches.map((positions) => textMicroBatch(positions, texts)),
     weight: ({ policy }) => policy.targets.length,

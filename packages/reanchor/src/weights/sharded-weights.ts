@@ -1,0 +1,334 @@
+import {
+  type Device,
+  type DType,
+  dtypeBytes,
+  empty,
+  foreachMul_,
+  keep,
+  moveTowards_,
+  noGrad,
+  type ProcessGroup,
+  squaredDistance,
+  type Tensor,
+  tidy,
+  zeros,
+} from '@reanchor/torch';
+import { buildModel } from '../models/architectures.js';
+import type { CausalLM, ConfigJson } from '../models/causal-lm.js';
+import { type SaveOptions, type StoredParameter, saveParameters } from '../models/save.js';
+import type { Residency } from '../nn/segments.js';
+import type { AdamW } from '../optim/index.js';
+import { tell } from '../parallel/tell.js';
+import { readPiecesInto, writeTensors } from './tensor-file.js';
+import { Unit } from './unit.js';
+import { type AnchorOptions, checksum, type ModelWeights, type WeightDistances } from './weights.js';
+
+/**
+ * What of a model is divided among processes (ZeRO-1, 2 and 3; Rajbhandari et al. 2020, arXiv 1910.02054): the
+ * optimizer's state and the weights that it moves; the gradients as well, block by block as they come; the parameters
+ * too, which are then there for one block at a time.
+ */
+export type Shard = 'optimizer' | 'gradients' | 'parameters';
+
+/** What is saved of weights. */
+export type Saved = 'parameters' | 'optimizer';
+
+/** What rank 0 asks the others to send. */
+export interface SaveRequest {
+  of: string;
+  what: Saved;
+}
+
+export interface ShardOptions {
+  /** By which the others know which weights rank 0 saves. */
+  name: 'policy' | 'reference';
+  world: ProcessGroup;
+  shard: Shard;
+  /** The dtype that the model computes in. */
+  dtype: DType;
+  /** That of what is moved; the model's when left out. */
+  kept?: DType | undefined;
+  device: Device;
+}
+
+/**
+ * Weights of which each process moves a part. An update of the reference, a distance and a norm send numbers alone: the
+ * slices of policy and reference lie alike.
+ *
+ *     w[rank]   the elements of every {@link Unit} that a process moves: 1 / processes of them
+ */
+export class ShardedWeights implements ModelWeights {
+  readonly isSharded = true;
+  readonly model: CausalLM;
+  /** The parts of parameters that this process moves, by checkpoint name. */
+  readonly trained: ReadonlyMap<string, Tensor>;
+  readonly #root: Unit;
+  readonly #blocks: Unit[];
+
+  constructor(
+    readonly configJson: ConfigJson,
+    readonly options: ShardOptions,
+  ) {
+    const { shard, dtype, kept = dtype, world, device } = options;
+    const unit = () => new Unit({ world, dtype, kept, device, isResident: shard !== 'parameters' });
+    const units = new Map<number, Unit>([[-1, unit()]]);
+    const planned = new Map<string, Unit>();
+    // Without data first: how much room each unit needs.
+    tidy(() =>
+      buildModel(configJson, {
+        parameter(name, shape) {
+          const at = blockOf(name);
+          if (!units.has(at)) units.set(at, unit());
+          units.get(at)!.plan(name, shape);
+          planned.set(name, units.get(at)!);
+          return empty([...shape], { device: 'meta', dtype });
+        },
+      }),
+    );
+    const inOrder = [...units].sort(([a], [b]) => a - b).map(([, one]) => one);
+    for (const one of inOrder) one.build();
+    [this.#root, ...this.#blocks] = inOrder as [Unit, ...Unit[]];
+    this.model = tidy(() =>
+      buildModel(configJson, { parameter: (name) => planned.get(name)!.views.get(name)! }).keep(),
+    );
+    this.trained = new Map(
+      inOrder.flatMap(({ pieces }) => [...pieces].map(([name, { tensor }]) => [name, tensor] as const)),
+    );
+    this.model.residency = residency(this.#root, this.#blocks, shard);
+  }
+
+  get #units(): Unit[] {
+    return [this.#root, ...this.#blocks];
+  }
+
+  get dtype(): DType {
+    return this.#root.slice.dtype;
+  }
+
+  get #slices(): Tensor[] {
+    return this.#units.map(({ slice }) => slice);
+  }
+
+  /** Gives a parameter a value, of which this process keeps its part; returns what the network has of it. */
+  put(name: string, value: Tensor): Tensor {
+    const unit = this.#units.find(({ views }) => views.has(name))!;
+    unit.put(name, value);
+    return unit.views.get(name)!;
+  }
+
+  rest(): void {
+    for (const unit of this.#units) unit.free();
+  }
+
+  requireGradients(): void {
+    for (const { views } of this.#units) for (const view of views.values()) view.requiresGrad = true;
+  }
+
+  collect(): void {
+    for (const unit of this.#units) unit.take();
+    // The blocks' have been sent as they came.
+    if (this.options.shard !== 'optimizer') this.#root.send();
+  }
+
+  sumGradients(): void {
+    if (this.options.shard === 'optimizer') for (const unit of this.#units) unit.send();
+    for (const unit of this.#units) {
+      unit.settle();
+      unit.spread();
+    }
+  }
+
+  clipGradients(maxNorm: number): number {
+    const gradients = this.#units.map(({ gradient }) => gradient!);
+    const [square] = this.options.world.sum([squaredDistance(gradients)]);
+    const norm = Math.sqrt(square!);
+    const factor = maxNorm / (norm + 1e-6);
+    if (factor < 1) noGrad(() => foreachMul_(gradients, factor));
+    return norm;
+  }
+
+  clearGradients(): void {
+    for (const unit of this.#units) unit.clearGradient();
+  }
+
+  publish(): void {
+    for (const unit of this.#units) unit.refresh();
+  }
+
+  anchor({ dtype = this.model.dtype, initial }: AnchorOptions = {}): ShardedWeights {
+    const { configJson, options } = this;
+    const anchor = new ShardedWeights(configJson, {
+      ...options,
+      ...{ name: 'reference', dtype: this.model.dtype, kept: dtype },
+    });
+    if (initial) {
+      for (const [name, value] of initial.parameters) anchor.put(name, value);
+      initial[Symbol.dispose]();
+    } else for (const [i, unit] of anchor.#units.entries()) unit.copyFrom(this.#units[i]!);
+    anchor.rest();
+    return anchor;
+  }
+
+  moveTowards_(other: ModelWeights, share: number): WeightDistances {
+    const { before, after, norm } = tidy(() => moveTowards_(this.#slices, this.#slicesOf(other), share));
+    this.publish();
+    const [a, b, c] = this.options.world.sum([before, after, norm]);
+    return { before: Math.sqrt(a!), after: Math.sqrt(b!), norm: Math.sqrt(c!) };
+  }
+
+  distance(other: ModelWeights): number {
+    const square = tidy(() => squaredDistance(this.#slices, this.#slicesOf(other)));
+    return Math.sqrt(this.options.world.sum([square])[0]!);
+  }
+
+  /** The slices of weights that are divided alike, in this dtype. */
+  #slicesOf(other: ModelWeights): Tensor[] {
+    if (!(other instanceof ShardedWeights)) throw new RangeError('the other weights are not divided');
+    return other.#slices.map((slice) => (slice.dtype === this.dtype ? slice : slice.to(this.dtype)));
+  }
+
+  /** Of what this process moves. */
+  checksums(): string[] {
+    return tidy(() => this.#slices.map(checksum));
+  }
+
+  sharesMemory(other: ModelWeights): boolean {
+    return this.#slicesOf(other).some((slice, i) => slice.isSetTo(this.#slices[i]!));
+  }
+
+  bytes(dtype: DType = this.dtype): number {
+    return [...this.model.parameters.values()].reduce((sum, { numel }) => sum + numel * dtypeBytes(dtype), 0);
+  }
+
+  /** On rank 0, while the others {@link takePart}: none holds more than a unit besides what is its own. */
+  async save(folder: string, options: SaveOptions): Promise<void> {
+    const parameters = this.#ask('parameters');
+    const { configJson, dtype } = this;
+    await this.#bringAll(parameters, () => saveParameters({ configJson, dtype, parameters }, folder, options));
+  }
+
+  /** On rank 0, while the others {@link takePart}; the file is as undivided weights have it. */
+  async saveOptimizer(file: string, optimizer: AdamW): Promise<void> {
+    const moments = this.#ask('optimizer', optimizer);
+    const state = optimizer.state(this.trained);
+    const steps = this.#units.flatMap(({ views, pieces }) => {
+      // The first process has a piece of every unit, and all parameters have made as many steps.
+      const step = state.get(`step.${pieces.keys().next().value!}`)!;
+      return [...views.keys()].map((name): StoredParameter => {
+        return { name: `step.${name}`, shape: [], dtype: step.dtype, value: () => step };
+      });
+    });
+    await this.#bringAll(moments, () => writeTensors(file, [...moments, ...steps]));
+  }
+
+  /** On the other processes: sends what rank 0 writes. */
+  takePart(what: Saved, optimizer: AdamW | undefined): void {
+    for (const { value } of this.#brought(what, optimizer)) value();
+  }
+
+  /** Tells the others what is to be saved, and gives the tensors of it. */
+  #ask(what: Saved, optimizer?: AdamW): StoredParameter[] {
+    tell<SaveRequest>(this.options.world, { of: this.options.name, what });
+    return this.#brought(what, optimizer);
+  }
+
+  #brought(what: Saved, optimizer: AdamW | undefined): StoredParameter[] {
+    if (what === 'parameters') {
+      const parameters = this.#stored((unit) => unit.slice);
+      return [...this.model.parameters.keys()].map((name) => parameters.get(name)!);
+    }
+    const state = optimizer!.state(this.trained);
+    return (['exp_avg', 'exp_avg_sq'] as const).flatMap((kind) => {
+      const ofKind = this.#stored((unit) => momentSlice(unit, (name) => state.get(`${kind}.${name}`)!));
+      return [...ofKind.values()].map((one) => ({ ...one, name: `${kind}.${one.name}` }));
+    });
+  }
+
+  /** Writes; what a failure leaves is brought all the same, since the others send it. */
+  async #bringAll(tensors: StoredParameter[], write: () => Promise<void>): Promise<void> {
+    const left = new Set(tensors);
+    for (const tensor of tensors) {
+      const { value } = tensor;
+      tensor.value = () => {
+        left.delete(tensor);
+        return value();
+      };
+    }
+    try {
+      await write();
+    } finally {
+      for (const { value } of [...left]) value();
+    }
+  }
+
+  /** Reads what this process needs of a file that {@link saveOptimizer} has written, of any division. */
+  async restoreOptimizer(file: string, optimizer: AdamW): Promise<void> {
+    const pieces = new Map(this.#units.flatMap((unit) => [...unit.pieces]));
+    const state = [...optimizer.state(this.trained)].map(([key, tensor]) => {
+      const { from, shape } = pieces.get(key.slice(key.indexOf('.') + 1))!;
+      return [key, key.startsWith('step.') ? { tensor, from: 0, shape: [] } : { tensor, from, shape }] as const;
+    });
+    await readPiecesInto(file, new Map(state));
+  }
+
+  /** Parameters whose values come by a gather of their unit; the last one stays until another is asked for. */
+  #stored(sliceOf: (unit: Unit) => Tensor): Map<string, StoredParameter> {
+    let here: { unit: Unit; wholes: Map<string, Tensor> } | undefined;
+    const bring = (unit: Unit) => {
+      if (here?.unit === unit) return here.wholes;
+      for (const tensor of here?.wholes.values() ?? []) tensor.dispose();
+      const wholes = tidy(() => {
+        const all = unit.wholes(sliceOf(unit));
+        keep([...all.values()]);
+        return all;
+      });
+      here = { unit, wholes };
+      return wholes;
+    };
+    const { dtype } = this;
+    return new Map(
+      this.#units.flatMap((unit) =>
+        [...unit.views].map(([name, { shape }]): [string, StoredParameter] => [
+          name,
+          { name, shape, dtype, value: () => bring(unit).get(name)! },
+        ]),
+      ),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.model[Symbol.dispose]();
+    for (const unit of this.#units) unit[Symbol.dispose]();
+  }
+}
+
+/** The block of a parameter, by the number in its name; -1 for what lies around the blocks. */
+const blockOf = (name: string): number => Number(/\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
+
+function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency | undefined {
+  if (shard === 'optimizer') return undefined;
+  return {
+    begin: () => root.use(),
+    enter(block, next) {
+      blocks[block]!.use();
+      if (next !== undefined) blocks[next]!.gather();
+    },
+    leave: (block) => blocks[block]!.free(),
+    collect(block) {
+      blocks[block]!.take();
+      blocks[block]!.send();
+    },
+  };
+}
+
+/** Numbers of pieces, laid out as the slice of their unit. */
+function momentSlice(unit: Unit, momentOf: (name: string) => Tensor): Tensor {
+  return noGrad(() => {
+    const slice = zeros([unit.slice.numel], { dtype: unit.slice.dtype, device: unit.slice.device });
+    for (const [name, at] of unit.places) {
+      const moment = momentOf(name).view([-1]);
+      slice.narrow(0, at, moment.numel).copy_(moment);
+    }
+    return slice;
+  });
+}

@@ -1,0 +1,252 @@
+/** Parameters that come and go together, and of which each process moves a part. */
+import {
+  cat,
+  type Device,
+  type DType,
+  dtypeBytes,
+  keep,
+  noGrad,
+  type Pending,
+  type ProcessGroup,
+  resizeStorage,
+  type Tensor,
+  tidy,
+  untracked,
+  zeros,
+} from '@reanchor/torch';
+
+export interface UnitOptions {
+  world: ProcessGroup;
+  /** The dtype in which the whole computes, and that of the slices, which are moved. */
+  dtype: DType;
+  kept: DType;
+  device: Device;
+  /** Whether the whole is there between passes as well. */
+  isResident: boolean;
+}
+
+/** The part of a parameter that a process has. */
+export interface Piece {
+  /** Its elements, with as many dimensions as make AdamW treat them as the parameter: 1, or 2. */
+  tensor: Tensor;
+  /** The first of them, counted in the parameter, whose shape is `shape`. */
+  from: number;
+  shape: readonly number[];
+}
+
+interface Planned {
+  shape: readonly number[];
+  /** The first element in the unit. */
+  at: number;
+  numel: number;
+}
+
+/**
+ * One flat buffer of parameters, `whole`, whose views are what a network computes with for ever, and a `slice` of it
+ * for each process. The memory of the whole comes by a gather of the slices before it is used, and goes after.
+ *
+ *     slice    [n]            in the dtype of what is moved; n = parameters / processes, rounded up
+ *     whole    [n processes]  in the dtype of the network; the last elements may be padding
+ */
+export class Unit implements Disposable {
+  readonly #plan = new Map<string, Planned>();
+  readonly #views = new Map<string, Tensor>();
+  readonly #pieces = new Map<string, Piece>();
+  #numel = 0;
+  #slice!: Tensor;
+  #whole!: Tensor;
+  #isHere = false;
+  #arriving: Pending | undefined;
+  #leaving: Pending | undefined;
+  /** Of the whole, until it is summed over the processes. */
+  #wholeGradient: Tensor | undefined;
+  #gradient: Tensor | undefined;
+
+  constructor(private readonly options: UnitOptions) {}
+
+  /** Makes room for a parameter. All are planned before {@link build}. */
+  plan(name: string, shape: readonly number[]): void {
+    const numel = shape.reduce((product, size) => product * size, 1);
+    this.#plan.set(name, { shape, at: this.#numel, numel });
+    this.#numel += numel;
+  }
+
+  /** Makes the buffers, with zeros. */
+  build(): void {
+    const { world, dtype, kept, device } = this.options;
+    const count = Math.ceil(this.#numel / world.world);
+    tidy(() => {
+      this.#whole = keep(zeros([count * world.world], { dtype, device }));
+      this.#slice = keep(zeros([count], { dtype: kept, device }));
+      for (const [name, { shape, at, numel }] of this.#plan) {
+        // What is filled anew with the same values between forward and backward is no change to autograd.
+        this.#views.set(name, keep(untracked(this.#whole.narrow(0, at, numel).view([...shape]))));
+        const [low, high] = [world.rank * count, (world.rank + 1) * count];
+        const [from, to] = [Math.max(low, at), Math.min(high, at + numel)];
+        if (from >= to) continue;
+        const part = this.#slice.narrow(0, from - low, to - from);
+        const tensor = keep(part.view(shape.length > 1 ? [1, to - from] : [to - from]));
+        this.#pieces.set(name, { tensor, from: from - at, shape });
+      }
+    });
+    this.#isHere = true;
+  }
+
+  /** The parameters, as the network has them. */
+  get views(): ReadonlyMap<string, Tensor> {
+    return this.#views;
+  }
+
+  /** Those parts of parameters that this process moves. */
+  get pieces(): ReadonlyMap<string, Piece> {
+    return this.#pieces;
+  }
+
+  /** Where in the slice each piece begins. */
+  get places(): Map<string, number> {
+    const low = this.options.world.rank * this.#slice.numel;
+    return new Map([...this.#pieces].map(([name, { from }]) => [name, this.#plan.get(name)!.at + from - low]));
+  }
+
+  get slice(): Tensor {
+    return this.#slice;
+  }
+
+  /** Of the slice, summed over the processes; undefined before {@link sum}. */
+  get gradient(): Tensor | undefined {
+    return this.#gradient;
+  }
+
+  /** Gives a parameter its values: to the slice what is this process's, and to the whole as long as it is there. */
+  put(name: string, value: Tensor): void {
+    noGrad(() =>
+      tidy(() => {
+        const piece = this.#pieces.get(name);
+        if (piece)
+          piece.tensor.copy_(value.view([-1]).narrow(0, piece.from, piece.tensor.numel).view(piece.tensor.shape));
+        if (this.#isHere) this.#views.get(name)!.copy_(value);
+      }),
+    );
+  }
+
+  /** Sets the slice, which another unit of the same plan has. */
+  copyFrom({ slice }: Unit): void {
+    noGrad(() => this.#slice.copy_(slice));
+    if (this.#isHere) this.refresh();
+  }
+
+  /** Begins to bring the whole. */
+  gather(): void {
+    if (this.#isHere || this.#arriving) return;
+    const { dtype } = this.options;
+    resizeStorage(this.#whole, this.#whole.numel * dtypeBytes(dtype));
+    this.#arriving = tidy(() => this.options.world.allGatherInto(this.#whole, this.#rounded()));
+  }
+
+  /** Brings the whole. */
+  use(): void {
+    if (this.#isHere) return;
+    this.gather();
+    this.#arriving!.wait();
+    this.#arriving = undefined;
+    this.#isHere = true;
+  }
+
+  /** Gives the memory of the whole back, where it does not stay. */
+  free(): void {
+    if (this.options.isResident) return;
+    if (this.#arriving) this.use();
+    resizeStorage(this.#whole, 0);
+    this.#isHere = false;
+  }
+
+  /** Brings the whole again, where it stays, after slices have moved. */
+  refresh(): void {
+    if (this.options.isResident) {
+      this.#isHere = false;
+      this.use();
+    } else this.free();
+  }
+
+  /** Takes the gradients that a backward pass has left at the views, if any, and adds them up. */
+  take(): void {
+    const views = [...this.#views.values()];
+    if (views.every((view) => view.grad === null)) return;
+    noGrad(() =>
+      tidy(() => {
+        const parts = views.map((view) => (view.grad ?? view.zerosLike()).view([-1]));
+        for (const view of views) view.grad = null;
+        const padding = this.#whole.numel - this.#numel;
+        if (padding > 0) parts.push(zeros([padding], { dtype: this.options.dtype, device: this.options.device }));
+        const flat = cat(parts).to(this.options.kept);
+        if (this.#wholeGradient) this.#wholeGradient.add_(flat);
+        else this.#wholeGradient = keep(flat);
+      }),
+    );
+  }
+
+  /** Begins to sum what was taken over the processes; all have to call it. */
+  send(): void {
+    this.settle();
+    const { kept, device, world } = this.options;
+    tidy(() => {
+      const flat = this.#wholeGradient ?? zeros([this.#whole.numel], { dtype: kept, device });
+      this.#leaving = world.reduceScatter(flat);
+      keep(this.#leaving.tensor);
+    });
+    this.#wholeGradient?.dispose();
+    this.#wholeGradient = undefined;
+  }
+
+  /** Waits for what was sent. */
+  settle(): void {
+    if (!this.#leaving) return;
+    const sum = this.#leaving.wait();
+    this.#leaving = undefined;
+    if (!this.#gradient) this.#gradient = sum;
+    else {
+      noGrad(() => this.#gradient!.add_(sum));
+      sum.dispose();
+    }
+  }
+
+  /** Gives each piece its part of the gradient. */
+  spread(): void {
+    for (const [name, at] of this.places) {
+      const { tensor } = this.#pieces.get(name)!;
+      tensor.grad = tidy(() => this.#gradient!.narrow(0, at, tensor.numel).view(tensor.shape));
+    }
+  }
+
+  /** Forgets gradients, those that are still under way too. */
+  clearGradient(): void {
+    this.settle();
+    this.#wholeGradient?.dispose();
+    this.#wholeGradient = undefined;
+    for (const { tensor } of this.#pieces.values()) tensor.grad = null;
+    this.#gradient?.dispose();
+    this.#gradient = undefined;
+  }
+
+  /**
+   * Parameters whole and in the dtype in which they are kept, from numbers of each process that lie as its slice does;
+   * all have to call it.
+   */
+  wholes(slice: Tensor = this.#slice): Map<string, Tensor> {
+    const all = this.options.world.allGather(slice).wait();
+    return new Map(
+      [...this.#plan].map(([name, { shape, at, numel }]) => [name, all.narrow(0, at, numel).view([...shape])]),
+    );
+  }
+
+  /** The slice in the dtype of the whole. */
+  #rounded(): Tensor {
+    return this.options.dtype === this.options.kept ? this.#slice : this.#slice.to(this.options.dtype);
+  }
+
+  [Symbol.dispose](): void {
+    for (const view of this.#views.values()) view.dispose();
+    for (const { tensor } of this.#pieces.values()) tensor.dispose();
+    for (const tensor of [this.#slice, this.#whole, this.#wholeGradient, this.#gradient]) tensor?.dispose();
+  }
+}
