@@ -32,20 +32,21 @@ const allowed: Record<string, string> = {
   models: 'errors formats data nn torch',
   losses: 'torch',
   optim: 'torch',
-  weights: 'errors formats models optim torch',
-  reference: 'stats data nn models weights torch',
+  parallel: 'errors stats data models torch',
+  weights: 'errors formats nn models optim parallel torch',
+  reference: 'stats data nn models parallel weights torch',
   generate: 'errors version random formats text runs hub data nn models torch',
-  train: 'errors stats data nn models losses optim weights reference torch',
+  train: 'errors stats data nn models losses optim parallel weights reference torch',
   planning: 'errors formats text recipe runs hub data models losses reference train weights torch',
   driver:
-    'errors clock formats stats text recipe runs sinks hub data models reference weights generate train planning optim torch',
+    'errors clock formats stats text recipe runs sinks hub data models reference parallel weights generate train planning optim torch',
   estimate: 'errors text recipe data nn models reference planning torch',
   eval: 'errors clock secrets random formats stats text recipe runs hub data models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
   quickstart: 'errors formats stats eval sweep',
   sweep:
     'errors clock random formats stats text recipe runs hub data models generate planning driver estimate eval torch/host',
-  cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve torch/host torch/setup',
+  cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve launch torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };

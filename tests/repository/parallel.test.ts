@@ -67,7 +67,7 @@ test('every listing trains a recipe that there is, with flags of the command', (
   expect(commands.length).toBe(8);
   const { options } = commandLine(new Terminal()).commands.find((command) => command.name() === 'train')!;
   // It is not a flag yet, as the page says at its top.
-  const flags = [...options.map(({ long }) => long), '--processes'];
+  const flags = options.map(({ long }) => long);
   for (const command of commands) {
     const words = command.split(/\s+/);
     expect(existsSync(join(repositoryRoot, words[2]!)), words[2]).toBe(true);

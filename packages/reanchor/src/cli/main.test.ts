@@ -75,7 +75,7 @@ describe('the command', () => {
       setup: [],
       doctor: [],
       quickstart: ['--out <folder>', '--fast', '--seed <number>', '--threads <count>'],
-      'train recipe': ['--set <key=value>', '--out <folder>', '--resume', '--profile <file>'],
+      'train recipe': ['--set <key=value>', '--out <folder>', '--resume', '--processes <count>', '--profile <file>'],
       'sweep study': ['--out <folder>', '--jobs <count>', '--threads <count>', '--only <arm>', '--hours <count>'],
       'estimate recipe': ['--set <key=value>', '--devices <count>', '--out <folder>', '--jobs <count>', '--json'],
       'tokens recipe': ['--run <folder>', '--set <key=value>', '--rows <count>'],

@@ -1,11 +1,13 @@
+import { runProcesses, tieToLauncher, type World, worldOf, worldVariable } from '../launch/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { isUnusedFolder, newestRun, reserveRunFolder } from '../runs/index.js';
+import { numberFlag } from './flags.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
 import { shellWord, type Terminal, table } from './terminal.js';
 
-type Driver = Pick<typeof import('../driver/index.js'), 'train' | 'configureProcess'>;
+type Driver = Pick<typeof import('../driver/index.js'), 'train' | 'configureProcess' | 'openWorld'>;
 type TrainResult = Awaited<ReturnType<Driver['train']>>;
 
 /** The flags of `train` as commander gives them. */
@@ -14,6 +16,7 @@ export interface TrainFlags {
   out?: string;
   profile?: string;
   resume?: boolean;
+  processes?: string;
 }
 
 /** The exit code of a run that was stopped by a signal and can be gone on with. */
@@ -30,11 +33,39 @@ export async function trainVerb(
   terminal: Terminal,
   load: () => Promise<Driver> = () => import('../driver/index.js'),
 ): Promise<number> {
+  const recipe = recipeFor(terminal, recipeFile, { set: flags.set });
+  const count =
+    flags.processes === undefined ? undefined : numberFlag('--processes', flags.processes, { integer: true, min: 1 });
+  const launched = worldOf(process.env);
+  if (launched?.launcher === 'reanchor') {
+    // A command that this process starts is no part of the run.
+    delete process.env[worldVariable];
+  } else if (count !== undefined) {
+    return await runProcesses({ count, holdStore, note: (line) => terminal.note(line) });
+  }
+  return await trainHere(recipe, { recipeFile, flags, terminal, load, launched });
+}
+
+interface TrainHere {
+  recipeFile: string;
+  flags: TrainFlags;
+  terminal: Terminal;
+  load: () => Promise<Driver>;
+  /** Where this process stands among others, if it does. */
+  launched: World | undefined;
+}
+
+/** Trains in this process, alone or beside others. */
+async function trainHere(recipe: Recipe, options: TrainHere): Promise<number> {
+  const { recipeFile, flags, terminal, load, launched } = options;
   const { set, resume = false, profile } = flags;
-  const recipe = recipeFor(terminal, recipeFile, { set });
-  using place = flags.out === undefined && !resume ? reserveRunFolder('runs', recipeFile, new Date()) : undefined;
-  const out = flags.out ?? place?.path ?? (await newestRun(recipeFile, 'runs'));
-  if (resume && isUnusedFolder(out)) terminal.note(`there is no run in ${out} to go on with: it begins there`);
+  // Those that write nothing hear from rank 0 where it writes.
+  const isWriter = launched === undefined || launched.rank === 0;
+  const isNew = flags.out === undefined && !resume && isWriter;
+  using place = isNew ? reserveRunFolder('runs', recipeFile, new Date()) : undefined;
+  const out = flags.out ?? place?.path ?? (isWriter ? await newestRun(recipeFile, 'runs') : '');
+  if (isWriter && resume && isUnusedFolder(out))
+    terminal.note(`there is no run in ${out} to go on with: it begins there`);
   const progress = new TrainProgress(terminal);
   using stop = stopOnSignals(() =>
     terminal.note(
@@ -50,19 +81,22 @@ export async function trainVerb(
     return interruptedCode;
   };
   try {
-    const { train, configureProcess } = await load();
+    const { train, configureProcess, openWorld } = await load();
     configureProcess(recipe);
+    using opened = launched && (await openWorld(launched, recipe));
     const result = await train({
+      ...{ world: opened?.world, device: opened?.device },
       recipe,
       out,
       command: commandOf(recipeFile, flags),
       resume,
       onEvent: (event) => progress.onEvent(event),
       onDownload: downloadStatus(terminal),
-      signal: stop.signal,
+      signal: launched?.launcher === 'reanchor' ? AbortSignal.any([stop.signal, tieToLauncher()]) : stop.signal,
       profile,
     });
     terminal.endStatus();
+    if (!isWriter) return result.isFinished ? 0 : interruptedCode;
     if (resume && progress.plannedSteps === 0) terminal.note(`the run in ${out} is finished already`);
     for (const line of summary(result, recipe)) terminal.result(line);
     return result.isFinished ? 0 : tellHowToGoOn(`after ${result.steps} of ${progress.plannedSteps} steps`);
@@ -75,7 +109,13 @@ export async function trainVerb(
   }
 }
 
-function commandOf(recipeFile: string, { set, out, resume, profile }: TrainFlags): string[] {
+/** The store in which the processes of a run find each other: on this machine, or where others reach it. */
+async function holdStore(port: number) {
+  const { holdWorldStore } = await import('../driver/index.js');
+  return await holdWorldStore(port);
+}
+
+function commandOf(recipeFile: string, { set, out, resume, profile, processes }: TrainFlags): string[] {
   return [
     'reanchor',
     'train',
@@ -83,6 +123,7 @@ function commandOf(recipeFile: string, { set, out, resume, profile }: TrainFlags
     ...set.flatMap((item) => ['--set', item]),
     ...(out ? ['--out', out] : []),
     ...(resume ? ['--resume'] : []),
+    ...(processes ? ['--processes', processes] : []),
     ...(profile ? ['--profile', profile] : []),
   ];
 }

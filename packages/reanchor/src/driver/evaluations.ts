@@ -1,3 +1,4 @@
+import type { ProcessGroup } from '@reanchor/torch';
 import type { Group, RowPlace } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { stopTokens } from '../generate/index.js';
@@ -32,6 +33,8 @@ export interface RunEvaluationsOptions {
   totalSteps: number;
   probe: Probe | undefined;
   signal: AbortSignal | undefined;
+  /** The processes that share the rows; rank 0 alone writes answers and is probed. */
+  world: ProcessGroup;
   emit(event: NewRunEvent): void;
   /** What a checkpoint remembers. */
   earlier?: Pick<TrainingState, 'evaluations' | 'initialLogprobs' | 'isEvaluationDue'> | undefined;
@@ -62,15 +65,15 @@ export class RunEvaluations implements StepListener, Disposable {
 
   /** Errors: the signal's reason once it is aborted; libtorch's. */
   static async of(options: RunEvaluationsOptions): Promise<RunEvaluations> {
-    const { objective, validation, policy, recipe, signal, earlier } = options;
-    const scoring = { tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch, signal };
+    const { objective, validation, policy, recipe, signal, earlier, world } = options;
+    const scoring = { tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch, signal, world };
     const evaluation =
       validation.length === 0
         ? undefined
         : earlier?.initialLogprobs
           ? new Evaluation(objective, validation, scoring, earlier.initialLogprobs)
           : await Evaluation.of(objective, validation, policy, scoring);
-    const generated = await generatedEvaluation(options);
+    const generated = world.rank === 0 ? await generatedEvaluation(options) : undefined;
     const initial = generated?.needsAnchors ? await options.initialPolicy() : undefined;
     return new RunEvaluations(options, evaluation, generated, initial);
   }
@@ -110,7 +113,8 @@ export class RunEvaluations implements StepListener, Disposable {
   }
 
   async #measure(step: number): Promise<Metrics | undefined> {
-    const { recipe, totalSteps, probe, policy, reference, emit } = this.options;
+    const { recipe, totalSteps, policy, reference, emit, world } = this.options;
+    const probe = world.rank === 0 ? this.options.probe : undefined;
     const isEnd = step === 0 || step === totalSteps;
     const isEvaluated = this.evaluation && (isEnd || step % (recipe.evaluate.every ?? totalSteps) === 0);
     const isProbed = probe && (isEnd || step % probe.every === 0);
@@ -127,7 +131,7 @@ export class RunEvaluations implements StepListener, Disposable {
     this.results.push({ step, metrics });
     if (samples.length > 0) emit({ type: 'samples', step, samples });
     const { best } = recipe.checkpoint;
-    if (isEvaluated && best !== undefined && !(best in metrics)) {
+    if (isEvaluated && world.rank === 0 && best !== undefined && !(best in metrics)) {
       throw new UserError(
         `checkpoint.best: evaluations of this run have no metric ${best}; they have ${Object.keys(metrics).join(', ')}`,
       );

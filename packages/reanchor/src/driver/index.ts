@@ -1,3 +1,4 @@
+export { holdWorldStore, openWorld } from './open-world.js';
 export type { TrainOptions, TrainResult } from './options.js';
 export { configureProcess, type ProcessSettings } from './process.js';
 export { train } from './train.js';

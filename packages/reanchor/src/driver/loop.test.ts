@@ -51,7 +51,7 @@ function loopOf({ second = () => {}, onPause = () => {}, onDivergence = 'stop' }
     nonFinite: new NonFiniteSteps(onDivergence, [{ index: 0, line: 1, file: 'a.jsonl' }]),
     listeners: [first, other],
     checkpoints: { save: async (step) => `checkpoint ${step}` },
-    signal: abort.signal,
+    stop: { signal: abort.signal, agree() {} },
     emit: (event) => heard.push(event.type),
     checkFiles: () => void heard.push('files'),
   });

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { recordFunction } from '@reanchor/torch';
 import type { StepPlan } from '../data/index.js';
+import type { AgreedStop } from '../parallel/agreed-stop.js';
 import type { Plan } from '../planning/plan.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { NewRunEvent } from '../runs/index.js';
@@ -20,7 +21,8 @@ export interface RunLoopOptions extends Pick<Checkpointed, 'reference' | 'initia
   listeners: readonly StepListener[];
   /** Save the run when it is aborted. */
   checkpoints: Pick<Checkpointer, 'save'>;
-  signal: AbortSignal | undefined;
+  /** By which all processes of the run stop after the same step. */
+  stop: Pick<AgreedStop, 'signal' | 'agree'>;
   emit(event: NewRunEvent): void;
   /** Looks after every step whether the run's files are where they were. Errors: those that end the run. */
   checkFiles(): void;
@@ -35,12 +37,14 @@ export class RunLoop {
    * undefined when the run is done. Errors: the signal's reason when it is aborted before there is something to save.
    */
   async run(): Promise<string | undefined> {
-    const { trainer, plan, signal, listeners } = this.options;
+    const { trainer, plan, stop, listeners } = this.options;
+    const { signal } = stop;
     try {
       signal?.throwIfAborted();
       for (const listener of listeners) await listener.onBegin?.(trainer.steps);
       for (const planned of plan.steps(trainer.steps + 1)) {
-        for (const anchor of this.#anchors()) await anchor.prepare(planned.step, { signal });
+        for (const anchor of this.#anchors())
+          await anchor.prepare(planned.step, { signal, onProgress: () => stop.agree() });
         this.#step(planned);
         await this.#pause(planned.step);
       }
@@ -66,10 +70,11 @@ export class RunLoop {
   }
 
   async #pause(step: number): Promise<void> {
-    const { listeners, checkFiles, signal } = this.options;
+    const { listeners, checkFiles, stop } = this.options;
     await setImmediate();
     checkFiles();
-    signal?.throwIfAborted();
+    stop.agree();
+    stop.signal?.throwIfAborted();
     for (const listener of listeners) await listener.onPause?.(step);
   }
 

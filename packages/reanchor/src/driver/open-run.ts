@@ -1,17 +1,19 @@
 /** The objects that a run is made of: made, or brought into the state of a checkpoint. */
 import { join } from 'node:path';
+import type { ProcessGroup } from '@reanchor/torch';
 import { copyModel } from '../models/architectures.js';
 import { loadModel } from '../models/load.js';
 import { AdamW, learningRates } from '../optim/index.js';
+import type { AgreedStop } from '../parallel/agreed-stop.js';
 import type { Plan } from '../planning/plan.js';
 import { plannedReference } from '../planning/reference.js';
 import { recipeHash } from '../recipe/index.js';
 import { savedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
-import { checkpointFiles, checkpointName, type RunFolder } from '../runs/index.js';
+import { checkpointFiles, checkpointName, type NewRunEvent, type RunFolder } from '../runs/index.js';
 import type { Tokenizer } from '../text/index.js';
 import { Trainer } from '../train/trainer.js';
-import type { Weights } from '../weights/weights.js';
+import type { ModelWeights } from '../weights/weights.js';
 import { RunEvaluations } from './evaluations.js';
 import type { ModelFiles } from './model-files.js';
 import { NonFiniteSteps } from './non-finite-steps.js';
@@ -24,6 +26,8 @@ import { type Checkpointed, restoreSnapshot, writeSnapshot } from './snapshot.js
 import { StepLog } from './step-log.js';
 
 export interface RunOptions extends TrainOptions {
+  world: ProcessGroup;
+  stop: AgreedStop;
   /** Makes the run folder, or gives the one that is there. */
   openFolder(): Promise<RunFolder>;
   from: ResumePoint | undefined;
@@ -31,7 +35,7 @@ export interface RunOptions extends TrainOptions {
   beginsAgain: boolean;
   plan: Plan;
   /** The policy's. */
-  weights: Weights;
+  weights: ModelWeights;
   tokenizer: Tokenizer;
   /** The folders of the model that is trained, and of the reference's first model where that is another one. */
   modelFolder: string;
@@ -55,7 +59,7 @@ export interface OpenRun extends Checkpointed {
 }
 
 /** The reference policy of a run and the initial one, as far as it needs them, before the folder is made. */
-export async function loadAnchors({ plan, weights, from, initialFolder }: RunOptions) {
+export async function loadAnchors({ plan, weights, from, initialFolder, world }: RunOptions) {
   const { device } = weights.model;
   const loadInitial = async () =>
     initialFolder === undefined ? undefined : await loadModel(initialFolder, { dtype: plan.dtypes.reference, device });
@@ -67,7 +71,7 @@ export async function loadAnchors({ plan, weights, from, initialFolder }: RunOpt
         loadInitial,
       )
     : await loadInitial();
-  const { reference, initialPolicy } = plannedReference(plan, { weights, initial });
+  const { reference, initialPolicy } = plannedReference(plan, { weights, initial, world });
   return { reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
 }
 
@@ -75,18 +79,18 @@ type RunAnchors = Pick<OpenRun, 'reference' | 'initialPolicy'>;
 
 /** What measures the policy; of a run that begins, it has done so once. */
 export async function openEvaluations(
-  { plan, recipe, weights, tokenizer, from, signal, probe, modelFolder }: RunOptions,
+  { plan, recipe, weights, tokenizer, from, stop, probe, modelFolder, world }: RunOptions,
   reference: ReferencePolicy | undefined,
-  record: RunRecord,
+  emit: (event: NewRunEvent) => void,
 ): Promise<RunEvaluations> {
   const { model: policy } = weights;
   const { objective, validation, totalSteps } = plan;
   const { dtype, device } = policy;
   const evaluations = await RunEvaluations.of({
-    ...{ recipe, objective, validation, policy, reference, tokenizer, modelFolder, totalSteps, probe, signal },
+    ...{ recipe, objective, validation, policy, reference, tokenizer, modelFolder, totalSteps, probe, world, emit },
+    signal: stop.signal,
     earlier: from?.checkpoint.state,
     initialPolicy: async () => (from ? loadModel(modelFolder, { dtype, device }) : copyModel(policy)),
-    emit: (event) => record.emit(event),
   });
   try {
     if (from === undefined) await evaluations.measureStart();
@@ -97,30 +101,32 @@ export async function openEvaluations(
   }
 }
 
-export function newTrainer({ plan, recipe, weights }: RunOptions, { reference, initialPolicy }: RunAnchors) {
+export function newTrainer({ plan, recipe, weights, world }: RunOptions, { reference, initialPolicy }: RunAnchors) {
   return new Trainer({
-    ...{ plan, weights, reference, initial: initialPolicy },
+    ...{ plan, weights, reference, initial: initialPolicy, world },
     optimizer: new AdamW(weights.trained.values(), recipe.optimizer),
     schedule: learningRates(recipe.schedule, recipe.optimizer.lr, plan.totalSteps),
   });
 }
 
+/** What a process makes its steps with, apart from the record of them. */
+type RunState = Omit<OpenRun, 'options' | 'record' | 'seconds'>;
+
 /** Brings the objects of a run together, and into the state of the checkpoint that it is resumed from. */
-export async function openRun(
-  options: RunOptions,
-  objects: RunAnchors & Pick<OpenRun, 'record' | 'evaluations' | 'trainer' | 'seconds'>,
-): Promise<OpenRun> {
-  const { recipe, plan, weights, from } = options;
+export async function runState(
+  { recipe, plan, weights, from }: RunOptions,
+  { emit, ...objects }: RunAnchors & Pick<OpenRun, 'evaluations' | 'trainer'> & { emit(event: NewRunEvent): void },
+): Promise<RunState> {
   const log = new StepLog({
     every: recipe.logEvery,
     device: weights.model.device,
     epochOf: (step) => plan.steps(step).next().value?.epoch ?? 0,
-    emit: (event) => objects.record.emit(event),
+    emit,
   });
   if (from !== undefined) await restoreSnapshot(from.checkpoint, { ...objects, log });
   const nonFinite = new NonFiniteSteps(recipe.onDivergence, plan.rows, from?.checkpoint.state.divergences);
   const runaway = new RunawayDetector(from?.checkpoint.state.runaway);
-  return { ...objects, options, log, nonFinite, runaway };
+  return { ...objects, log, nonFinite, runaway };
 }
 
 /** Writes a checkpoint of this moment into a new folder. */

@@ -1,3 +1,4 @@
+import type { Device, ProcessGroup } from '@reanchor/torch';
 import type { Clock } from '../clock.js';
 import type { HubOptions } from '../hub/index.js';
 import type { Recipe } from '../recipe/index.js';
@@ -28,6 +29,13 @@ export interface TrainOptions {
   probe?: Probe | undefined;
   /** By which checkpoints by time are due, and waits are made; the system's when left out. */
   clock?: Clock | undefined;
+  /**
+   * The processes that make the run together, each with the same options and a group of its own: rank 0 writes the run
+   * folder, and the others, which hear its name from it, compute their share of each step. Default: this process alone.
+   */
+  world?: ProcessGroup | undefined;
+  /** The device of this process, where the recipe's names one for all; see {@link openWorld}. */
+  device?: Device | undefined;
   /** A file for a Chrome trace of the operators and spans of a few steps, from the second one on. */
   profile?: string | undefined;
 }

@@ -14,8 +14,8 @@ import {
   newTrainer,
   type OpenRun,
   openEvaluations,
-  openRun,
   type RunOptions,
+  runState,
   trainedModel,
   writeCheckpoint,
 } from './open-run.js';
@@ -26,6 +26,7 @@ import { ReferenceLog } from './reference-log.js';
 import { resumeHint } from './resume-hint.js';
 import { RunawayWatch } from './runaway.js';
 import { saveOrRescue } from './save-trained.js';
+import { SavingTurns } from './saving-turns.js';
 import { snapshotBytes } from './snapshot.js';
 import type { StepListener } from './step-listener.js';
 import { stopElsewhere } from './stop-elsewhere.js';
@@ -35,19 +36,22 @@ import { stopElsewhere } from './stop-elsewhere.js';
  * Whatever ends it is in its events.
  */
 export async function run(options: RunOptions): Promise<TrainResult> {
-  const { recipe, from, signal, onEvent, clock } = options;
+  const { recipe, from, stop, onEvent, clock } = options;
+  const { signal } = stop;
   using anchors = await loadAnchors(options);
-  await unlessStopped(signal);
+  await unlessStopped(options.signal);
   const folder = await options.openFolder();
   const resumedAt = from?.checkpoint.state.step;
   await using record = new RunRecord(folder, recipe, { onEvent, resumedAt, clock });
   const seconds = stopwatch(from?.checkpoint.state.seconds);
   let steps = () => resumedAt ?? 0;
   try {
-    announce(options, (event) => record.emit(event));
-    using evaluations = await openEvaluations(options, anchors.reference, record);
+    const emit = record.emit.bind(record);
+    announce(options, emit);
+    using evaluations = await openEvaluations(options, anchors.reference, emit);
     using trainer = newTrainer(options, anchors);
-    const opened = await openRun(options, { ...anchors, record, evaluations, trainer, seconds });
+    const state = await runState(options, { ...anchors, evaluations, trainer, emit });
+    const opened: OpenRun = { ...state, options, record, seconds };
     steps = () => trainer.steps;
     const stoppedAt = await makeSteps(opened);
     return await closeRun(opened, stoppedAt);
@@ -65,7 +69,7 @@ export async function run(options: RunOptions): Promise<TrainResult> {
  */
 async function makeSteps(opened: OpenRun): Promise<string | undefined> {
   const { options, record, trainer } = opened;
-  const { plan, recipe, weights, signal } = options;
+  const { plan, recipe, weights, stop } = options;
   const { folder } = record;
   const emit = record.emit.bind(record);
   const write = (path: string) => writeCheckpoint(opened, path);
@@ -77,13 +81,18 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
     warn: (message) => emit({ type: 'warning', message }),
     clock: options.clock ?? systemClock,
   });
-  const listeners = listenersOf(opened, checkpoints);
+  const turns = new SavingTurns(options.world, weights.isSharded, () => {});
+  const listeners = [...listenersOf(opened, checkpoints), turns];
   const checkFiles = () => record.check();
   try {
-    const stoppedAt = await new RunLoop({ ...opened, plan, listeners, checkpoints, signal, emit, checkFiles }).run();
-    if (stoppedAt !== undefined) return stoppedAt;
+    const stoppedAt = await new RunLoop({ ...opened, plan, listeners, checkpoints, stop, emit, checkFiles }).run();
+    if (stoppedAt !== undefined) {
+      turns.take();
+      return stoppedAt;
+    }
     record.check();
     await saveOrRescue(folder.final, trainedModel(opened));
+    turns.take();
     emit({ type: 'saved', folder: folder.final, files: fileSizes(folder.final) });
     record.check();
     return undefined;

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
-import { type SaveOptions, saveModel } from '../models/save.js';
+import type { SaveOptions } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
-import type { Weights } from '../weights/weights.js';
+import type { ModelWeights } from '../weights/weights.js';
 import { type ModelCardInput, modelCard } from './model-card.js';
 import type { ModelFiles } from './model-files.js';
 
 export interface TrainedModel extends ModelCardInput {
-  weights: Weights;
+  weights: ModelWeights;
   /** What is saved beside the weights. */
   modelFiles: ModelFiles;
 }
@@ -45,7 +45,7 @@ async function saveTrained(folder: string, trained: TrainedModel): Promise<void>
 /** Writes the files of a Hugging Face folder into one that is there. */
 export async function writeModelFiles(folder: string, trained: TrainedModel, options: SaveOptions): Promise<void> {
   const { config, files } = trained.modelFiles;
-  await saveModel(trained.weights.exact, folder, { ...options, config });
+  await trained.weights.save(folder, { ...options, config });
   for (const [path, bytes] of files) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), bytes);

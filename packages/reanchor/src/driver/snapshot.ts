@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path';
 import { getNumThreads, nativeConfig } from '@reanchor/torch';
 import type { RowPlace } from '../data/index.js';
 import { makeFolder, writeFolderAtomic } from '../formats/index.js';
-import { modelBytes } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import type { Plan } from '../planning/plan.js';
 import type { CachedReference } from '../reference/cached-reference.js';
@@ -12,8 +11,7 @@ import type { ReferencePolicy } from '../reference/reference-policy.js';
 import { type Checkpoint, checkpointFiles, sealCheckpoint, type TrainingState } from '../runs/index.js';
 import type { LoggedRow } from '../train/objectives/objective.js';
 import type { Trainer } from '../train/trainer.js';
-import { readTensorsInto, writeTensors } from '../weights/tensor-file.js';
-import type { Weights } from '../weights/weights.js';
+import type { ModelWeights } from '../weights/weights.js';
 import { type TrainedModel, writeModelFiles } from './save-trained.js';
 import type { StepLog } from './step-log.js';
 
@@ -33,9 +31,9 @@ export type ProgressState = Omit<
 >;
 
 /** The bytes of a checkpoint: what is trained, two moments of AdamW, the reference. */
-export function snapshotBytes({ recipe, objective, dtypes }: Plan, { exact }: Weights): number {
+export function snapshotBytes({ recipe, objective, dtypes }: Plan, weights: ModelWeights): number {
   const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
-  return 3 * modelBytes(exact) + (hasCopy ? modelBytes(exact, dtypes.reference) : 0);
+  return 3 * weights.bytes() + (hasCopy ? weights.bytes(dtypes.reference) : 0);
 }
 
 /**
@@ -65,7 +63,7 @@ export async function writeSnapshot(
     const at = (name: string) => join(temporary, name);
     await mkdir(dirname(at(checkpointFiles.state)));
     await writeModelFiles(temporary, trained, form);
-    await writeTensors(at(checkpointFiles.optimizer), trainer.optimizerState);
+    await trainer.saveOptimizer(at(checkpointFiles.optimizer));
     const { config } = trained.modelFiles;
     await reference?.save(at(checkpointFiles.reference), { ...form, config });
     await initialPolicy?.save(at(checkpointFiles.initialPolicy));
@@ -81,7 +79,7 @@ export async function restoreSnapshot(
   { path, state }: Checkpoint,
   { trainer, reference, initialPolicy, log }: Checkpointed,
 ): Promise<void> {
-  await readTensorsInto(join(path, checkpointFiles.optimizer), trainer.optimizerState);
+  await trainer.restoreOptimizer(join(path, checkpointFiles.optimizer));
   if (state.reference) await reference?.restore(state.reference, join(path, checkpointFiles.reference));
   if (state.initialPolicy) await initialPolicy?.restore(state.initialPolicy, join(path, checkpointFiles.initialPolicy));
   trainer.restore(state);

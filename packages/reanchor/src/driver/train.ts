@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { Device } from '@reanchor/torch';
+import { type Device, ProcessGroup } from '@reanchor/torch';
+import { UserError } from '../errors.js';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
-import { modelBytes } from '../models/save.js';
 import { requireVocabulary } from '../models/score-pairs.js';
+import { AgreedStop } from '../parallel/agreed-stop.js';
+import { tell } from '../parallel/tell.js';
 import { recipeData } from '../planning/data.js';
 import { recipeDevice } from '../planning/device.js';
 import { modelDigest, requireSameTemplate, sourceDigests } from '../planning/digests.js';
@@ -12,17 +14,18 @@ import { recipeSaveOptions } from '../planning/dtypes.js';
 import { Plan } from '../planning/plan.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
 import { recipeHere } from '../recipe/index.js';
-import { refuseUsedFolder } from '../runs/index.js';
+import { type Checkpoint, refuseUsedFolder, runFolder } from '../runs/index.js';
 import { type ChatTemplate, loadTokenizer } from '../text/index.js';
 import { loadWeights } from '../weights/load.js';
-import type { Weights } from '../weights/weights.js';
+import type { ModelWeights } from '../weights/weights.js';
 import { explainFault } from './faults.js';
+import { follow } from './follow.js';
 import { modelFiles } from './model-files.js';
 import { RollbackRequest } from './non-finite-steps.js';
 import type { RunOptions } from './open-run.js';
 import type { TrainOptions, TrainResult } from './options.js';
 import { OutputFolder } from './output-folder.js';
-import { findResumePoint, reopenRun, requireSameRun } from './resume.js';
+import { findResumePoint, type LockedRun, reopenRun, requireSameRun } from './resume.js';
 import { run } from './run.js';
 import { snapshotBytes } from './snapshot.js';
 
@@ -38,25 +41,107 @@ import { snapshotBytes } from './snapshot.js';
  * contradicts itself; the signal's reason when it is aborted before there is something to save.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { recipe, out, resume } = options;
-  const device = recipeDevice(recipe);
+  const { world = ProcessGroup.alone() } = options;
+  try {
+    requireShare(options, world);
+    return world.rank === 0 ? await lead(options, world) : await accompany(options, world);
+  } catch (error) {
+    world.fail(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+/** Errors: UserError where a step has not a row for each process, and for what divided parameters cannot do yet. */
+function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup): void {
+  const { batch, parallel, evaluate } = recipe;
+  if (batch.size < world) {
+    throw new UserError(
+      `batch.size is ${batch.size}, the rows of a step on all processes, of which there are ${world}: each needs one at least`,
+    );
+  }
+  if (world > 1 && parallel.shard === 'parameters' && (evaluate.generate !== undefined || probe !== undefined)) {
+    throw new UserError(
+      'parallel.shard: parameters does not go with evaluate.generate: no process has the model that would write answers. Use gradients, or generate from the final model',
+    );
+  }
+}
+
+/** The run on rank 0, which has the run folder. */
+async function lead(options: TrainOptions, world: ProcessGroup): Promise<TrainResult> {
+  const { recipe, out, resume, device = recipeDevice(recipe) } = options;
   if (!resume) refuseUsedFolder(out);
   const reopened = resume ? await reopenRun(options) : undefined;
-  if (reopened && 'finished' in reopened) return reopened.finished;
+  if (reopened && 'finished' in reopened) {
+    tell<Begun>(world, reopened);
+    return reopened.finished;
+  }
   using output = new OutputFolder(options, device, reopened);
-  const inputs = await readInputs(options, output);
+  tell<Begun>(world, { now: output.now.getTime(), out });
+  const inputs = await readInputs({ ...options, world }, output);
   return await runWithRollbacks(inputs, output);
 }
 
+/** The run on another process: what it begins with and goes on from it hears from rank 0. */
+async function accompany(options: TrainOptions, world: ProcessGroup): Promise<TrainResult> {
+  const { recipe, device = recipeDevice(recipe) } = options;
+  const begun = tell<Begun>(world);
+  if ('finished' in begun) return begun.finished;
+  const { out } = begun;
+  const now = new Date(begun.now);
+  const inputs = await readInputs({ ...options, out, world }, { device, now, commits: {}, beginsAgain: false });
+  for (;;) {
+    const { checkpoint, sources } = tell<Begin>(world);
+    const from = checkpoint && { checkpoint, changes: [], warnings: [] };
+    using weights = await loadWeights(checkpoint?.path ?? inputs.modelFolder, {
+      ...{ ...inputs.plan.dtypes, device, world },
+      shard: recipe.parallel.shard,
+    });
+    requireEqualSources(sources, await sourcesOf(inputs), world);
+    try {
+      return await follow({ ...inputs, sources, weights, from, openFolder: async () => runFolder(out) });
+    } catch (error) {
+      if (!(error instanceof RollbackRequest)) throw error;
+    }
+  }
+}
+
+/** What rank 0 tells the others first: when a run began, and its folder; or what it has come to before. */
+type Begun = { now: number; out: string } | { finished: TrainResult };
+
+/** What rank 0 tells the others before the steps. */
+interface Begin {
+  /** Undefined at the beginning of a run. */
+  checkpoint: Checkpoint | undefined;
+  /** Digests of what rank 0 reads. */
+  sources: Record<string, string>;
+}
+
+/** Errors: UserError that names what this process reads otherwise than rank 0. */
+function requireEqualSources(expected: Begin['sources'], own: Begin['sources'], { rank }: ProcessGroup): void {
+  const names = [...new Set([...Object.keys(expected), ...Object.keys(own)])];
+  const different = names.filter((name) => expected[name] !== own[name]);
+  if (different.length === 0) return;
+  throw new UserError(
+    `${different.join(', ')}: rank ${rank} reads something else than rank 0: give all processes the same files and recipe`,
+  );
+}
+
+const sourcesOf = async (inputs: RunInputs) =>
+  sourceDigests({ ...inputs.plan, template: inputs.template, models: await modelDigests(inputs) });
+
 /** What a run is made from, but for weights. */
 type RunInputs = Omit<RunOptions, 'openFolder' | 'from' | 'weights' | 'sources'> & {
+  world: ProcessGroup;
   device: Device;
   template: ChatTemplate | undefined;
 };
 
 /** Finds the models of a recipe, and reads its tokenizer and rows. */
-async function readInputs(options: TrainOptions, output: OutputFolder): Promise<RunInputs> {
-  const { recipe, out, signal, clock, onDownload } = options;
+async function readInputs(
+  options: TrainOptions & { world: ProcessGroup },
+  output: Pick<OutputFolder, 'commits' | 'device' | 'now' | 'beginsAgain'> & { locked?: LockedRun | undefined },
+): Promise<RunInputs> {
+  const { recipe, out, signal, clock, onDownload, world } = options;
   const { locked, commits, device, now, beginsAgain } = output;
   const here = recipeHere(recipe);
   const notes: string[] = [];
@@ -81,7 +166,8 @@ async function readInputs(options: TrainOptions, output: OutputFolder): Promise<
   const report = { ...data.report, notes: [...(locked?.notes ?? []), ...notes, ...data.report.notes] };
   return {
     ...options,
-    plan: new Plan(recipe, { ...data, report }),
+    plan: new Plan(recipe, { ...data, report }, world.world),
+    stop: new AgreedStop(world, signal),
     modelFolder: folder,
     modelFiles: await modelFiles(folder, tokenizer, data.template),
     initialFolder,
@@ -92,17 +178,18 @@ async function readInputs(options: TrainOptions, output: OutputFolder): Promise<
 
 /** Runs, again from the last checkpoint when a run that has diverged asks for it. */
 async function runWithRollbacks(inputs: RunInputs, output: OutputFolder): Promise<TrainResult> {
-  const { out, command, plan, signal, device, template } = inputs;
+  const { out, command, plan, signal, device, world } = inputs;
   let from = output.locked?.from;
   let sources: Record<string, string> | undefined;
   for (;;) {
     try {
       const source = from?.checkpoint.path ?? inputs.modelFolder;
       await unlessStopped(signal);
-      using weights = await loadWeights(source, { ...plan.dtypes, device });
+      using weights = await loadWeights(source, { ...plan.dtypes, device, world, shard: plan.recipe.parallel.shard });
       await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
       requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
-      sources ??= sourceDigests({ ...plan, template, models: await modelDigests(inputs) });
+      sources ??= await sourcesOf(inputs);
+      tell<Begin>(world, { checkpoint: from?.checkpoint, sources });
       await unlessStopped(signal);
       if (from === output.locked?.from)
         from?.warnings.push(...requireSameRun(from.checkpoint.state, { sources, out, device }));
@@ -123,13 +210,13 @@ async function modelDigests({ modelFolder: folder, initialFolder }: Pick<RunInpu
 }
 
 /** What a run will write besides events: the model, and checkpoints as many as there will be at once. */
-function diskBytes(plan: Plan, weights: Weights, isResumed: boolean): number {
+function diskBytes(plan: Plan, weights: ModelWeights, isResumed: boolean): number {
   const { recipe } = plan;
   const { every, keep, best } = recipe.checkpoint;
   const most = isResumed ? 1 : keep + 1 + (best === undefined ? 0 : 1);
   // Those by time can be left out.
   const count = typeof every === 'number' ? Math.min(most, Math.floor(plan.totalSteps / every)) : 0;
-  return modelBytes(weights.exact, recipeSaveOptions(recipe).dtype) + count * snapshotBytes(plan, weights);
+  return weights.bytes(recipeSaveOptions(recipe).dtype) + count * snapshotBytes(plan, weights);
 }
 
 /** `path`, or the nearest folder above it that is there: where a new folder will be made. */

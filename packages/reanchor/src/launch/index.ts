@@ -1,3 +1,3 @@
 export { runProcesses } from './processes.js';
 export { tieToLauncher } from './tie.js';
-export { type World, worldOf } from './world.js';
+export { type World, worldOf, worldVariable } from './world.js';

@@ -21,6 +21,7 @@ export function addTrain(program: Command, terminal: Terminal): void {
       '--resume',
       'go on with the run in the folder that --out names, or in the newest runs/<recipe>-<date>-<time>, from its newest checkpoint',
     )
+    .option('--processes <count>', 'train in so many processes of this machine: docs/guide/parallel.md')
     .option(
       '--profile <file>',
       'write where the time of steps 2 to 4 goes, as a Chrome trace (https://ui.perfetto.dev opens it)',

@@ -1,0 +1,156 @@
+// Runs of 2 and 3 processes beside the same run of one: events, final weights, and where they stop.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { train } from '#reanchor/driver/index.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
+import { tinyModel, tinyPairs, weights } from '../support/training.js';
+import { TrainingRanks } from '../support/training-ranks.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'data-parallel-'));
+let ranks: TrainingRanks;
+beforeAll(async () => {
+  ranks = await TrainingRanks.start(3);
+});
+afterAll(async () => {
+  await ranks[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+const recipeOf = (rest: string) => `model: ${tinyModel}
+data: { train: ${tinyPairs}, validation: 7, maxLength: 64 }
+batch: { size: 7, tokensPerMicroBatch: 300 }
+evaluate: { every: 3 }
+optimizer: { lr: 1.0e-3, weightDecay: 0.1 }
+precision: fp64
+device: cpu
+threads: 1
+steps: 5
+seed: 3
+${rest}`;
+
+/** Numbers of the events that a run has written, and of its weights. */
+async function outcome(out: string): Promise<{ numbers: Map<string, number>; weights: number[] }> {
+  const numbers = new Map<string, number>();
+  for (const event of readEvents(join(out, 'events.jsonl')).events as RunEvent[]) {
+    if (event.type !== 'step' && event.type !== 'evaluation') continue;
+    for (const [name, value] of Object.entries(event.metrics)) {
+      if (/^memory|tokens_per_second/.test(name)) continue;
+      numbers.set(`${event.type} ${event.step} ${name}`, value);
+    }
+  }
+  using model = await loadModel(join(out, 'final'), { dtype: 'float64' });
+  return { numbers, weights: weights(model) };
+}
+
+const alone = async (recipe: string, name: string) => {
+  const out = join(folder, name);
+  await train({ recipe: parseRecipe(recipe, { file: 'recipe.yaml', env: {} }), out });
+  return await outcome(out);
+};
+
+function expectEqual(one: Awaited<ReturnType<typeof outcome>>, other: Awaited<ReturnType<typeof outcome>>): void {
+  expect([...one.numbers.keys()]).toEqual([...other.numbers.keys()]);
+  for (const [name, value] of one.numbers) {
+    expect(Math.abs(value - other.numbers.get(name)!), name).toBeLessThan(1e-10 * Math.max(1, Math.abs(value)));
+  }
+  const apart = one.weights.map((weight, i) => Math.abs(weight - other.weights[i]!));
+  expect(Math.max(...apart)).toBeLessThan(1e-10);
+}
+
+test.each([
+  ['dpo, soft', 'method: dpo\nreference: { update: soft, alpha: 0.3 }'],
+  [
+    'dpo, hard and cached, recomputed',
+    'method: dpo\nreference: { update: hard, tau: 2, storage: cached }\nactivationCheckpointing: true',
+  ],
+  ['ipo, soft with a cap', 'method: ipo\nreference: { update: soft, alpha: 0.6, maxDivergence: 0.01 }'],
+  ['kto, fixed', 'method: kto'],
+  ['kto, hard', 'method: kto\nreference: { update: hard, tau: 3 }'],
+  [
+    'aot over the step',
+    'method: dpo\nloss: { type: aot }\nreference: { update: plateau, metric: margin, patience: 1, minGain: 0 }',
+  ],
+  ['aot over micro-batches', 'method: dpo\nloss: { type: aot_unpaired, over: microBatch }'],
+])('%s: 2 and 3 processes come to the numbers of one', async (name, rest) => {
+  // What is over micro-batches is equal where these are.
+  const cut = rest.includes('microBatch') ? 'rowsPerMicroBatch: 1' : 'tokensPerMicroBatch: 300';
+  const recipe = recipeOf(rest).replace('tokensPerMicroBatch: 300', cut);
+  const expected = await alone(recipe, `${name} 1`);
+  for (const world of [2, 3]) {
+    const out = join(folder, `${name} ${world}`);
+    const answers = await ranks.train(world, { recipe, out });
+    expect(answers).toEqual(Array(world).fill({ isFinished: true, steps: 5 }));
+    expectEqual(await outcome(out), expected);
+  }
+});
+
+test('one process is asked to stop: all stop after the same step, and any number of them goes on', async () => {
+  const recipe = recipeOf('method: dpo\nreference: { update: hard, tau: 2, storage: cached }\nlogEvery: 1');
+  const expected = await alone(recipe, 'whole');
+  for (const [before, after] of [
+    [2, 3],
+    [3, 1],
+    [1, 2],
+  ] as const) {
+    const out = join(folder, `stopped ${before} ${after}`);
+    const stopped = await ranks.train(before, { recipe, out, stop: { rank: 0, step: 3 } });
+    expect(stopped).toEqual(Array(before).fill({ isFinished: false, steps: 3 }));
+    expect(await ranks.train(after, { recipe, out, resume: true })).toEqual(
+      Array(after).fill({ isFinished: true, steps: 5 }),
+    );
+    expectEqual(await outcome(out), expected);
+    // A run that is finished is left as it is, by all.
+    expect(await ranks.train(after, { recipe, out, resume: true })).toEqual(
+      Array(after).fill({ isFinished: true, steps: 5 }),
+    );
+  }
+});
+
+test('what ends one process ends all, with its words', async () => {
+  const recipe = recipeOf('method: dpo');
+  const out = join(folder, 'used');
+  mkdirSync(out);
+  writeFileSync(join(out, 'file'), '');
+  const used = (await ranks.train(2, { recipe, out })) as { error: string }[];
+  expect(used[0]!.error).toMatch(/used .*(is not empty|another folder)/);
+  expect(used[1]!.error).toContain('Rank 0 said: ');
+
+  const other = (await ranks.train(2, {
+    recipe,
+    out: join(folder, 'other'),
+    other: recipe.replace('maxLength: 64', 'maxLength: 32'),
+  })) as { error: string }[];
+  expect(other[1]!.error).toMatch(/data.train.*: rank 1 reads something else than rank 0/);
+  expect(other[0]!.error).toContain('Rank 1 said: ');
+
+  const many = (await ranks.train(3, { recipe: recipe.replace('size: 7', 'size: 2'), out: join(folder, 'many') })) as {
+    error: string;
+  }[];
+  expect(many.map(({ error }) => error)).toEqual(Array(3).fill(expect.stringContaining('batch.size')));
+});
+
+const modes = ['optimizer', 'gradients', 'parameters'] as const;
+test.each([
+  ['dpo, soft', 'method: dpo\nreference: { update: soft, alpha: 0.3 }'],
+  [
+    'dpo, hard and cached, recomputed',
+    'method: dpo\nreference: { update: hard, tau: 2, storage: cached }\nactivationCheckpointing: true',
+  ],
+  ['ipo, soft with a cap', 'method: ipo\nreference: { update: soft, alpha: 0.6, maxDivergence: 0.01 }'],
+  ['kto, hard', 'method: kto\nreference: { update: hard, tau: 3 }'],
+  ['aot over the step, recomputed', 'method: dpo\nloss: { type: aot }\nactivationCheckpointing: true'],
+])('%s: divided weights come to the same numbers', async (name, rest) => {
+  const recipe = recipeOf(rest);
+  const expected = await alone(recipe, `divided ${name} 1`);
+  for (const [i, shard] of modes.entries()) {
+    const out = join(folder, `${name} ${shard}`);
+    const world = 2 + (i % 2);
+    const answers = await ranks.train(world, { recipe: `${recipe}\nparallel: { shard: ${shard} }`, out });
+    expect(answers).toEqual(Array(world).fill({ isFinished: true, steps: 5 }));
+    expectEqual(await outcome(out), expected);
+  }
+});

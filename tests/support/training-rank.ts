@@ -1,0 +1,35 @@
+/** A process of {@link TrainingRanks}: trains what it is told to, and answers what came of it. */
+import { ProcessGroup, setNumThreads, TcpStore } from '@reanchor/torch';
+import { train } from '#reanchor/driver/index.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
+import type { RankOrder, TrainAnswer } from './training-ranks.js';
+
+setNumThreads(1);
+process.on('message', async ({ recipe, other, out, resume, stop, rank, world, port, group: name }: RankOrder) => {
+  let answer: TrainAnswer;
+  const abort = new AbortController();
+  try {
+    using store = await TcpStore.open({ host: '127.0.0.1', port, timeoutSeconds: 20 });
+    using group = await ProcessGroup.open({ store, rank, world, name, timeoutSeconds: 30 });
+    let steps = 0;
+    const { isFinished, ...result } = await train({
+      ...{
+        recipe: parseRecipe((rank === 1 && other) || recipe, { file: 'recipe.yaml', env: {} }),
+        out,
+        resume,
+        world: group,
+      },
+      signal: abort.signal,
+      onEvent: (event) => {
+        if (event.type === 'step') steps = event.step;
+        if (stop?.rank === rank && steps === stop.step) abort.abort(new Error('asked to stop'));
+      },
+    });
+    answer = { isFinished, steps: result.steps };
+  } catch (error) {
+    answer = { error: (error as Error).message };
+  }
+  process.send!(answer);
+});
+process.on('disconnect', () => process.exit());
+process.send!('ready');

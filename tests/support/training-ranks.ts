@@ -1,0 +1,66 @@
+/** Processes that train together, for tests. Starting one takes seconds: a file of tests shares them. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { TcpStore } from '@reanchor/torch';
+
+/** A run that all processes of an order make. */
+export interface TrainOrder {
+  recipe: string;
+  /** The recipe of rank 1, where it has another one. */
+  other?: string;
+  out: string;
+  resume?: boolean;
+  /** The optimizer step after which this rank, and no other, is asked to stop. */
+  stop?: { rank: number; step: number };
+}
+
+export type TrainAnswer = { isFinished: boolean; steps: number } | { error: string };
+
+export interface RankOrder extends TrainOrder {
+  rank: number;
+  world: number;
+  port: number;
+  group: string;
+}
+
+export class TrainingRanks implements AsyncDisposable {
+  #orders = 0;
+
+  private constructor(
+    private readonly store: TcpStore,
+    readonly children: readonly ChildProcess[],
+  ) {}
+
+  /** Starts processes of one thread each. */
+  static async start(count: number): Promise<TrainingRanks> {
+    const store = await TcpStore.host({ host: '127.0.0.1', port: 0 });
+    const file = fileURLToPath(new URL('training-rank.ts', import.meta.url));
+    const children = Array.from({ length: count }, () => fork(file, { execArgv: ['--import', 'tsx'] }));
+    await Promise.all(children.map((child) => new Promise((ready) => child.once('message', ready))));
+    return new TrainingRanks(store, children);
+  }
+
+  /** Trains with the first `world` processes. */
+  train(world: number, order: TrainOrder): Promise<TrainAnswer[]> {
+    const group = `run-${this.#orders++}`;
+    return Promise.all(
+      this.children.slice(0, world).map((child, rank) => {
+        const answer = new Promise<TrainAnswer>((heard, fail) => {
+          const exited = (code: number | null, signal: string | null) =>
+            fail(new Error(`rank ${rank} has ended: ${signal ?? code}`));
+          child.once('exit', exited).once('message', (message) => {
+            child.off('exit', exited);
+            heard(message as TrainAnswer);
+          });
+        });
+        child.send({ ...order, rank, world, group, port: this.store.port } satisfies RankOrder);
+        return answer;
+      }),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.children) child.kill('SIGKILL');
+    this.store.close();
+  }
+}
