@@ -23,4 +23,13 @@ export { fitL1Logistic, type L1LogisticFit, type L1LogisticProblem, sigmoid, tar
 export { binomialTest, clusterSignTest, normalQuantile, signTest, wilsonInterval } from './proportion.js';
 export { type RatioEstimate, type RatioPart, ratioEstimate } from './ratio.js';
 export { studentMean, welchDifference } from './student.js';
-export { type Interval, mean, percentileInterval, quantile, standardDeviation, standardError, sum } from './summary.js';
+export {
+  clusterError,
+  type Interval,
+  mean,
+  percentileInterval,
+  quantile,
+  standardDeviation,
+  standardError,
+  sum,
+} from './summary.js';

@@ -24,6 +24,20 @@ export function standardError(values: ArrayLike<number>): number {
 }
 
 /**
+ * The standard error of the mean of all values of clusters that are drawn whole, such as the pairs of a prompt:
+ * sqrt(c / (c - 1) sum_i (s_i - m n_i)^2) / n, with sums s_i and sizes n_i of c clusters and the mean m of all n
+ * values; of one value a cluster it is {@link standardError}. NaN below two clusters. Source: Cochran 1977, section 6.4
+ * (the ratio estimate).
+ */
+export function clusterError(clusters: readonly ArrayLike<number>[]): number {
+  const [sums, sizes] = [clusters.map(sum), clusters.map(({ length }) => length)];
+  const center = sum(sums) / sum(sizes);
+  const squares = sum(sums.map((total, i) => (total - center * sizes[i]!) ** 2));
+  const c = clusters.length;
+  return Math.sqrt((c / (c - 1)) * squares) / sum(sizes);
+}
+
+/**
  * The quantile of `values` at `share` in [0, 1]: linear between order statistics, at (n - 1) share (type 7 of Hyndman
  * and Fan, numpy's default). NaN of an empty sample.
  */

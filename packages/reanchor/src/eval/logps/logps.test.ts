@@ -102,6 +102,25 @@ test('means are those of score, row by row; changes are paired', async () => {
   expect(models[0]!.change).toBeUndefined();
 });
 
+test('five equal pairs of each prompt say as much as one', async () => {
+  const [rows] = [readFileSync(data, 'utf8').trim().split('\n').slice(0, 12)];
+  const files = [1, 5].map((copies) => {
+    const file = join(folder, `copies-${copies}.jsonl`);
+    writeFileSync(file, rows.flatMap((row) => Array(copies).fill(`${row}\n`)).join(''));
+    return file;
+  });
+  const found = await Promise.all(
+    files.map((file) => checkpointLogps({ models: [tiny, `h=${run}`], data: [file], resamples: 200 })),
+  );
+  const [one, five] = found.map(({ models }) => models.at(-1)!);
+  expect(found.map(({ scored }) => scored)).toEqual([12, 60]);
+  for (const measure of ['chosen', 'rejected', 'margin'] as const) {
+    expect(five!.logps[measure].standardError).toBeCloseTo(one!.logps[measure].standardError, 6);
+    for (const end of ['low', 'high'] as const)
+      expect(five!.change![measure][end]).toBeCloseTo(one!.change![measure][end], 6);
+  }
+});
+
 test('rows that are longer than one of the models was made for are told of once, with both numbers', async () => {
   const narrow = narrowModel(join(folder, 'narrow'), 40);
   const notes: string[] = [];

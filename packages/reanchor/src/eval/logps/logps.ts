@@ -13,7 +13,7 @@ import { type HubOptions, modelFolder } from '../../hub/index.js';
 import { loadModel } from '../../models/load.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
 import { uniforms } from '../../random.js';
-import { accuracyOf, type BootstrapResult, mean, pairedBootstrap, standardError } from '../../stats/index.js';
+import { accuracyOf, type BootstrapResult, clusterBootstrap, clusterError, groupBy, mean } from '../../stats/index.js';
 import { scoringNotes } from '../positions.js';
 import { type RowText, type RowTextOptions, requireOneText, requireTokensOf, rowText } from '../row-text.js';
 import { modelsOf } from './models.js';
@@ -39,7 +39,7 @@ type Measure = (typeof measures)[number];
 export interface ModelLogps {
   name: string;
   model: string;
-  /** Means over pairs, with their standard errors. `margin` is chosen - rejected. */
+  /** Means over pairs, with their standard errors over prompts. `margin` is chosen - rejected. */
   logps: Record<Measure, { mean: number; standardError: number }>;
   /** Share of the pairs whose chosen completion is the more probable one, ties counting half. */
   accuracy: number;
@@ -61,8 +61,8 @@ export interface LogpsResult {
 
 /**
  * The mean log-probabilities of the chosen and rejected completions of the same pairs under each model, in fp32, with
- * paired bootstrap intervals (over pairs, the same draws for every number) of the change against the first model.
- * Models are loaded one after the other. Rows become tokens as in the run of the first model that belongs to one.
+ * paired bootstrap intervals of the change against the first model; prompts are drawn, with all their pairs, and the same
+ * ones for every number. Models are loaded one after the other. Rows become tokens as in the run of the first model that belongs to one.
  * Errors: UserError, also where another run makes other tokens of them; FormatError, UsageError.
  */
 export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResult> {
@@ -80,6 +80,7 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
   for (const folder of folders) await requireTokensOf(text, rows, pairs, folder);
   for (const note of await scoringNotes(folders, pairs.map(pairGroup))) onNote?.(note);
 
+  const prompts = [...groupBy(pairs.keys(), (i) => pairs[i]!.prompt.join()).values()];
   const results: ModelLogps[] = [];
   let first: Record<Measure, number[]> | undefined;
   for (const [i, { name, model }] of models.entries()) {
@@ -87,13 +88,16 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
     const onProgress = (done: number) =>
       options.onProgress?.(name, i * pairs.length + done, models.length * pairs.length);
     const values = valuesOf(await scorePairs(loaded, pairs, { tokensPerMicroBatch, onProgress }));
-    const one = (measure: Measure) => ({ mean: mean(values[measure]), standardError: standardError(values[measure]) });
+    const one = (measure: Measure) => {
+      const byPrompt = prompts.map((places) => places.map((place) => values[measure][place]!));
+      return { mean: mean(values[measure]), standardError: clusterError(byPrompt) };
+    };
     results.push({
       name,
       model,
       logps: { chosen: one('chosen'), rejected: one('rejected'), margin: one('margin') },
       accuracy: accuracyOf(values.margin),
-      change: first && changes(values, first, options),
+      change: first && changes(values, first, { ...options, prompts }),
     });
     first ??= values;
   }
@@ -120,11 +124,16 @@ function valuesOf(scores: readonly ScoredPair[]): Record<Measure, number[]> {
 function changes(
   values: Record<Measure, number[]>,
   first: Record<Measure, number[]>,
-  { level, resamples, seed = 0 }: Pick<LogpsOptions, 'level' | 'resamples' | 'seed'>,
+  {
+    prompts,
+    level,
+    resamples,
+    seed = 0,
+  }: Pick<LogpsOptions, 'level' | 'resamples' | 'seed'> & { prompts: readonly (readonly number[])[] },
 ): Record<Measure, BootstrapResult> {
   const of = (measure: Measure) =>
-    pairedBootstrap(
-      values[measure].map((value, i) => value - first[measure][i]!),
+    clusterBootstrap(
+      prompts.map((places) => places.map((place) => values[measure][place]! - first[measure][place]!)),
       { random: uniforms(seed, 4), resamples, level },
     );
   return { chosen: of('chosen'), rejected: of('rejected'), margin: of('margin') };
