@@ -18,6 +18,7 @@ export interface FrontFlags {
   tuneSeeds?: string[];
   testSeeds?: string[];
   by?: string;
+  mostKl?: string;
   level: string;
   svg?: string;
   csv?: string;
@@ -68,10 +69,12 @@ async function write(file: string, text: string, terminal: Terminal): Promise<vo
   terminal.note(`wrote ${file}`);
 }
 
-function choiceOf({ tuneSeeds, testSeeds, by }: FrontFlags): ChoiceOptions | undefined {
-  if (tuneSeeds && testSeeds) return { tuneSeeds, testSeeds, by };
+function choiceOf({ tuneSeeds, testSeeds, by, mostKl: given }: FrontFlags): ChoiceOptions | undefined {
+  const mostKl = given === undefined ? undefined : numberFlag('--most-kl', given, { min: 0 });
+  if (tuneSeeds && testSeeds) return { tuneSeeds, testSeeds, by, mostKl };
   if (tuneSeeds || testSeeds) throw new UsageError('--tune-seeds and --test-seeds are given together');
-  if (by !== undefined) throw new UsageError('--by has no effect without --tune-seeds and --test-seeds');
+  for (const [flag, value] of Object.entries({ '--by': by, '--most-kl': mostKl }))
+    if (value !== undefined) throw new UsageError(`${flag} has no effect without --tune-seeds and --test-seeds`);
   return undefined;
 }
 
@@ -88,15 +91,19 @@ function tellWhatIsLeftOut({ runs, comparisons, tests }: Front, isStudy: boolean
 }
 
 /** The settings of each arm on the tuning seeds, and which was chosen. */
-function printChoice({ by, tuneSeeds, testSeeds, arms }: Choice, terminal: Terminal): void {
+function printChoice({ by, mostKl, tuneSeeds, testSeeds, arms }: Choice, terminal: Terminal): void {
+  const budget = mostKl === undefined ? '' : ` within ${mostKl} nats`;
   terminal.result(
-    `chosen by ${by} at the end; tuning seeds: ${tuneSeeds.join(', ')}; test seeds: ${testSeeds.join(', ')}`,
+    `chosen by ${by} at the end${budget}; tuning seeds: ${tuneSeeds.join(', ')}; test seeds: ${testSeeds.join(', ')}`,
   );
   const rows = arms.flatMap(({ method, chosen, candidates }) => {
-    const tuned = candidates.map(({ arm, end }) => [arm, meanText(end?.quality, 4), arm === chosen ? 'chosen' : '']);
-    return tuned.length > 0 ? tuned : [[chosen, '-', `the only setting of ${method}`]];
+    const tuned = candidates.map(({ arm, end }) => [
+      ...[arm, meanText(end?.quality, 4), meanText(end?.kl, 2)],
+      arm === chosen ? 'chosen' : end && mostKl !== undefined && end.kl.mean > mostKl ? 'beyond' : '',
+    ]);
+    return tuned.length > 0 ? tuned : [[chosen, '-', '-', `the only setting of ${method}`]];
   });
-  for (const line of table([['setting', `end ${by}`, ''], ...rows])) terminal.result(line);
+  for (const line of table([['setting', `end ${by}`, 'end KL', ''], ...rows])) terminal.result(line);
   terminal.result('');
 }
 

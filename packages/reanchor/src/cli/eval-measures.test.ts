@@ -125,10 +125,10 @@ test('front prints the arms of a study over seeds, what was chosen, and the test
   const { cells } = await run('front', file, '--quality', 'gold', '--at', '1', ...seeds, '--json', json);
   expect(cells.slice(0, 6)).toEqual([
     ['chosen by gold at the end; tuning seeds: 1, 2; test seeds: 3, 4'],
-    ['setting', 'end gold'],
-    ['dpo beta 0.1', '3.5000 ± 0.5000'],
-    ['dpo beta 0.3', '5.5000 ± 0.5000', 'chosen'],
-    ['hard beta 0.3', '9.0000 ± 1.0000', 'chosen'],
+    ['setting', 'end gold', 'end KL'],
+    ['dpo beta 0.1', '3.5000 ± 0.5000', '2.00 ± 0.00'],
+    ['dpo beta 0.3', '5.5000 ± 0.5000', '2.00 ± 0.00', 'chosen'],
+    ['hard beta 0.3', '9.0000 ± 1.0000', '2.00 ± 0.00', 'chosen'],
     [''],
   ]);
   expect(cells.filter(([line]) => line!.includes(' against '))).toEqual([
@@ -146,12 +146,16 @@ test('front prints the arms of a study over seeds, what was chosen, and the test
   expect(alone.stderr).toContain('the study has one arm: there is nothing to compare');
   expect(alone.stderr).toContain('one dpo loss.beta 0.1 seed 1 ended without a number: its last one is of step 2');
   const by = await run('front', file, '--quality', 'gold', ...seeds, '--by', 'length');
-  expect(by.cells).toContainEqual(['dpo beta 0.1', '-2.0000 ± 0.0000', 'chosen']);
+  expect(by.cells).toContainEqual(['dpo beta 0.1', '-2.0000 ± 0.0000', '2.00 ± 0.00', 'chosen']);
+  const budget = await run('front', file, '--quality', 'gold', ...seeds, '--most-kl', '2');
+  expect(budget.cells[0]![0]).toContain('by gold at the end within 2 nats;');
 });
 
 test.each([
   [['--tune-seeds', '1'], '--tune-seeds and --test-seeds are given together'],
   [['--by', 'gold'], '--by has no effect without --tune-seeds and --test-seeds'],
+  [['--most-kl', '9'], '--most-kl has no effect without --tune-seeds and --test-seeds'],
+  [['--tune-seeds', '1', '--test-seeds', '2', '--most-kl', '1'], 'within --most-kl 1: the least KL at an end is 2.00'],
   [['--tune-seeds', '1', '2', '--test-seeds', '2'], '--test-seeds: 2 is among --tune-seeds too'],
   [['--base', 'sofd'], '--base: no run is of sofd; there are dpo, hard'],
 ])('front refuses %j', async (flags, message) => {

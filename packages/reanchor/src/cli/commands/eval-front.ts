@@ -16,6 +16,7 @@ export function addFront(group: Command, terminal: Terminal): void {
     .option('--tune-seeds <seeds...>', 'choose the best setting of each arm by these seeds')
     .option('--test-seeds <seeds...>', 'and compare what was chosen on these')
     .option('--by <metric>', 'choose by the mean of this metric at the end (default: the quality)')
+    .option('--most-kl <nats>', 'choose among the settings whose mean KL at the end is at most this')
     .option('--level <share>', 'the coverage of the intervals', '0.95')
     .option('--svg <file>', 'write the chart')
     .option('--csv <file>', 'write all measurements as CSV')

@@ -10,6 +10,8 @@ export interface ChoiceOptions {
   testSeeds: readonly string[];
   /** The metric whose mean at the end of training chooses; default: the quality that is compared. */
   by?: string | undefined;
+  /** A budget: of the settings whose mean KL at the end is at most so many nats. Default: of all. */
+  mostKl?: number | undefined;
 }
 
 /** What was chosen of an arm of a study, or a method. */
@@ -23,6 +25,7 @@ interface ArmChoice {
 
 export interface Choice {
   by: string;
+  mostKl: number | undefined;
   tuneSeeds: readonly string[];
   testSeeds: readonly string[];
   arms: ArmChoice[];
@@ -50,15 +53,15 @@ export function splitSeeds(runs: readonly FrontRun[], { tuneSeeds, testSeeds }: 
 }
 
 /**
- * The best setting of each arm by its mean at the end of the tuning runs; a setting of which a run ended without a
- * number is none. `tested` are the settings of the test runs, by arms: all that is known of these here. Errors:
+ * The best setting of each arm by its mean at the end of the tuning runs, of those within the budget of KL; a setting of
+ * which a run ended without a number is none. `tested` are the settings of the test runs, by arms: all that is known of these here. Errors:
  * UserError for settings of an arm on different tuning seeds, whose means say nothing of each other; for an arm
  * without a setting to choose; for a chosen setting without a test seed.
  */
 export function chooseSettings(
   tune: readonly FrontRun[],
   tested: ReadonlyMap<string, ReadonlySet<string>>,
-  tuneSeeds: readonly string[],
+  { tuneSeeds, mostKl }: Pick<ChoiceOptions, 'tuneSeeds' | 'mostKl'>,
 ): ArmChoice[] {
   const tuned = groupsOf(tune, 'method');
   const methods = [...new Set([...tuned.keys(), ...tested.keys()])];
@@ -70,7 +73,7 @@ export function chooseSettings(
       throw new UserError(`${arm} has no run of seed ${lacking.join(', ')}: settings are chosen by equal tuning seeds`);
     }
     const there = [...(tested.get(method) ?? [])];
-    const chosen = candidates.length === 0 && there.length === 1 ? there[0]! : bestOf(method, candidates);
+    const chosen = candidates.length === 0 && there.length === 1 ? there[0]! : bestOf(method, candidates, mostKl);
     if (!there.includes(chosen)) {
       const others = there.length === 0 ? '' : `; those of ${method} that have are ${there.join(', ')}`;
       throw new UserError(`${chosen} was chosen and has no run of a test seed${others}`);
@@ -79,8 +82,17 @@ export function chooseSettings(
   });
 }
 
-function bestOf(method: string, candidates: readonly SettingSummary[]): string {
-  const [first, ...rest] = candidates.filter(({ end }) => end !== undefined);
-  if (!first) throw new UserError(`${method} has no setting to choose: none has runs of the tuning seeds with an end`);
+function bestOf(method: string, candidates: readonly SettingSummary[], mostKl = Number.POSITIVE_INFINITY): string {
+  const ended = candidates.filter(({ end }) => end !== undefined);
+  if (ended.length === 0)
+    throw new UserError(`${method} has no setting to choose: none has runs of the tuning seeds with an end`);
+  const [first, ...rest] = ended.filter(({ end }) => end!.kl.mean <= mostKl);
+  if (!first) {
+    const least = Math.min(...ended.map(({ end }) => end!.kl.mean));
+    throw new UserError(
+      (option) =>
+        `${method} has no setting within ${option('mostKl')} ${mostKl}: the least KL at an end is ${least.toFixed(2)} nats`,
+    );
+  }
   return rest.reduce((best, one) => (one.end!.quality.mean > best.end!.quality.mean ? one : best), first).arm;
 }

@@ -68,11 +68,11 @@ export function analyse(measured: readonly MeasuredRun[], options: AnalysisOptio
   const tested = [...groupsOf(test, 'method')].map(
     ([method, own]) => [method, new Set(own.map(({ arm }) => arm))] as const,
   );
-  const choices = chooseSettings(tune, new Map(tested), tuneSeeds);
+  const choices = chooseSettings(tune, new Map(tested), choose);
   const chosen = test.filter(({ arm }) => choices.some((one) => one.chosen === arm));
   const families = new Set(chosen.map(({ family }) => family));
   const runs = test.filter(({ family }) => families.has(family));
-  const choice = { by, tuneSeeds, testSeeds, arms: choices };
+  const choice = { by, mostKl: choose.mostKl, tuneSeeds, testSeeds, arms: choices };
   return { runs, arms: summarise(runs), choice, ...compared(chosen, runs, comparing) };
 }
 
