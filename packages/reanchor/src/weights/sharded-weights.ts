@@ -299,6 +299,8 @@ function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency
     collect(block) {
       blocks[block]!.take();
       blocks[block]!.send();
+      // What is under way holds a whole gradient until it is waited for: two at most.
+      blocks[block + 1]?.settle();
     },
   };
 }

@@ -197,10 +197,12 @@ export class Unit implements Disposable {
 
   /** Gives each piece its part of the gradient. */
   spread(): void {
-    for (const [name, at] of this.places) {
-      const { tensor } = this.#pieces.get(name)!;
-      tensor.grad = tidy(() => this.#gradient!.narrow(0, at, tensor.numel).view(tensor.shape));
-    }
+    tidy(() => {
+      for (const [name, at] of this.places) {
+        const { tensor } = this.#pieces.get(name)!;
+        tensor.grad = this.#gradient!.narrow(0, at, tensor.numel).view(tensor.shape);
+      }
+    });
   }
 
   /** Forgets gradients, those that are still under way too. */
