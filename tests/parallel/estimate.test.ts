@@ -3,8 +3,10 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { estimateRun, modeOf, shardModes, totalMemory, totalSent } from '#reanchor/estimate/index.js';
 import { initModel } from '#reanchor/models/init.js';
 import { saveModel } from '#reanchor/models/save.js';
+import { parseRecipe } from '#reanchor/recipe/index.js';
 import type { MeasuredCall } from '../support/measured-group.js';
 import { fixtures } from '../support/repository.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
@@ -96,4 +98,38 @@ test('divided parameters take 16 bytes of each on all processes together', async
   const measures = await measured(recipeOf('parallel: { shard: parameters }'));
   const held = measures.reduce((sum, { calls }) => sum + rests(calls)[0]!, 0);
   expect(Math.abs(held / (16 * parameters) - 1)).toBeLessThan(0.02);
+});
+
+/** Bytes that a process sends in the steps of a run, those of weights and gradients. */
+function sentInSteps(calls: readonly MeasuredCall[]): number {
+  // One of two processes sends half of what is gathered, or summed with a part for each, and all of what is summed.
+  const shares = { allGatherInto: 1 / 2, reduceScatter: 1 / 2, allReduce_: 1, allGather: 0, broadcast_: 0, sum: 0 };
+  return calls.reduce((sent, { name, bytes }) => sent + shares[name] * bytes, 0);
+}
+
+const soft = 'reference: { update: soft, alpha: 0.3 }';
+const cached = 'reference: { update: hard, tau: 2, storage: cached }';
+const cases = [
+  ...shardModes.map((shard) => [shard, 'bf16', 'dpo', soft, 100] as const),
+  ...(['none', 'gradients'] as const).map((shard) => [shard, 'bf16', 'kto', soft, 10_000] as const),
+  ...(['optimizer', 'parameters'] as const).map((shard) => [shard, 'fp32', 'dpo', cached, 10_000] as const),
+];
+test.each(cases)('%s: %s, %s, %s, %s tokens: sent and held as estimated', async (...run) => {
+  const [shard, precision, method, reference, tokens] = run;
+  const text = recipeOf(`parallel: { shard: ${shard} }\nprecision: ${precision}`)
+    .replace('PerMicroBatch: 100', `PerMicroBatch: ${tokens}`)
+    .replace('method: dpo', `method: ${method}`)
+    .replace(soft, reference);
+  const recipe = parseRecipe(text, { file: 'recipe.yaml', env: {} });
+  const { worlds } = await estimateRun({ recipe, processes: 2 });
+  const { held, sent, memory } = modeOf(worlds[0]!, shard);
+  // A divided reference of which the whole stays is brought once more when it is made.
+  const isBrought = reference === soft && (shard === 'optimizer' || shard === 'gradients');
+  const atStart = isBrought ? (parameters * (precision === 'fp32' ? 4 : 2)) / 2 : 0;
+  const estimated = totalMemory({ ...memory, process: 0 });
+  for (const { calls, peak } of await measured(text)) {
+    expect(Math.abs((sentInSteps(calls) - atStart) / (3 * totalSent(sent)) - 1)).toBeLessThan(1e-3);
+    expect(Math.abs(rests(calls)[0]! / held - 1)).toBeLessThan(0.02);
+    expect(Math.abs(estimated / peak - 1), `${estimated} bytes estimated, ${peak} held`).toBeLessThan(0.08);
+  }
 });

@@ -112,7 +112,9 @@ export class ShardedWeights implements ModelWeights {
   collect(): void {
     for (const unit of this.#units) unit.take();
     // The blocks' have been sent as they came.
-    if (this.options.shard !== 'optimizer') this.#root.send();
+    if (this.options.shard === 'optimizer') return;
+    this.#root.send();
+    this.#blocks[0]?.settle();
   }
 
   sumGradients(): void {
@@ -299,8 +301,8 @@ function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency
     collect(block) {
       blocks[block]!.take();
       blocks[block]!.send();
-      // What is under way holds a whole gradient until it is waited for: two at most.
-      blocks[block + 1]?.settle();
+      // What is under way holds a whole gradient until it is waited for: two units at most.
+      (blocks[block + 1] ?? root).settle();
     },
   };
 }

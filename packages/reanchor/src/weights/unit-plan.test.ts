@@ -13,7 +13,10 @@ test('the pieces of all processes are every element of every parameter once, in 
     const count = plan.sliceNumel(processes);
     const owned = new Map<number, number>();
     for (let rank = 0; rank < processes; rank++) {
-      for (const [name, { from, numel, at }] of plan.pieces(processes, rank)) {
+      const pieces = plan.pieces(processes, rank);
+      const own = [...pieces.values()].reduce((sum, { numel }) => sum + numel, 0);
+      expect(plan.ownNumel(processes, rank)).toBe(own);
+      for (const [name, { from, numel, at }] of pieces) {
         expect(at + numel).toBeLessThanOrEqual(count);
         for (let i = 0; i < numel; i++) {
           const element = plan.parameters.get(name)!.at + from + i;

@@ -45,6 +45,12 @@ export class UnitPlan {
     return Math.ceil(this.#numel / processes);
   }
 
+  /** Those of a process that are no padding. */
+  ownNumel(processes: number, rank: number): number {
+    const count = this.sliceNumel(processes);
+    return Math.min(count, Math.max(0, this.#numel - rank * count));
+  }
+
   /** What a process has, by the names of parameters. */
   pieces(processes: number, rank: number): Map<string, PlannedPiece> {
     const count = this.sliceNumel(processes);
