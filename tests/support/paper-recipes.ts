@@ -12,7 +12,7 @@ import { modelsNamed, readRecipe } from '#reanchor/recipe/index.js';
 import { repositoryRoot } from './repository.js';
 
 /** The devices of the paper: 8 A100s, of 80 GB. */
-export const paperProcesses = 8;
+const paperProcesses = 8;
 export const paperBytes = 80e9;
 
 interface Setting {
