@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { commandLine } from '#reanchor/cli/main.js';
 import { Terminal } from '#reanchor/cli/terminal.js';
+import { totalMemory } from '#reanchor/estimate/index.js';
 import { readRecipe } from '#reanchor/recipe/index.js';
 import { settingsOf } from '#reanchor/sweep/settings.js';
 import { parseStudy } from '#reanchor/sweep/study.js';
-import { paperRecipes } from '../support/paper-recipes.js';
+import { estimateLines, paperBytes, paperEstimate, paperRecipes, withEstimate } from '../support/paper-recipes.js';
 import { recipeDocument } from '../support/recipe-document.js';
 import { repositoryRoot, sourceFiles } from '../support/repository.js';
 
@@ -39,13 +40,33 @@ test('every study is valid and says on top how to launch it', () => {
   }
 });
 
-test('the recipes of the paper are those that their generator writes, and every part is used', () => {
+test('the recipes of the paper are those that their generator writes, and fit the devices of the paper', async () => {
   const made = paperRecipes();
   const files = recipes.filter((name) => name.startsWith('paper/')).map((name) => name.slice('paper/'.length));
   expect(files.sort()).toEqual([...made.keys()].sort());
-  for (const [name, text] of made) expect(read(join('recipes/paper', name))).toBe(text);
-  const texts = [...made.values()].join();
+  for (const [name, text] of made) {
+    const estimate = await paperEstimate(name);
+    expect(read(join('recipes/paper', name))).toBe(withEstimate(text, estimateLines(estimate)));
+    // A tenth is left to CUDA and to what its allocator holds back.
+    expect(totalMemory(estimate.memory), name).toBeLessThan(0.9 * paperBytes);
+  }
+}, 120_000);
+
+test('every part of the recipes of the paper is used', () => {
+  const texts = [...paperRecipes().values()].join();
   for (const part of readdirSync(join(repositoryRoot, 'recipes/paper/parts'))) expect(texts).toContain(`parts/${part}`);
+});
+
+test("batch, learning rate, schedule, betas, norm, epochs and lengths are the paper's Table 3", () => {
+  for (const name of paperRecipes().keys()) {
+    const recipe = readRecipe(join(repositoryRoot, 'recipes/paper', name), { set: [], env: {} });
+    expect(recipe, name).toMatchObject({
+      ...{ precision: 'bf16', epochs: 1, maxGradNorm: 2, schedule: { type: 'linear', warmupSteps: 100 } },
+      batch: { size: 128 },
+      optimizer: { lr: recipe.method === 'sft' ? 6e-6 : 1e-6, betas: [0.9, 0.95] },
+      data: { maxLength: name.startsWith('llama') ? 2048 : 1024 },
+    });
+  }
 });
 
 test('commands, scripts and files that the documents name exist', () => {

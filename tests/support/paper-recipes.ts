@@ -1,4 +1,19 @@
-/** The runs of the paper, as the texts of their recipes: each extends parts and says what it is. */
+/** The runs of the paper, as the texts of their recipes: each extends parts and says what it is and takes. */
+import { join } from 'node:path';
+import {
+  estimateRun,
+  flopsPerSecond,
+  links,
+  type RunEstimate,
+  totalMemory,
+  totalSent,
+} from '#reanchor/estimate/index.js';
+import { modelsNamed, readRecipe } from '#reanchor/recipe/index.js';
+import { repositoryRoot } from './repository.js';
+
+/** The devices of the paper: 8 A100s, of 80 GB. */
+const paperProcesses = 8;
+export const paperBytes = 80e9;
 
 interface Setting {
   /** Part of the file name. */
@@ -43,7 +58,7 @@ const settings: Setting[] = [
 const methods = ['dpo', 'ipo', 'kto'] as const;
 const references = ['', 'soft', 'hard'] as const;
 
-/** File names and texts of all recipes. */
+/** File names and texts of all recipes, without what is estimated of them: see {@link withEstimate}. */
 export function paperRecipes(): Map<string, string> {
   return new Map(
     settings.flatMap((setting) => [
@@ -76,9 +91,12 @@ function recipe(setting: Setting, name: string, title: string, preferenceParts?:
     [
       `# ${title}`,
       '#',
-      ...(start ? [`#   npx reanchor train recipes/paper/${setting.name}-sft.yaml --out ${start}`] : []),
-      `#   npx reanchor train recipes/paper/${name}.yaml --out runs/${name}`,
+      ...(start
+        ? [`#   npx reanchor train recipes/paper/${setting.name}-sft.yaml --processes ${paperProcesses} --out ${start}`]
+        : []),
+      `#   npx reanchor train recipes/paper/${name}.yaml --processes ${paperProcesses} --out runs/${name}`,
       '#',
+      ...estimatePlace,
       '# A run of the paper that has not been made with this program; which of its values are known is said in the parts.',
       '# Made by scripts/paper-recipes.ts.',
       'extends:',
@@ -86,5 +104,34 @@ function recipe(setting: Setting, name: string, title: string, preferenceParts?:
       ...(start ? [`model: ${start}/final`] : []),
       '',
     ].join('\n'),
+  ];
+}
+
+/** Where a text has what is estimated. */
+const estimatePlace = ['# (estimate)', '#'];
+
+/** The text of a recipe with what is estimated of it. */
+export const withEstimate = (text: string, lines: readonly string[]) =>
+  text.replace(`${estimatePlace[0]}\n`, lines.map((line) => `${line}\n`).join(''));
+
+/** A recipe's run on the devices of the paper. Rows are assumed to be as long as they may be. */
+export async function paperEstimate(name: string): Promise<RunEstimate> {
+  const file = join(repositoryRoot, 'recipes/paper', name);
+  const recipe = readRecipe(file, { set: [], env: {} });
+  return estimateRun({ recipe, processes: paperProcesses, modelsOfSameShape: modelsNamed(file) });
+}
+
+/** What is said of it on top of the recipe. */
+export function estimateLines({ memory, microBatch, worlds, shard, steps }: RunEstimate): string[] {
+  const [world] = worlds;
+  const { name, bytesPerSecond, gpu } = links.nvlink;
+  const sending = totalSent(world!.modes.find((mode) => mode.shard === shard)!.sent) / bytesPerSecond;
+  const hours = ((world!.flops / flopsPerSecond(gpu, 'bf16') + sending) * (steps ?? 100)) / 3600;
+  const rows = `${microBatch.rows} rows of ${Math.round(microBatch.tokens / microBatch.rows).toLocaleString('en')} packed tokens`;
+  const time = `${hours.toFixed(1)} hours${steps === undefined ? ' for each 100 steps' : ''}`;
+  return [
+    `# On ${paperProcesses} GPUs of 80 GB, estimated for rows as long as they may be: ${Math.ceil(totalMemory(memory) / 1e9)} GB of each, in micro-batches`,
+    `# of ${rows}; ${time} at ${100 * gpu.share} % of the peak of ${gpu.name}s in bf16 (312 TFLOP/s), with`,
+    `# ${name}, without evaluations. Shorter rows take less.`,
   ];
 }

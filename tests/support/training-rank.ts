@@ -1,23 +1,29 @@
 /** A process of {@link TrainingRanks}: trains what it is told to, and answers what came of it. */
-import { ProcessGroup, setNumThreads, TcpStore } from '@reanchor/torch';
+import { setTimeout } from 'node:timers/promises';
+import { memory, ProcessGroup, resetPeak, setNumThreads, TcpStore } from '@reanchor/torch';
 import { train } from '#reanchor/driver/index.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
+import { type MeasuredCall, measuredGroup } from './measured-group.js';
 import type { RankOrder, TrainAnswer } from './training-ranks.js';
 
 setNumThreads(1);
-process.on('message', async ({ recipe, other, out, resume, stop, rank, world, port, group: name }: RankOrder) => {
+process.on('message', async (order: RankOrder) => {
+  const { recipe, other, out, resume, stop, isMeasured, rank, world, port, group: name } = order;
   let answer: TrainAnswer;
   const abort = new AbortController();
   try {
     using store = await TcpStore.open({ host: '127.0.0.1', port, timeoutSeconds: 20 });
     using group = await ProcessGroup.open({ store, rank, world, name, timeoutSeconds: 30 });
     let steps = 0;
+    const calls: MeasuredCall[] = [];
+    if (isMeasured) await freeOthers();
+    resetPeak();
     const { isFinished, ...result } = await train({
       ...{
         recipe: parseRecipe((rank === 1 && other) || recipe, { file: 'recipe.yaml', env: {} }),
         out,
         resume,
-        world: group,
+        world: isMeasured ? measuredGroup(group, calls) : group,
       },
       signal: abort.signal,
       onEvent: (event) => {
@@ -25,11 +31,18 @@ process.on('message', async ({ recipe, other, out, resume, stop, rank, world, po
         if (stop?.rank === rank && steps === stop.step) abort.abort(new Error('asked to stop'));
       },
     });
-    answer = { isFinished, steps: result.steps };
+    const measures = { calls, peak: memory().peakTensorBytes };
+    answer = { isFinished, steps: result.steps, ...(isMeasured && { measures }) };
   } catch (error) {
     answer = { error: (error as Error).message };
   }
   process.send!(answer);
 });
+/** Frees what earlier runs have left to the garbage collector. */
+async function freeOthers(): Promise<void> {
+  globalThis.gc!();
+  await setTimeout(50);
+}
+
 process.on('disconnect', () => process.exit());
 process.send!('ready');

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { TcpStore } from '@reanchor/torch';
+import type { MeasuredCall } from './measured-group.js';
 
 /** A run that all processes of an order make. */
 export interface TrainOrder {
@@ -12,9 +13,17 @@ export interface TrainOrder {
   resume?: boolean;
   /** The optimizer step after which this rank, and no other, is asked to stop. */
   stop?: { rank: number; step: number };
+  /** Whether the answers have what was sent and held. */
+  isMeasured?: boolean;
 }
 
-export type TrainAnswer = { isFinished: boolean; steps: number } | { error: string };
+/** What a process has sent, and the most bytes of tensors that it has held. */
+export interface RankMeasures {
+  calls: MeasuredCall[];
+  peak: number;
+}
+
+export type TrainAnswer = { isFinished: boolean; steps: number; measures?: RankMeasures } | { error: string };
 
 export interface RankOrder extends TrainOrder {
   rank: number;
@@ -35,7 +44,7 @@ export class TrainingRanks implements AsyncDisposable {
   static async start(count: number): Promise<TrainingRanks> {
     const store = await TcpStore.host({ host: '127.0.0.1', port: 0 });
     const file = fileURLToPath(new URL('training-rank.ts', import.meta.url));
-    const children = Array.from({ length: count }, () => fork(file, { execArgv: ['--import', 'tsx'] }));
+    const children = Array.from({ length: count }, () => fork(file, { execArgv: ['--expose-gc', '--import', 'tsx'] }));
     await Promise.all(children.map((child) => new Promise((ready) => child.once('message', ready))));
     return new TrainingRanks(store, children);
   }

@@ -117,19 +117,23 @@ test('answers at evaluations are in it: the initial policy that is kept, the pas
 test('answers of a recipe whose rows are not at hand are assumed, and named', async () => {
   const set = ['evaluate={ every: 100, generate: { prompts: 8, maxNewTokens: 64 } }', 'data.validation=100'];
   const { stdout } = await estimateOf('paper/pythia-2.8b-hh-tr-dpo-hard.yaml', ...set);
-  expect(stdout).toMatch(/initial policy, for the KL of answers +10.3 GiB/);
+  expect(stdout).toMatch(/initial policy, for the KL of answers +5,293 MiB/);
   expect(stdout).toMatch(/answers at evaluations, at most +\d\.\d+e\+\d+/);
 });
 
 /** What the command prints for a recipe of the repository, from an empty folder: neither models nor rows are there. */
 async function estimateOf(name: string, ...set: string[]) {
+  return estimateOn('1', name, ...set);
+}
+
+async function estimateOn(processes: string, name: string, ...set: string[]) {
   const written = { stdout: '', stderr: '' };
   const terminal = new Terminal({
     stdout: { write: (text) => (written.stdout += text) },
     stderr: { write: (text) => (written.stderr += text) },
     env: {},
   });
-  await estimateVerb(join(repositoryRoot, 'recipes', name), { set, devices: '4' }, terminal);
+  await estimateVerb(join(repositoryRoot, 'recipes', name), { set, processes }, terminal);
   return written;
 }
 
@@ -143,16 +147,39 @@ test('every recipe of the repository can be estimated with neither weights nor r
   expect(recipes.length).toBeGreaterThan(70);
   for (const name of recipes) {
     const { stdout, stderr } = await estimateOf(name);
-    expect(stdout, name).toMatch(/^model .* parameters in fp32: \d+ blocks/);
+    expect(stdout, name).toMatch(/^model .* parameters in (fp32|bf16): \d+ blocks/);
     expect(stdout, name).toMatch(/is not here: the shape is that of \S+ as published/);
     expect(stdout, name).toMatch(/\n {2}total +[\d.,]+ [MG]iB\n/);
-    expect(stdout, name).toMatch(/a plan: training uses one device today/);
     expect(stdout, name).not.toMatch(/NaN|undefined|Infinity/);
     // The paper's alpha has no cap: that is told where the steps are known, and nothing else.
     const isTold = name.endsWith('-soft.yaml') && !/^steps +unknown/m.test(stdout);
     expect(stderr, name).toMatch(isTold ? /^warning: reference\.alpha is 0\.6 and nothing stops it.*\n$/ : /^$/);
   }
-}, 30_000);
+}, 120_000);
+
+test.each(['llama3-8b-base-tr-dpo-soft', 'pythia-12b-hh-kto', 'pythia-2.8b-hh-sft'])(
+  '%s on 8 processes: a table of all modes, links, and what 8, 64 and 1,024 processes do',
+  async (name) => {
+    const { stdout } = await estimateOn('8', `paper/${name}.yaml`);
+    for (const shard of ['none', 'optimizer', 'gradients', 'parameters'])
+      expect(stdout).toMatch(new RegExp(`\\n {2}${shard}( +[\\d.,]+ [KMG]iB){9}\\n`));
+    expect(stdout.match(/\n {2}--link \w+ \(.*, \d+ GB\/s\): [\d.]+ s beside [\d.]+ s of computing/g)).toHaveLength(5);
+    expect(stdout).toMatch(/\n {2}8 +16 +\d .*\n {2}64 +2 +1 .*\n {2}1,024 \(refused\) +0 to 1 +1 /);
+    expect(stdout).toContain('a step of 128 rows feeds 128 processes at most');
+    expect(stdout).not.toMatch(/NaN|undefined|Infinity/);
+  },
+);
+
+test('a link of one process, or one that nobody knows, is an error', async () => {
+  const terminal = new Terminal({ stdout: { write: () => {} }, stderr: { write: () => {} }, env: {} });
+  const file = join(repositoryRoot, 'recipes/paper/pythia-2.8b-hh-sft.yaml');
+  await expect(estimateVerb(file, { set: [], link: 'pcie' }, terminal)).rejects.toThrow(
+    '--link has no effect: one process',
+  );
+  await expect(estimateVerb(file, { set: [], processes: '8', link: 'token-ring' }, terminal)).rejects.toThrow(
+    /--link: "token-ring" is not allowed; nvlink, nvlink4, pcie, 200gbit, 400gbit are/,
+  );
+});
 
 test("the paper's numbers: UltraFeedback has at most 478 steps, in which tau = 512 is no update, and that is said", async () => {
   const { stdout, stderr } = await estimateOf('paper/llama3-8b-base-tr-dpo-hard.yaml', 'reference.tau=512');

@@ -1,8 +1,7 @@
 import { concealing } from '../recipe/index.js';
 import type { StudyEstimate } from '../sweep/index.js';
-import { bytesText, countOf } from './estimate.js';
 import { numberFlag } from './flags.js';
-import { number } from './progress.js';
+import { bytesText, countOf, number } from './progress.js';
 import { duration, type Terminal, table } from './terminal.js';
 
 /** The flags of `estimate` that a study has. */

@@ -1,30 +1,37 @@
-import type { RunEstimate } from '../estimate/index.js';
+import { UsageError } from '../errors.js';
+import type { LinkName, RunEstimate } from '../estimate/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { modelsNamed } from '../recipe/index.js';
-import { numberFlag } from './flags.js';
-import { number } from './progress.js';
+import { estimateProcesses } from './estimate-processes.js';
+import { choiceFlag, numberFlag } from './flags.js';
+import { bytesText, countOf, number } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `estimate` as commander gives them. */
 export interface EstimateFlags {
   set: string[];
-  devices?: string | undefined;
+  processes?: string | undefined;
+  link?: string | undefined;
   json?: boolean | undefined;
 }
 
 /** `reanchor estimate RECIPE`: what a run will take, from its recipe and what is at hand of model and rows. */
 export async function estimateVerb(
   recipeFile: string,
-  { set, devices: count = '1', json }: EstimateFlags,
+  { set, processes: count = '1', link, json }: EstimateFlags,
   terminal: Terminal,
 ): Promise<void> {
-  const devices = numberFlag('--devices', count, { integer: true, min: 1 });
+  const processes = numberFlag('--processes', count, { integer: true, min: 1, max: 4096 });
+  if (link !== undefined && processes === 1) throw new UsageError('--link has no effect: one process sends nothing');
   const recipe = recipeFor(terminal, recipeFile, { set, env: lenient(process.env) });
   // A model that another run has yet to make has the shape of the one that this run begins with.
   const modelsOfSameShape = set.some((item) => item.startsWith('model=')) ? [] : modelsNamed(recipeFile);
-  const { estimateRun, flopsFormula, totalMemory } = await import('../estimate/index.js');
-  const estimate = await estimateRun({ recipe, devices, modelsOfSameShape });
+  const { estimateRun, flopsFormula, links, totalMemory } = await import('../estimate/index.js');
+  const linkNames = Object.keys(links) as LinkName[];
+  const named = link === undefined ? linkNames : [choiceFlag('--link', link, linkNames)];
+  const otherProcesses = processes === 1 ? [] : [8, 64, 1024];
+  const estimate = await estimateRun({ recipe, processes, otherProcesses, modelsOfSameShape });
   for (const warning of estimate.warnings) terminal.note(`${terminal.colors.yellow('warning:')} ${warning}`);
   if (json) {
     terminal.result(JSON.stringify({ ...estimate, memoryTotal: totalMemory(estimate.memory), flopsFormula }, null, 2));
@@ -38,14 +45,16 @@ export async function estimateVerb(
     ? `assumed: ${number(recipe.data.maxLength)} tokens each, half of them prompt`
     : 'the largest';
   terminal.result(
-    `memory at its peak, with a micro-batch of ${countOf(rows, 'row')}, ${number(tokens)} packed tokens, ${number(scored)} scored (${given})`,
+    `memory ${processes === 1 ? '' : `of each of ${processes} processes `}at its peak, with a micro-batch of ${countOf(rows, 'row')}, ${number(tokens)} packed tokens, ${number(scored)} scored (${given})`,
   );
   for (const line of table(memoryRows(recipe, estimate, total))) terminal.result(`  ${line}`);
   const without = recipe.activationCheckpointing ? 'without' : 'with';
   terminal.result(`  ${without} activationCheckpointing: ${bytesText(estimate.otherCheckpointing)} in all`);
   const { chunk, gradients } = estimate.head;
   terminal.result(`  the head alone: a chunk of logits ${bytesText(chunk)}, gradients ${bytesText(gradients)}`);
-  if (devices > 1) for (const line of deviceLines(estimate)) terminal.result(line);
+  if (processes > 1)
+    for (const line of estimateProcesses(recipe, estimate, await import('../estimate/index.js'), named))
+      terminal.result(line);
   terminal.result('');
   terminal.result(`FLOPs of ${estimate.steps === undefined ? 'a step' : 'the run'}`);
   for (const line of table(flopsRows(estimate))) terminal.result(`  ${line}`);
@@ -134,24 +143,9 @@ function memoryRows({ reference, method }: Recipe, { memory, isAssumed }: RunEst
   return rows.map(([name, bytes]) => [name, bytesText(bytes)]);
 }
 
-function deviceLines({ devices, deviceMemory, memory }: RunEstimate): string[] {
-  return [
-    `  on each of ${devices} devices (a plan: training uses one device today)`,
-    ...table([
-      ['replicas, each with its own micro-batches', bytesText(deviceMemory.replica)],
-      ['weights, gradients, AdamW and reference sharded (as ZeRO-3, FSDP)', bytesText(deviceMemory.sharded)],
-      ['only AdamW sharded (as ZeRO-1)', bytesText(deviceMemory.replica - memory.optimizer * (1 - 1 / devices))],
-      [
-        'only AdamW and the reference sharded',
-        bytesText(deviceMemory.replica - (memory.optimizer + memory.reference) * (1 - 1 / devices)),
-      ],
-    ]).map((line) => `    ${line}`),
-  ];
-}
-
-function flopsRows({ flops, devices, isAssumed }: RunEstimate): string[][] {
+function flopsRows({ flops, processes, isAssumed }: RunEstimate): string[][] {
   const all = Object.values(flops).reduce((sum, value) => sum + value, 0);
-  const hours = all / 1e12 / 3600 / devices;
+  const hours = all / 1e12 / 3600 / processes;
   const rows: [string, number][] = [
     ['forward', flops.forward],
     ['backward', flops.backward],
@@ -166,19 +160,8 @@ function flopsRows({ flops, devices, isAssumed }: RunEstimate): string[][] {
       .filter(([name, value]) => value > 0 || name === 'total')
       .map(([name, value]) => [name, value.toExponential(3)]),
     [
-      `hours at 1 TFLOP/s${devices > 1 ? ' a device' : ''}${isAssumed ? ', rows as assumed above' : ''}`,
+      `hours at 1 TFLOP/s${processes > 1 ? ' a process' : ''}${isAssumed ? ', rows as assumed above' : ''}`,
       hours < 10 ? hours.toPrecision(2) : number(Math.round(hours)),
     ],
   ];
 }
-
-/** Bytes in KiB, MiB or GiB. */
-export function bytesText(bytes: number): string {
-  const mebibytes = bytes / 2 ** 20;
-  if (mebibytes > 0 && mebibytes < 1) return `${Math.ceil(bytes / 1024)} KiB`;
-  return mebibytes < 10_000
-    ? `${number(Math.round(mebibytes))} MiB`
-    : `${number(Math.round(mebibytes / 102.4) / 10)} GiB`;
-}
-
-export const countOf = (n: number, what: string) => `${number(n)} ${what}${n === 1 ? '' : 's'}`;

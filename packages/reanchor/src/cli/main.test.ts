@@ -77,7 +77,14 @@ describe('the command', () => {
       quickstart: ['--out <folder>', '--fast', '--seed <number>', '--threads <count>'],
       'train recipe': ['--set <key=value>', '--out <folder>', '--resume', '--processes <count>', '--profile <file>'],
       'sweep study': ['--out <folder>', '--jobs <count>', '--threads <count>', '--only <arm>', '--hours <count>'],
-      'estimate recipe': ['--set <key=value>', '--devices <count>', '--out <folder>', '--jobs <count>', '--json'],
+      'estimate recipe': [
+        '--set <key=value>',
+        '--processes <count>',
+        '--link <name>',
+        '--out <folder>',
+        '--jobs <count>',
+        '--json',
+      ],
       'tokens recipe': ['--run <folder>', '--set <key=value>', '--rows <count>'],
       score: [
         '--model <model>',

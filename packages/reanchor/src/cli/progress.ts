@@ -144,3 +144,15 @@ function bytes(count: number): string {
 
 /** A whole number with thousands separated. */
 export const number = (value: number) => value.toLocaleString('en-US');
+
+/** Bytes in KiB, MiB or GiB. */
+export function bytesText(bytes: number): string {
+  const mebibytes = bytes / 2 ** 20;
+  if (mebibytes > 0 && mebibytes < 1) return `${Math.ceil(bytes / 1024)} KiB`;
+  return mebibytes < 10_000
+    ? `${number(Math.round(mebibytes))} MiB`
+    : `${number(Math.round(mebibytes / 102.4) / 10)} GiB`;
+}
+
+/** A number of things, as in `3 steps`. */
+export const countOf = (n: number, what: string) => `${number(n)} ${what}${n === 1 ? '' : 's'}`;

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { dtypeBytes } from '@reanchor/torch';
-import { kindOf, type MicroBatch, microBatches, packGroups, stepCount } from '../data/index.js';
+import { microBatches, packGroups, stepCount } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { ConfigJson } from '../models/causal-lm.js';
 import { readConfig } from '../models/load.js';
 import { publishedConfig, publishedModels } from '../models/published-configs.js';
 import { type ModelShape, modelShape } from '../models/shape.js';
+import type { RecipeData } from '../planning/data.js';
 import { recipeDTypes } from '../planning/dtypes.js';
 import { recipeObjective } from '../planning/objective.js';
 import { Plan, stepOptions } from '../planning/plan.js';
@@ -14,26 +15,31 @@ import { recipeRule } from '../planning/rule.js';
 import { planWarnings, runWarnings } from '../planning/warnings.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
+import { sum } from '../stats/index.js';
+import { planUnits } from '../weights/unit-plan.js';
 import { answeredPrompts, answerPasses, keepsInitial } from './answers.js';
+import { assumedPlan } from './assumed-rows.js';
 import { type Flops, runFlops } from './flops.js';
-import { assumedStep, type MicroBatchLayout, type PackLayout, packLayout } from './layout.js';
-import {
-  type DeviceMemory,
-  deviceMemory,
-  type HeadMemory,
-  headMemory,
-  type MemoryOptions,
-  type MemoryParts,
-  stepMemory,
-  totalMemory,
-} from './memory.js';
+import { layouts, type OwnedLayout, type PackLayout, packLayout } from './layout.js';
+import { type HeadMemory, headMemory } from './memory.js';
+import { type MemoryOptions, type MemoryParts, type ShardMode, shardModes, totalMemory } from './memory-parts.js';
 import { processBytes } from './process.js';
+import {
+  type DivisionOptions,
+  modeOf,
+  otherMemory,
+  type RunTraits,
+  type WorldEstimate,
+  worldEstimate,
+} from './processes.js';
 import { type Rows, rowsAtHand } from './rows.js';
 
 export interface EstimateOptions {
   recipe: Recipe;
-  /** Devices that a step is shared by. */
-  devices?: number | undefined;
+  /** The processes that share the run. Default: 1. */
+  processes?: number | undefined;
+  /** Other numbers of processes of which the first steps are told as well. */
+  otherProcesses?: readonly number[] | undefined;
   /** Names of models of whose shape the recipe's own is, where that is not at hand; the last known one counts. */
   modelsOfSameShape?: readonly string[] | undefined;
   /** What is known of a model and of rows that are yet to be made. */
@@ -61,17 +67,20 @@ export interface RunEstimate {
   atMost: boolean;
   /** Packed tokens of the run and tokens that are scored, summed over the epochs. */
   tokens: { packed: number; scored: number } | undefined;
-  /** The micro-batch that takes most memory; assumed where the rows are not at hand. */
+  /** The largest micro-batch; assumed where the rows are not at hand. */
   microBatch: { rows: number; tokens: number; scored: number };
   isAssumed: boolean;
-  /** Of the run, or where `steps` is undefined of one step. */
+  /** Of the run, or where `steps` is undefined of one step; on all processes together. */
   flops: Flops;
+  /** Of one process, that which holds most. */
   memory: MemoryParts;
   head: HeadMemory;
   /** The total with the other choice of activationCheckpointing. */
   otherCheckpointing: number;
-  devices: number;
-  deviceMemory: DeviceMemory;
+  processes: number;
+  shard: ShardMode;
+  /** The run on `processes`, and the first steps of it on other numbers of them. */
+  worlds: WorldEstimate[];
   warnings: string[];
 }
 
@@ -80,7 +89,8 @@ interface Outlook {
   rows: number | undefined;
   totalSteps: number | undefined;
   rule: UpdateRule | undefined;
-  steps: Iterable<MicroBatchLayout[]>;
+  /** The steps on so many processes; those of rows that nobody has seen are one. */
+  steps(processes: number): Iterable<OwnedLayout[]>;
   /** The passes of one evaluation, and the lengths of the prompts that it answers. */
   validation: PackLayout[];
   prompts: number[];
@@ -94,64 +104,87 @@ interface Outlook {
  * model comes from its config.json, else from the table of published models; rows from their files, else from what is
  * known of published sets. Errors: UserError for a model whose shape is not known; those of the rows that are at hand.
  */
-export async function estimateRun({
-  recipe: written,
-  devices = 1,
-  modelsOfSameShape = [],
-  expected = {},
-}: EstimateOptions): Promise<RunEstimate> {
+export async function estimateRun(options: EstimateOptions): Promise<RunEstimate> {
+  const { recipe: written, processes = 1, otherProcesses = [], modelsOfSameShape, expected = {} } = options;
   const recipe = recipeHere(written, { missing: 'stay' });
   const { configJson, from } = expected.config ?? (await shapeSource(recipe.model, modelsOfSameShape));
   const shape = modelShape(configJson);
   const rows: Rows = expected.rows ? { from: 'counting', train: expected.rows.most } : await rowsAtHand(recipe);
-  const objective = recipeObjective(recipe);
-  const plan =
-    rows.from === 'reading'
-      ? exactOutlook(new Plan(recipe, rows.data), configJson)
-      : assumedOutlook(recipe, rows, expected.rows);
-  const { totalSteps, rule } = plan;
-  const hasReferenceModel = objective.needsReference && recipe.reference.storage !== 'cached';
-  const memoryOptions: MemoryOptions = {
-    shape,
-    ...bytesOf(recipe, hasReferenceModel),
-    needsReference: objective.needsReference,
-    activationCheckpointing: recipe.activationCheckpointing,
-    process: processBytes(plan.held),
-  };
-  const { steps, tokens, memory, largest, otherCheckpointing } = sumOfSteps(plan.steps, memoryOptions);
+  const outlook =
+    rows.from === 'reading' ? exactOutlook(recipe, rows.data, configJson) : assumedOutlook(recipe, rows, expected.rows);
+  const { totalSteps, rule, held, warnings } = outlook;
   const isRead = rows.from === 'reading';
   const updates = rule && totalSteps !== undefined ? plannedUpdates(rule, totalSteps) : [];
+  const traits = runTraits(recipe, rule?.update === 'soft' ? 1 : updates.length / (totalSteps ?? 1));
+  const memory = memoryOptions(recipe, shape, processBytes(held));
+  const { shard } = recipe.parallel;
+  const division: DivisionOptions = { memory, units: planUnits(configJson), traits };
+  const steps = [...outlook.steps(processes)];
+  const world = worldEstimate(steps, processes, shard, division, shardModes);
+  const others = otherProcesses
+    .filter((count) => count !== processes)
+    .map((count) => worldEstimate(firstOf(outlook.steps(count)), count, shard, division));
+  const counted = steps.map((step) => step.filter(({ isFiller }) => !isFiller));
+  const largest = counted.flat().reduce((a, b) => (b.policy.tokens > a.policy.tokens ? b : a));
   return {
     model: { name: written.model, shapeFrom: from, shape },
-    rows: plan.rows,
+    rows: outlook.rows,
     rowsFrom: rows.from,
     steps: totalSteps,
     updates: totalSteps === undefined || rule?.update === 'plateau' ? undefined : updates.length,
     atMost: !isRead && recipe.steps === undefined,
-    tokens: isRead ? tokens : undefined,
+    tokens: isRead ? tokensOf(counted) : undefined,
     microBatch: { rows: largest.rows, tokens: largest.policy.tokens, scored: largest.policy.scored },
     isAssumed: !isRead,
     flops: runFlops(shape, {
-      steps,
+      ...traits,
+      steps: counted,
       repeats: isRead ? 1 : (totalSteps ?? 1),
       updates: new Set(updates),
-      stepsPerEpoch: plan.rows === undefined ? Number.POSITIVE_INFINITY : Math.ceil(plan.rows / recipe.batch.size),
-      validation: plan.validation,
+      stepsPerEpoch:
+        outlook.rows === undefined ? Number.POSITIVE_INFINITY : Math.ceil(outlook.rows / recipe.batch.size),
+      validation: outlook.validation,
       evaluations: evaluationsOf(recipe, totalSteps ?? 0),
-      answers: answerPasses(recipe, plan.prompts, hasReferenceModel),
-      storage: objective.needsReference ? (recipe.reference.storage ?? 'copy') : 'none',
-      capsDivergence: 'maxDivergence' in recipe.reference && recipe.reference.maxDivergence !== undefined,
-      couplesRows: objective.couplesRows && objective.over === 'step',
-      activationCheckpointing: recipe.activationCheckpointing,
+      answers: answerPasses(recipe, outlook.prompts, traits.storage === 'copy'),
     }),
-    memory,
-    otherCheckpointing,
-    head: headMemory(largest.policy, memoryOptions),
-    devices,
-    deviceMemory: deviceMemory(memory, devices, memoryOptions),
-    warnings: plan.warnings,
+    memory: modeOf(world, shard).memory,
+    otherCheckpointing: totalMemory(otherMemory(steps, processes, shard, division)),
+    head: headMemory(largest.policy, memory),
+    ...{ processes, shard, worlds: [world, ...others], warnings },
   };
 }
+
+/** What is told of the passes of a run whose reference moves so often. */
+function runTraits(recipe: Recipe, updatesPerStep: number): RunTraits {
+  const objective = recipeObjective(recipe);
+  const { reference, activationCheckpointing } = recipe;
+  return {
+    storage: objective.needsReference ? (reference.storage ?? 'copy') : 'none',
+    capsDivergence: 'maxDivergence' in reference && reference.maxDivergence !== undefined,
+    couplesRows: objective.couplesRows && objective.over === 'step',
+    activationCheckpointing,
+    updatesPerStep,
+  };
+}
+
+function memoryOptions(recipe: Recipe, shape: ModelShape, process: number): MemoryOptions {
+  const { needsReference } = recipeObjective(recipe);
+  const hasModel = needsReference && recipe.reference.storage !== 'cached';
+  const { activationCheckpointing } = recipe;
+  return { shape, ...bytesOf(recipe, hasModel), needsReference, activationCheckpointing, process };
+}
+
+function tokensOf(steps: readonly OwnedLayout[][]): { packed: number; scored: number } {
+  const packs = steps.flat().map(({ policy }) => policy);
+  return { packed: sum(packs.map(({ tokens }) => tokens)), scored: sum(packs.map(({ scored }) => scored)) };
+}
+
+/** The first steps, of which other numbers of processes are told. */
+const firstOf = <T>(steps: Iterable<T>): T[] => {
+  const found: T[] = [];
+  for (const step of steps) if (found.push(step) === 4) break;
+  return found;
+};
 
 /** The bytes of a number in each copy of the weights; 0 for a copy that is not kept. */
 function bytesOf(recipe: Recipe, hasReferenceModel: boolean) {
@@ -163,41 +196,6 @@ function bytesOf(recipe: Recipe, hasReferenceModel: boolean) {
     initialBytes: keepsInitial(recipe) ? bytes : 0,
     referenceBytes: hasReferenceModel ? bytes + (referenceBytes > bytes ? referenceBytes : 0) : 0,
   };
-}
-
-/** All steps, their tokens, and the memory of the one that holds most. */
-function sumOfSteps(
-  all: Iterable<MicroBatchLayout[]>,
-  options: MemoryOptions,
-): {
-  steps: MicroBatchLayout[][];
-  tokens: { packed: number; scored: number };
-  memory: MemoryParts;
-  /** The largest micro-batch of that step. */
-  largest: MicroBatchLayout;
-  /** The most bytes with activation checkpointing the other way. */
-  otherCheckpointing: number;
-} {
-  const otherOptions = { ...options, activationCheckpointing: !options.activationCheckpointing };
-  let otherCheckpointing = 0;
-  let memory: MemoryParts | undefined;
-  let largest: MicroBatchLayout | undefined;
-  const tokens = { packed: 0, scored: 0 };
-  const steps: MicroBatchLayout[][] = [];
-  for (const step of all) {
-    steps.push(step);
-    const held = stepMemory(step, options);
-    otherCheckpointing = Math.max(otherCheckpointing, totalMemory(stepMemory(step, otherOptions)));
-    if (memory === undefined || totalMemory(held) > totalMemory(memory)) {
-      memory = held;
-      largest = step.reduce((a, b) => (b.policy.tokens > a.policy.tokens ? b : a));
-    }
-    for (const { policy } of step) {
-      tokens.packed += policy.tokens;
-      tokens.scored += policy.scored;
-    }
-  }
-  return { steps, tokens, memory: memory!, largest: largest!, otherCheckpointing };
 }
 
 /**
@@ -227,12 +225,9 @@ function evaluationsOf({ evaluate }: Recipe, totalSteps: number): number {
 }
 
 /** The run exactly as training will make it. */
-function exactOutlook(plan: Plan, configJson: ConfigJson): Outlook {
-  const { recipe, objective, validation, lengths, report } = plan;
-  const steps = function* () {
-    for (const planned of plan.steps())
-      yield plan.layOut(planned).map((batch, i) => layoutOf(planned.microBatches[i]!.length, batch));
-  };
+function exactOutlook(recipe: Recipe, data: RecipeData, configJson: ConfigJson): Outlook {
+  const plan = new Plan(recipe, data);
+  const { objective, validation, lengths, report } = plan;
   const groups = validation.map((row) => objective.group(row));
   const evaluated = [...microBatches(groups, recipe.batch.tokensPerMicroBatch)].map((some) =>
     packLayout(packGroups(some)),
@@ -241,7 +236,7 @@ function exactOutlook(plan: Plan, configJson: ConfigJson): Outlook {
     rows: plan.rows.length,
     totalSteps: plan.totalSteps,
     rule: plan.rule,
-    steps: steps(),
+    steps: (processes) => layouts(dividedPlan(recipe, data, processes)),
     validation: evaluated,
     prompts: answeredPrompts(recipe, groups),
     held: {
@@ -253,32 +248,24 @@ function exactOutlook(plan: Plan, configJson: ConfigJson): Outlook {
   };
 }
 
-const layoutOf = (rows: number, { policy, reference, partners }: MicroBatch): MicroBatchLayout => ({
-  rows,
-  policy: packLayout(policy),
-  reference: packLayout(reference),
-  partners: partners && packLayout(partners),
-});
+/** A plan that has the passes of processes that make equally many; where nothing is divided they are left out later. */
+function dividedPlan(recipe: Recipe, data: RecipeData, processes: number): Plan {
+  return new Plan({ ...recipe, parallel: { ...recipe.parallel, shard: 'gradients' } }, data, processes);
+}
 
 /** The run as far as it can be told without its rows: one step of full rows. */
 function assumedOutlook(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>, lengths: Expected['rows']): Outlook {
-  const { batch, data, steps } = recipe;
+  const { data, steps } = recipe;
   const count = 'train' in rows ? rows.train : undefined;
   const totalSteps =
     steps ?? (count === undefined ? undefined : stepCount(count, stepOptions(recipe, [{ rows: count, weight: 1 }])));
   const rule =
     totalSteps === undefined || recipe.method === 'sft' ? undefined : recipeRule(recipe.reference, totalSteps);
-  const step = assumedStep(kindOf(recipe), {
-    ...rowLengths(data.maxLength, lengths),
-    batchSize: Math.min(batch.size, count ?? batch.size),
-    tokensPerMicroBatch: batch.tokensPerMicroBatch,
-    rowsPerMicroBatch: batch.rowsPerMicroBatch,
-  });
   return {
     rows: count,
     totalSteps,
     rule,
-    steps: [step],
+    steps: (processes) => layouts(assumedPlan(recipe, rowLengths(data.maxLength, lengths), count, processes)),
     validation: [],
     prompts: Array.from({ length: recipe.evaluate.generate?.prompts ?? 0 }, () => Math.floor(data.maxLength / 2)),
     // How long the rows are is not known; what they take comes on top.

@@ -1,6 +1,7 @@
 /** How many tokens a forward pass works on, and which of them see each other. */
-import type { PackedBatch } from '../data/index.js';
+import type { MicroBatch, PackedBatch } from '../data/index.js';
 import { spanGroups } from '../nn/spans.js';
+import type { Plan } from '../planning/plan.js';
 
 /** The sizes of a packed batch. */
 export interface PackLayout {
@@ -41,40 +42,22 @@ export function maskElements({ groups }: PackLayout): number {
   return groups.reduce((sum, { prefix, completions }) => sum + completions * (prefix + completions), 0);
 }
 
-/** What a row of a kind is made of: completions that the policy sees, and those that the reference scores. */
-const completionsOf = { pairs: [2, 2], unpaired: [1, 2], sft: [1, 1] } as const;
-
-/**
- * The micro-batches of a step whose rows nobody has seen: every row has a prompt and completions of the same lengths,
- * and every token of the completions is scored.
- */
-export function assumedStep(
-  kind: keyof typeof completionsOf,
-  options: {
-    /** Tokens of the prompt, and of each completion. */
-    prefix: number;
-    completion: number;
-    batchSize: number;
-    tokensPerMicroBatch: number;
-    rowsPerMicroBatch?: number | undefined;
-  },
-): MicroBatchLayout[] {
-  const { prefix, completion, batchSize, tokensPerMicroBatch, rowsPerMicroBatch = Number.POSITIVE_INFINITY } = options;
-  const pack = (rows: number, completions: number): PackLayout => ({
-    tokens: rows * (prefix + completions * (completion - 1)),
-    scored: rows * completions * completion,
-    groups: Array.from({ length: rows }, () => ({ prefix, completions: completions * (completion - 1) })),
-  });
-  const [trained, scored] = completionsOf[kind];
-  const fitting = Math.max(1, Math.floor(tokensPerMicroBatch / pack(1, trained).tokens));
-  const most = Math.min(batchSize, fitting, rowsPerMicroBatch);
-  const microBatch = (rows: number): MicroBatchLayout => ({
-    rows,
-    policy: pack(rows, trained),
-    reference: pack(rows, scored),
-    ...(kind === 'unpaired' ? { partners: pack(rows, 1) } : {}),
-  });
-  const full = Math.floor(batchSize / most);
-  const rest = batchSize - full * most;
-  return [...Array.from({ length: full }, () => microBatch(most)), ...(rest > 0 ? [microBatch(rest)] : [])];
+/** A micro-batch of one of several processes. */
+export interface OwnedLayout extends MicroBatchLayout {
+  owner: number;
+  /** Whether it counts nothing, and is made so that all processes make equally many. */
+  isFiller: boolean;
 }
+
+/** The sizes of a plan's micro-batches, step by step. */
+export function* layouts(plan: Plan): Generator<OwnedLayout[]> {
+  for (const planned of plan.steps())
+    yield plan.layOut(planned).map((batch) => layoutOf(plan.objective.rowsOf(batch), batch));
+}
+
+const layoutOf = (rows: number, { policy, reference, partners, owner = 0, isFiller }: MicroBatch): OwnedLayout => ({
+  ...{ rows, owner, isFiller: isFiller === true },
+  policy: packLayout(policy),
+  reference: packLayout(reference),
+  partners: partners && packLayout(partners),
+});

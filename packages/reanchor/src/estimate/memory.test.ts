@@ -1,10 +1,16 @@
 import { expect, test } from 'vitest';
 import { publishedConfig } from '../models/published-configs.js';
 import { modelShape } from '../models/shape.js';
-import { assumedStep } from './layout.js';
-import { deviceMemory, type MemoryOptions, stepMemory, totalMemory } from './memory.js';
+import { parseRecipe } from '../recipe/index.js';
+import { planUnits } from '../weights/unit-plan.js';
+import { assumedPlan } from './assumed-rows.js';
+import { standing } from './holding.js';
+import { layouts } from './layout.js';
+import { stepMemory } from './memory.js';
+import { type MemoryOptions, type ShardMode, shardModes, totalMemory } from './memory-parts.js';
 
-const shape = modelShape(publishedConfig('pythia-2.8b')!.configJson);
+const { configJson } = publishedConfig('pythia-2.8b')!;
+const shape = modelShape(configJson);
 const options: MemoryOptions = {
   shape,
   bytes: 4,
@@ -14,24 +20,24 @@ const options: MemoryOptions = {
   activationCheckpointing: false,
   process: 0,
 };
-const step = assumedStep('pairs', { prefix: 512, completion: 512, batchSize: 128, tokensPerMicroBatch: 16384 });
+/** A step of rows of equal lengths. */
+function stepOf(method: string, batch: string, lengths: { prefix: number; completion: number }) {
+  const text = `{ model: m, method: ${method}, data: { train: t, maxLength: 1024 }, batch: ${batch} }`;
+  return [...layouts(assumedPlan(parseRecipe(text, { file: 'r.yaml', env: {} }), lengths, undefined, 1))][0]!;
+}
+const step = stepOf('dpo', '{ size: 128 }', { prefix: 512, completion: 512 });
 const weights = 4 * 2_775_208_960;
 
 test('assumed rows fill micro-batches up to the budget, and all rows of a step are in them', () => {
   expect(step.map(({ rows }) => rows)).toEqual([...new Array(12).fill(10), 8]);
   for (const { policy } of step) expect(policy.tokens).toBeLessThanOrEqual(16384);
   expect(step[0]!.policy).toMatchObject({ tokens: 10 * (512 + 2 * 511), scored: 10 * 2 * 512 });
-  const limited = assumedStep('unpaired', {
-    prefix: 512,
-    completion: 512,
-    batchSize: 5,
-    tokensPerMicroBatch: 16384,
-    rowsPerMicroBatch: 2,
-  });
+  const limited = stepOf('kto', '{ size: 5, rowsPerMicroBatch: 2 }', { prefix: 512, completion: 512 });
   expect(limited.map(({ rows }) => rows)).toEqual([2, 2, 1]);
   expect(limited[0]!.reference.tokens).toBe(2 * (512 + 2 * 511));
+  expect(limited[0]!.partners!.tokens).toBe(2 * 1023);
   // A row that alone is larger than the budget is computed alone.
-  expect(assumedStep('sft', { prefix: 50, completion: 50, batchSize: 2, tokensPerMicroBatch: 10 })).toHaveLength(2);
+  expect(stepOf('sft', '{ size: 2, tokensPerMicroBatch: 10 }', { prefix: 50, completion: 50 })).toHaveLength(2);
 });
 
 test('weights, gradients, moments and the reference take 20 bytes a parameter in fp32, 16 without a second model', () => {
@@ -56,15 +62,34 @@ test('bf16 takes 2 + 4 bytes of weights, 4 of summed gradients and 8 of moments 
   expect(activations).toBeLessThan(0.6 * stepMemory(step, options).activations);
 });
 
-test('activation checkpointing keeps one number a token, block and channel; sharing divides what stands', () => {
+test('activation checkpointing keeps one number a token, block and channel', () => {
   const checkpointed = stepMemory(step, { ...options, activationCheckpointing: true });
   const plain = stepMemory(step, options);
   expect(checkpointed.activations).toBeLessThan(plain.activations / 5);
   expect(checkpointed.activations).toBeGreaterThan(34 * 15340 * 2560 * 4);
-  const one = deviceMemory(plain, 1, options);
-  expect(one.sharded).toBe(one.replica);
-  const eight = deviceMemory(plain, 8, options);
-  expect(eight.replica).toBe(totalMemory(plain));
-  expect(eight.replica - eight.sharded).toBeLessThan((7 / 8) * 5 * weights);
-  expect(eight.replica - eight.sharded).toBeGreaterThan(0.9 * (7 / 8) * 5 * weights);
+});
+
+test('of what is divided among 8 processes each has an eighth', () => {
+  const bf16: MemoryOptions = { ...options, bytes: 2, wideBytes: 4, referenceBytes: 6 };
+  const units = planUnits(configJson);
+  const parameters = weights / 4;
+  const bytesOf = (shard: ShardMode) => {
+    const { process, ...parts } = standing({ ...bf16, division: { shard, processes: 8, units } });
+    return Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) / parameters;
+  };
+  // Weights 2 and 4, moments 8, the reference 2 and 4.
+  expect(bytesOf('none')).toBe(20);
+  expect(bytesOf('optimizer')).toBeCloseTo(2 + 2 + 16 / 8, 3);
+  expect(bytesOf('gradients')).toBe(bytesOf('optimizer'));
+  expect(bytesOf('parameters')).toBeCloseTo(16 / 8, 3);
+  const peaks = shardModes.map((shard) =>
+    totalMemory(stepMemory(step, { ...bf16, activationCheckpointing: true, division: { shard, processes: 8, units } })),
+  );
+  expect(peaks).toEqual(peaks.toSorted((a, b) => b - a));
+  // The last process has the padding, and no moments of it.
+  const [first, last] = [0, 1023].map((rank) =>
+    standing({ ...bf16, division: { shard: 'parameters', processes: 1024, units } }, rank),
+  );
+  expect(last!.weights).toBe(first!.weights);
+  expect(last!.optimizer).toBeLessThan(first!.optimizer);
 });

@@ -104,7 +104,9 @@ test('the command tells a study from a recipe, and refuses the options of the ot
   expect(written.stdout).toMatch(/\ntime +\d+s by 2 processes at 1 TFLOP\/s each; what this machine does is not known/);
   expect(written.stdout).toMatch(/\ndisk +\d+ MiB of stages, \d+ MiB of runs\n/);
   const recipe = new URL('../../../../recipes/hh-dpo.yaml', import.meta.url).pathname;
-  await expect(command(pilot, '--devices', '2')).rejects.toThrow(/--devices has no effect: .*pilot.yaml is a study/);
+  await expect(command(pilot, '--processes', '2')).rejects.toThrow(
+    /--processes has no effect: .*pilot.yaml is a study/,
+  );
   await expect(command(recipe, '--jobs', '2')).rejects.toThrow(/--jobs has no effect: .*hh-dpo.yaml is a recipe/);
   await expect(command(pilot, '--jobs', 'two')).rejects.toThrow('--jobs: "two" is not allowed');
 });

@@ -2,7 +2,6 @@ import {
   type Device,
   type DType,
   dtypeBytes,
-  empty,
   foreachMul_,
   keep,
   moveTowards_,
@@ -21,6 +20,7 @@ import type { AdamW } from '../optim/index.js';
 import { tell } from '../parallel/tell.js';
 import { readPiecesInto, writeTensors } from './tensor-file.js';
 import { Unit } from './unit.js';
+import { planUnits } from './unit-plan.js';
 import { type AnchorOptions, checksum, type ModelWeights, type WeightDistances } from './weights.js';
 
 /**
@@ -70,29 +70,14 @@ export class ShardedWeights implements ModelWeights {
     readonly options: ShardOptions,
   ) {
     const { shard, dtype, kept = dtype, world, device } = options;
-    const unit = () => new Unit({ world, dtype, kept, device, isResident: shard !== 'parameters' });
-    const units = new Map<number, Unit>([[-1, unit()]]);
-    const planned = new Map<string, Unit>();
-    // Without data first: how much room each unit needs.
-    tidy(() =>
-      buildModel(configJson, {
-        parameter(name, shape) {
-          const at = blockOf(name);
-          if (!units.has(at)) units.set(at, unit());
-          units.get(at)!.plan(name, shape);
-          planned.set(name, units.get(at)!);
-          return empty([...shape], { device: 'meta', dtype });
-        },
-      }),
-    );
-    const inOrder = [...units].sort(([a], [b]) => a - b).map(([, one]) => one);
-    for (const one of inOrder) one.build();
-    [this.#root, ...this.#blocks] = inOrder as [Unit, ...Unit[]];
-    this.model = tidy(() =>
-      buildModel(configJson, { parameter: (name) => planned.get(name)!.views.get(name)! }).keep(),
-    );
+    const isResident = shard !== 'parameters';
+    const plans = planUnits(configJson);
+    const units = plans.map((plan) => new Unit({ world, dtype, kept, device, isResident, plan }));
+    [this.#root, ...this.#blocks] = units as [Unit, ...Unit[]];
+    const views = new Map(units.flatMap((unit) => [...unit.views]));
+    this.model = tidy(() => buildModel(configJson, { parameter: (name) => views.get(name)! }).keep());
     this.trained = new Map(
-      inOrder.flatMap(({ pieces }) => [...pieces].map(([name, { tensor }]) => [name, tensor] as const)),
+      units.flatMap(({ pieces }) => [...pieces].map(([name, { tensor }]) => [name, tensor] as const)),
     );
     this.model.residency = residency(this.#root, this.#blocks, shard);
   }
@@ -127,7 +112,9 @@ export class ShardedWeights implements ModelWeights {
   collect(): void {
     for (const unit of this.#units) unit.take();
     // The blocks' have been sent as they came.
-    if (this.options.shard !== 'optimizer') this.#root.send();
+    if (this.options.shard === 'optimizer') return;
+    this.#root.send();
+    this.#blocks[0]?.settle();
   }
 
   sumGradients(): void {
@@ -302,9 +289,6 @@ export class ShardedWeights implements ModelWeights {
   }
 }
 
-/** The block of a parameter, by the number in its name; -1 for what lies around the blocks. */
-const blockOf = (name: string): number => Number(/\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
-
 function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency | undefined {
   if (shard === 'optimizer') return undefined;
   return {
@@ -317,6 +301,8 @@ function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency
     collect(block) {
       blocks[block]!.take();
       blocks[block]!.send();
+      // What is under way holds a whole gradient until it is waited for: two units at most.
+      (blocks[block + 1] ?? root).settle();
     },
   };
 }

@@ -14,6 +14,7 @@ import {
   untracked,
   zeros,
 } from '@reanchor/torch';
+import type { UnitPlan } from './unit-plan.js';
 
 export interface UnitOptions {
   world: ProcessGroup;
@@ -23,6 +24,8 @@ export interface UnitOptions {
   device: Device;
   /** Whether the whole is there between passes as well. */
   isResident: boolean;
+  /** Its parameters, and who has which part of them. */
+  plan: UnitPlan;
 }
 
 /** The part of a parameter that a process has. */
@@ -34,13 +37,6 @@ export interface Piece {
   shape: readonly number[];
 }
 
-interface Planned {
-  shape: readonly number[];
-  /** The first element in the unit. */
-  at: number;
-  numel: number;
-}
-
 /**
  * One flat buffer of parameters, `whole`, whose views are what a network computes with for ever, and a `slice` of it
  * for each process. The memory of the whole comes by a gather of the slices before it is used, and goes after.
@@ -49,47 +45,36 @@ interface Planned {
  *     whole    [n processes]  in the dtype of the network; the last elements may be padding
  */
 export class Unit implements Disposable {
-  readonly #plan = new Map<string, Planned>();
   readonly #views = new Map<string, Tensor>();
   readonly #pieces = new Map<string, Piece>();
-  #numel = 0;
-  #slice!: Tensor;
-  #whole!: Tensor;
-  #isHere = false;
+  readonly #slice: Tensor;
+  readonly #whole: Tensor;
+  #isHere = true;
   #arriving: Pending | undefined;
   #leaving: Pending | undefined;
   /** Of the whole, until it is summed over the processes. */
   #wholeGradient: Tensor | undefined;
   #gradient: Tensor | undefined;
 
-  constructor(private readonly options: UnitOptions) {}
-
-  /** Makes room for a parameter. All are planned before {@link build}. */
-  plan(name: string, shape: readonly number[]): void {
-    const numel = shape.reduce((product, size) => product * size, 1);
-    this.#plan.set(name, { shape, at: this.#numel, numel });
-    this.#numel += numel;
-  }
-
   /** Makes the buffers, with zeros. */
-  build(): void {
-    const { world, dtype, kept, device } = this.options;
-    const count = Math.ceil(this.#numel / world.world);
+  constructor(private readonly options: UnitOptions) {
+    const { world, dtype, kept, device, plan } = options;
+    const count = plan.sliceNumel(world.world);
+    const pieces = plan.pieces(world.world, world.rank);
+    const whole = tidy(() => keep(zeros([count * world.world], { dtype, device })));
+    const slice = tidy(() => keep(zeros([count], { dtype: kept, device })));
+    [this.#whole, this.#slice] = [whole, slice];
     tidy(() => {
-      this.#whole = keep(zeros([count * world.world], { dtype, device }));
-      this.#slice = keep(zeros([count], { dtype: kept, device }));
-      for (const [name, { shape, at, numel }] of this.#plan) {
+      for (const [name, { shape, at, numel }] of plan.parameters) {
         // What is filled anew with the same values between forward and backward is no change to autograd.
-        this.#views.set(name, keep(untracked(this.#whole.narrow(0, at, numel).view([...shape]))));
-        const [low, high] = [world.rank * count, (world.rank + 1) * count];
-        const [from, to] = [Math.max(low, at), Math.min(high, at + numel)];
-        if (from >= to) continue;
-        const part = this.#slice.narrow(0, from - low, to - from);
-        const tensor = keep(part.view(shape.length > 1 ? [1, to - from] : [to - from]));
-        this.#pieces.set(name, { tensor, from: from - at, shape });
+        this.#views.set(name, keep(untracked(whole.narrow(0, at, numel).view([...shape]))));
+        const piece = pieces.get(name);
+        if (!piece) continue;
+        const part = slice.narrow(0, piece.at, piece.numel);
+        const tensor = keep(part.view(shape.length > 1 ? [1, piece.numel] : [piece.numel]));
+        this.#pieces.set(name, { tensor, from: piece.from, shape });
       }
     });
-    this.#isHere = true;
   }
 
   /** The parameters, as the network has them. */
@@ -104,8 +89,8 @@ export class Unit implements Disposable {
 
   /** Where in the slice each piece begins. */
   get places(): Map<string, number> {
-    const low = this.options.world.rank * this.#slice.numel;
-    return new Map([...this.#pieces].map(([name, { from }]) => [name, this.#plan.get(name)!.at + from - low]));
+    const { world, plan } = this.options;
+    return new Map([...plan.pieces(world.world, world.rank)].map(([name, { at }]) => [name, at]));
   }
 
   get slice(): Tensor {
@@ -176,7 +161,7 @@ export class Unit implements Disposable {
       tidy(() => {
         const parts = views.map((view) => (view.grad ?? view.zerosLike()).view([-1]));
         for (const view of views) view.grad = null;
-        const padding = this.#whole.numel - this.#numel;
+        const padding = this.#whole.numel - this.options.plan.numel;
         if (padding > 0) parts.push(zeros([padding], { dtype: this.options.dtype, device: this.options.device }));
         const flat = cat(parts).to(this.options.kept);
         if (this.#wholeGradient) this.#wholeGradient.add_(flat);
@@ -212,10 +197,12 @@ export class Unit implements Disposable {
 
   /** Gives each piece its part of the gradient. */
   spread(): void {
-    for (const [name, at] of this.places) {
-      const { tensor } = this.#pieces.get(name)!;
-      tensor.grad = tidy(() => this.#gradient!.narrow(0, at, tensor.numel).view(tensor.shape));
-    }
+    tidy(() => {
+      for (const [name, at] of this.places) {
+        const { tensor } = this.#pieces.get(name)!;
+        tensor.grad = this.#gradient!.narrow(0, at, tensor.numel).view(tensor.shape);
+      }
+    });
   }
 
   /** Forgets gradients, those that are still under way too. */
@@ -235,7 +222,10 @@ export class Unit implements Disposable {
   wholes(slice: Tensor = this.#slice): Map<string, Tensor> {
     const all = this.options.world.allGather(slice).wait();
     return new Map(
-      [...this.#plan].map(([name, { shape, at, numel }]) => [name, all.narrow(0, at, numel).view([...shape])]),
+      [...this.options.plan.parameters].map(([name, { shape, at, numel }]) => [
+        name,
+        all.narrow(0, at, numel).view([...shape]),
+      ]),
     );
   }
 

@@ -1,0 +1,170 @@
+/** What each of several processes keeps of weights, gradients and the optimizer's state. Bytes, from counts alone. */
+import { sum } from '../stats/index.js';
+import type { Shard } from '../weights/sharded-weights.js';
+import type { Division, MemoryOptions, MemoryParts } from './memory-parts.js';
+
+/** Elements of a division. */
+interface Sizes {
+  /** That a process moves, in all units. */
+  slices: number;
+  /** All, with the padding of each unit. */
+  all: number;
+  /** Around the blocks, and of the largest block. */
+  root: number;
+  block: number;
+  /** Blocks whose weights are there at once while they come and go. */
+  blocksAtOnce: number;
+}
+
+export function sizesOf({ processes, units }: Division): Sizes {
+  const padded = units.map((unit) => unit.sliceNumel(processes) * processes);
+  const [root = 0, ...blocks] = padded;
+  const all = sum(padded);
+  return {
+    slices: all / processes,
+    all,
+    root,
+    block: Math.max(0, ...blocks),
+    blocksAtOnce: Math.min(2, blocks.length),
+  };
+}
+
+/** Whether each process has a part alone of what `shard` names. */
+export const isDivided = (division: Division | undefined): division is Division & { shard: Shard } =>
+  division !== undefined && division.shard !== 'none' && division.processes > 1;
+
+/** The bytes of a number that is moved, and of one that a reference moves. */
+export function keptBytes({ bytes, wideBytes, referenceBytes }: MemoryOptions) {
+  const reference = referenceBytes === 0 ? 0 : referenceBytes > bytes ? referenceBytes - bytes : bytes;
+  return { policy: wideBytes || bytes, reference };
+}
+
+/** What is there from the first step to the last, also between steps; of rank 0 where none is named. */
+export function standing(options: MemoryOptions, rank = 0): MemoryParts {
+  const { shape, bytes, wideBytes, referenceBytes, initialBytes = 0, process, division } = options;
+  const rest = { gradients: 0, activations: 0, workspace: 0, process };
+  if (!isDivided(division)) {
+    return {
+      ...rest,
+      weights: shape.parameters * (bytes + wideBytes),
+      optimizer: 2 * shape.parameters * (wideBytes || bytes),
+      reference: shape.parameters * referenceBytes,
+      initial: shape.parameters * initialBytes,
+    };
+  }
+  const { slices, all } = sizesOf(division);
+  const kept = keptBytes(options);
+  const whole = division.shard === 'parameters' ? 0 : all * bytes;
+  const moved = sum(division.units.map((unit) => unit.ownNumel(division.processes, rank)));
+  return {
+    ...rest,
+    weights: slices * kept.policy + whole,
+    // The last processes have padding, which no moments belong to.
+    optimizer: 2 * moved * kept.policy,
+    reference: referenceBytes === 0 ? 0 : slices * kept.reference + whole,
+    initial: initialBytes === 0 ? 0 : slices * initialBytes + whole,
+  };
+}
+
+/**
+ * What stands while a pass runs: where parameters are divided, what lies around the blocks of policy and reference, and
+ * two blocks of the one that computes.
+ */
+export function standingInPasses(options: MemoryOptions): MemoryParts {
+  const parts = standing(options);
+  const { bytes, referenceBytes, division } = options;
+  if (!isDivided(division) || division.shard !== 'parameters') return parts;
+  const { root, block, blocksAtOnce } = sizesOf(division);
+  return {
+    ...parts,
+    weights: parts.weights + (root + blocksAtOnce * block) * bytes,
+    reference: parts.reference + (referenceBytes === 0 ? 0 : root * bytes),
+  };
+}
+
+/** Bytes of gradients at the moments of a step. */
+export interface GradientMoments {
+  /** While the head is computed: those of earlier micro-batches. */
+  atHead: number;
+  /** While the first block of the backward pass is computed, and while the last one is. */
+  atBlock: number;
+  atFirstBlock: number;
+  /** When the backward pass has ended. */
+  atEnd: number;
+  /** While they are added to those of earlier micro-batches, or are made ready to be sent; 0 where they are not. */
+  atSum: number;
+}
+
+/** Those of a backward pass; `isFirst` of the first one of a step. */
+export function gradientMoments(isFirst: boolean, options: MemoryOptions): GradientMoments {
+  const { division } = options;
+  if (!isDivided(division)) return wholeGradients(isFirst, options);
+  return division.shard === 'optimizer'
+    ? gradientsSentOnce(isFirst, options, division)
+    : gradientsSentByBlocks(isFirst, options, division);
+}
+
+/** Those of the head, and those of all but the embedding: that comes at the end. */
+function ownGradients({ shape, bytes }: MemoryOptions) {
+  const all = shape.parameters * bytes;
+  const head = shape.vocabulary * shape.block.width * bytes;
+  return { head, all, butEmbedding: shape.isTied ? all : all - head };
+}
+
+function wholeGradients(isFirst: boolean, options: MemoryOptions): GradientMoments {
+  const { shape, bytes, wideBytes } = options;
+  const own = ownGradients(options);
+  // A later micro-batch adds to gradients that are there; its own of the head is a tensor besides until it is added.
+  // Those of master weights are summed apart, when the backward pass has ended.
+  const before = isFirst ? 0 : shape.parameters * (wideBytes || bytes);
+  const sumsApart = wideBytes > 0;
+  const beside = (mine: number) => (sumsApart ? before + mine : isFirst ? mine : own.all);
+  return {
+    atHead: before,
+    atBlock: beside(own.head),
+    atFirstBlock: beside(own.butEmbedding),
+    atEnd: beside(own.all),
+    atSum: sumsApart ? Math.max(before + own.all, shape.parameters * wideBytes) : 0,
+  };
+}
+
+/** Sums of all are kept until the end of the step, beside what a pass leaves. */
+function gradientsSentOnce(isFirst: boolean, options: MemoryOptions, division: Division): GradientMoments {
+  const { slices, all, root } = sizesOf(division);
+  const kept = keptBytes(options).policy;
+  const own = ownGradients(options);
+  const before = isFirst ? 0 : all * kept;
+  return {
+    atHead: before,
+    atBlock: before + own.head,
+    atFirstBlock: before + own.butEmbedding,
+    atEnd: before + own.all,
+    // A unit's are laid one after the other, in the dtype of the sum; at the end of the step what was sent comes back.
+    atSum: Math.max(before + own.all + flattened(root, options), (all + slices) * kept),
+  };
+}
+
+/** A block's are sent as soon as they are there; what comes back is a slice of them. Two at most are under way. */
+function gradientsSentByBlocks(isFirst: boolean, options: MemoryOptions, division: Division): GradientMoments {
+  const { slices, root, block } = sizesOf(division);
+  const { bytes } = options;
+  const kept = keptBytes(options).policy;
+  const { head } = ownGradients(options);
+  const sums = slices * kept;
+  // In the first pass the sums of what lies around the blocks, and of two of them, are not there yet.
+  const soFar = isFirst ? sums - ((root + 2 * block) * kept) / division.processes : sums;
+  const underWay = (numel: number) => numel * kept * (1 + 1 / division.processes);
+  // What lies around the blocks is sent last, and is still under way when the next pass begins.
+  const before = isFirst ? 0 : sums + underWay(root);
+  const made = head + block * bytes;
+  return {
+    atHead: before,
+    atBlock: before + made,
+    atFirstBlock: soFar + made + underWay(block),
+    atEnd: soFar + made + flattened(block, options) + underWay(isFirst ? block : Math.max(block, root)),
+    atSum: soFar + root * bytes + flattened(root, options) + underWay(block),
+  };
+}
+
+/** What is made of a unit's gradients to be sent: all of them in one tensor, and that in the dtype of sums. */
+const flattened = (numel: number, { bytes, wideBytes }: MemoryOptions) => numel * (bytes + wideBytes);

@@ -1,0 +1,55 @@
+/** What memory is for, and what it depends on. */
+import type { ModelShape } from '../models/shape.js';
+import type { Shard } from '../weights/sharded-weights.js';
+import type { UnitPlan } from '../weights/unit-plan.js';
+
+/** The modes of `parallel.shard`. */
+export const shardModes = ['none', 'optimizer', 'gradients', 'parameters'] as const;
+export type ShardMode = Shard | 'none';
+
+export interface Division {
+  shard: ShardMode;
+  processes: number;
+  /** What lies around the blocks, then the blocks. */
+  units: readonly UnitPlan[];
+}
+
+/** Memory in bytes by what it is for, at the moment when a training process holds most. */
+export interface MemoryParts {
+  weights: number;
+  /** Those that exist at that moment. */
+  gradients: number;
+  /** The two moments of AdamW. */
+  optimizer: number;
+  /** The second model, where there is one. */
+  reference: number;
+  /** The initial policy, where answers at evaluations are compared with it. */
+  initial: number;
+  /** What the forward pass has left for the backward pass, masks and positions included. */
+  activations: number;
+  /** Temporary tensors of what is running at that moment: the head, or the passes through a block. */
+  workspace: number;
+  /** Node.js, libtorch and the rows. */
+  process: number;
+}
+
+export interface MemoryOptions {
+  shape: ModelShape;
+  /** Bytes of a number that is computed with: 2, 4 or 8. */
+  bytes: number;
+  /** Bytes of a float32 master weight, 4; 0 where there are none. */
+  wideBytes: number;
+  /** Bytes that the reference keeps of a parameter; 0 where it is no model of its own. */
+  referenceBytes: number;
+  /** Bytes that the initial policy keeps of a parameter; none where it is not kept. */
+  initialBytes?: number | undefined;
+  needsReference: boolean;
+  activationCheckpointing: boolean;
+  /** What the process holds without any tensor. */
+  process: number;
+  /** How several processes share it; one has all of it when left out. */
+  division?: Division | undefined;
+}
+
+/** The sum of all parts. */
+export const totalMemory = (parts: MemoryParts) => Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);

@@ -1,0 +1,54 @@
+/** What each process sends in a step. */
+import { isDivided, keptBytes, sizesOf } from './holding.js';
+import type { MemoryOptions } from './memory-parts.js';
+
+/** Bytes that a process sends in a step, by what they are. */
+export interface SentBytes {
+  /** To sum gradients. */
+  gradients: number;
+  /** To bring the policy's weights. */
+  weights: number;
+  /** To bring the weights of a reference that is a model. */
+  reference: number;
+}
+
+/** The passes of a step, of the process that makes most of them; all that send make equally many. */
+export interface StepPasses {
+  /** Forward and backward. */
+  trained: number;
+  /** Of the policy, forward alone: partners, losses that couple rows, rows that are cached. */
+  forward: number;
+  /** Of a reference that is a model. */
+  reference: number;
+  /** Updates of that reference; a part of one where a step has one now and then. */
+  updates: number;
+}
+
+/**
+ * What a process sends. Collectives are counted as rings make them: to gather n bytes, or to sum them with a part for
+ * each process, a process sends n (N - 1) / N, and to sum them for all twice that.
+ */
+export function sentBytes(passes: StepPasses, options: MemoryOptions): SentBytes {
+  const { division, bytes, referenceBytes, shape } = options;
+  const { processes = 1 } = division ?? {};
+  const kept = keptBytes(options).policy;
+  const ring = (whole: number) => (whole * (processes - 1)) / processes;
+  if (!isDivided(division)) return { gradients: 2 * ring(shape.parameters * kept), weights: 0, reference: 0 };
+  const { all, root } = sizesOf(division);
+  const times = division.shard === 'optimizer' ? 1 : passes.trained;
+  const gradients = ring(times * all * kept);
+  const hasModel = referenceBytes > 0;
+  if (division.shard !== 'parameters') {
+    const reference = hasModel ? ring(passes.updates * all * bytes) : 0;
+    return { gradients, weights: ring(all * bytes), reference };
+  }
+  // Blocks come for each pass, forward and backward; what lies around them comes once a step.
+  const blocks = (all - root) * bytes;
+  return {
+    gradients,
+    weights: ring(root * bytes + (2 * passes.trained + passes.forward) * blocks),
+    reference: hasModel ? ring(root * bytes + passes.reference * blocks) : 0,
+  };
+}
+
+export const totalSent = ({ gradients, weights, reference }: SentBytes) => gradients + weights + reference;
