@@ -12,6 +12,7 @@ process.on('message', async ({ recipe, other, out, resume, stop, rank, world, po
     using store = await TcpStore.open({ host: '127.0.0.1', port, timeoutSeconds: 20 });
     using group = await ProcessGroup.open({ store, rank, world, name, timeoutSeconds: 30 });
     let steps = 0;
+    if (stop?.rank === rank && stop.step === 0) abort.abort(new Error('asked to stop'));
     const { isFinished, ...result } = await train({
       ...{
         recipe: parseRecipe((rank === 1 && other) || recipe, { file: 'recipe.yaml', env: {} }),
