@@ -16,16 +16,17 @@ const hasText = (file: string, text: string) => existsSync(file) && readFileSync
 /** Whether a run has come so far. */
 const reached: Record<Kill['when'], (out: string, step: number) => boolean> = {
   step: (out, step) => hasText(join(out, 'events.jsonl'), `"type":"step","step":${step},`),
-  // One is being written.
+  // One is whole, and the next is being written.
   checkpoint: (out) => {
     const path = join(out, 'checkpoints');
-    return existsSync(path) && readdirSync(path).some((name) => name.includes('.tmp-'));
+    const names = existsSync(path) ? readdirSync(path) : [];
+    return names.some((name) => name.includes('.tmp-')) && names.some((name) => /^step-\d+$/.test(name));
   },
 };
 
 /**
- * Trains in two processes, kills one of them after it has gone on beyond `step` and lets the run end; returns what the
- * other one wrote of it. A run that is done before is not killed.
+ * Trains in two processes and kills one of them, at a step this one; returns the last event, which rank 0 writes when
+ * the other one is gone.
  */
 export async function killedRun(recipe: string, out: string, { rank, when, milliseconds = 0 }: Kill, step = 1) {
   await using pair = await TrainingRanks.start(2);
