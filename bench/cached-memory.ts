@@ -48,6 +48,7 @@ const nothing: ReferencePolicy = {
   sharesPolicy: () => false,
   state: () => ({ kind: 'cached', version: 0, sweptTo: 0, needsInitial: false }),
   save: async () => {},
+  takePart: () => {},
   restore: async () => {},
   [Symbol.dispose]: () => {},
 };

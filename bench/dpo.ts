@@ -2,12 +2,12 @@
 import {
   AdamW,
   learningRates,
+  type ModelWeights,
   pairMethod,
   pairObjective,
   type ReferencePolicy,
   type TokenizedPair,
   Trainer,
-  type Weights,
 } from 'reanchor';
 
 export const dpo = pairObjective(
@@ -23,7 +23,7 @@ export const dpo = pairObjective(
 );
 
 /** A trainer of `dpo` at a constant rate. */
-export function dpoTrainer(weights: Weights, reference: ReferencePolicy, activationCheckpointing = false) {
+export function dpoTrainer(weights: ModelWeights, reference: ReferencePolicy, activationCheckpointing = false) {
   return new Trainer({
     plan: { objective: dpo, maxGradNorm: 2, activationCheckpointing },
     weights,

@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
-import { loadModel } from '#reanchor/models/load.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
-import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
-import { tinyModel, tinyPairs, weights } from '../support/training.js';
+import { expectEqualNumbers, runNumbers } from '../support/run-numbers.js';
+import { tinyModel, tinyPairs } from '../support/training.js';
 import { TrainingRanks } from '../support/training-ranks.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'data-parallel-'));
@@ -32,34 +31,11 @@ steps: 5
 seed: 3
 ${rest}`;
 
-/** Numbers of the events that a run has written, and of its weights. */
-async function outcome(out: string): Promise<{ numbers: Map<string, number>; weights: number[] }> {
-  const numbers = new Map<string, number>();
-  for (const event of readEvents(join(out, 'events.jsonl')).events as RunEvent[]) {
-    if (event.type !== 'step' && event.type !== 'evaluation') continue;
-    for (const [name, value] of Object.entries(event.metrics)) {
-      if (/^memory|tokens_per_second/.test(name)) continue;
-      numbers.set(`${event.type} ${event.step} ${name}`, value);
-    }
-  }
-  using model = await loadModel(join(out, 'final'), { dtype: 'float64' });
-  return { numbers, weights: weights(model) };
-}
-
 const alone = async (recipe: string, name: string) => {
   const out = join(folder, name);
   await train({ recipe: parseRecipe(recipe, { file: 'recipe.yaml', env: {} }), out });
-  return await outcome(out);
+  return await runNumbers(out);
 };
-
-function expectEqual(one: Awaited<ReturnType<typeof outcome>>, other: Awaited<ReturnType<typeof outcome>>): void {
-  expect([...one.numbers.keys()]).toEqual([...other.numbers.keys()]);
-  for (const [name, value] of one.numbers) {
-    expect(Math.abs(value - other.numbers.get(name)!), name).toBeLessThan(1e-10 * Math.max(1, Math.abs(value)));
-  }
-  const apart = one.weights.map((weight, i) => Math.abs(weight - other.weights[i]!));
-  expect(Math.max(...apart)).toBeLessThan(1e-10);
-}
 
 test.each([
   ['dpo, soft', 'method: dpo\nreference: { update: soft, alpha: 0.3 }'],
@@ -84,7 +60,7 @@ test.each([
     const out = join(folder, `${name} ${world}`);
     const answers = await ranks.train(world, { recipe, out });
     expect(answers).toEqual(Array(world).fill({ isFinished: true, steps: 5 }));
-    expectEqual(await outcome(out), expected);
+    expectEqualNumbers(await runNumbers(out), expected);
   }
 });
 
@@ -102,7 +78,7 @@ test('one process is asked to stop: all stop after the same step, and any number
     expect(await ranks.train(after, { recipe, out, resume: true })).toEqual(
       Array(after).fill({ isFinished: true, steps: 5 }),
     );
-    expectEqual(await outcome(out), expected);
+    expectEqualNumbers(await runNumbers(out), expected);
     // A run that is finished is left as it is, by all.
     expect(await ranks.train(after, { recipe, out, resume: true })).toEqual(
       Array(after).fill({ isFinished: true, steps: 5 }),
@@ -151,6 +127,6 @@ test.each([
     const world = 2 + (i % 2);
     const answers = await ranks.train(world, { recipe: `${recipe}\nparallel: { shard: ${shard} }`, out });
     expect(answers).toEqual(Array(world).fill({ isFinished: true, steps: 5 }));
-    expectEqual(await outcome(out), expected);
+    expectEqualNumbers(await runNumbers(out), expected);
   }
 });

@@ -18,6 +18,7 @@ process.on('message', async (order: RankOrder) => {
     const calls: MeasuredCall[] = [];
     if (isMeasured) await freeOthers();
     resetPeak();
+    if (stop?.rank === rank && stop.step === 0) abort.abort(new Error('asked to stop'));
     const { isFinished, ...result } = await train({
       ...{
         recipe: parseRecipe((rank === 1 && other) || recipe, { file: 'recipe.yaml', env: {} }),

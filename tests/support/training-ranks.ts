@@ -11,7 +11,7 @@ export interface TrainOrder {
   other?: string;
   out: string;
   resume?: boolean;
-  /** The optimizer step after which this rank, and no other, is asked to stop. */
+  /** The optimizer step after which this rank, and no other, is asked to stop; 0 is before it begins. */
   stop?: { rank: number; step: number };
   /** Whether the answers have what was sent and held. */
   isMeasured?: boolean;
@@ -69,7 +69,15 @@ export class TrainingRanks implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.children) child.kill('SIGKILL');
+    const isRunning = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
+    // One that is not gone yet may still hold the lock of its run.
+    await Promise.all(
+      this.children.filter(isRunning).map((child) => {
+        const gone = new Promise((heard) => child.once('exit', heard));
+        child.kill('SIGKILL');
+        return gone;
+      }),
+    );
     this.store.close();
   }
 }

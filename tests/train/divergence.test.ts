@@ -1,23 +1,20 @@
 // What a run does when its numbers are no longer numbers. Those of one row alone: its prompt holds a token whose
 // embedding is so large that squares of it overflow.
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { noGrad } from '@reanchor/torch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
 import { UserError } from '#reanchor/errors.js';
 import { loadModel } from '#reanchor/models/load.js';
-import { saveModel } from '#reanchor/models/save.js';
 import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
-import { loadTokenizer } from '#reanchor/text/tokenizer.js';
-import { outcome, resumableRecipe, tinyModelOf } from '../support/resuming.js';
-import { tinyModel, tinyPairs } from '../support/training.js';
+import { poisoned } from '../support/poisoned.js';
+import { outcome, resumableRecipe } from '../support/resuming.js';
+import { tinyModel } from '../support/training.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'reanchor-divergence-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const [model, rows] = [join(folder, 'poisoned'), join(folder, 'pairs.jsonl')];
-const poisonedLine = 15;
 let count = 0;
 const place = () => join(folder, `run-${count++}`);
 /** Rows in the order of the file, 4 a step: line 15 is in step 4. */
@@ -34,17 +31,7 @@ const warningsOf = (events: RunEvent[]) => events.flatMap((event) => (event.type
 const stepsOf = (events: RunEvent[]) => events.flatMap((event) => (event.type === 'step' ? [event] : []));
 
 beforeAll(async () => {
-  cpSync(await tinyModelOf('gpt-neox', folder), model, { recursive: true });
-  const [token] = (await loadTokenizer(tinyModel)).encode('~').slice(-1);
-  using loaded = await loadModel(model, { dtype: 'float32' });
-  const embedding = loaded.parameters.get('gpt_neox.embed_in.weight')!;
-  noGrad(() => embedding.narrow(0, token!, 1).fill_(3e38));
-  rmSync(join(model, 'model.safetensors'));
-  await saveModel(loaded, model);
-  const lines = readFileSync(tinyPairs, 'utf8').replaceAll('~', '-').trim().split('\n').slice(0, 40);
-  const poisoned = JSON.parse(lines[poisonedLine - 1]!);
-  lines[poisonedLine - 1] = JSON.stringify({ chosen: `~${poisoned.chosen}`, rejected: `~${poisoned.rejected}` });
-  writeFileSync(rows, `${lines.join('\n')}\n`);
+  await poisoned(folder);
 });
 
 const finding = new RegExp(

@@ -194,7 +194,7 @@ test('a reference with other weights than the policy has rewards from the first 
   const other = await loadModel(tinyModel, { dtype: 'float64' });
   for (const parameter of other.parameters.values()) parameter.mul_(0.9);
   const trained = new Weights(policy);
-  using reference = new CopiedReference(trained, { update: 'fixed' }, { initial: other });
+  using reference = new CopiedReference(trained, { update: 'fixed' }, { initial: new Weights(other) });
   const objective = pairObjective(pairMethodOf('sigmoid'));
   using trainer = plainTrainer(trained, objective, { reference });
   const plan = { step: 1, epoch: 0, microBatches: [splitRows(pairs.length, 8, 1)] };

@@ -63,4 +63,4 @@ export { stepMetrics } from './train/step-metrics.js';
 export { Trainer } from './train/trainer.js';
 export type { StepResult, TrainerOptions } from './train/trainer-options.js';
 export { type LoadWeightsOptions, loadWeights } from './weights/load.js';
-export { type AnchorOptions, Weights, type WeightsOptions } from './weights/weights.js';
+export { type AnchorOptions, type ModelWeights, Weights, type WeightsOptions } from './weights/weights.js';

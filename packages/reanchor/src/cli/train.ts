@@ -75,6 +75,7 @@ async function trainHere(recipe: Recipe, options: TrainHere): Promise<number> {
     ),
   );
   const tellHowToGoOn = (where: string) => {
+    if (!isWriter) return interruptedCode;
     const sets = set.map((item) => ` --set ${shellWord(item)}`).join('');
     terminal.note(`stopped ${where}; to go on:`);
     terminal.note(`  npx reanchor train ${shellWord(recipeFile)}${sets} --out ${shellWord(out)} --resume`);

@@ -58,10 +58,16 @@ const fakeTrain =
     return { folder: out, final, isFinished: steps === 10, steps, evaluations };
   };
 
+/** What a run in this process alone does not ask for. */
+const notAsked = () => {
+  throw new Error('this process is alone');
+};
+const others = { openWorld: notAsked, holdWorldStore: notAsked };
+
 /** The library as the verb loads it, with another `train`. */
 const driverWith =
   (train: Train, configured: unknown[] = []): Load =>
-  async () => ({ train, configureProcess: (settings) => configured.push(settings) });
+  async () => ({ train, configureProcess: (settings) => configured.push(settings), ...others });
 
 describe('train', () => {
   it('hands the checked recipe to the library and prints the evaluation before and after, and how to go on', async () => {

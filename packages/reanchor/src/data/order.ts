@@ -13,8 +13,8 @@ export interface StepPlan {
   epoch: number;
   /** Row positions, micro-batch after micro-batch. */
   microBatches: number[][];
-  /** The process that computes each micro-batch, by its rank. */
-  owners: number[];
+  /** The process that computes each micro-batch, by its rank; one computes all when left out. */
+  owners?: number[] | undefined;
 }
 
 export interface PlanOptions {

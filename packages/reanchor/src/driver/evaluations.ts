@@ -3,6 +3,7 @@ import type { Group, RowPlace } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { stopTokens } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import type { AgreedStop } from '../parallel/agreed-stop.js';
 import { type Recipe, textHere } from '../recipe/index.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { NewRunEvent, TrainingState } from '../runs/index.js';
@@ -32,7 +33,7 @@ export interface RunEvaluationsOptions {
   modelFolder: string;
   totalSteps: number;
   probe: Probe | undefined;
-  signal: AbortSignal | undefined;
+  stop: AgreedStop;
   /** The processes that share the rows; rank 0 alone writes answers and is probed. */
   world: ProcessGroup;
   emit(event: NewRunEvent): void;
@@ -65,8 +66,9 @@ export class RunEvaluations implements StepListener, Disposable {
 
   /** Errors: the signal's reason once it is aborted; libtorch's. */
   static async of(options: RunEvaluationsOptions): Promise<RunEvaluations> {
-    const { objective, validation, policy, recipe, signal, earlier, world } = options;
-    const scoring = { tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch, signal, world };
+    const { objective, validation, policy, recipe, stop, earlier, world } = options;
+    const { tokensPerMicroBatch } = recipe.batch;
+    const scoring = { tokensPerMicroBatch, signal: stop.signal, agree: () => stop.agree(), world };
     const evaluation =
       validation.length === 0
         ? undefined
@@ -151,8 +153,8 @@ async function generatedEvaluation({
   validation,
   tokenizer,
   modelFolder,
-  signal,
-}: Pick<RunEvaluationsOptions, 'recipe' | 'validation' | 'tokenizer' | 'modelFolder' | 'signal'> & {
+  stop,
+}: Pick<RunEvaluationsOptions, 'recipe' | 'validation' | 'tokenizer' | 'modelFolder' | 'stop'> & {
   objective: { group(row: RowPlace): Group };
 }): Promise<GeneratedEvaluation | undefined> {
   const { generate: section } = recipe.evaluate;
@@ -166,6 +168,6 @@ async function generatedEvaluation({
     stopTokens: await stopTokens(modelFolder, tokenizer, template),
     seed: recipe.seed,
     tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch,
-    signal,
+    signal: stop.signal,
   });
 }

@@ -28,6 +28,9 @@ export interface RunLoopOptions extends Pick<Checkpointed, 'reference' | 'initia
   checkFiles(): void;
 }
 
+/** What a step came to, and what is to be said of it. */
+type Taken = Pick<StepOutcome, 'update' | 'drift' | 'metrics' | 'tokens'> & { warning?: string };
+
 /** The steps of a run, from where its objects stand. */
 export class RunLoop {
   constructor(private readonly options: RunLoopOptions) {}
@@ -45,8 +48,9 @@ export class RunLoop {
       for (const planned of plan.steps(trainer.steps + 1)) {
         for (const anchor of this.#anchors())
           await anchor.prepare(planned.step, { signal, onProgress: () => stop.agree() });
-        this.#step(planned);
-        await this.#pause(planned.step);
+        await this.#step(planned);
+        stop.signal?.throwIfAborted();
+        for (const listener of listeners) await listener.onPause?.(planned.step);
       }
       return undefined;
     } catch (error) {
@@ -57,46 +61,55 @@ export class RunLoop {
     }
   }
 
-  /** Makes a step and tells of it. */
-  #step(planned: StepPlan): void {
-    const { reference, nonFinite, listeners } = this.options;
+  /**
+   * Makes a step and tells of it. Where that fails on rank 0, whose disk it is, the others stop as well, and are there
+   * for a last checkpoint.
+   */
+  async #step(planned: StepPlan): Promise<void> {
+    const { reference, nonFinite, stop } = this.options;
     const { step, epoch } = planned;
     const begun = performance.now();
-    const taken = this.#take(planned);
+    const { warning, ...taken } = this.#take(planned);
     const metrics = { ...taken.metrics, ...nonFinite.metrics };
     if (reference) metrics['reference/version'] = reference.version;
     const outcome = { ...taken, step, epoch, metrics, milliseconds: performance.now() - begun };
-    for (const listener of listeners) listener.onStep?.(outcome);
+    let failure: { error: unknown } | undefined;
+    try {
+      await this.#tell(outcome, warning);
+    } catch (error) {
+      failure = { error };
+    }
+    stop.agree({ must: failure !== undefined });
+    if (failure) throw failure.error;
   }
 
-  async #pause(step: number): Promise<void> {
-    const { listeners, checkFiles, stop } = this.options;
+  async #tell(outcome: StepOutcome, warning: string | undefined): Promise<void> {
+    const { listeners, checkFiles, emit } = this.options;
+    if (warning !== undefined) emit({ type: 'warning', message: warning });
+    for (const listener of listeners) listener.onStep?.(outcome);
     await setImmediate();
     checkFiles();
-    stop.agree();
-    stop.signal?.throwIfAborted();
-    for (const listener of listeners) await listener.onPause?.(step);
   }
 
-  #take(planned: StepPlan): Pick<StepOutcome, 'update' | 'drift' | 'metrics' | 'tokens'> {
-    const { trainer, plan, nonFinite, listeners, emit } = this.options;
+  #take(planned: StepPlan): Taken {
+    const { trainer, plan, nonFinite, listeners } = this.options;
     if (nonFinite.leavesOut(planned.step)) return this.#takeNone(0);
     for (const listener of listeners) listener.beforeStep?.();
     const laidOut = recordFunction('lay out', () => plan.layOut(planned));
-    const tokens = laidOut.reduce((n, { policy: packed }) => n + packed.tokens.length, 0);
+    const tokens = laidOut.reduce((n, { policy: packed, isFiller }) => n + (isFiller ? 0 : packed.tokens.length), 0);
     try {
       const result = recordFunction(`step ${planned.step}`, () => trainer.step(laidOut));
       nonFinite.onFiniteStep();
       return { ...result, metrics: stepMetrics(result, plan.objective), tokens };
     } catch (error) {
       if (!(error instanceof NonFiniteError)) throw error;
-      emit({ type: 'warning', message: nonFinite.skip(error, planned) });
-      return this.#takeNone(tokens);
+      const warning = nonFinite.skip(error, planned);
+      return { ...this.#takeNone(tokens), warning };
     }
   }
 
   /** A step that leaves the policy as it is. */
-  #takeNone(tokens: number): Pick<StepOutcome, 'update' | 'drift' | 'metrics' | 'tokens'> {
+  #takeNone(tokens: number): Taken {
     const { update, distance } = this.options.trainer.endStep();
     const metrics: Metrics = distance === undefined ? {} : { 'reference/distance': distance };
     return { update, drift: undefined, metrics, tokens };

@@ -13,6 +13,7 @@ import type { ReferencePolicy } from '../reference/reference-policy.js';
 import { checkpointFiles, checkpointName, type NewRunEvent, type RunFolder } from '../runs/index.js';
 import type { Tokenizer } from '../text/index.js';
 import { Trainer } from '../train/trainer.js';
+import { loadWeights } from '../weights/load.js';
 import type { ModelWeights } from '../weights/weights.js';
 import { RunEvaluations } from './evaluations.js';
 import type { ModelFiles } from './model-files.js';
@@ -59,18 +60,23 @@ export interface OpenRun extends Checkpointed {
 }
 
 /** The reference policy of a run and the initial one, as far as it needs them, before the folder is made. */
-export async function loadAnchors({ plan, weights, from, initialFolder, world }: RunOptions) {
+export async function loadAnchors({ recipe, plan, weights, from, initialFolder, world }: RunOptions) {
   const { device } = weights.model;
-  const loadInitial = async () =>
-    initialFolder === undefined ? undefined : await loadModel(initialFolder, { dtype: plan.dtypes.reference, device });
-  const initial = from
-    ? await savedReference(
+  const { dtype, reference: kept } = plan.dtypes;
+  const folder = from
+    ? savedReference(
         from.checkpoint.state.reference,
         join(from.checkpoint.path, checkpointFiles.reference),
-        device,
-        loadInitial,
+        initialFolder,
       )
-    : await loadInitial();
+    : initialFolder;
+  const initial =
+    folder === undefined
+      ? undefined
+      : await loadWeights(folder, {
+          ...{ name: 'reference', dtype, wide: kept === dtype ? undefined : kept, device, world },
+          shard: recipe.parallel.shard,
+        });
   const { reference, initialPolicy } = plannedReference(plan, { weights, initial, world });
   return { reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
 }
@@ -88,7 +94,7 @@ export async function openEvaluations(
   const { dtype, device } = policy;
   const evaluations = await RunEvaluations.of({
     ...{ recipe, objective, validation, policy, reference, tokenizer, modelFolder, totalSteps, probe, world, emit },
-    signal: stop.signal,
+    stop,
     earlier: from?.checkpoint.state,
     initialPolicy: async () => (from ? loadModel(modelFolder, { dtype, device }) : copyModel(policy)),
   });
@@ -138,6 +144,7 @@ export async function writeCheckpoint(opened: OpenRun, path: string): Promise<vo
     eventBytes: record.sync(),
     recipe: recipeHash(options.recipe),
     sources: options.sources,
+    processes: options.world.world,
     seconds: seconds(),
     evaluations: evaluations.results,
     initialLogprobs: evaluations.initialLogprobs,

@@ -31,10 +31,10 @@ export class OutputFolder implements Disposable {
   }
 
   async #begin(sources: Readonly<Record<string, string>>): Promise<LockedRun> {
-    const { recipe, out, command } = this.options;
+    const { recipe, out, command, world } = this.options;
     const run = {
       ...{ recipe, command, commits: this.commits, sources, time: this.now },
-      ...{ torch: nativeConfig().compiledFor, device: this.device },
+      ...{ torch: nativeConfig().compiledFor, device: this.device, processes: world?.world },
     };
     if (this.locked) {
       await writeRunInfo(out, run);

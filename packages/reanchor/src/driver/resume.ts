@@ -2,7 +2,7 @@
 import { type Device, getNumThreads, nativeConfig } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { requireSameSources } from '../planning/digests.js';
-import { concealing, recipeChanges, recipeHash } from '../recipe/index.js';
+import { concealing, type Recipe, recipeChanges, recipeHash, seesMicroBatches } from '../recipe/index.js';
 import {
   type Checkpoint,
   checkpointName,
@@ -175,15 +175,24 @@ function noCheckpoint(
 }
 
 /**
- * Makes sure that a run goes on with the models and rows it began with. Returns what is to be said when its bits may be
- * others than those of an uninterrupted one. Errors: UserError that names what has changed.
+ * Makes sure that a run goes on with the models and rows it began with, and in as many processes where its losses go by
+ * micro-batches. Returns what is to be said when its bits may be others than those of an uninterrupted one. Errors:
+ * UserError that names what has changed.
  */
 export function requireSameRun(
-  { sources, torch, threads, device = 'cpu' }: TrainingState,
-  start: { sources: Readonly<Record<string, string>>; out: string; device: Device },
+  { sources, torch, threads, device = 'cpu', processes = 1 }: TrainingState,
+  start: { recipe: Recipe; sources: Readonly<Record<string, string>>; out: string; device: Device; processes: number },
 ): string[] {
   requireSameSources(sources, start.sources, start.out);
   const found: string[] = [];
+  if (start.processes !== processes) {
+    if (seesMicroBatches(start.recipe)) {
+      throw new UserError(
+        `the run in ${start.out} was made by ${processes} ${processes === 1 ? 'process' : 'processes'} and cannot go on with ${start.processes}: its loss goes by micro-batches (loss.over or loss.partners), which would be cut otherwise`,
+      );
+    }
+    found.push(`the number of processes is ${start.processes} and was ${processes}`);
+  }
   const now = { torch: nativeConfig().compiledFor, threads: getNumThreads() };
   if (now.torch !== torch) found.push(`libtorch is ${now.torch} and was ${torch}`);
   if (start.device !== device) found.push(`the device is ${start.device} and was ${device}`);

@@ -92,9 +92,9 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
     }
     record.check();
     await saveOrRescue(folder.final, trainedModel(opened));
-    turns.take();
     emit({ type: 'saved', folder: folder.final, files: fileSizes(folder.final) });
     record.check();
+    turns.take();
     return undefined;
   } catch (error) {
     const bytes = snapshotBytes(plan, weights);

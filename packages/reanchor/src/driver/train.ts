@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type Device, ProcessGroup } from '@reanchor/torch';
+import { setImmediate } from 'node:timers/promises';
+import { type Device, DistributedError, nativeConfig, ProcessGroup } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
@@ -13,7 +14,7 @@ import { modelDigest, requireSameTemplate, sourceDigests } from '../planning/dig
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import { Plan } from '../planning/plan.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
-import { recipeHere } from '../recipe/index.js';
+import { keyDigests, type Recipe, recipeHere } from '../recipe/index.js';
 import { type Checkpoint, refuseUsedFolder, runFolder } from '../runs/index.js';
 import { type ChatTemplate, loadTokenizer } from '../text/index.js';
 import { loadWeights } from '../weights/load.js';
@@ -25,7 +26,7 @@ import { RollbackRequest } from './non-finite-steps.js';
 import type { RunOptions } from './open-run.js';
 import type { TrainOptions, TrainResult } from './options.js';
 import { OutputFolder } from './output-folder.js';
-import { findResumePoint, type LockedRun, reopenRun, requireSameRun } from './resume.js';
+import { findResumePoint, type LockedRun, type ResumePoint, reopenRun, requireSameRun } from './resume.js';
 import { run } from './run.js';
 import { snapshotBytes } from './snapshot.js';
 
@@ -44,11 +45,28 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { world = ProcessGroup.alone() } = options;
   try {
     requireShare(options, world);
-    return world.rank === 0 ? await lead(options, world) : await accompany(options, world);
+    const result = world.rank === 0 ? await lead(options, world) : await accompany(options, world);
+    // Launchers may end all when one has ended, and rank 0 may still be writing.
+    world.barrier();
+    return result;
   } catch (error) {
-    world.fail(error instanceof Error ? error.message : String(error));
-    throw error;
+    const { signal } = options;
+    const isAsked = signal?.aborted && error === signal.reason;
+    world.fail(isAsked ? askedToStop : error instanceof Error ? error.message : String(error));
+    throw await asStop(error, signal);
   }
+}
+
+/** What a process that is asked to stop before the first step leaves to the others. */
+const askedToStop = 'it was asked to stop';
+
+/** The end of a process that has heard {@link askedToStop}: mostly it was asked as well. */
+async function asStop(error: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+  if (!(error instanceof DistributedError && error.message.includes(`said: ${askedToStop}`))) return error;
+  // The signal may have come while the event loop stood still: it is heard in the next turn.
+  await setImmediate();
+  await setImmediate();
+  return signal?.aborted ? signal.reason : new UserError('another process of the run was asked to stop');
 }
 
 /** Errors: UserError where a step has not a row for each process, and for what divided parameters cannot do yet. */
@@ -76,7 +94,7 @@ async function lead(options: TrainOptions, world: ProcessGroup): Promise<TrainRe
     return reopened.finished;
   }
   using output = new OutputFolder(options, device, reopened);
-  tell<Begun>(world, { now: output.now.getTime(), out });
+  tell<Begun>(world, { now: output.now.getTime(), out, keys: keysOf(recipe) });
   const inputs = await readInputs({ ...options, world }, output);
   return await runWithRollbacks(inputs, output);
 }
@@ -87,6 +105,7 @@ async function accompany(options: TrainOptions, world: ProcessGroup): Promise<Tr
   const begun = tell<Begun>(world);
   if ('finished' in begun) return begun.finished;
   const { out } = begun;
+  requireEqual(begun.keys, keysOf(recipe), world);
   const now = new Date(begun.now);
   const inputs = await readInputs({ ...options, out, world }, { device, now, commits: {}, beginsAgain: false });
   for (;;) {
@@ -96,28 +115,30 @@ async function accompany(options: TrainOptions, world: ProcessGroup): Promise<Tr
       ...{ ...inputs.plan.dtypes, device, world },
       shard: recipe.parallel.shard,
     });
-    requireEqualSources(sources, await sourcesOf(inputs), world);
+    requireEqual(sources, await sourcesOf(inputs), world);
     try {
       return await follow({ ...inputs, sources, weights, from, openFolder: async () => runFolder(out) });
     } catch (error) {
-      if (!(error instanceof RollbackRequest)) throw error;
+      if (!(error instanceof RollbackRequest)) throw explainFault(error, inputs, runFolder(out));
     }
   }
 }
 
 /** What rank 0 tells the others first: when a run began, and its folder; or what it has come to before. */
-type Begun = { now: number; out: string } | { finished: TrainResult };
+type Begun = { now: number; out: string; keys: Digests } | { finished: TrainResult };
 
 /** What rank 0 tells the others before the steps. */
 interface Begin {
   /** Undefined at the beginning of a run. */
   checkpoint: Checkpoint | undefined;
   /** Digests of what rank 0 reads. */
-  sources: Record<string, string>;
+  sources: Digests;
 }
 
+type Digests = Record<string, string>;
+
 /** Errors: UserError that names what this process reads otherwise than rank 0. */
-function requireEqualSources(expected: Begin['sources'], own: Begin['sources'], { rank }: ProcessGroup): void {
+function requireEqual(expected: Digests, own: Digests, { rank }: ProcessGroup): void {
   const names = [...new Set([...Object.keys(expected), ...Object.keys(own)])];
   const different = names.filter((name) => expected[name] !== own[name]);
   if (different.length === 0) return;
@@ -125,6 +146,8 @@ function requireEqualSources(expected: Begin['sources'], own: Begin['sources'], 
     `${different.join(', ')}: rank ${rank} reads something else than rank 0: give all processes the same files and recipe`,
   );
 }
+
+const keysOf = (recipe: Recipe): Digests => ({ ...keyDigests(recipe), libtorch: nativeConfig().compiledFor });
 
 const sourcesOf = async (inputs: RunInputs) =>
   sourceDigests({ ...inputs.plan, template: inputs.template, models: await modelDigests(inputs) });
@@ -178,28 +201,34 @@ async function readInputs(
 
 /** Runs, again from the last checkpoint when a run that has diverged asks for it. */
 async function runWithRollbacks(inputs: RunInputs, output: OutputFolder): Promise<TrainResult> {
-  const { out, command, plan, signal, device, world } = inputs;
   let from = output.locked?.from;
-  let sources: Record<string, string> | undefined;
   for (;;) {
     try {
-      const source = from?.checkpoint.path ?? inputs.modelFolder;
-      await unlessStopped(signal);
-      using weights = await loadWeights(source, { ...plan.dtypes, device, world, shard: plan.recipe.parallel.shard });
-      await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
-      requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
-      sources ??= await sourcesOf(inputs);
-      tell<Begin>(world, { checkpoint: from?.checkpoint, sources });
-      await unlessStopped(signal);
-      if (from === output.locked?.from)
-        from?.warnings.push(...requireSameRun(from.checkpoint.state, { sources, out, device }));
-      const openFolder = () => output.open(sources!);
-      return await run({ ...inputs, sources, weights, from, openFolder });
+      return await runFrom(from, inputs, output);
     } catch (error) {
       if (!(error instanceof RollbackRequest)) throw explainFault(error, inputs, output.locked?.folder);
-      from = await findResumePoint(output.locked!.folder, { command, rollback: error });
+      from = await findResumePoint(output.locked!.folder, { command: inputs.command, rollback: error });
     }
   }
+}
+
+/** Runs from a checkpoint or the beginning. Errors: RollbackRequest; those of {@link run}. */
+async function runFrom(from: ResumePoint | undefined, inputs: RunInputs, output: OutputFolder): Promise<TrainResult> {
+  const { out, plan, signal, device, world } = inputs;
+  const { recipe } = plan;
+  await unlessStopped(signal);
+  const source = from?.checkpoint.path ?? inputs.modelFolder;
+  using weights = await loadWeights(source, { ...plan.dtypes, device, world, shard: recipe.parallel.shard });
+  await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
+  requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
+  const sources = await sourcesOf(inputs);
+  tell<Begin>(world, { checkpoint: from?.checkpoint, sources });
+  await unlessStopped(signal);
+  if (from && from === output.locked?.from) {
+    const start = { recipe, processes: world.world, sources, out, device };
+    from.warnings.push(...requireSameRun(from.checkpoint.state, start));
+  }
+  return await run({ ...inputs, sources, weights, from, openFolder: () => output.open(sources) });
 }
 
 async function modelDigests({ modelFolder: folder, initialFolder }: Pick<RunInputs, 'modelFolder' | 'initialFolder'>) {

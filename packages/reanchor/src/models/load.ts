@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Device, type DType, tensor as fromBytes, isDType, type Tensor, tidy } from '@reanchor/torch';
+import { type Device, type DType, tensor as fromBytes, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { openSync, openWeights, readFile, readStored, type WeightTensor } from '../formats/index.js';
 import { buildModel } from './architectures.js';
@@ -14,7 +14,10 @@ export interface LoadOptions {
   dtype: DType;
   /** The CPU when left out. */
   device?: Device | undefined;
-  /** Gives the network what it has in place of a weight that was read; the weight itself when left out. */
+  /**
+   * Gives the network what it has in place of a weight that was read, and is then disposed; the weight itself when left
+   * out.
+   */
   place?: ((name: string, value: Tensor) => Tensor) | undefined;
 }
 
@@ -47,7 +50,10 @@ export async function loadModel(
           );
         }
         used.add(name);
-        return place(name, readTensor(name, entry, { dtype, device }, files));
+        const value = readTensor(name, entry, { dtype, device }, files);
+        const placed = place(name, value);
+        if (placed !== value) value.dispose();
+        return placed;
       },
     });
     refuseUnexpected(folder, model, checkpoint, used, files);
@@ -114,14 +120,6 @@ function keyOfInfinite(config: object): string | undefined {
     if (typeof value === 'object' && value !== null) left.push(...Object.entries(value));
   }
   return undefined;
-}
-
-/** The dtype that the config.json of a model folder gives; of those that training saves it is that of every weight. */
-export async function storedDType(folder: string): Promise<DType> {
-  const { dtype, torch_dtype: old } = await readConfig(folder);
-  const name = dtype ?? old;
-  if (typeof name === 'string' && isDType(name)) return name;
-  throw new FormatError('it names no dtype of weights', { file: join(folder, 'config.json') });
 }
 
 function readTensor(

@@ -17,11 +17,11 @@ export class AgreedStop {
     return this.world.world === 1 ? this.asked : this.#controller.signal;
   }
 
-  /** To be called by all processes. Errors: DistributedError. */
-  agree(): void {
+  /** To be called by all processes; `must` says that this one cannot go on. Errors: DistributedError. */
+  agree({ must = false } = {}): void {
     if (this.world.world === 1 || this.#controller.signal.aborted) return;
-    const [asked] = this.world.sum(Float64Array.of(this.asked?.aborted ? 1 : 0));
-    if (asked === 0) return;
+    const [stops] = this.world.sum([this.asked?.aborted || must ? 1 : 0]);
+    if (stops === 0) return;
     this.#controller.abort(
       this.asked?.aborted ? this.asked.reason : new UserError('another process of the run was asked to stop'),
     );

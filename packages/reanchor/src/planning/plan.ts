@@ -67,8 +67,9 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
   layOut(step: StepPlan): MicroBatch[] {
     const microBatches = this.objective.layOut(step, this.rows);
     if (this.ranks === 1) return microBatches;
-    const owned = microBatches.map((batch, i) => ({ ...batch, owner: step.owners[i] }));
-    return this.recipe.parallel.shard === 'none' ? owned : [...owned, ...fillers(owned, this.ranks)];
+    const owned = microBatches.map((batch, i) => ({ ...batch, owner: step.owners?.[i] }));
+    const { shard } = this.recipe.parallel;
+    return shard === 'gradients' || shard === 'parameters' ? [...owned, ...fillers(owned, this.ranks)] : owned;
   }
 }
 

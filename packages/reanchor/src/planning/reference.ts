@@ -1,5 +1,4 @@
 import type { ProcessGroup } from '@reanchor/torch';
-import type { CausalLM } from '../models/causal-lm.js';
 import { CachedReference } from '../reference/cached-reference.js';
 import { CopiedReference } from '../reference/copied-reference.js';
 import { ReferenceClock } from '../reference/reference-clock.js';
@@ -13,7 +12,7 @@ export interface ReferenceSources {
   /** The policy's. */
   weights: ModelWeights;
   /** The model that `reference.model` names, or that a checkpoint has; the reference owns it. */
-  initial?: CausalLM | undefined;
+  initial?: ModelWeights | undefined;
   /** The processes that share the run; this one alone when left out. */
   world?: ProcessGroup | undefined;
 }
@@ -33,7 +32,7 @@ export function plannedReference(
   const upcoming = function* (step: number) {
     for (const planned of plan.steps(step)) yield plan.layOut(planned);
   };
-  const cached = (rule: UpdateRule, initial?: CausalLM) =>
+  const cached = (rule: UpdateRule, initial?: ModelWeights) =>
     new CachedReference(weights.model, { rule, totalSteps, upcoming, initial, world });
   return {
     reference:

@@ -2,7 +2,7 @@ import { describeRemarks } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { positionsNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
-import type { Recipe } from '../recipe/index.js';
+import { type Recipe, seesMicroBatches } from '../recipe/index.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import { sharedRows } from './digests.js';
 import { dropoutNote } from './dropout.js';
@@ -43,6 +43,12 @@ export function runWarnings(plan: Plan, policy: Pick<CausalLM, 'configJson' | 'd
   const shared = sharedRows(validation, rows);
   if (shared > 0) found.push(`${shared} of the ${validation.length} rows of data.validation are trained on as well`);
   found.push(...labelWarnings(rows));
+  if (plan.ranks > 1 && seesMicroBatches(recipe)) {
+    found.push(
+      `${recipe.loss.over === 'microBatch' ? 'loss.over: microBatch' : 'loss.partners: previous'} goes by micro-batches, which are cut for ` +
+        `${plan.ranks} processes: with another number of them the numbers would be other ones`,
+    );
+  }
   const groups = rows.map((row) => objective.group(row));
   const unprompted = groups.filter(({ prompt }) => prompt.length <= report.emptyPromptTokens).length;
   if (unprompted > 0 && objective.needsReference)

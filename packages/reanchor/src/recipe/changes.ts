@@ -16,7 +16,8 @@ interface ChangeableKey {
 }
 
 /** A row's partner, or a mean inside its loss, may depend on the rows of its micro-batch. */
-const seesMicroBatches = ({ loss }: Recipe) => loss.over === 'microBatch' || loss.partners === 'previous';
+export const seesMicroBatches = ({ loss }: Recipe): boolean =>
+  loss.over === 'microBatch' || loss.partners === 'previous';
 
 export const changeableKeys: readonly ChangeableKey[] = [
   { key: 'threads', reason: 'the order of sums alone', changesRounding: true },
@@ -63,7 +64,18 @@ const ruleOf = (path: string, recipe: Recipe) =>
 /** The SHA-256 of all keys that decide the course of a run. */
 export function recipeHash(recipe: Recipe): string {
   const decisive = [...flatten(recipe)].filter(([path, value]) => value !== undefined && !ruleOf(path, recipe));
-  return createHash('sha256').update(JSON.stringify(decisive.sort())).digest('hex');
+  return sha256(decisive.sort());
+}
+
+const sha256 = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+
+/** What may differ between the processes of a run: where each computes, and where rank 0 tells it. */
+const ownKeys = /^(device|log)(\.|$)/;
+
+/** Digests of the values that all processes of a run have to have alike, by their keys. */
+export function keyDigests(recipe: Recipe): Record<string, string> {
+  const shared = [...flatten(recipe)].filter(([path, value]) => value !== undefined && !ownKeys.test(path));
+  return Object.fromEntries(shared.map(([path, value]) => [path, sha256(value)]));
 }
 
 /** A key with another value than before, as it is written in messages. */

@@ -1,5 +1,12 @@
 /** The recipe: its keys and what they may be, how it is read, what of it may change. Loads no torch. */
-export { changeableKeys, type RecipeChange, recipeChanges, recipeHash } from './changes.js';
+export {
+  changeableKeys,
+  keyDigests,
+  type RecipeChange,
+  recipeChanges,
+  recipeHash,
+  seesMicroBatches,
+} from './changes.js';
 export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
 export { type JsonSchema, type RecipeKey, recipeKey, recipeKeys, typeText } from './keys.js';
 export { type Layer, mergedLayers, modelsNamed, studyLayers } from './layers.js';

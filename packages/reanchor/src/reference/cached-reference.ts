@@ -6,6 +6,7 @@ import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import { spanBatch } from '../nn/spans.js';
 import { exchange } from '../parallel/exchange.js';
 import { readNumbers, writeNumbers } from '../weights/tensor-file.js';
+import type { ModelWeights } from '../weights/weights.js';
 import type {
   CachedReferenceState,
   PrepareOptions,
@@ -21,8 +22,8 @@ export interface CachedReferenceOptions {
   totalSteps: number;
   /** The micro-batches of each step from `step` on, as training will compute them, those of all processes. */
   upcoming: (step: number) => Iterable<readonly MicroBatch[]>;
-  /** The model that the reference is before its first update, then owned; the policy when left out. */
-  initial?: CausalLM | undefined;
+  /** What the reference is before its first update, then owned; the policy when left out. */
+  initial?: ModelWeights | undefined;
   /** The processes that share each step; this one alone when left out. */
   world?: ProcessGroup | undefined;
 }
@@ -43,7 +44,7 @@ export class CachedReference implements ReferencePolicy {
   #logprobs = new Map<string, number>();
   /** The last step whose rows are known. */
   #sweptTo = 0;
-  #initial: CausalLM | undefined;
+  #initial: ModelWeights | undefined;
   #isPreparing = false;
 
   /** Errors: RangeError for a rule that does not hold the reference between copies of the policy. */
@@ -115,8 +116,10 @@ export class CachedReference implements ReferencePolicy {
   /** Makes the rows of a step known, each process those of its own micro-batches, and then all tell all. */
   async #sweep(microBatches: readonly MicroBatch[], signal: AbortSignal | undefined): Promise<void> {
     const { world = ProcessGroup.alone() } = this.options;
-    const model = this.#initial ?? this.policy;
-    const unknown = microBatches.filter(({ keys }) => keys.some((key) => !this.#logprobs.has(key)));
+    const model = this.#initial?.model ?? this.policy;
+    const unknown = microBatches.filter(
+      ({ keys, isFiller }) => !isFiller && keys.some((key) => !this.#logprobs.has(key)),
+    );
     const own: (number[] | undefined)[] = [];
     for (const { owner = world.rank, reference, keys } of unknown) {
       if (owner !== world.rank) {
@@ -125,7 +128,8 @@ export class CachedReference implements ReferencePolicy {
       }
       const values = tidy(() => noGrad(() => sequenceLogprobs(model, spanBatch(reference, model)).toList()));
       own.push(values);
-      this.#remember(keys, values);
+      // Beside others all remember the same: of a row that is there twice, the value of the first micro-batch.
+      if (world.world === 1) this.#remember(keys, values);
       await setImmediate();
       signal?.throwIfAborted();
     }

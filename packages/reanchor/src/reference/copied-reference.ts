@@ -1,9 +1,8 @@
 // Shapes: S sequences.
 import { mkdir } from 'node:fs/promises';
-import { type Device, type DType, noGrad, type Tensor } from '@reanchor/torch';
+import { type DType, noGrad, type Tensor } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
-import { loadModel, storedDType } from '../models/load.js';
 import type { SaveOptions } from '../models/save.js';
 import type { SpanBatch } from '../nn/spans.js';
 import type { ModelWeights } from '../weights/weights.js';
@@ -12,9 +11,9 @@ import type { CopiedReferenceState, ReferencePolicy, ReferenceState, ReferenceUp
 import type { UpdateRule } from './update-rule.js';
 
 export interface CopiedReferenceOptions {
-  /** The model that it starts as, in `dtype`, and then owns; a copy of the policy when left out. */
-  initial?: CausalLM | undefined;
-  /** The dtype of the weights that it keeps; that of the policy's model when left out. */
+  /** The weights that it starts as, and then owns; a copy of the policy's when left out. */
+  initial?: ModelWeights | undefined;
+  /** The dtype of the weights that it keeps of a copy; that of the policy's model when left out. */
   dtype?: DType | undefined;
 }
 
@@ -35,7 +34,7 @@ export class CopiedReference implements ReferencePolicy {
     rule: UpdateRule | ReferenceClock,
     { initial, dtype }: CopiedReferenceOptions = {},
   ) {
-    this.#weights = policy.anchor({ dtype, initial });
+    this.#weights = initial ?? policy.anchor({ dtype });
     this.startsAtPolicy = initial === undefined;
     this.#clock = rule instanceof ReferenceClock ? rule : new ReferenceClock(rule);
   }
@@ -111,16 +110,14 @@ export class CopiedReference implements ReferencePolicy {
 }
 
 /**
- * The model with which a reference has to be made that is to go on from a state, saved at `path`: of a copied one what
- * was saved, in the dtype in which it was kept; of a cached one what `loadInitial` loads, the model that it was at
- * first, as long as that is needed.
+ * The folder of the model with which a reference has to be made that is to go on from a state, saved at `path`: of a
+ * copied one what was saved; of a cached one the model that it was at first, as long as that is needed.
  */
-export async function savedReference(
+export function savedReference(
   state: ReferenceState | undefined,
   path: string,
-  device: Device,
-  loadInitial: () => Promise<CausalLM | undefined>,
-): Promise<CausalLM | undefined> {
-  if (state?.kind === 'copied') return loadModel(path, { dtype: await storedDType(path), device });
-  return state?.needsInitial ? loadInitial() : undefined;
+  initialFolder: string | undefined,
+): string | undefined {
+  if (state?.kind === 'copied') return path;
+  return state?.needsInitial ? initialFolder : undefined;
 }

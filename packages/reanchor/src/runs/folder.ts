@@ -20,6 +20,8 @@ const runSchema = z.strictObject({
   command: z.array(z.string()).optional(),
   recipe: recipeSchema,
   seed: z.int(),
+  /** The processes that began it together, which divide what `parallel.shard` says; 1 where it is not said. */
+  processes: z.int().min(1).optional(),
   /** The commits that names on the Hub stood for. */
   commits: z.record(z.string(), z.string()).optional(),
   /** Digests of what the run reads, by the keys of its recipe; older runs do not say. */
@@ -105,6 +107,7 @@ interface NewRun {
   time: Date;
   torch: string;
   device: string;
+  processes?: number | undefined;
   commits?: Record<string, string>;
   sources?: Readonly<Record<string, string>>;
 }
@@ -142,7 +145,7 @@ export async function createRunFolder(path: string, run: NewRun): Promise<RunFol
 /** Writes `run.json` of a run that begins now. Errors: UserError. */
 export async function writeRunInfo(
   path: string,
-  { recipe, command, time, torch, device, commits = {}, sources = {} }: NewRun,
+  { recipe, command, time, torch, device, processes = 1, commits = {}, sources = {} }: NewRun,
 ): Promise<void> {
   const run: RunInfo = {
     time: time.toISOString(),
@@ -150,6 +153,7 @@ export async function writeRunInfo(
     ...(command && { command: command.map(concealing(recipe)) }),
     recipe,
     seed: recipe.seed,
+    ...(processes > 1 && { processes }),
     ...(Object.keys(commits).length > 0 && { commits }),
     ...(Object.keys(sources).length > 0 && { sources }),
     versions: { reanchor: packageVersion(), node: process.versions.node, torch },

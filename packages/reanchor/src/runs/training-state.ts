@@ -36,6 +36,8 @@ export const trainingStateSchema = z.strictObject({
   /** Whether going on can give the same bits. */
   torch: z.string(),
   threads: count,
+  /** The processes that made the run together; 1 where it is not said. */
+  processes: count.optional(),
   /** Of the policy; the CPU where it is not said. */
   device: z.string().optional(),
   /** Digests of what the run reads, by what they are of. */

@@ -1,13 +1,12 @@
 import { ProcessGroup } from '@reanchor/torch';
 import type { CausalLM } from '../models/causal-lm.js';
-import type { ScoreCompletionsOptions } from '../models/score-completions.js';
-import { sharedScores } from '../parallel/shared-scores.js';
+import { type SharedScoresOptions, sharedScores } from '../parallel/shared-scores.js';
 import type { Metrics } from './metrics.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 
 type Evaluated<Row> = Pick<Objective<Row, LoggedRow>, 'group' | 'evaluation'>;
 
-export interface EvaluationOptions extends ScoreCompletionsOptions {
+export interface EvaluationOptions extends SharedScoresOptions {
   /** The processes that share it; this one alone when left out. */
   world?: ProcessGroup | undefined;
 }

@@ -1,7 +1,7 @@
 import type { Device, DType, ProcessGroup } from '@reanchor/torch';
 import { copyModel } from '../models/architectures.js';
 import { loadModel, readConfig } from '../models/load.js';
-import { type Shard, ShardedWeights } from './sharded-weights.js';
+import { type Shard, ShardedWeights, type ShardOptions } from './sharded-weights.js';
 import { type ModelWeights, Weights } from './weights.js';
 
 export interface LoadWeightsOptions {
@@ -14,6 +14,8 @@ export interface LoadWeightsOptions {
   world?: ProcessGroup | undefined;
   /** What is divided among them. Default: nothing. */
   shard?: Shard | 'none' | undefined;
+  /** Whose weights they are. Default: the policy's. */
+  name?: ShardOptions['name'] | undefined;
 }
 
 /**
@@ -21,10 +23,10 @@ export interface LoadWeightsOptions {
  * at a time, and keeps its part. Errors: those of {@link loadModel}.
  */
 export async function loadWeights(folder: string, options: LoadWeightsOptions): Promise<ModelWeights> {
-  const { dtype, wide, device = 'cpu', world, shard = 'none' } = options;
+  const { dtype, wide, device = 'cpu', world, shard = 'none', name: owner = 'policy' } = options;
   if (world && world.world > 1 && shard !== 'none') {
     const weights = new ShardedWeights(await readConfig(folder), {
-      ...{ name: 'policy', world, shard, dtype, kept: wide, device },
+      ...{ name: owner, world, shard, dtype, kept: wide, device },
     });
     await loadModel(folder, { dtype: wide ?? dtype, device, place: (name, value) => weights.put(name, value) });
     weights.rest();

@@ -64,6 +64,8 @@ export class ShardedWeights implements ModelWeights {
   readonly trained: ReadonlyMap<string, Tensor>;
   readonly #root: Unit;
   readonly #blocks: Unit[];
+  /** What is here of all processes, to be saved. */
+  #brought: { unit: Unit; sliceOf: (unit: Unit) => Tensor; wholes: ReadonlyMap<string, Tensor> } | undefined;
 
   constructor(
     readonly configJson: ConfigJson,
@@ -72,7 +74,11 @@ export class ShardedWeights implements ModelWeights {
     const { shard, dtype, kept = dtype, world, device } = options;
     const isResident = shard !== 'parameters';
     const plans = planUnits(configJson);
-    const units = plans.map((plan) => new Unit({ world, dtype, kept, device, isResident, plan }));
+    const units = plans.map((plan, i) => {
+      const unit = new Unit({ world, dtype, kept, device, isResident, plan });
+      if (i > 0) unit.free();
+      return unit;
+    });
     [this.#root, ...this.#blocks] = units as [Unit, ...Unit[]];
     const views = new Map(units.flatMap((unit) => [...unit.views]));
     this.model = tidy(() => buildModel(configJson, { parameter: (name) => views.get(name)! }).keep());
@@ -142,16 +148,10 @@ export class ShardedWeights implements ModelWeights {
     for (const unit of this.#units) unit.refresh();
   }
 
-  anchor({ dtype = this.model.dtype, initial }: AnchorOptions = {}): ShardedWeights {
+  anchor({ dtype = this.model.dtype }: AnchorOptions = {}): ShardedWeights {
     const { configJson, options } = this;
-    const anchor = new ShardedWeights(configJson, {
-      ...options,
-      ...{ name: 'reference', dtype: this.model.dtype, kept: dtype },
-    });
-    if (initial) {
-      for (const [name, value] of initial.parameters) anchor.put(name, value);
-      initial[Symbol.dispose]();
-    } else for (const [i, unit] of anchor.#units.entries()) unit.copyFrom(this.#units[i]!);
+    const anchor = new ShardedWeights(configJson, { ...options, name: 'reference', kept: dtype });
+    for (const [i, unit] of anchor.#units.entries()) unit.copyFrom(this.#units[i]!);
     anchor.rest();
     return anchor;
   }
@@ -210,16 +210,20 @@ export class ShardedWeights implements ModelWeights {
 
   /** On the other processes: sends what rank 0 writes. */
   takePart(what: Saved, optimizer: AdamW | undefined): void {
-    for (const { value } of this.#brought(what, optimizer)) value();
+    try {
+      for (const { value } of this.#saved(what, optimizer)) value();
+    } finally {
+      this.#letGo();
+    }
   }
 
   /** Tells the others what is to be saved, and gives the tensors of it. */
   #ask(what: Saved, optimizer?: AdamW): StoredParameter[] {
     tell<SaveRequest>(this.options.world, { of: this.options.name, what });
-    return this.#brought(what, optimizer);
+    return this.#saved(what, optimizer);
   }
 
-  #brought(what: Saved, optimizer: AdamW | undefined): StoredParameter[] {
+  #saved(what: Saved, optimizer: AdamW | undefined): StoredParameter[] {
     if (what === 'parameters') {
       const parameters = this.#stored((unit) => unit.slice);
       return [...this.model.parameters.keys()].map((name) => parameters.get(name)!);
@@ -245,6 +249,7 @@ export class ShardedWeights implements ModelWeights {
       await write();
     } finally {
       for (const { value } of [...left]) value();
+      this.#letGo();
     }
   }
 
@@ -258,29 +263,35 @@ export class ShardedWeights implements ModelWeights {
     await readPiecesInto(file, new Map(state));
   }
 
-  /** Parameters whose values come by a gather of their unit; the last one stays until another is asked for. */
+  /** Parameters whose values come by a gather of their unit. */
   #stored(sliceOf: (unit: Unit) => Tensor): Map<string, StoredParameter> {
-    let here: { unit: Unit; wholes: Map<string, Tensor> } | undefined;
-    const bring = (unit: Unit) => {
-      if (here?.unit === unit) return here.wholes;
-      for (const tensor of here?.wholes.values() ?? []) tensor.dispose();
-      const wholes = tidy(() => {
-        const all = unit.wholes(sliceOf(unit));
-        keep([...all.values()]);
-        return all;
-      });
-      here = { unit, wholes };
-      return wholes;
-    };
     const { dtype } = this;
     return new Map(
       this.#units.flatMap((unit) =>
         [...unit.views].map(([name, { shape }]): [string, StoredParameter] => [
           name,
-          { name, shape, dtype, value: () => bring(unit).get(name)! },
+          { name, shape, dtype, value: () => this.#bring(unit, sliceOf).get(name)! },
         ]),
       ),
     );
+  }
+
+  /** The parameters of a unit, or what lies as they do; they stay until others are brought. */
+  #bring(unit: Unit, sliceOf: (unit: Unit) => Tensor): ReadonlyMap<string, Tensor> {
+    if (this.#brought?.unit === unit && this.#brought.sliceOf === sliceOf) return this.#brought.wholes;
+    this.#letGo();
+    const wholes = tidy(() => {
+      const all = unit.wholes(sliceOf(unit));
+      keep([...all.values()]);
+      return all;
+    });
+    this.#brought = { unit, sliceOf, wholes };
+    return wholes;
+  }
+
+  #letGo(): void {
+    for (const tensor of this.#brought?.wholes.values() ?? []) tensor.dispose();
+    this.#brought = undefined;
   }
 
   [Symbol.dispose](): void {

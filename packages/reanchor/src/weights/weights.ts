@@ -27,8 +27,6 @@ export interface WeightsOptions {
 export interface AnchorOptions {
   /** The dtype of what is moved; that of the model when left out. */
   dtype?: DType | undefined;
-  /** The model to start as, in `dtype`; it is then owned. */
-  initial?: CausalLM | undefined;
 }
 
 /** L2 distances between two sets of weights, over what is trained. */
@@ -63,8 +61,8 @@ export interface ModelWeights extends Disposable {
   /** Gives back what is held for passes alone. */
   rest(): void;
   /**
-   * Weights of their own that start as these, or as the model `initial`, which they then own: what is trained is
-   * copied, what is frozen shared. Its model computes in the dtype of this one.
+   * Weights of their own that start as these: what is trained is copied, what is frozen shared. Their model computes in
+   * the dtype of this one.
    */
   anchor(options?: AnchorOptions): ModelWeights;
   /** Moves these weights: w <- (1 - share) w + share * other. Returns the distances, see {@link WeightDistances}. */
@@ -185,14 +183,10 @@ export class Weights implements ModelWeights {
 
   rest(): void {}
 
-  /**
-   * Weights of their own that start as these, or as the model `initial`, which they then own: what is trained is
-   * copied, what is frozen shared. Its model computes in the dtype of this one.
-   */
-  anchor({ dtype = this.model.dtype, initial }: AnchorOptions = {}): Weights {
+  anchor({ dtype = this.model.dtype }: AnchorOptions = {}): Weights {
     const frozen = (name: string) => (this.#isTrained(name) ? undefined : this.model.parameters.get(name));
     const isWide = dtype !== this.model.dtype;
-    const kept = initial ?? copyModel(isWide ? this.exact : this.model, dtype, frozen);
+    const kept = copyModel(isWide ? this.exact : this.model, dtype, frozen);
     const model = isWide ? copyModel(kept, this.model.dtype, frozen) : kept;
     return new Weights(model, { wide: isWide ? kept : undefined, trainable: this.#isTrained });
   }

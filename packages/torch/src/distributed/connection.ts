@@ -67,6 +67,11 @@ export class Connection {
     return wait;
   }
 
+  /** Returns when all ranks have connected. */
+  meet(): void {
+    this.attempt('ProcessGroup.open', '', () => this.isOnAllRanks([]));
+  }
+
   /** Returns when all ranks have called it. */
   barrier(): void {
     this.requireOpen('barrier');

@@ -257,6 +257,16 @@ describe('ranks that are missing', () => {
     await ranks.all(4, 'close', name);
   });
 
+  test('a rank that stops as soon as it is connected has cut nobody short, or leaves its words', async () => {
+    for (let i = 0; i < 20; i++) {
+      const name = `hasty-${i}`;
+      const opened = [1, 2, 3].map((rank) => ranks.run(rank, 'open', { name, world: 4 }).then(() => '', String));
+      await ranks.run(0, 'open', { name, world: 4 }, 'batch.size is 2');
+      for (const error of await Promise.all(opened)) expect(error).toMatch(/^$|Rank 0 said: batch.size is 2/);
+      for (const rank of [0, 1, 2, 3]) await ranks.run(rank, 'close', name).catch(() => {});
+    }
+  });
+
   test('a rank that hangs costs the timeout, and is named', async () => {
     const name = await open(4, { timeoutSeconds: 1.5 });
     const hung = ranks.run(3, 'hang', 3500);

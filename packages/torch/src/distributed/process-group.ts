@@ -90,8 +90,12 @@ export class ProcessGroup implements Disposable {
     try {
       native().openGroup(connection.control, store.id, 'gloo', rank, world, timeoutSeconds * 1000, address, undefined);
       native().openGroup(name, store.id, backend, rank, world, timeoutSeconds * 1000, address, device);
+      // A rank that fails at once would cut those that still connect, which know no words of it then.
+      connection.meet();
     } catch (cause) {
       native().closeGroup(connection.control);
+      native().closeGroup(name);
+      if (cause instanceof DistributedError) throw cause;
       throw new DistributedError('ProcessGroup.open', '', wordsOf(cause), { member, cause });
     }
     return new ProcessGroup(rank, world, name, backend, connection);

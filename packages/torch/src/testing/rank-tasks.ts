@@ -46,9 +46,12 @@ export const tasks = {
   async connect(_rank: number, port: number) {
     store = await TcpStore.open({ host: '127.0.0.1', port, timeoutSeconds: 20 });
   },
-  async open(rank: number, { name, world, timeoutSeconds = 20, checks, file }: Opening) {
+  /** With `words` it fails in the moment in which it is open. */
+  async open(rank: number, { name, world, timeoutSeconds = 20, checks, file }: Opening, words?: string) {
     const place = file === undefined ? store : FileStore.open(file);
-    groups.set(name, await ProcessGroup.open({ store: place, rank, world, name, timeoutSeconds, checks }));
+    const group = await ProcessGroup.open({ store: place, rank, world, name, timeoutSeconds, checks });
+    groups.set(name, group);
+    if (words !== undefined) group.fail(words);
   },
   close: (_rank: number, name: string) => groupOf(name).close(),
   /** Every collective of one dtype, with 2 elements a rank. */
