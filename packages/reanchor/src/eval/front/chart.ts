@@ -32,17 +32,21 @@ export function familyCurves(runs: readonly FrontRun[]): FamilyCurves[] {
   });
 }
 
+/** Of more runs the courses are left out: they would hide their means. */
+const mostCourses = 40;
+
 /**
- * The chart, a colour for each method: the course of each run as a thin dashed line, the mean of each arm with several
- * seeds over the KL that all of them reach, and, where a method has several arms, its front through their mean ends,
- * each with its beta.
+ * The chart, a colour for each method: the course of each run as a thin dashed line (of 40 runs at most), the mean of
+ * each arm with several seeds over the KL that all of them reach, and, where a method has several arms, its front
+ * through their mean ends, each with its beta.
  */
 export function frontChart(runs: readonly FrontRun[], { kl, quality }: FrontMetrics): string {
+  const isCrowded = runs.length > mostCourses;
   const series = familyCurves(runs).flatMap(({ name, courses, means, ends }, color): Series[] => {
     if (courses.length === 1) return [{ name, points: courses[0]!.points.map(pointOf), color, dots: true }];
     const labels = ends.length > 1 ? ends.map(({ beta }) => (beta === undefined ? '' : `β ${beta}`)) : undefined;
     return [
-      ...courses.map(
+      ...(isCrowded ? [] : courses).map(
         ({ points }): Series => ({ name: undefined, points: points.map(pointOf), color, width: 1, dashed: true }),
       ),
       ...means.map(({ points }): Series => ({ name: undefined, points: points.map(pointOf), color })),
@@ -51,7 +55,9 @@ export function frontChart(runs: readonly FrontRun[], { kl, quality }: FrontMetr
   });
   return lineChart({
     title: `${quality} against ${kl}`,
-    description: `${quality} against ${kl} (nats) of ${runs.length} runs; dashed: the course of a run, solid: the mean over seeds, and the ends over beta`,
+    description:
+      `${quality} against ${kl} (nats) of ${runs.length} runs; ` +
+      `${isCrowded ? '' : 'dashed: the course of a run, '}solid: the mean over seeds, and the ends over beta`,
     xLabel: `${kl} (nats)`,
     yLabel: quality,
     series,

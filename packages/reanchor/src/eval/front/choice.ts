@@ -53,10 +53,10 @@ export function splitSeeds(runs: readonly FrontRun[], { tuneSeeds, testSeeds }: 
 }
 
 /**
- * The best setting of each arm by its mean at the end of the tuning runs, of those within the budget of KL; a setting of
- * which a run ended without a number is none. `tested` are the settings of the test runs, by arms: all that is known of these here. Errors:
- * UserError for settings of an arm on different tuning seeds, whose means say nothing of each other; for an arm
- * without a setting to choose; for a chosen setting without a test seed.
+ * The best setting of each arm by its mean at the end of the tuning runs, of those within the budget of KL; a setting
+ * of which a run ended without a number is none. `tested` are the settings of the test runs, by arms: all that is
+ * known of these here. Errors: UserError for settings of an arm on different tuning seeds, whose means say nothing of
+ * each other; for an arm without a setting to choose; for a chosen setting without a test seed.
  */
 export function chooseSettings(
   tune: readonly FrontRun[],

@@ -61,9 +61,10 @@ export interface LogpsResult {
 
 /**
  * The mean log-probabilities of the chosen and rejected completions of the same pairs under each model, in fp32, with
- * paired bootstrap intervals of the change against the first model; prompts are drawn, with all their pairs, and the same
- * ones for every number. Models are loaded one after the other. Rows become tokens as in the run of the first model that belongs to one.
- * Errors: UserError, also where another run makes other tokens of them; FormatError, UsageError.
+ * paired bootstrap intervals of the change against the first model; prompts are drawn, with all their pairs, and the
+ * same ones for every number. Models are loaded one after the other. Rows become tokens as in the run of the first
+ * model that belongs to one. Errors: UserError, also where another run makes other tokens of them; FormatError,
+ * UsageError.
  */
 export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResult> {
   const { tokensPerMicroBatch = 16384, onNote } = options;
