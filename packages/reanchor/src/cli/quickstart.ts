@@ -67,14 +67,15 @@ async function tell({ rows, differences, verdict, examples }: QuickstartResult, 
 }
 
 function differenceTable(differences: readonly Difference[]): string[] {
-  const signed = (value: number) => `${value < 0 ? '' : '+'}${value.toFixed(2)}`;
+  const told = (value: number, what: Difference['what']) =>
+    what === 'KL at the end' ? `x ${value.toFixed(2)}` : `${value < 0 ? '' : '+'}${value.toFixed(2)}`;
   return table([
     ['against DPO, paired by set', 'of', 'difference', '95 % interval', 'Holm', ''],
     ...differences.map(({ arm, what, kl, estimate, interval, holm, isFinding }) => [
       arm,
       kl === undefined ? what : `${what} (${kl})`,
-      estimate === undefined ? 'not reached by all' : signed(estimate),
-      interval ? `${signed(interval.low)} to ${signed(interval.high)}` : '-',
+      estimate === undefined ? 'not reached by all' : told(estimate, what),
+      interval ? `${told(interval.low, what)} to ${told(interval.high, what)}` : '-',
       holm === undefined ? '-' : holm < 0.001 ? '< 0.001' : holm.toFixed(3),
       isFinding ? 'finding' : 'noise',
     ]),

@@ -66,7 +66,8 @@ test('a difference that every set of pairs has is a finding, by how much and in 
     ['gold at equal KL', 16, true],
   ]);
   expect(found[0]!.estimate).toBeCloseTo(0.515);
-  expect(found[1]!.estimate).toBeCloseTo(-10.3);
+  // The ratio of KL: about 19 / 29.
+  expect(found[1]!.estimate).toBeCloseTo(0.64, 2);
   expect(verdict(rows, found)).toEqual([
     'gold rises in 8 of 8 runs',
     'told apart from noise by 4 sets of pairs: TR-DPO-soft has more gold at the end than DPO; ' +
@@ -83,7 +84,10 @@ test('differences that change their sign from one set of pairs to the next are n
   ] as const;
   const rows = [...runs(baseArm, base), ...runs('TR-DPO-hard', other)];
   const found = differences(rows);
-  expect(found.every(({ isFinding, interval }) => !isFinding && interval!.low < 0 && interval!.high > 0)).toBe(true);
+  for (const { isFinding, interval, what } of found) {
+    const none = what === 'KL at the end' ? 1 : 0;
+    expect(!isFinding && interval!.low < none && interval!.high > none, what).toBe(true);
+  }
   expect(verdict(rows, found)).toEqual([
     'gold rises in 8 of 8 runs',
     'no difference between the arms is told apart from noise by 4 sets of pairs',

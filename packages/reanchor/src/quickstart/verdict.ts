@@ -8,7 +8,7 @@ import { baseArm } from './study.js';
 /** Below it a difference is told apart from noise; adjusted for all that are tested (Holm). */
 const significance = 0.05;
 
-/** A difference of an arm and DPO, paired by the set of pairs. */
+/** A difference of an arm and DPO, paired by the set of pairs; of KL a ratio, since that spreads by factors. */
 export interface Difference {
   arm: string;
   what: 'gold at the end' | 'KL at the end' | 'gold at equal KL';
@@ -23,7 +23,8 @@ export interface Difference {
 
 /**
  * The differences of each arm and DPO: gold and KL at the end, and gold at the largest KL that all of their runs reach,
- * a whole number of nats. Means over sets of pairs with Student's 95 % intervals.
+ * a whole number of nats. Means over sets of pairs with Student's 95 % intervals; the ratio of KL is exp of those of the
+ * difference of logarithms.
  */
 export function differences(rows: readonly ResultRow[]): Difference[] {
   const arms = [...groupBy(rows, ({ arm }) => arm).keys()].filter((arm) => arm !== baseArm);
@@ -41,14 +42,11 @@ export function differences(rows: readonly ResultRow[]): Difference[] {
   const { comparisons } = adjusted(questions.map(({ test }) => test));
   return questions.map(({ arm, kl, what }, i): Difference => {
     const { difference, interval, holm } = comparisons[i]!.rows[0] as AdjustedComparison['rows'][number];
+    const scale = what === 'KL at the end' ? Math.exp : (value: number) => value;
     return {
-      arm,
-      what,
-      kl,
-      estimate: difference,
-      interval,
-      holm,
-      isFinding: holm !== undefined && holm < significance,
+      ...{ arm, what, kl, holm, isFinding: holm !== undefined && holm < significance },
+      estimate: difference === undefined ? undefined : scale(difference),
+      interval: interval && { low: scale(interval.low), high: scale(interval.high) },
     };
   });
 }
@@ -62,8 +60,8 @@ function coursesOf(rows: readonly ResultRow[], arm: string, quality: 'gold' | 'k
   return [...runs].map(([seed, own]) => ({
     ...{ arm, seed: String(seed) },
     points: own.map(({ step, kl, scores }) => {
-      const value = quality === 'kl' ? kl : scores.gold!;
-      return { step, kl: kl.mean ?? Number.NaN, quality: value.mean ?? Number.NaN };
+      const nats = kl.mean ?? Number.NaN;
+      return { step, kl: nats, quality: quality === 'kl' ? Math.log(nats) : (scores.gold!.mean ?? Number.NaN) };
     }),
   }));
 }
@@ -75,7 +73,8 @@ export function verdict(rows: readonly ResultRow[], found: readonly Difference[]
   const sets = new Set(rows.map(({ seed }) => seed)).size;
   const findings = found.filter(({ isFinding }) => isFinding);
   const told = findings.map(({ arm, what, estimate }) => {
-    return `${arm} has ${estimate! > 0 ? 'more' : 'less'} ${what} than ${baseArm}`;
+    const isMore = estimate! > (what === 'KL at the end' ? 1 : 0);
+    return `${arm} has ${isMore ? 'more' : 'less'} ${what} than ${baseArm}`;
   });
   const atEqualKl = findings.some(({ what }) => what === 'gold at equal KL');
   return [
