@@ -9,7 +9,7 @@ import { tinyModelOf } from './resuming.js';
 import { tinyModel, tinyPairs } from './training.js';
 
 /** The line of the row that gives no numbers. */
-export const poisonedLine = 15;
+const poisonedLine = 15;
 
 /** The folder of the model, and 40 pairs; both are made in `folder`. */
 export async function poisoned(folder: string): Promise<{ model: string; rows: string }> {

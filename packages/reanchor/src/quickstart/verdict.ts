@@ -22,9 +22,9 @@ export interface Difference {
 }
 
 /**
- * The differences of each arm and DPO: gold and KL at the end, and gold at the largest KL that all of their runs reach,
- * a whole number of nats. Means over sets of pairs with Student's 95 % intervals; the ratio of KL is exp of those of the
- * difference of logarithms.
+ * The differences of each arm and DPO: gold and KL at the end, and gold at the largest KL that all of their runs
+ * reach, a whole number of nats. Means over sets of pairs with Student's 95 % intervals; the ratio of KL is exp of
+ * those of the difference of logarithms.
  */
 export function differences(rows: readonly ResultRow[]): Difference[] {
   const arms = [...groupBy(rows, ({ arm }) => arm).keys()].filter((arm) => arm !== baseArm);
