@@ -322,7 +322,7 @@ function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency
 function momentSlice(unit: Unit, momentOf: (name: string) => Tensor): Tensor {
   return noGrad(() => {
     const slice = zeros([unit.slice.numel], { dtype: unit.slice.dtype, device: unit.slice.device });
-    for (const [name, at] of unit.places) {
+    for (const [name, { at }] of unit.pieces) {
       const moment = momentOf(name).view([-1]);
       slice.narrow(0, at, moment.numel).copy_(moment);
     }

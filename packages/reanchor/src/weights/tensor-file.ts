@@ -26,24 +26,12 @@ export async function writeTensors(file: string, tensors: readonly StoredParamet
  */
 export async function readTensorsInto(file: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
   const stored = (await openSafetensors(file)).tensors;
-  const fail = (message: string): never => {
-    throw new FormatError(message, { file });
-  };
-  for (const name of stored.keys()) if (!tensors.has(name)) fail(`tensor ${name} is not expected`);
-  const handle = openSync(file);
-  try {
-    for (const [name, tensor] of tensors) {
-      const found = stored.get(name) ?? fail(`tensor ${name} is missing`);
-      if (weightDTypes[found.dtype] !== tensor.dtype || found.shape.join() !== tensor.shape.join())
-        fail(`tensor ${name} is ${found.dtype} [${found.shape}], and should be ${tensor}`);
-      const bytes = readStored(handle, found, file);
-      tidy(() => {
-        tensor.detach().copy_(fromBytes(bytes).view(tensor.dtype).view(found.shape));
-      });
-    }
-  } finally {
-    closeSync(handle);
-  }
+  for (const name of stored.keys())
+    if (!tensors.has(name)) throw new FormatError(`tensor ${name} is not expected`, { file });
+  await readPiecesInto(
+    file,
+    new Map([...tensors].map(([name, tensor]) => [name, { tensor, from: 0, shape: tensor.shape }])),
+  );
 }
 
 /**
@@ -58,7 +46,10 @@ export async function readPiecesInto(file: string, pieces: ReadonlyMap<string, P
       const found = stored.get(name);
       if (!found) throw new FormatError(`tensor ${name} is missing`, { file });
       if (weightDTypes[found.dtype] !== tensor.dtype || found.shape.join() !== shape.join())
-        throw new FormatError(`tensor ${name} is ${found.dtype} [${found.shape}], and should be [${shape}]`, { file });
+        throw new FormatError(
+          `tensor ${name} is ${found.dtype} [${found.shape}], and should be ${tensor.dtype} [${shape}]`,
+          { file },
+        );
       const bytes = readStored(handle, found, file);
       tidy(() => {
         const part = fromBytes(bytes).view(tensor.dtype).narrow(0, from, tensor.numel);

@@ -37,6 +37,11 @@ export interface Piece {
   shape: readonly number[];
 }
 
+/** A piece, and where in the slice of its unit it begins. */
+interface PlacedPiece extends Piece {
+  at: number;
+}
+
 /**
  * One flat buffer of parameters, `whole`, whose views are what a network computes with for ever, and a `slice` of it
  * for each process. The memory of the whole comes by a gather of the slices before it is used, and goes after.
@@ -46,7 +51,7 @@ export interface Piece {
  */
 export class Unit implements Disposable {
   readonly #views = new Map<string, Tensor>();
-  readonly #pieces = new Map<string, Piece>();
+  readonly #pieces = new Map<string, PlacedPiece>();
   readonly #slice: Tensor;
   readonly #whole: Tensor;
   #isHere = true;
@@ -72,7 +77,7 @@ export class Unit implements Disposable {
         if (!piece) continue;
         const part = slice.narrow(0, piece.at, piece.numel);
         const tensor = keep(part.view(shape.length > 1 ? [1, piece.numel] : [piece.numel]));
-        this.#pieces.set(name, { tensor, from: piece.from, shape });
+        this.#pieces.set(name, { tensor, from: piece.from, at: piece.at, shape });
       }
     });
   }
@@ -83,21 +88,15 @@ export class Unit implements Disposable {
   }
 
   /** Those parts of parameters that this process moves. */
-  get pieces(): ReadonlyMap<string, Piece> {
+  get pieces(): ReadonlyMap<string, PlacedPiece> {
     return this.#pieces;
-  }
-
-  /** Where in the slice each piece begins. */
-  get places(): Map<string, number> {
-    const { world, plan } = this.options;
-    return new Map([...plan.pieces(world.world, world.rank)].map(([name, { at }]) => [name, at]));
   }
 
   get slice(): Tensor {
     return this.#slice;
   }
 
-  /** Of the slice, summed over the processes; undefined before {@link sum}. */
+  /** Of the slice, summed over the processes; undefined before {@link settle}. */
   get gradient(): Tensor | undefined {
     return this.#gradient;
   }
@@ -198,8 +197,7 @@ export class Unit implements Disposable {
   /** Gives each piece its part of the gradient. */
   spread(): void {
     tidy(() => {
-      for (const [name, at] of this.places) {
-        const { tensor } = this.#pieces.get(name)!;
+      for (const { tensor, at } of this.#pieces.values()) {
         tensor.grad = this.#gradient!.narrow(0, at, tensor.numel).view(tensor.shape);
       }
     });
