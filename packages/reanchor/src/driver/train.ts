@@ -108,6 +108,7 @@ async function accompany(options: TrainOptions, world: ProcessGroup): Promise<Tr
   requireEqual(begun.keys, keysOf(recipe), world);
   const now = new Date(begun.now);
   const inputs = await readInputs({ ...options, out, world }, { device, now, commits: {}, beginsAgain: false });
+  const own = await sourcesOf(inputs);
   for (;;) {
     const { checkpoint, sources } = tell<Begin>(world);
     const from = checkpoint && { checkpoint, changes: [], warnings: [] };
@@ -115,7 +116,7 @@ async function accompany(options: TrainOptions, world: ProcessGroup): Promise<Tr
       ...{ ...inputs.plan.dtypes, device, world },
       shard: recipe.parallel.shard,
     });
-    requireEqual(sources, await sourcesOf(inputs), world);
+    requireEqual(sources, own, world);
     try {
       return await follow({ ...inputs, sources, weights, from, openFolder: async () => runFolder(out) });
     } catch (error) {
@@ -202,9 +203,15 @@ async function readInputs(
 /** Runs, again from the last checkpoint when a run that has diverged asks for it. */
 async function runWithRollbacks(inputs: RunInputs, output: OutputFolder): Promise<TrainResult> {
   let from = output.locked?.from;
+  // Once: of a rollback too the models are those that were hashed.
+  let known: Promise<Digests> | undefined;
+  const sources = () => {
+    known ??= sourcesOf(inputs);
+    return known;
+  };
   for (;;) {
     try {
-      return await runFrom(from, inputs, output);
+      return await runFrom(from, { inputs, output, sources });
     } catch (error) {
       if (!(error instanceof RollbackRequest)) throw explainFault(error, inputs, output.locked?.folder);
       from = await findResumePoint(output.locked!.folder, { command: inputs.command, rollback: error });
@@ -213,7 +220,10 @@ async function runWithRollbacks(inputs: RunInputs, output: OutputFolder): Promis
 }
 
 /** Runs from a checkpoint or the beginning. Errors: RollbackRequest; those of {@link run}. */
-async function runFrom(from: ResumePoint | undefined, inputs: RunInputs, output: OutputFolder): Promise<TrainResult> {
+async function runFrom(
+  from: ResumePoint | undefined,
+  { inputs, output, sources: digests }: { inputs: RunInputs; output: OutputFolder; sources(): Promise<Digests> },
+): Promise<TrainResult> {
   const { out, plan, signal, device, world } = inputs;
   const { recipe } = plan;
   await unlessStopped(signal);
@@ -221,7 +231,7 @@ async function runFrom(from: ResumePoint | undefined, inputs: RunInputs, output:
   using weights = await loadWeights(source, { ...plan.dtypes, device, world, shard: recipe.parallel.shard });
   await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
   requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
-  const sources = await sourcesOf(inputs);
+  const sources = await digests();
   tell<Begin>(world, { checkpoint: from?.checkpoint, sources });
   await unlessStopped(signal);
   if (from && from === output.locked?.from) {
