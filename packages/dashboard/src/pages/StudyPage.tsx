@@ -37,16 +37,7 @@ function Study({ study, onQuality }: { study: StudyState; onQuality: (quality: s
         <p class="sub">
           Dashed is the course of a run, solid the mean over seeds as far as all of them reach, and a point with its
           line the mean ends of a method over beta.{' '}
-          <label>
-            Score{' '}
-            <select value={quality} onChange={(event) => onQuality(event.currentTarget.value)}>
-              {scores.map((name) => (
-                <option key={name} value={name}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Choice label="Score" options={scores} value={quality} onChoose={onQuality} />
         </p>
         <Picture quality={quality} curves={curves} />
       </section>
@@ -54,6 +45,28 @@ function Study({ study, onQuality }: { study: StudyState; onQuality: (quality: s
       <Comparisons study={study} />
       <Runs runs={study.runs} />
     </>
+  );
+}
+
+interface ChoiceProps {
+  label: string;
+  options: readonly string[];
+  value: string | undefined;
+  onChoose(option: string): void;
+}
+
+function Choice({ label, options, value, onChoose }: ChoiceProps) {
+  return (
+    <label>
+      {label}{' '}
+      <select value={value} onChange={(event) => onChoose(event.currentTarget.value)}>
+        {options.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
 
@@ -165,18 +178,7 @@ function Comparisons({ study: { comparisons, tests, quality } }: { study: StudyS
         <>
           <p class="sub">
             Differences in {quality} with 95 % intervals over seeds; Holm’s p holds for all {whole(tests)} of them.{' '}
-            {all !== undefined && (
-              <label>
-                Setting{' '}
-                <select value={form} onChange={(event) => choose(event.currentTarget.value)}>
-                  {forms.map((name) => (
-                    <option key={name} value={name}>
-                      {name}
-                    </option>
-                  ))}
-                </select>
-              </label>
-            )}
+            {all !== undefined && <Choice label="Setting" options={forms} value={form} onChoose={choose} />}
           </p>
           <ComparisonTable comparisons={shown} />
         </>
