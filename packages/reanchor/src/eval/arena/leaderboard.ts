@@ -1,7 +1,7 @@
 /** The scores of Arena-Hard from verdicts. */
 import { UserError } from '../../errors.js';
 import { uniforms } from '../../random.js';
-import { type Battle, bradleyTerryBootstrap, type Interval } from '../../stats/index.js';
+import { type Battle, bradleyTerryBootstrap, groupBy, type Interval } from '../../stats/index.js';
 import { type Style, standardise, styleDifference, styleNames } from './style.js';
 import { type ArenaVerdict, verdictScore } from './verdict.js';
 
@@ -105,13 +105,7 @@ export interface Leaderboard {
  * of any category counts. Source: arena-hard-auto, show_result.py.
  */
 export function arenaLeaderboards(judgments: readonly ArenaJudgment[], options: LeaderboardOptions): Leaderboard[] {
-  const groups = new Map<string, ArenaJudgment[]>();
-  for (const judgment of judgments) {
-    const key = JSON.stringify([judgment.category, judgment.baseline]);
-    const group = groups.get(key);
-    if (group) group.push(judgment);
-    else groups.set(key, [judgment]);
-  }
+  const groups = groupBy(judgments, ({ category, baseline }) => JSON.stringify([category, baseline]));
   const boards = [...groups.values()].map((group) => leaderboard(group, options));
   if (boards.some(({ models }) => models.length > 0)) return boards;
   throw new UserError(
