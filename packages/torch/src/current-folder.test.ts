@@ -120,7 +120,10 @@ test('the compiler is started away from the current folder, whose headers are no
   await expect(buildAddon(located)).rejects.toThrow(SetupError);
   const read = (name: string) => readFileSync(join(folder, name), 'utf8');
   expect(read('where').startsWith(join(folder, 'cache'))).toBe(true);
-  const included = read('with').match(/-[IL]\S*/g)!;
+  const included = read('with')
+    .split(' ')
+    .filter((flag) => /^-[IL]/.test(flag));
+  expect(included).not.toEqual([]);
   expect(included.filter((flag) => !/^-[IL]\//.test(flag))).toEqual([]);
 });
 
