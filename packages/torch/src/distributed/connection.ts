@@ -4,12 +4,12 @@
  * they call different collectives; so they ask first.
  */
 import { createHash } from 'node:crypto';
-import { DistributedError, type Member, wordsOf } from '../errors.js';
+import { DistributedError, type Member } from '../errors.js';
 import { native } from '../native.js';
 import { keep, noGrad, tidy } from '../scope.js';
 import { type Tensor, tensor } from '../tensor.js';
-import { type Collective, disagreement, issue, ranksInWords, record, waitFor } from './collective.js';
-import type { Store } from './store.js';
+import { type Collective, disagreement, issue, record, waitFor } from './collective.js';
+import type { Failures } from './failures.js';
 
 /** A collective that was issued. Its tensor must not be read or written before wait() has returned. */
 export interface Pending {
@@ -25,32 +25,19 @@ export interface Pending {
 /** Which calls are compared beforehand: each, or those that differ from all before in operation, dtype or size. */
 export type Checks = 'all' | 'new';
 
-/** What a rank tells the others when it fails. `told`: it knows the cause, and is not just missing somebody. */
-interface Report {
-  rank: number;
-  told: boolean;
-  words: string;
-}
-
-/** How long a rank that failed waits for the words of the others. */
-const GRACE_MS = 1000;
-
-const blockFor = (milliseconds: number) =>
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.max(1, milliseconds));
-
 export class Connection {
   private readonly pending = new Set<Wait>();
   private readonly known = new Set<string>();
   private count = 0;
-  private failure: DistributedError | undefined;
   private closed = false;
 
   constructor(
     readonly member: Member,
-    readonly timeoutSeconds: number,
-    private readonly store: Store,
-    private readonly checks: Checks,
-  ) {}
+    readonly checks: Checks,
+    readonly failures: Failures,
+  ) {
+    for (const group of [this.control, member.group]) failures.watch(group);
+  }
 
   /** The name of the group over which ranks compare calls and add up numbers. */
   get control(): string {
@@ -90,29 +77,29 @@ export class Connection {
 
   /** Leaves the group for a reason of this rank's own: it becomes the words of the others' errors. */
   fail(words: string): void {
-    if (this.closed) return;
-    this.report(true, words);
-    this.failure ??= new DistributedError('fail', '', words, { member: this.member });
-    this.cut();
+    if (!this.closed) this.failures.fail(words);
   }
 
   /** Waits for what was issued and closes the connections. Throws the first error of that, unless one was thrown. */
   close(): void {
     if (this.closed) return;
-    const before = this.failure;
+    const before = this.failures.failure;
     for (const wait of [...this.pending]) wait.settle();
     this.closed = true;
-    native().closeGroup(this.control);
-    native().closeGroup(this.member.group);
-    if (this.failure !== before) throw this.failure;
+    for (const group of [this.control, this.member.group]) {
+      this.failures.forget(group);
+      native().closeGroup(group);
+    }
+    if (this.failures.failure !== before) throw this.failures.failure;
   }
 
   private requireOpen(op: string): void {
     const { member } = this;
+    const { failure } = this.failures;
     if (this.closed) throw new DistributedError(op, '', 'the group was closed', { member });
-    if (this.failure === undefined) return;
-    const words = `this group failed before, and is of no use any more. Its error was: ${this.failure.message}`;
-    throw new DistributedError(op, '', words, { member, peers: this.failure.peers, cause: this.failure });
+    if (failure === undefined) return;
+    const words = `this group failed before, and is of no use any more. Its error was: ${failure.message}`;
+    throw new DistributedError(op, '', words, { member, peers: failure.peers, cause: failure });
   }
 
   private agree(call: Collective, shapes: string): void {
@@ -170,63 +157,8 @@ export class Connection {
     try {
       return call();
     } catch (cause) {
-      throw this.failed(op, shapes, cause);
+      throw this.failures.failed(op, shapes, cause);
     }
-  }
-
-  /** What has failed here is over for all: they are told, and their connections to this rank are cut. */
-  private failed(op: string, shapes: string, cause: unknown): DistributedError {
-    const { member } = this;
-    if (this.failure !== undefined) {
-      return new DistributedError(op, shapes, wordsOf(cause), { member, peers: this.failure.peers, cause });
-    }
-    this.report(false, `${op}: ${wordsOf(cause)}`);
-    this.cut();
-    const { peers, words } = this.blame();
-    this.failure = new DistributedError(op, shapes, `${wordsOf(cause)}. ${words}`, { member, peers, cause });
-    return this.failure;
-  }
-
-  /** The others' calls fail at once, those that are under way too. */
-  private cut(): void {
-    native().abortGroup(this.control);
-    native().abortGroup(this.member.group);
-  }
-
-  private keyOf = (rank: number) => `${this.member.group}/failed/${rank}`;
-
-  private report(told: boolean, words: string): void {
-    try {
-      this.store.set(this.keyOf(this.member.rank), JSON.stringify({ rank: this.member.rank, told, words }));
-    } catch {
-      // The store went with the process that held it; the others notice that too.
-    }
-  }
-
-  /** Which ranks are to blame: those that say so, else those that do not say that they miss somebody. */
-  private blame(): { peers: number[]; words: string } {
-    const { rank, world } = this.member;
-    let silent = Array.from({ length: world }, (_, r) => r).filter((r) => r !== rank);
-    const reports: Report[] = [];
-    const end = performance.now() + Math.min(GRACE_MS, this.timeoutSeconds * 1000);
-    try {
-      for (;;) {
-        for (const peer of silent.filter((r) => this.store.has(this.keyOf(r)))) {
-          reports.push(JSON.parse(native().storeGet(this.store.id, this.keyOf(peer))) as Report);
-          silent = silent.filter((r) => r !== peer);
-        }
-        if (silent.length === 0 || reports.some(({ told }) => told) || performance.now() >= end) break;
-        blockFor(Math.min(Math.max(20, world), end - performance.now()));
-      }
-    } catch {
-      return { peers: [], words: `The store at ${this.store.place} is gone too: the process that held it has ended` };
-    }
-    const told = reports.filter((report) => report.told);
-    if (told.length > 0) {
-      return { peers: told.map((r) => r.rank), words: told.map((r) => `Rank ${r.rank} said: ${r.words}`).join('. ') };
-    }
-    if (silent.length === 0) return { peers: [], words: 'All the other ranks report a failure too' };
-    return { peers: silent, words: `There is no word from ${ranksInWords(silent)}: killed, hung or still at work` };
   }
 }
 

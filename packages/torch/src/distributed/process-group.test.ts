@@ -149,6 +149,73 @@ test('two groups side by side, and one over a file', async () => {
   rmSync(folder, { recursive: true });
 });
 
+describe('groups that are split from one', () => {
+  const halves = [
+    [0, 1],
+    [2, 3],
+  ];
+  const alike = [
+    [0, 2],
+    [3, 1],
+  ];
+  const partOf = (parts: readonly number[][], rank: number) => parts.find((part) => part.includes(rank))!;
+
+  test('each rank is in two of them, and their sums are of their ranks', async () => {
+    const name = await open(4);
+    const split = (parts: readonly number[][], part: string) =>
+      Promise.all([0, 1, 2, 3].map((rank) => ranks.run(rank, 'split', name, partOf(parts, rank), part)));
+    expect(await split(halves, 'half')).toEqual([
+      [0, 2],
+      [1, 2],
+      [0, 2],
+      [1, 2],
+    ]);
+    expect(await split(alike, 'alike')).toEqual([
+      [0, 2],
+      [1, 2],
+      [1, 2],
+      [0, 2],
+    ]);
+    for (const [parts, part] of [
+      [halves, 'half'],
+      [alike, 'alike'],
+    ] as const) {
+      const sums = [0, 1, 2, 3].map((rank) => ranks.run(rank, 'sum', `${name}.${part}`, [10 ** rank]));
+      const expected = [0, 1, 2, 3].map((rank) => [partOf(parts, rank).reduce((sum, peer) => sum + 10 ** peer, 0)]);
+      expect(await Promise.all(sums)).toEqual(expected);
+    }
+    expect(await ranks.all(4, 'sum', name, [1])).toEqual([[4], [4], [4], [4]]);
+    for (const group of [`${name}.half`, `${name}.alike`, name]) await ranks.all(4, 'close', group);
+  });
+
+  test('a group without this rank, or with one twice, is refused', async () => {
+    const name = await open(2);
+    for (const given of [[1], [0, 0]]) {
+      const { message } = await errorOf(ranks.run(0, 'split', name, given, 'part'));
+      expect(message).toMatch(/rank 0 is to be among the ranks of its group, each once: /);
+    }
+    expect((await errorOf(ranks.run(0, 'split', name, [0, 2], 'part'))).message).toMatch(/from 0 to 1, got 2/);
+    await ranks.all(2, 'close', name);
+  });
+
+  test('what ends a rank is known in all groups, by its number among all', async () => {
+    const name = await open(4);
+    await Promise.all([0, 1, 2, 3].map((rank) => ranks.run(rank, 'split', name, partOf(halves, rank), 'half')));
+    // Ranks 0 and 1 do not wait for rank 3 in any call, and are told all the same.
+    const errors = [
+      errorOf(ranks.run(2, 'sum', `${name}.half`, [1])),
+      ...[0, 1].map((rank) => errorOf(ranks.run(rank, 'sum', name, [1]))),
+    ];
+    await ranks.run(3, 'fail', `${name}.half`, 'the disk is full');
+    for (const { message, peers } of await Promise.all(errors)) {
+      expect(message).toMatch(/Rank 3 said: the disk is full$/);
+      expect(peers).toEqual([3]);
+    }
+    expect((await errorOf(ranks.run(0, 'barrier', `${name}.half`))).message).toMatch(/this group failed before/);
+    for (const group of [`${name}.half`, name]) await ranks.all(4, 'close', group);
+  });
+});
+
 describe('ranks that disagree', () => {
   test('unequal sizes, dtypes, operations and sources are told to all, and the group goes on', async () => {
     const name = await open(4);

@@ -16,6 +16,7 @@ import { noGrad } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { type Collective, issue, type Reduce, ranksInWords } from './collective.js';
 import { type Checks, Connection, type Pending } from './connection.js';
+import { Failures } from './failures.js';
 import { checkedSeconds } from './reach.js';
 import type { Store } from './store.js';
 
@@ -50,6 +51,19 @@ export interface GroupOptions {
 /** The backends that the addon was compiled with. */
 export const backends = (): Backend[] => native().backends().split(' ') as Backend[];
 
+/** How the ranks of a group reach each other: what those that are split from it have of it. */
+interface Link {
+  backend: Backend;
+  address: string;
+  device: Device | undefined;
+}
+
+/** A group of several processes. */
+interface Opened {
+  link: Link;
+  connection: Connection;
+}
+
 const done = (tensor: Tensor): Pending => ({ tensor, wait: () => tensor });
 
 export class ProcessGroup implements Disposable {
@@ -58,8 +72,7 @@ export class ProcessGroup implements Disposable {
     /** The number of processes. */
     readonly world: number,
     readonly name: string,
-    private readonly backend: Backend | undefined,
-    private readonly connection: Connection | undefined,
+    private readonly opened: Opened | undefined,
   ) {}
 
   /**
@@ -70,8 +83,7 @@ export class ProcessGroup implements Disposable {
     const { store, rank, world, backend = 'gloo', timeoutSeconds = 600, name = 'world' } = options;
     requireRank(rank, world);
     checkedSeconds(timeoutSeconds);
-    if (!/^[\w.-]+$/.test(name))
-      throw new RangeError(`the name of a group has letters, digits and . _ - alone: ${name}`);
+    requireName(name);
     if (backend === 'nccl' && options.device === undefined)
       throw new TypeError("nccl needs the device of this rank, as in 'cuda:0'");
     if (!backends().includes(backend)) {
@@ -83,10 +95,36 @@ export class ProcessGroup implements Disposable {
     }
     const member = { rank, world, group: name };
     const checks = options.checks ?? (backend === 'gloo' ? 'all' : 'new');
-    const connection = new Connection(member, timeoutSeconds, store, checks);
-    await gather(store, member, backend, timeoutSeconds);
+    const failures = new Failures(member, timeoutSeconds, store);
     const address = options.address ?? store.localAddress ?? '';
-    const device = deviceCode(options.device);
+    return await ProcessGroup.connect(member, { backend, address, device: options.device }, checks, failures);
+  }
+
+  /**
+   * A group of these ranks of this one, in this order; each of them has to call it, and others must not. Groups of one
+   * name have no rank in common. It fails together with this one: what ends a rank is known in both. Errors: as
+   * {@link open}; RangeError for ranks that are none, or not this process's.
+   */
+  async split(ranks: readonly number[], name: string): Promise<ProcessGroup> {
+    requireName(name);
+    for (const rank of ranks) requireRank(rank, this.world);
+    const rank = ranks.indexOf(this.rank);
+    if (rank < 0 || new Set(ranks).size < ranks.length) {
+      throw new RangeError(`rank ${this.rank} is to be among the ranks of its group, each once: ${ranks.join(', ')}`);
+    }
+    if (!this.opened || ranks.length === 1) return ProcessGroup.alone();
+    const { link, connection } = this.opened;
+    const member = { rank, world: ranks.length, group: `${this.name}.${name}.${ranks[0]}` };
+    return await ProcessGroup.connect(member, link, connection.checks, connection.failures);
+  }
+
+  private static async connect(member: Member, link: Link, checks: Checks, failures: Failures): Promise<ProcessGroup> {
+    const { rank, world, group: name } = member;
+    const { backend, address } = link;
+    const { store, timeoutSeconds } = failures;
+    const connection = new Connection(member, checks, failures);
+    await gather(store, member, backend, timeoutSeconds);
+    const device = deviceCode(link.device);
     try {
       native().openGroup(connection.control, store.id, 'gloo', rank, world, timeoutSeconds * 1000, address, undefined);
       native().openGroup(name, store.id, backend, rank, world, timeoutSeconds * 1000, address, device);
@@ -98,24 +136,24 @@ export class ProcessGroup implements Disposable {
       if (cause instanceof DistributedError) throw cause;
       throw new DistributedError('ProcessGroup.open', '', wordsOf(cause), { member, cause });
     }
-    return new ProcessGroup(rank, world, name, backend, connection);
+    return new ProcessGroup(rank, world, name, { link, connection });
   }
 
   /** A group of this process alone, without a store: its calls copy, or do nothing. */
   static alone(): ProcessGroup {
-    return new ProcessGroup(0, 1, 'alone', undefined, undefined);
+    return new ProcessGroup(0, 1, 'alone', undefined);
   }
 
   /** A new tensor with the ranks' tensors reduced element by element. */
   allReduce(tensor: Tensor, reduce: Reduce = 'sum'): Pending {
-    if (!this.connection) return done(noGrad(() => tensor.clone()));
+    if (!this.opened) return done(noGrad(() => tensor.clone()));
     const call = { name: 'allReduce', reduce, given: tensor, refused: this.refusal(tensor) } as const;
     return this.start(call, tensor, (group) => issue.allReduce(group, tensor, reduce));
   }
 
   /** As allReduce, in place of the tensor's own elements; the tensor must be contiguous. */
   allReduce_(tensor: Tensor, reduce: Reduce = 'sum'): Pending {
-    if (!this.connection) return done(tensor);
+    if (!this.opened) return done(tensor);
     const refused = this.refusal(tensor) ?? requireContiguous(tensor);
     const call = { name: 'allReduce', reduce, given: tensor, refused } as const;
     return this.start(call, tensor, (group) => issue.allReduce_(group, tensor, reduce));
@@ -123,7 +161,7 @@ export class ProcessGroup implements Disposable {
 
   /** The ranks' slices, one after the other in the first dimension: [N, ...] of each -> [world * N, ...]. */
   allGather(slice: Tensor): Pending {
-    if (!this.connection) return done(noGrad(() => slice.clone()));
+    if (!this.opened) return done(noGrad(() => slice.clone()));
     const refused = this.refusal(slice) ?? requireDimension(slice);
     const call = { name: 'allGather', given: slice, refused } as const;
     return this.start(call, slice, (group) => issue.allGather(group, slice, this.world));
@@ -131,7 +169,7 @@ export class ProcessGroup implements Disposable {
 
   /** As allGather, into `whole`, which is contiguous and has world times the elements of a slice. */
   allGatherInto(whole: Tensor, slice: Tensor): Pending {
-    if (!this.connection) return done(noGrad(() => whole.copy_(slice.view(whole.shape))));
+    if (!this.opened) return done(noGrad(() => whole.copy_(slice.view(whole.shape))));
     const refused = this.refusal(slice) ?? requireContiguous(whole) ?? this.requireRoom(whole, slice);
     const call = { name: 'allGather', given: slice, refused } as const;
     return this.start(call, slice, (group) => issue.allGatherInto(group, whole, slice, this.world));
@@ -139,7 +177,7 @@ export class ProcessGroup implements Disposable {
 
   /** The ranks' tensors reduced, of which each rank gets its part: [world * N, ...] -> [N, ...], rank after rank. */
   reduceScatter(whole: Tensor, reduce: Reduce = 'sum'): Pending {
-    if (!this.connection) return done(noGrad(() => whole.clone()));
+    if (!this.opened) return done(noGrad(() => whole.clone()));
     const refused = this.refusal(whole) ?? requireDimension(whole) ?? this.requireParts(whole);
     const call = { name: 'reduceScatter', reduce, given: whole, refused } as const;
     return this.start(call, whole, (group) => issue.reduceScatter(group, whole, reduce, this.world));
@@ -148,7 +186,7 @@ export class ProcessGroup implements Disposable {
   /** Every rank's tensor gets the elements of the one of rank `source`; the tensor must be contiguous. */
   broadcast_(tensor: Tensor, source = 0): Pending {
     requireRank(source, this.world);
-    if (!this.connection) return done(tensor);
+    if (!this.opened) return done(tensor);
     const refused = this.refusal(tensor) ?? requireContiguous(tensor);
     const call = { name: 'broadcast', source, given: tensor, refused } as const;
     return this.start(call, tensor, (group) => issue.broadcast_(group, tensor, source));
@@ -157,12 +195,12 @@ export class ProcessGroup implements Disposable {
   /** The sums over the ranks of each of these numbers, in float64, the same bits on every rank. */
   sum(values: readonly number[] | Float64Array): Float64Array {
     const numbers = Float64Array.from(values);
-    return this.connection ? this.connection.sum(numbers) : numbers;
+    return this.opened ? this.opened.connection.sum(numbers) : numbers;
   }
 
   /** Returns when all ranks have called it. Errors: DistributedError that names those that do not come. */
   barrier(): void {
-    this.connection?.barrier();
+    this.opened?.connection.barrier();
   }
 
   /**
@@ -170,12 +208,12 @@ export class ProcessGroup implements Disposable {
    * closed then.
    */
   fail(words: string): void {
-    this.connection?.fail(words);
+    this.opened?.connection.fail(words);
   }
 
   /** Waits for everything that was issued, and disconnects. Errors: the first of these waits. Twice is harmless. */
   close(): void {
-    this.connection?.close();
+    this.opened?.connection.close();
   }
 
   [Symbol.dispose](): void {
@@ -183,13 +221,13 @@ export class ProcessGroup implements Disposable {
   }
 
   private start(call: Collective, { shape, dtype }: Tensor, send: (group: string) => Tensor): Pending {
-    return (this.connection as Connection).start(call, `(${dtype}[${shape.join(', ')}])`, send);
+    return this.opened!.connection.start(call, `(${dtype}[${shape.join(', ')}])`, send);
   }
 
   private refusal(tensor: Tensor): string | undefined {
-    const wanted = this.backend === 'nccl' ? 'cuda' : 'cpu';
+    const wanted = this.opened?.link.backend === 'nccl' ? 'cuda' : 'cpu';
     if (tensor.device.split(':')[0] === wanted) return undefined;
-    return `a group of ${this.backend} takes tensors on ${wanted}, not on ${tensor.device}`;
+    return `a group of ${this.opened?.link.backend} takes tensors on ${wanted}, not on ${tensor.device}`;
   }
 
   private requireRoom(whole: Tensor, slice: Tensor): string | undefined {
@@ -202,6 +240,10 @@ export class ProcessGroup implements Disposable {
     if (whole.shape[0]! % this.world === 0) return undefined;
     return `the first dimension of ${whole} cannot be divided among ${this.world} ranks: pad it`;
   }
+}
+
+function requireName(name: string): void {
+  if (!/^[\w.-]+$/.test(name)) throw new RangeError(`the name of a group has letters, digits and . _ - alone: ${name}`);
 }
 
 function requireRank(rank: number, world: number): void {

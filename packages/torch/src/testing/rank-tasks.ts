@@ -53,6 +53,12 @@ export const tasks = {
     groups.set(name, group);
     if (words !== undefined) group.fail(words);
   },
+  /** Opens a group of ranks of another one, which tasks call by both names. */
+  async split(_rank: number, name: string, ranks: readonly number[], part: string) {
+    const group = await groupOf(name).split(ranks, part);
+    groups.set(`${name}.${part}`, group);
+    return [group.rank, group.world];
+  },
   close: (_rank: number, name: string) => groupOf(name).close(),
   /** Every collective of one dtype, with 2 elements a rank. */
   everything(rank: number, name: string, dtype: DType) {
