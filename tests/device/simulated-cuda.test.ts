@@ -68,6 +68,25 @@ describe.skipIf(hindrance !== undefined)('on a simulated CUDA device', () => {
     expect(() => chooseDevice('gpu')).toThrow(/"gpu" is not allowed; auto, cpu, cuda/);
   });
 
+  test.each([
+    ['gradients', 'reference: { update: soft, alpha: 0.3 }'],
+    ['parameters', 'reference: { update: hard, tau: 2, storage: cached }\nprecision: bf16'],
+  ])('a run whose optimizer is in main memory, with %s', async (shard, rest) => {
+    const plain = { text: `method: dpo\n${rest}`, generate: shard !== 'parameters' };
+    const offloaded = { ...plain, text: `${plain.text}\nparallel: { shard: ${shard}, offload: optimizer }` };
+    const { allocated } = cudaMemory();
+    const measured = async (one: typeof plain) => {
+      resetPeakCudaMemory();
+      const run = await runOn('cuda', one);
+      expect(cudaMemory().allocated).toBe(allocated);
+      return { run, peak: cudaMemory().peakAllocated - allocated };
+    };
+    const [without, having] = [await measured(plain), await measured(offloaded)];
+    expectSameRun(having.run, without.run, 2e-5);
+    expect(having.peak).toBeLessThan(without.peak);
+    await expect(runOn('cpu', offloaded)).rejects.toThrow('parallel.offload: optimizer is for runs on a GPU');
+  });
+
   test.each(deviceRuns)('a run: $name', async (one) => {
     const cpu = await runOn('cpu', one);
     const before = cudaMemory().allocated;

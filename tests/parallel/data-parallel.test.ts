@@ -1,4 +1,4 @@
-// Runs of 2 and 3 processes beside the same run of one: events, final weights, and where they stop.
+// Runs of 2 to 4 processes beside the same run of one: events, final weights, and where they stop.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,12 +7,12 @@ import { train } from '#reanchor/driver/index.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
 import { expectEqualNumbers, runNumbers } from '../support/run-numbers.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
-import { TrainingRanks } from '../support/training-ranks.js';
+import { type RankMeasures, TrainingRanks } from '../support/training-ranks.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'data-parallel-'));
 let ranks: TrainingRanks;
 beforeAll(async () => {
-  ranks = await TrainingRanks.start(3);
+  ranks = await TrainingRanks.start(4);
 });
 afterAll(async () => {
   await ranks[Symbol.asyncDispose]();
@@ -128,5 +128,41 @@ test.each([
     const answers = await ranks.train(world, { recipe: `${recipe}\nparallel: { shard: ${shard} }`, out });
     expect(answers).toEqual(Array(world).fill({ isFinished: true, steps: 5 }));
     expectEqualNumbers(await runNumbers(out), expected);
+  }
+});
+
+test('replicas: groups that each have a whole model come to the same numbers, and any others go on', async () => {
+  const recipe = recipeOf('method: dpo\nreference: { update: soft, alpha: 0.3 }');
+  const expected = await alone(recipe, 'replicas 1');
+  const run = (world: number, parallel: string, rest: { out: string; stop?: { rank: number; step: number } }) =>
+    ranks.train(world, { recipe: `${recipe}\nparallel: ${parallel}`, ...rest });
+  for (const [name, world, before, after] of [
+    ['four', 4, '{ shard: parameters, replicas: 2 }', '{ shard: gradients }'],
+    ['two', 2, '{ shard: gradients, replicas: 2 }', '{ shard: optimizer, replicas: 3 }'],
+  ] as const) {
+    const out = join(folder, `replicas ${name}`);
+    const stopped = await run(world, before, { out, stop: { rank: 0, step: 3 } });
+    expect(stopped).toEqual(Array(world).fill({ isFinished: false, steps: 3 }));
+    const finished = await ranks.train(3, { recipe: `${recipe}\nparallel: ${after}`, out, resume: true });
+    expect(finished).toEqual(Array(3).fill({ isFinished: true, steps: 5 }));
+    expectEqualNumbers(await runNumbers(out), expected);
+  }
+  const [refused] = (await run(3, '{ shard: gradients, replicas: 2 }', { out: join(folder, 'three') })) as {
+    error: string;
+  }[];
+  expect(refused!.error).toMatch('parallel.replicas is 2, and the 3 processes cannot be divided by it');
+});
+
+test('gradients travel in the dtype of parallel.reduce', async () => {
+  for (const shard of ['none', 'gradients']) {
+    const sent = async (reduce: string) => {
+      const parallel = `{ shard: ${shard}${reduce} }`;
+      const recipe = `${recipeOf('method: dpo').replace('fp64', 'fp32')}\nparallel: ${parallel}`;
+      const [answer] = await ranks.train(2, { recipe, out: join(folder, parallel), isMeasured: true });
+      const { calls } = (answer as { measures: RankMeasures }).measures;
+      const sums = calls.filter(({ name }) => name === 'reduceScatter' || name === 'allReduce_');
+      return sums.reduce((bytes, call) => bytes + call.bytes, 0);
+    };
+    expect(await sent(', reduce: bfloat16')).toBe((await sent('')) / 2);
   }
 });

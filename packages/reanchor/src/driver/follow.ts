@@ -21,7 +21,7 @@ export async function follow(options: RunOptions): Promise<TrainResult> {
   using trainer = newTrainer(options, anchors);
   const state = await runState(options, { ...anchors, evaluations, trainer, emit });
   const watch = { mode: recipe.onRunaway, warn: emit, save: async () => {}, resumeHint: resumeHint(command) };
-  const turns = new SavingTurns(options.world, options.weights.isSharded, (request) => trainer.takePart(request));
+  const turns = new SavingTurns(options.mesh.shard, options.weights.isSharded, (request) => trainer.takePart(request));
   const stoppedAt = await new RunLoop({
     ...{ ...state, plan, stop, emit },
     listeners: [evaluations, turns, new RunawayWatch(state.runaway, watch)],

@@ -5,6 +5,7 @@ import { copyModel } from '../models/architectures.js';
 import { loadModel } from '../models/load.js';
 import { AdamW, learningRates } from '../optim/index.js';
 import type { AgreedStop } from '../parallel/agreed-stop.js';
+import type { Mesh } from '../parallel/mesh.js';
 import type { Plan } from '../planning/plan.js';
 import { plannedReference } from '../planning/reference.js';
 import { recipeHash } from '../recipe/index.js';
@@ -28,6 +29,7 @@ import { StepLog } from './step-log.js';
 
 export interface RunOptions extends TrainOptions {
   world: ProcessGroup;
+  mesh: Mesh;
   stop: AgreedStop;
   /** Makes the run folder, or gives the one that is there. */
   openFolder(): Promise<RunFolder>;
@@ -60,7 +62,7 @@ export interface OpenRun extends Checkpointed {
 }
 
 /** The reference policy of a run and the initial one, as far as it needs them, before the folder is made. */
-export async function loadAnchors({ recipe, plan, weights, from, initialFolder, world }: RunOptions) {
+export async function loadAnchors({ recipe, plan, weights, from, initialFolder, world, mesh }: RunOptions) {
   const { device } = weights.model;
   const { dtype, reference: kept } = plan.dtypes;
   const folder = from
@@ -74,8 +76,8 @@ export async function loadAnchors({ recipe, plan, weights, from, initialFolder, 
     folder === undefined
       ? undefined
       : await loadWeights(folder, {
-          ...{ name: 'reference', dtype, wide: kept === dtype ? undefined : kept, device, world },
-          shard: recipe.parallel.shard,
+          ...{ name: 'reference', dtype, wide: kept === dtype ? undefined : kept, device, mesh },
+          parallel: recipe.parallel,
         });
   const { reference, initialPolicy } = plannedReference(plan, { weights, initial, world });
   return { reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };

@@ -81,7 +81,7 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
     warn: (message) => emit({ type: 'warning', message }),
     clock: options.clock ?? systemClock,
   });
-  const turns = new SavingTurns(options.world, weights.isSharded, () => {});
+  const turns = new SavingTurns(options.mesh.shard, weights.isSharded, () => {});
   const listeners = [...listenersOf(opened, checkpoints), turns];
   const checkFiles = () => record.check();
   try {

@@ -7,6 +7,7 @@ import { requireWritable } from '../formats/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { requireVocabulary } from '../models/score-pairs.js';
 import { AgreedStop } from '../parallel/agreed-stop.js';
+import { type Mesh, openMesh } from '../parallel/mesh.js';
 import { tell } from '../parallel/tell.js';
 import { recipeData } from '../planning/data.js';
 import { recipeDevice } from '../planning/device.js';
@@ -43,9 +44,11 @@ import { snapshotBytes } from './snapshot.js';
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { world = ProcessGroup.alone() } = options;
+  let mesh: Mesh | undefined;
   try {
     requireShare(options, world);
-    const result = world.rank === 0 ? await lead(options, world) : await accompany(options, world);
+    mesh = await openMesh(world, options.recipe.parallel.replicas);
+    const result = world.rank === 0 ? await lead(options, mesh) : await accompany(options, mesh);
     // Launchers may end all when one has ended, and rank 0 may still be writing.
     world.barrier();
     return result;
@@ -54,6 +57,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const isAsked = signal?.aborted && error === signal.reason;
     world.fail(isAsked ? askedToStop : error instanceof Error ? error.message : String(error));
     throw await asStop(error, signal);
+  } finally {
+    mesh?.[Symbol.dispose]();
   }
 }
 
@@ -69,7 +74,7 @@ async function asStop(error: unknown, signal: AbortSignal | undefined): Promise<
   return signal?.aborted ? signal.reason : new UserError('another process of the run was asked to stop');
 }
 
-/** Errors: UserError where a step has not a row for each process, and for what divided parameters cannot do yet. */
+/** Errors: UserError where processes cannot share the recipe, and for what divided parameters cannot do yet. */
 function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup): void {
   const { batch, parallel, evaluate } = recipe;
   if (batch.size < world) {
@@ -77,7 +82,13 @@ function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup):
       `batch.size is ${batch.size}, the rows of a step on all processes, of which there are ${world}: each needs one at least`,
     );
   }
-  if (world > 1 && parallel.shard === 'parameters' && (evaluate.generate !== undefined || probe !== undefined)) {
+  if (world % parallel.replicas !== 0) {
+    throw new UserError(
+      `parallel.replicas is ${parallel.replicas}, and ${world === 1 ? 'there is 1 process' : `the ${world} processes cannot be divided by it`}: each replica has equally many`,
+    );
+  }
+  const isDivided = world > 1 || parallel.offload !== 'none';
+  if (isDivided && parallel.shard === 'parameters' && (evaluate.generate !== undefined || probe !== undefined)) {
     throw new UserError(
       'parallel.shard: parameters does not go with evaluate.generate: no process has the model that would write answers. Use gradients, or generate from the final model',
     );
@@ -85,8 +96,10 @@ function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup):
 }
 
 /** The run on rank 0, which has the run folder. */
-async function lead(options: TrainOptions, world: ProcessGroup): Promise<TrainResult> {
-  const { recipe, out, resume, device = recipeDevice(recipe) } = options;
+async function lead(options: TrainOptions, mesh: Mesh): Promise<TrainResult> {
+  const { world } = mesh;
+  const { recipe, out, resume } = options;
+  const device = recipeDevice(recipe, options.device);
   if (!resume) refuseUsedFolder(out);
   const reopened = resume ? await reopenRun(options) : undefined;
   if (reopened && 'finished' in reopened) {
@@ -95,26 +108,27 @@ async function lead(options: TrainOptions, world: ProcessGroup): Promise<TrainRe
   }
   using output = new OutputFolder(options, device, reopened);
   tell<Begun>(world, { now: output.now.getTime(), out, keys: keysOf(recipe) });
-  const inputs = await readInputs({ ...options, world }, output);
+  const inputs = await readInputs({ ...options, world, mesh }, output);
   return await runWithRollbacks(inputs, output);
 }
 
 /** The run on another process: what it begins with and goes on from it hears from rank 0. */
-async function accompany(options: TrainOptions, world: ProcessGroup): Promise<TrainResult> {
-  const { recipe, device = recipeDevice(recipe) } = options;
+async function accompany(options: TrainOptions, mesh: Mesh): Promise<TrainResult> {
+  const { world } = mesh;
+  const { recipe } = options;
+  const device = recipeDevice(recipe, options.device);
   const begun = tell<Begun>(world);
   if ('finished' in begun) return begun.finished;
   const { out } = begun;
   requireEqual(begun.keys, keysOf(recipe), world);
   const now = new Date(begun.now);
-  const inputs = await readInputs({ ...options, out, world }, { device, now, commits: {}, beginsAgain: false });
+  const inputs = await readInputs({ ...options, out, world, mesh }, { device, now, commits: {}, beginsAgain: false });
   const own = await sourcesOf(inputs);
   for (;;) {
     const { checkpoint, sources } = tell<Begin>(world);
     const from = checkpoint && { checkpoint, changes: [], warnings: [] };
     using weights = await loadWeights(checkpoint?.path ?? inputs.modelFolder, {
-      ...{ ...inputs.plan.dtypes, device, world },
-      shard: recipe.parallel.shard,
+      ...{ ...inputs.plan.dtypes, device, mesh, parallel: recipe.parallel },
     });
     requireEqual(sources, own, world);
     try {
@@ -155,14 +169,13 @@ const sourcesOf = async (inputs: RunInputs) =>
 
 /** What a run is made from, but for weights. */
 type RunInputs = Omit<RunOptions, 'openFolder' | 'from' | 'weights' | 'sources'> & {
-  world: ProcessGroup;
   device: Device;
   template: ChatTemplate | undefined;
 };
 
 /** Finds the models of a recipe, and reads its tokenizer and rows. */
 async function readInputs(
-  options: TrainOptions & { world: ProcessGroup },
+  options: TrainOptions & { world: ProcessGroup; mesh: Mesh },
   output: Pick<OutputFolder, 'commits' | 'device' | 'now' | 'beginsAgain'> & { locked?: LockedRun | undefined },
 ): Promise<RunInputs> {
   const { recipe, out, signal, clock, onDownload, world } = options;
@@ -224,11 +237,11 @@ async function runFrom(
   from: ResumePoint | undefined,
   { inputs, output, sources: digests }: { inputs: RunInputs; output: OutputFolder; sources(): Promise<Digests> },
 ): Promise<TrainResult> {
-  const { out, plan, signal, device, world } = inputs;
+  const { out, plan, signal, device, world, mesh } = inputs;
   const { recipe } = plan;
   await unlessStopped(signal);
   const source = from?.checkpoint.path ?? inputs.modelFolder;
-  using weights = await loadWeights(source, { ...plan.dtypes, device, world, shard: recipe.parallel.shard });
+  using weights = await loadWeights(source, { ...plan.dtypes, device, mesh, parallel: recipe.parallel });
   await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
   requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
   const sources = await digests();

@@ -54,7 +54,7 @@ describe('a recipe', () => {
       logEvery: 1,
       onDivergence: 'stop',
       onRunaway: 'warn',
-      parallel: { shard: 'none', timeoutSeconds: 600 },
+      parallel: { shard: 'none', replicas: 1, offload: 'none', timeoutSeconds: 600 },
       checkpoint: { every: '15min', keep: 2 },
       save: { maxShardSize: '5GB' },
       log: { tensorboard: false },
@@ -210,6 +210,13 @@ describe('a mistake in a recipe', () => {
     expect(others).toEqual([]);
     expect(first).toContain(`${path}: `);
     expect(first).toContain(rule);
+  });
+
+  it.each(['replicas: 2', 'offload: optimizer'])('such as %s of what is not divided is refused', (line) => {
+    expect(problems(`${minimal}parallel: { ${line} }\n`)[0]).toMatch(
+      /^parallel\.(replicas|offload): .* it has no effect where parallel.shard divides nothing: /,
+    );
+    expect(parse(`${minimal}parallel: { ${line}, shard: gradients }\n`).parallel.shard).toBe('gradients');
   });
 
   it.each(['sft', 'kto', 'kto-pair'])('such as a divergence with method %s is refused', (method) => {

@@ -320,6 +320,14 @@ export const crossRules: readonly CrossRule[] = [
     },
     rule: 'checkpoints are compared by the evaluation of their step: set evaluate.every, and checkpoint.every to a multiple of it in steps, or remove this key',
   },
+  ...(['replicas', 'offload'] as const).map((key) => ({
+    path: ['parallel', key],
+    isBroken: (given: Record<string, unknown>) => {
+      const { shard = 'none', [key]: value } = sectionOf(given, 'parallel');
+      return shard === 'none' && ![undefined, 1, 'none'].includes(value as string | number | undefined);
+    },
+    rule: 'it has no effect where parallel.shard divides nothing: set parallel.shard to optimizer, gradients or parameters, or remove this key',
+  })),
   {
     path: ['onDivergence'],
     isBroken: (given) =>

@@ -1,6 +1,7 @@
-import type { Device, DType, ProcessGroup } from '@reanchor/torch';
+import { type Device, type DType, ProcessGroup } from '@reanchor/torch';
 import { copyModel } from '../models/architectures.js';
 import { loadModel, readConfig } from '../models/load.js';
+import type { Mesh } from '../parallel/mesh.js';
 import { type Shard, ShardedWeights, type ShardOptions } from './sharded-weights.js';
 import { type ModelWeights, Weights } from './weights.js';
 
@@ -11,28 +12,32 @@ export interface LoadWeightsOptions {
   wide?: DType | undefined;
   device?: Device | undefined;
   /** The processes that train the same weights; this one alone when left out. */
-  world?: ProcessGroup | undefined;
-  /** What is divided among them. Default: nothing. */
-  shard?: Shard | 'none' | undefined;
+  mesh?: Mesh | undefined;
+  /** How they share them: `parallel` of a recipe. Default: each has all of them. */
+  parallel?: { shard: Shard | 'none'; reduce?: DType | undefined; offload: 'none' | 'optimizer' } | undefined;
   /** Whose weights they are. Default: the policy's. */
   name?: ShardOptions['name'] | undefined;
 }
 
 /**
- * The weights of the model in a folder, all of them trained; with `shard` of several processes each reads them all, one
- * at a time, and keeps its part. Errors: those of {@link loadModel}.
+ * The weights of the model in a folder, all of them trained; where they are divided each process reads them all, one at
+ * a time, and keeps its part. Errors: those of {@link loadModel}.
  */
 export async function loadWeights(folder: string, options: LoadWeightsOptions): Promise<ModelWeights> {
-  const { dtype, wide, device = 'cpu', world, shard = 'none', name: owner = 'policy' } = options;
-  if (world && world.world > 1 && shard !== 'none') {
+  const { dtype, wide, device = 'cpu', mesh, parallel, name: owner = 'policy' } = options;
+  const { shard = 'none', reduce, offload = 'none' } = parallel ?? {};
+  const { world, shard: group = ProcessGroup.alone(), replicate } = mesh ?? {};
+  const isOffloaded = offload === 'optimizer';
+  if (shard !== 'none' && ((world && world.world > 1) || isOffloaded)) {
     const weights = new ShardedWeights(await readConfig(folder), {
-      ...{ name: owner, world, shard, dtype, kept: wide, device },
+      ...{ name: owner, world: group, replicas: replicate, shard, dtype, kept: wide, reduce, device },
+      keptOn: isOffloaded ? 'cpu' : device,
     });
     await loadModel(folder, { dtype: wide ?? dtype, device, place: (name, value) => weights.put(name, value) });
     weights.rest();
     return weights;
   }
-  if (wide === undefined) return new Weights(await loadModel(folder, { dtype, device }), { world });
+  if (wide === undefined) return new Weights(await loadModel(folder, { dtype, device }), { world, reduce });
   const exact = await loadModel(folder, { dtype: wide, device });
-  return new Weights(copyModel(exact, dtype), { wide: exact, world });
+  return new Weights(copyModel(exact, dtype), { wide: exact, world, reduce });
 }

@@ -42,13 +42,21 @@ export interface SaveRequest {
 export interface ShardOptions {
   /** By which the others know which weights rank 0 saves. */
   name: 'policy' | 'reference';
+  /** The processes that have them between them. */
   world: ProcessGroup;
+  /** Those that have the same part, each of another replica of the model. Default: there is one replica. */
+  replicas?: ProcessGroup | undefined;
   shard: Shard;
   /** The dtype that the model computes in. */
   dtype: DType;
   /** That of what is moved; the model's when left out. */
   kept?: DType | undefined;
+  /** The dtype in which gradients travel. Default: that of what is moved. */
+  reduce?: DType | undefined;
+  /** Where the model computes. */
   device: Device;
+  /** Where what is moved is kept, and is moved. Default: where the model computes. */
+  keptOn?: Device | undefined;
 }
 
 /**
@@ -71,11 +79,11 @@ export class ShardedWeights implements ModelWeights {
     readonly configJson: ConfigJson,
     readonly options: ShardOptions,
   ) {
-    const { shard, dtype, kept = dtype, world, device } = options;
+    const { shard, dtype, kept = dtype, reduce = kept, world, device, keptOn = device } = options;
     const isResident = shard !== 'parameters';
     const plans = planUnits(configJson);
     const units = plans.map((plan, i) => {
-      const unit = new Unit({ world, dtype, kept, device, isResident, plan });
+      const unit = new Unit({ world, dtype, kept, reduce, device, keptOn, isResident, plan });
       if (i > 0) unit.free();
       return unit;
     });
@@ -125,10 +133,17 @@ export class ShardedWeights implements ModelWeights {
 
   sumGradients(): void {
     if (this.options.shard === 'optimizer') for (const unit of this.#units) unit.send();
-    for (const unit of this.#units) {
-      unit.settle();
-      unit.spread();
-    }
+    for (const unit of this.#units) unit.settle();
+    this.#sumReplicas();
+    for (const unit of this.#units) unit.spread();
+  }
+
+  /** Adds up what the replicas have: of each process its part alone, once a step. */
+  #sumReplicas(): void {
+    const { replicas } = this.options;
+    if (!replicas || replicas.world === 1) return;
+    for (const unit of this.#units) unit.sendTo(replicas);
+    for (const unit of this.#units) unit.settle();
   }
 
   clipGradients(maxNorm: number): number {

@@ -21,7 +21,11 @@ export interface UnitOptions {
   /** The dtype in which the whole computes, and that of the slices, which are moved. */
   dtype: DType;
   kept: DType;
+  /** The dtype in which gradients travel. */
+  reduce: DType;
+  /** Where the whole computes, and where the slices are. */
   device: Device;
+  keptOn: Device;
   /** Whether the whole is there between passes as well. */
   isResident: boolean;
   /** Its parameters, and who has which part of them. */
@@ -63,11 +67,11 @@ export class Unit implements Disposable {
 
   /** Makes the buffers, with zeros. */
   constructor(private readonly options: UnitOptions) {
-    const { world, dtype, kept, device, plan } = options;
+    const { world, dtype, kept, device, keptOn, plan } = options;
     const count = plan.sliceNumel(world.world);
     const pieces = plan.pieces(world.world, world.rank);
     const whole = tidy(() => keep(zeros([count * world.world], { dtype, device })));
-    const slice = tidy(() => keep(zeros([count], { dtype: kept, device })));
+    const slice = tidy(() => keep(zeros([count], { dtype: kept, device: keptOn })));
     [this.#whole, this.#slice] = [whole, slice];
     tidy(() => {
       for (const [name, { shape, at, numel }] of plan.parameters) {
@@ -172,26 +176,40 @@ export class Unit implements Disposable {
   /** Begins to sum what was taken over the processes; all have to call it. */
   send(): void {
     this.settle();
-    const { kept, device, world } = this.options;
+    const { kept, reduce, device, world } = this.options;
     tidy(() => {
       const flat = this.#wholeGradient ?? zeros([this.#whole.numel], { dtype: kept, device });
-      this.#leaving = world.reduceScatter(flat);
+      this.#leaving = world.reduceScatter(flat.to(reduce));
       keep(this.#leaving.tensor);
     });
     this.#wholeGradient?.dispose();
     this.#wholeGradient = undefined;
   }
 
-  /** Waits for what was sent. */
+  /** Begins to sum the slice's gradient over processes that have the same slice. */
+  sendTo(replicas: ProcessGroup): void {
+    const { reduce, device } = this.options;
+    const gradient = this.#gradient!;
+    tidy(() => {
+      this.#leaving = replicas.allReduce(gradient.to({ device }).to(reduce));
+      keep(this.#leaving.tensor);
+    });
+    gradient.dispose();
+    this.#gradient = undefined;
+  }
+
+  /** Waits for what was sent, and adds it to what is there. */
   settle(): void {
     if (!this.#leaving) return;
     const sum = this.#leaving.wait();
     this.#leaving = undefined;
-    if (!this.#gradient) this.#gradient = sum;
-    else {
-      noGrad(() => this.#gradient!.add_(sum));
-      sum.dispose();
-    }
+    const { kept, keptOn } = this.options;
+    tidy(() => {
+      const here = sum.to(kept).to({ device: keptOn });
+      if (this.#gradient) noGrad(() => this.#gradient!.add_(here));
+      else this.#gradient = keep(here);
+    });
+    sum.dispose();
   }
 
   /** Gives each piece its part of the gradient. */
@@ -218,18 +236,17 @@ export class Unit implements Disposable {
    * all have to call it.
    */
   wholes(slice: Tensor = this.#slice): Map<string, Tensor> {
-    const all = this.options.world.allGather(slice).wait();
+    const { world, device, plan } = this.options;
+    const all = world.allGather(slice.to({ device })).wait();
     return new Map(
-      [...this.options.plan.parameters].map(([name, { shape, at, numel }]) => [
-        name,
-        all.narrow(0, at, numel).view([...shape]),
-      ]),
+      [...plan.parameters].map(([name, { shape, at, numel }]) => [name, all.narrow(0, at, numel).view([...shape])]),
     );
   }
 
-  /** The slice in the dtype of the whole. */
+  /** The slice as the whole has it. */
   #rounded(): Tensor {
-    return this.options.dtype === this.options.kept ? this.#slice : this.#slice.to(this.options.dtype);
+    const { dtype, device } = this.options;
+    return this.#slice.to(dtype).to({ device });
   }
 
   [Symbol.dispose](): void {

@@ -22,6 +22,8 @@ export interface WeightsOptions {
   trainable?: ((name: string) => boolean) | undefined;
   /** The processes that train the same weights, each on rows of its own. Default: this one alone. */
   world?: ProcessGroup | undefined;
+  /** The dtype in which gradients travel between them. Default: that of what is moved. */
+  reduce?: DType | undefined;
 }
 
 export interface AnchorOptions {
@@ -103,15 +105,17 @@ export class Weights implements ModelWeights {
   readonly exact: CausalLM;
   readonly #isTrained: (name: string) => boolean;
   readonly #world: ProcessGroup;
+  readonly #reduce: DType | undefined;
 
   constructor(
     /** What computes; owned. */
     readonly model: CausalLM,
-    { wide, trainable = () => true, world = ProcessGroup.alone() }: WeightsOptions = {},
+    { wide, trainable = () => true, world = ProcessGroup.alone(), reduce }: WeightsOptions = {},
   ) {
     this.exact = wide ?? model;
     this.#isTrained = trainable;
     this.#world = world;
+    this.#reduce = reduce;
     this.trained = new Map([...this.exact.parameters].filter(([name]) => trainable(name)));
     if (this.trained.size === 0) throw new RangeError('no parameter of the model is trainable');
   }
@@ -154,8 +158,9 @@ export class Weights implements ModelWeights {
     if (this.#world.world === 1) return;
     tidy(() => {
       for (const weight of this.trained.values()) weight.grad ??= weight.detach().zerosLike();
-      const sums = [...this.trained.values()].map((weight) => this.#world.allReduce_(weight.grad!));
-      for (const sum of sums) sum.wait();
+      const gradients = [...this.trained.values()].map((weight) => weight.grad!);
+      const sums = gradients.map((gradient) => this.#world.allReduce_(gradient.to(this.#reduce ?? this.dtype)));
+      for (const [i, sum] of sums.entries()) sum.wait().isSetTo(gradients[i]!) || gradients[i]!.copy_(sum.tensor);
     });
   }
 
