@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { commandLine } from '#reanchor/cli/main.js';
 import { Terminal } from '#reanchor/cli/terminal.js';
-import { totalMemory } from '#reanchor/estimate/index.js';
+import { estimateRun, totalMemory } from '#reanchor/estimate/index.js';
 import { readRecipe } from '#reanchor/recipe/index.js';
 import { settingsOf } from '#reanchor/sweep/settings.js';
 import { parseStudy } from '#reanchor/sweep/study.js';
@@ -51,6 +51,26 @@ test('the recipes of the paper are those that their generator writes, and fit th
     expect(totalMemory(estimate.memory), name).toBeLessThan(0.9 * paperBytes);
   }
 }, 120_000);
+
+test('Llama 3 8B fits on one card whose optimizer is in main memory, as the guide has it', async () => {
+  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
+  const taken = async (name: string, shard: string, set: string[]) => {
+    const file = join(repositoryRoot, `recipes/paper/llama3-8b-base-tr-dpo-${name}.yaml`);
+    const settings = [`parallel.shard=${shard}`, 'parallel.offload=optimizer', ...set];
+    const { memory, mainMemory } = await estimateRun({
+      recipe: readRecipe(file, { set: settings, env: {} }),
+      modelsOfSameShape: ['meta-llama/Meta-Llama-3-8B'],
+    });
+    expect(totalMemory(memory)).toBeLessThan(0.9 * paperBytes);
+    return `${gigabytes(totalMemory(memory))} ${gigabytes(mainMemory)}`;
+  };
+  const [cached, soft] = [
+    await taken('hard', 'gradients', ['reference.storage=cached']),
+    await taken('soft', 'parameters', []),
+  ];
+  const numbers = read('docs/guide/estimate.md').matchAll(/([\d.]+)\s+GB(?: of a GPU)? and ([\d.]+) GB/g);
+  expect([...numbers].map(([, card, main]) => `${card} ${main}`)).toEqual([cached, soft]);
+});
 
 test('every part of the recipes of the paper is used', () => {
   const texts = [...paperRecipes().values()].join();

@@ -2,7 +2,7 @@
 import { dtypeBytes, memory, type ProcessGroup, type Tensor } from '@reanchor/torch';
 
 export interface MeasuredCall {
-  name: 'allReduce_' | 'allGather' | 'allGatherInto' | 'reduceScatter' | 'broadcast_' | 'sum';
+  name: 'allReduce' | 'allReduce_' | 'allGather' | 'allGatherInto' | 'reduceScatter' | 'broadcast_' | 'sum';
   /** Bytes of what all processes have together, or sum up. */
   bytes: number;
   /** Bytes of all tensors of this process. */
@@ -13,9 +13,10 @@ type Sized = Tensor | readonly number[] | Float64Array;
 
 const bytesOf = (value: Sized) => ('dtype' in value ? value.numel * dtypeBytes(value.dtype) : 8 * value.length);
 
-/** The same group; its calls are added to `calls`. */
+/** The same group; its calls, and those of groups that are split from it, are added to `calls`. */
 export function measuredGroup(group: ProcessGroup, calls: MeasuredCall[]): ProcessGroup {
   const wholeOf: Record<MeasuredCall['name'], (...given: Sized[]) => number> = {
+    allReduce: (tensor) => bytesOf(tensor!),
     allReduce_: (tensor) => bytesOf(tensor!),
     allGather: (slice) => bytesOf(slice!) * group.world,
     allGatherInto: (whole) => bytesOf(whole!),
@@ -27,6 +28,12 @@ export function measuredGroup(group: ProcessGroup, calls: MeasuredCall[]): Proce
     get(target, key) {
       const found: unknown = Reflect.get(target, key);
       if (typeof found !== 'function') return found;
+      if (key === 'split') {
+        return async (...given: Parameters<ProcessGroup['split']>) => {
+          const part = await target.split(...given);
+          return part.world === 1 ? part : measuredGroup(part, calls);
+        };
+      }
       const name = Object.keys(wholeOf).find((one) => one === key) as MeasuredCall['name'] | undefined;
       return (...given: Sized[]) => {
         if (name) calls.push({ name, bytes: wholeOf[name](...given), held: memory().tensorBytes });

@@ -48,6 +48,8 @@ export async function estimateVerb(
     `memory ${processes === 1 ? '' : `of each of ${processes} processes `}at its peak, with a micro-batch of ${countOf(rows, 'row')}, ${number(tokens)} packed tokens, ${number(scored)} scored (${given})`,
   );
   for (const line of table(memoryRows(recipe, estimate, total))) terminal.result(`  ${line}`);
+  if (estimate.mainMemory > 0)
+    terminal.result(`  in main memory, by parallel.offload: ${bytesText(estimate.mainMemory)}`);
   const without = recipe.activationCheckpointing ? 'without' : 'with';
   terminal.result(`  ${without} activationCheckpointing: ${bytesText(estimate.otherCheckpointing)} in all`);
   const { chunk, gradients } = estimate.head;

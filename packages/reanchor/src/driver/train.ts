@@ -14,6 +14,7 @@ import { recipeDevice } from '../planning/device.js';
 import { modelDigest, requireSameTemplate, sourceDigests } from '../planning/digests.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
 import { Plan } from '../planning/plan.js';
+import { requireReplicas } from '../planning/replicas.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
 import { keyDigests, type Recipe, recipeHere } from '../recipe/index.js';
 import { type Checkpoint, refuseUsedFolder, runFolder } from '../runs/index.js';
@@ -82,11 +83,7 @@ function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup):
       `batch.size is ${batch.size}, the rows of a step on all processes, of which there are ${world}: each needs one at least`,
     );
   }
-  if (world % parallel.replicas !== 0) {
-    throw new UserError(
-      `parallel.replicas is ${parallel.replicas}, and ${world === 1 ? 'there is 1 process' : `the ${world} processes cannot be divided by it`}: each replica has equally many`,
-    );
-  }
+  requireReplicas(recipe, world);
   const isDivided = world > 1 || parallel.offload !== 'none';
   if (isDivided && parallel.shard === 'parameters' && (evaluate.generate !== undefined || probe !== undefined)) {
     throw new UserError(

@@ -11,6 +11,7 @@ import type { RecipeData } from '../planning/data.js';
 import { recipeDTypes } from '../planning/dtypes.js';
 import { recipeObjective } from '../planning/objective.js';
 import { Plan, stepOptions } from '../planning/plan.js';
+import { requireReplicas } from '../planning/replicas.js';
 import { recipeRule } from '../planning/rule.js';
 import { planWarnings, runWarnings } from '../planning/warnings.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
@@ -74,6 +75,8 @@ export interface RunEstimate {
   flops: Flops;
   /** Of one process, that which holds most. */
   memory: MemoryParts;
+  /** What it keeps in main memory besides, apart from a GPU's. */
+  mainMemory: number;
   head: HeadMemory;
   /** The total with the other choice of activationCheckpointing. */
   otherCheckpointing: number;
@@ -107,6 +110,7 @@ interface Outlook {
 export async function estimateRun(options: EstimateOptions): Promise<RunEstimate> {
   const { recipe: written, processes = 1, otherProcesses = [], modelsOfSameShape, expected = {} } = options;
   const recipe = recipeHere(written, { missing: 'stay' });
+  requireReplicas(recipe, processes);
   const { configJson, from } = expected.config ?? (await shapeSource(recipe.model, modelsOfSameShape));
   const shape = modelShape(configJson);
   const rows: Rows = expected.rows ? { from: 'counting', train: expected.rows.most } : await rowsAtHand(recipe);
@@ -117,12 +121,17 @@ export async function estimateRun(options: EstimateOptions): Promise<RunEstimate
   const updates = rule && totalSteps !== undefined ? plannedUpdates(rule, totalSteps) : [];
   const traits = runTraits(recipe, rule?.update === 'soft' ? 1 : updates.length / (totalSteps ?? 1));
   const memory = memoryOptions(recipe, shape, processBytes(held));
-  const { shard } = recipe.parallel;
-  const division: DivisionOptions = { memory, units: planUnits(configJson), traits };
+  const { shard, replicas, reduce, offload } = recipe.parallel;
+  const parallel = {
+    replicas,
+    reduceBytes: reduce && dtypeBytes(reduce),
+    isOffloaded: offload === 'optimizer',
+  };
+  const division: DivisionOptions = { memory, units: planUnits(configJson), traits, parallel };
   const steps = [...outlook.steps(processes)];
   const world = worldEstimate(steps, processes, shard, division, shardModes);
   const others = otherProcesses
-    .filter((count) => count !== processes)
+    .filter((count) => count !== processes && count % replicas === 0)
     .map((count) => worldEstimate(firstOf(outlook.steps(count)), count, shard, division));
   const counted = steps.map((step) => step.filter(({ isFiller }) => !isFiller));
   const largest = counted.flat().reduce((a, b) => (b.policy.tokens > a.policy.tokens ? b : a));
@@ -148,6 +157,7 @@ export async function estimateRun(options: EstimateOptions): Promise<RunEstimate
       answers: answerPasses(recipe, outlook.prompts, traits.storage === 'copy'),
     }),
     memory: modeOf(world, shard).memory,
+    mainMemory: modeOf(world, shard).mainMemory,
     otherCheckpointing: totalMemory(otherMemory(steps, processes, shard, division)),
     head: headMemory(largest.policy, memory),
     ...{ processes, shard, worlds: [world, ...others], warnings },

@@ -16,8 +16,12 @@ interface Sizes {
   blocksAtOnce: number;
 }
 
-export function sizesOf({ processes, units }: Division): Sizes {
-  const padded = units.map((unit) => unit.sliceNumel(processes) * processes);
+/** The processes that have a model between them. */
+export const processesOfReplica = ({ processes, replicas = 1 }: Division): number => processes / replicas;
+
+export function sizesOf(division: Division): Sizes {
+  const processes = processesOfReplica(division);
+  const padded = division.units.map((unit) => unit.sliceNumel(processes) * processes);
   const [root = 0, ...blocks] = padded;
   const all = sum(padded);
   return {
@@ -31,7 +35,7 @@ export function sizesOf({ processes, units }: Division): Sizes {
 
 /** Whether each process has a part alone of what `shard` names. */
 export const isDivided = (division: Division | undefined): division is Division & { shard: Shard } =>
-  division !== undefined && division.shard !== 'none' && division.processes > 1;
+  division !== undefined && division.shard !== 'none' && (division.processes > 1 || division.isOffloaded === true);
 
 /** The bytes of a number that is moved, and of one that a reference moves. */
 export function keptBytes({ bytes, wideBytes, referenceBytes }: MemoryOptions) {
@@ -39,7 +43,10 @@ export function keptBytes({ bytes, wideBytes, referenceBytes }: MemoryOptions) {
   return { policy: wideBytes || bytes, reference };
 }
 
-/** What is there from the first step to the last, also between steps; of rank 0 where none is named. */
+/**
+ * What is there from the first step to the last, also between steps, of the memory of the device; of rank 0 where none is
+ * named.
+ */
 export function standing(options: MemoryOptions, rank = 0): MemoryParts {
   const { shape, bytes, wideBytes, referenceBytes, initialBytes = 0, process, division } = options;
   const rest = { gradients: 0, activations: 0, workspace: 0, process };
@@ -52,18 +59,38 @@ export function standing(options: MemoryOptions, rank = 0): MemoryParts {
       initial: shape.parameters * initialBytes,
     };
   }
+  const moved = movedParts(options, division, rank);
+  const here = (bytes: number) => (division.isOffloaded ? 0 : bytes);
   const { slices, all } = sizesOf(division);
-  const kept = keptBytes(options);
   const whole = division.shard === 'parameters' ? 0 : all * bytes;
-  const moved = sum(division.units.map((unit) => unit.ownNumel(division.processes, rank)));
   return {
     ...rest,
-    weights: slices * kept.policy + whole,
-    // The last processes have padding, which no moments belong to.
-    optimizer: 2 * moved * kept.policy,
-    reference: referenceBytes === 0 ? 0 : slices * kept.reference + whole,
+    weights: here(moved.weights) + whole,
+    optimizer: here(moved.optimizer),
+    reference: referenceBytes === 0 ? 0 : here(moved.reference) + whole,
     initial: initialBytes === 0 ? 0 : slices * initialBytes + whole,
   };
+}
+
+/** What a process moves, with the gradients that it is moved by. */
+function movedParts(options: MemoryOptions, division: Division, rank: number) {
+  const { slices } = sizesOf(division);
+  const kept = keptBytes(options);
+  const processes = processesOfReplica(division);
+  // The last processes have padding, which no moments belong to.
+  const moved = sum(division.units.map((unit) => unit.ownNumel(processes, rank % processes)));
+  return {
+    weights: slices * kept.policy,
+    optimizer: 2 * moved * kept.policy,
+    gradients: slices * kept.policy,
+    reference: slices * kept.reference,
+  };
+}
+
+/** Bytes in main memory of what a process keeps there, apart from its device. */
+export function mainMemory(options: MemoryOptions, rank = 0): number {
+  const { division } = options;
+  return isDivided(division) && division.isOffloaded ? sum(Object.values(movedParts(options, division, rank))) : 0;
 }
 
 /**
@@ -132,6 +159,7 @@ function wholeGradients(isFirst: boolean, options: MemoryOptions): GradientMomen
 function gradientsSentOnce(isFirst: boolean, options: MemoryOptions, division: Division): GradientMoments {
   const { slices, all, root } = sizesOf(division);
   const kept = keptBytes(options).policy;
+  const reduce = division.reduceBytes ?? kept;
   const own = ownGradients(options);
   const before = isFirst ? 0 : all * kept;
   return {
@@ -140,7 +168,7 @@ function gradientsSentOnce(isFirst: boolean, options: MemoryOptions, division: D
     atFirstBlock: before + own.butEmbedding,
     atEnd: before + own.all,
     // A unit's are laid one after the other, in the dtype of the sum; at the end of the step what was sent comes back.
-    atSum: Math.max(before + own.all + flattened(root, options), (all + slices) * kept),
+    atSum: Math.max(before + own.all + flattened(root, options), (all + slices) * reduce),
   };
 }
 
@@ -149,11 +177,13 @@ function gradientsSentByBlocks(isFirst: boolean, options: MemoryOptions, divisio
   const { slices, root, block } = sizesOf(division);
   const { bytes } = options;
   const kept = keptBytes(options).policy;
+  const reduce = division.reduceBytes ?? kept;
+  const processes = processesOfReplica(division);
   const { head } = ownGradients(options);
-  const sums = slices * kept;
+  const sums = division.isOffloaded ? 0 : slices * kept;
   // In the first pass the sums of what lies around the blocks, and of two of them, are not there yet.
-  const soFar = isFirst ? sums - ((root + 2 * block) * kept) / division.processes : sums;
-  const underWay = (numel: number) => numel * kept * (1 + 1 / division.processes);
+  const soFar = isFirst && sums > 0 ? sums - ((root + 2 * block) * kept) / processes : sums;
+  const underWay = (numel: number) => numel * reduce * (1 + 1 / processes);
   // What lies around the blocks is sent last, and is still under way when the next pass begins.
   const before = isFirst ? 0 : sums + underWay(root);
   const made = head + block * bytes;

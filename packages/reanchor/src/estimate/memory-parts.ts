@@ -10,6 +10,12 @@ export type ShardMode = Shard | 'none';
 export interface Division {
   shard: ShardMode;
   processes: number;
+  /** Groups of them that each have a whole model. Default: 1. */
+  replicas?: number | undefined;
+  /** Bytes of a number of a gradient that travels; of one that is moved when left out. */
+  reduceBytes?: number | undefined;
+  /** Whether what is moved is in main memory, apart from the device whose memory is told. */
+  isOffloaded?: boolean | undefined;
   /** What lies around the blocks, then the blocks. */
   units: readonly UnitPlan[];
 }

@@ -2,12 +2,14 @@ import { expect, test } from 'vitest';
 import { publishedConfig } from '../models/published-configs.js';
 import { modelShape } from '../models/shape.js';
 import { parseRecipe } from '../recipe/index.js';
+import type { Shard } from '../weights/sharded-weights.js';
 import { planUnits } from '../weights/unit-plan.js';
 import { assumedPlan } from './assumed-rows.js';
-import { standing } from './holding.js';
+import { mainMemory, standing } from './holding.js';
 import { layouts } from './layout.js';
 import { stepMemory } from './memory.js';
-import { type MemoryOptions, type ShardMode, shardModes, totalMemory } from './memory-parts.js';
+import { type Division, type MemoryOptions, type ShardMode, shardModes, totalMemory } from './memory-parts.js';
+import { type StepPasses, sentBytes } from './sending.js';
 
 const { configJson } = publishedConfig('pythia-2.8b')!;
 const shape = modelShape(configJson);
@@ -92,4 +94,43 @@ test('of what is divided among 8 processes each has an eighth', () => {
   );
   expect(last!.weights).toBe(first!.weights);
   expect(last!.optimizer).toBeLessThan(first!.optimizer);
+});
+
+test('replicas hold and send as their processes do, and their parts of gradients twice besides', () => {
+  const bf16: MemoryOptions = { ...options, bytes: 2, wideBytes: 4, referenceBytes: 0 };
+  const units = planUnits(configJson);
+  const passes: StepPasses = { trained: 3, forward: 0, reference: 0, updates: 0 };
+  const dividing = (division: Omit<Division, 'units'>) => ({ ...bf16, division: { ...division, units } });
+  for (const shard of ['optimizer', 'gradients', 'parameters'] as const) {
+    const eight = dividing({ shard, processes: 8 });
+    const sixteen = dividing({ shard, processes: 16, replicas: 2 });
+    for (const rank of [0, 7]) {
+      expect(standing(sixteen, rank)).toEqual(standing(eight, rank));
+      expect(standing(sixteen, rank + 8)).toEqual(standing(eight, rank));
+    }
+    const [alone, both] = [sentBytes(passes, eight), sentBytes(passes, sixteen)];
+    expect(both.weights).toBe(alone.weights);
+    // A sum over 2 processes sends all of a slice of 4 bytes a parameter; in bfloat16 all is half.
+    expect((both.gradients - alone.gradients) / weights).toBeCloseTo(1 / 8, 4);
+    const half = sentBytes(passes, dividing({ shard, processes: 16, replicas: 2, reduceBytes: 2 }));
+    expect(half.gradients).toBe(both.gradients / 2);
+  }
+});
+
+test('with the optimizer in main memory a device has the weights that it computes with', () => {
+  const bf16: MemoryOptions = { ...options, bytes: 2, wideBytes: 4, referenceBytes: 6 };
+  const units = planUnits(configJson);
+  const parameters = weights / 4;
+  const dividing = (shard: Shard, isOffloaded = true) => ({
+    ...bf16,
+    division: { shard, processes: 1, isOffloaded, units },
+  });
+  const held = (shard: Shard) => totalMemory({ ...standing(dividing(shard)), process: 0 }) / parameters;
+  expect([held('optimizer'), held('gradients'), held('parameters')]).toEqual([4, 4, 0]);
+  // Weights and the reference's 4 each, moments 8, gradients 4.
+  expect(mainMemory(dividing('gradients')) / parameters).toBeCloseTo(20, 3);
+  expect(mainMemory(dividing('gradients', false))).toBe(0);
+  const peak = (one: MemoryOptions) => totalMemory(stepMemory(step, one));
+  expect(peak(dividing('gradients'))).toBeLessThan(peak(bf16) - 15 * parameters);
+  expect(peak(dividing('parameters'))).toBeLessThan(peak(dividing('gradients')));
 });

@@ -2,10 +2,10 @@
 import { mean, sum } from '../stats/index.js';
 import type { UnitPlan } from '../weights/unit-plan.js';
 import { type RunPasses, runFlops } from './flops.js';
-import { standing } from './holding.js';
+import { mainMemory, standing } from './holding.js';
 import type { OwnedLayout } from './layout.js';
 import { stepMemory } from './memory.js';
-import { type MemoryOptions, type MemoryParts, type ShardMode, totalMemory } from './memory-parts.js';
+import { type Division, type MemoryOptions, type MemoryParts, type ShardMode, totalMemory } from './memory-parts.js';
 import { type SentBytes, type StepPasses, sentBytes } from './sending.js';
 
 export type RunTraits = Pick<RunPasses, 'storage' | 'capsDivergence' | 'couplesRows' | 'activationCheckpointing'> & {
@@ -18,6 +18,8 @@ export interface DivisionOptions {
   memory: MemoryOptions;
   units: readonly UnitPlan[];
   traits: RunTraits;
+  /** What of `parallel` of a recipe is the same in all modes. */
+  parallel: Pick<Division, 'replicas' | 'reduceBytes' | 'isOffloaded'>;
 }
 
 /** One process of a step. */
@@ -40,6 +42,8 @@ export interface ModeEstimate {
   memory: MemoryParts;
   /** The most bytes that a process holds between steps, without those of no tensor. */
   held: number;
+  /** Bytes in main memory besides, where `parallel.offload` keeps some there. */
+  mainMemory: number;
   /** In a step, the mean of steps. */
   sent: SentBytes;
 }
@@ -65,10 +69,10 @@ export function worldEstimate(
   options: DivisionOptions,
   told: readonly ShardMode[] = [shard],
 ): WorldEstimate {
-  const { memory, units, traits } = options;
+  const { memory, units, traits, parallel } = options;
   const dividing = (mode: ShardMode): MemoryOptions => ({
     ...memory,
-    division: { shard: mode, processes, units },
+    division: { ...parallel, shard: mode, processes, units },
   });
   const byRank = steps.map((step) => ownOf(step, processes));
   const modes = told.map((mode) => modeEstimate(byRank, dividing(mode), traits));
@@ -98,10 +102,10 @@ export function otherMemory(
   steps: readonly OwnedLayout[][],
   processes: number,
   shard: ShardMode,
-  { memory, units }: DivisionOptions,
+  { memory, units, parallel }: DivisionOptions,
 ): MemoryParts {
   const activationCheckpointing = !memory.activationCheckpointing;
-  const options = { ...memory, activationCheckpointing, division: { shard, processes, units } };
+  const options = { ...memory, activationCheckpointing, division: { ...parallel, shard, processes, units } };
   return mostMemory(
     steps.flatMap((step) => ownOf(step, processes)),
     options,
@@ -120,6 +124,7 @@ function modeEstimate(steps: OwnedLayout[][][], options: MemoryOptions, traits: 
     shard: options.division!.shard,
     memory: mostMemory(steps.flat(), options),
     held: heldOf(options, 0),
+    mainMemory: mainMemory(options),
     sent: { gradients: partMean('gradients'), weights: partMean('weights'), reference: partMean('reference') },
   };
 }

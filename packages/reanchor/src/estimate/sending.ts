@@ -1,5 +1,5 @@
 /** What each process sends in a step. */
-import { isDivided, keptBytes, sizesOf } from './holding.js';
+import { isDivided, keptBytes, processesOfReplica, sizesOf } from './holding.js';
 import type { MemoryOptions } from './memory-parts.js';
 
 /** Bytes that a process sends in a step, by what they are. */
@@ -30,13 +30,16 @@ export interface StepPasses {
  */
 export function sentBytes(passes: StepPasses, options: MemoryOptions): SentBytes {
   const { division, bytes, referenceBytes, shape } = options;
-  const { processes = 1 } = division ?? {};
-  const kept = keptBytes(options).policy;
-  const ring = (whole: number) => (whole * (processes - 1)) / processes;
-  if (!isDivided(division)) return { gradients: 2 * ring(shape.parameters * kept), weights: 0, reference: 0 };
-  const { all, root } = sizesOf(division);
+  const { processes = 1, replicas = 1, reduceBytes = keptBytes(options).policy } = division ?? {};
+  const among = (count: number) => (whole: number) => (whole * (count - 1)) / count;
+  if (!isDivided(division)) {
+    return { gradients: 2 * among(processes)(shape.parameters * reduceBytes), weights: 0, reference: 0 };
+  }
+  const ring = among(processesOfReplica(division));
+  const { all, root, slices } = sizesOf(division);
   const times = division.shard === 'optimizer' ? 1 : passes.trained;
-  const gradients = ring(times * all * kept);
+  // Replicas sum what each process has, once a step.
+  const gradients = ring(times * all * reduceBytes) + 2 * among(replicas)(slices * reduceBytes);
   const hasModel = referenceBytes > 0;
   if (division.shard !== 'parameters') {
     const reference = hasModel ? ring(passes.updates * all * bytes) : 0;

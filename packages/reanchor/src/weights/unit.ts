@@ -243,10 +243,11 @@ export class Unit implements Disposable {
     );
   }
 
-  /** The slice as the whole has it. */
+  /** The slice in the dtype of the whole, where processes send it; one alone copies it into the whole at once. */
   #rounded(): Tensor {
-    const { dtype, device } = this.options;
-    return this.#slice.to(dtype).to({ device });
+    const { dtype, device, world } = this.options;
+    const rounded = this.#slice.to(dtype);
+    return world.world === 1 ? rounded : rounded.to({ device });
   }
 
   [Symbol.dispose](): void {
