@@ -1,5 +1,5 @@
 // Runs of which one process, or the folder, is lost: all end, the words name the cause, and what was saved goes on.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -137,4 +137,14 @@ test('a process that hangs while pieces are written is noticed by the others, wh
   const errors = errorsOf(await ranks.train(3, { recipe: divided, out, strikes: [hang], timeoutSeconds: 8 }));
   for (const rank of [0, 2]) expect(errors[rank]).toContain('no word from rank 1: killed, hung or still at work');
   expect(listCheckpoints(join(out, 'checkpoints')).map(({ step }) => step)).toEqual([1]);
+});
+
+test('processes that do not share a disk are refused before anything is made', async () => {
+  const folders = [place(), place()];
+  for (const path of folders) mkdirSync(path);
+  const errors = errorsOf(await ranks.train(2, { recipe: recipeOf({}), out: 'run', folders }));
+  for (const error of errors) {
+    expect(error).toMatch(/^the run folder run is not on a disk that all processes share: rank 0 on .* rank 1 on /);
+  }
+  expect(folders.map((path) => readdirSync(path))).toEqual([[], []]);
 });
