@@ -48,7 +48,7 @@ const nothing: ReferencePolicy = {
   sharesPolicy: () => false,
   state: () => ({ kind: 'cached', version: 0, sweptTo: 0, needsInitial: false }),
   save: async () => {},
-  takePart: () => {},
+  takePart: async () => {},
   restore: async () => {},
   [Symbol.dispose]: () => {},
 };

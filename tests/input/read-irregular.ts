@@ -75,7 +75,7 @@ const readers: Record<string, [name: string, read: (path: string) => unknown]> =
   'checkpoint: manifest': ['manifest.json', async (path) => (await runs()).verifyCheckpoint(dirname(path))],
   'checkpoint: tensors': [
     'x.safetensors',
-    async (path) => (await import('#reanchor/weights/tensor-file.js')).readTensorsInto(path, new Map()),
+    async (path) => (await import('#reanchor/weights/pieces-file.js')).readTensorsInto(path, new Map()),
   ],
   'digest of a model': [
     'x.safetensors',

@@ -1,5 +1,5 @@
 // Recipes at the corners, on several processes: what they come to is what one process comes to.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -172,6 +172,10 @@ test('a run goes on in another number of processes and another division, or in t
     const out = place();
     const recipe = (shard: string) => recipeOf({ ...keys, parallel: { shard } });
     await ranks.train(before, { recipe: recipe(divided), out, stop: { rank: 0, step: 2 } });
+    const pieces = Array.from({ length: before }, (_, i) => `optimizer-0000${i + 1}-of-0000${before}.safetensors`);
+    expect(readdirSync(join(out, 'checkpoints/step-000002/training')).filter((name) => /^opt/.test(name))).toEqual(
+      divided === 'none' ? ['optimizer.safetensors'] : pieces,
+    );
     const answers = await ranks.train(after, { recipe: recipe(then), out, resume: true });
     expect(answers).toEqual(Array(after).fill({ isFinished: true, steps: 5 }));
     expectEqualNumbers(await runNumbers(out), expected);

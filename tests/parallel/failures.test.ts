@@ -1,11 +1,10 @@
 // Runs of which one process, or the folder, is lost: all end, the words name the cause, and what was saved goes on.
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { listCheckpoints, verifyCheckpoint } from '#reanchor/runs/index.js';
-import { killedRun } from '../support/killed-ranks.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { listCheckpoints, readEvents, verifyCheckpoint } from '#reanchor/runs/index.js';
 import { outcome } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 import { type TrainAnswer, TrainingRanks } from '../support/training-ranks.js';
@@ -15,7 +14,7 @@ let count = 0;
 const place = () => join(folder, `run-${count++}`);
 let ranks: TrainingRanks;
 beforeAll(async () => {
-  ranks = await TrainingRanks.start(2);
+  ranks = await TrainingRanks.start(3);
 });
 afterAll(async () => {
   await ranks[Symbol.asyncDispose]();
@@ -32,23 +31,34 @@ const recipeOf = (keys: object) =>
 
 const errorsOf = (answers: TrainAnswer[]) => answers.map((answer) => ('error' in answer ? answer.error : 'none'));
 
-test.each(['none', 'parameters'])(
-  'the run folder is moved away, weights divided by %s: a checkpoint is where it is now',
-  async (shard) => {
-    const recipe = recipeOf({ parallel: { shard }, checkpoint: { every: 'never' }, steps: 60 });
-    const [out, moved] = [place(), place()];
-    let isOver = false;
-    const running = ranks.train(2, { recipe, out }).finally(() => (isOver = true));
-    const events = join(out, 'events.jsonl');
-    while (!isOver && !(existsSync(events) && readFileSync(events, 'utf8').includes('"type":"step"'))) await sleep(2);
-    renameSync(out, moved);
-    const [first, second] = errorsOf(await running);
-    expect(first).toMatch(/The run has stopped after step \d+ with a checkpoint in .*run-\d+: to go on/);
-    expect(second).toContain('Rank 0 said: ');
-    const [checkpoint] = listCheckpoints(join(moved, 'checkpoints'));
-    await verifyCheckpoint(checkpoint!.path);
-  },
-);
+test.each([
+  ['none', 'moved away'],
+  ['parameters', 'moved away'],
+  ['parameters', 'deleted'],
+])('weights divided by %s, the run folder is %s: a checkpoint is where it can be', async (shard, what) => {
+  const recipe = recipeOf({ parallel: { shard }, checkpoint: { every: 'never' }, steps: 60 });
+  const [out, moved] = [place(), place()];
+  let isOver = false;
+  const running = ranks.train(2, { recipe, out }).finally(() => (isOver = true));
+  const events = join(out, 'events.jsonl');
+  while (!isOver && !(existsSync(events) && readFileSync(events, 'utf8').includes('"type":"step"'))) await sleep(2);
+  if (what === 'deleted') rmSync(out, { recursive: true });
+  else renameSync(out, moved);
+  const [first, second] = errorsOf(await running);
+  const [, stopped] = /The run has stopped after step \d+ with a checkpoint in (\S+): to go on/.exec(first!)!;
+  expect(what === 'deleted' || stopped === moved).toBe(true);
+  expect(second).toContain('Rank 0 said: ');
+  const [checkpoint] = listCheckpoints(join(stopped!, 'checkpoints'));
+  await verifyCheckpoint(checkpoint!.path);
+  // Other machines may not see where it is: then rank 0 writes alone, and the next one goes on all the same.
+  expect(existsSync(join(checkpoint!.path, 'training/optimizer.safetensors'))).toBe(
+    shard === 'none' || what === 'deleted',
+  );
+  const stop = { rank: 0, step: checkpoint!.step + 1 };
+  const answers = await ranks.train(2, { recipe, out: stopped!, resume: true, stop });
+  expect(answers).toEqual(Array(2).fill({ isFinished: false, steps: stop.step }));
+  rmSync(stopped!, { recursive: true });
+});
 
 test('one process is asked to stop before the first step: all stop, without a failure', async () => {
   for (const rank of [0, 1]) {
@@ -59,20 +69,82 @@ test('one process is asked to stop before the first step: all stop, without a fa
   }
 });
 
+const divided = recipeOf({ parallel: { shard: 'parameters' }, checkpoint: { every: 1 } });
+let whole: ReturnType<typeof outcome> | undefined;
+/** What the run of `divided` in two processes comes to when nothing happens. */
+async function undisturbed() {
+  if (whole !== undefined) return whole;
+  const out = place();
+  await ranks.train(2, { recipe: divided, out });
+  whole = outcome(out);
+  return whole;
+}
+
 test.each([
-  { rank: 1, when: 'step' },
-  { rank: 0, when: 'checkpoint' },
-  { rank: 1, when: 'checkpoint' },
-] as const)('rank $rank is killed at a $when: the run goes on from what was saved, to the same bits', async (kill) => {
-  const recipe = recipeOf({ parallel: { shard: 'parameters' }, checkpoint: { every: 1 } });
-  const [whole, out] = [place(), place()];
-  await ranks.train(2, { recipe, out: whole });
-  const last = await killedRun(recipe, out, kill, 2);
-  if (kill.rank === 1) expect(last).toMatch(/"type":"failed".*no word from rank 1: killed, hung or still at work/);
-  const answers = await ranks.train(2, { recipe, out, resume: true });
-  expect(answers).toEqual([
-    { isFinished: true, steps: 6 },
-    { isFinished: true, steps: 6 },
-  ]);
-  expect(outcome(out)).toEqual(outcome(whole));
+  ['in a step', 1, 'reduceScatter', 4],
+  ['while pieces are written', 1, 'write .*step-000002.*optimizer-00002', 3],
+  ['while pieces are written', 0, 'write .*step-000002.*optimizer-00001', 3],
+  ['before a whole checkpoint has its name', 0, 'rename .*step-000002[^/]*$', 1],
+])('killed %s, rank %i: the run goes on from what was saved, to the same bits', async (_when, rank, at, n) => {
+  const out = place();
+  const strike = { rank, at, n, what: 'SIGKILL' } as const;
+  const errors = errorsOf(await ranks.train(2, { recipe: divided, out, strikes: [strike] }));
+  for (const [i, error] of errors.entries()) {
+    if (i === rank) expect(error).toBe(`rank ${rank} has ended: SIGKILL`);
+    else expect(error).toContain(`no word from rank ${rank}: killed, hung or still at work`);
+  }
+  for (const { path } of listCheckpoints(join(out, 'checkpoints'))) await verifyCheckpoint(path);
+  const answers = await ranks.train(2, { recipe: divided, out, resume: true });
+  expect(answers).toEqual(Array(2).fill({ isFinished: true, steps: 6 }));
+  expect(outcome(out)).toEqual(await undisturbed());
+});
+
+/** Disks that are full for the pieces of these ranks. */
+const full = (at: string, ...of: number[]) =>
+  of.map((rank) => ({ rank, at: `look for .*${at}.*optimizer-0000${rank + 1}-of`, n: 1, what: 'full' as const }));
+
+describe.skipIf(!existsSync('/dev/full'))('a disk that is full for some processes', () => {
+  test('ends a run that has checkpoints by steps: all say whose it is, and what was saved goes on', async () => {
+    const out = place();
+    const errors = errorsOf(await ranks.train(3, { recipe: divided, out, strikes: full('step-000003', 1, 2) }));
+    const words =
+      /rank 1: \S*step-000003\/training\/optimizer-00002-of-00003.safetensors cannot be written: the disk is full \(ENOSPC\): .* \(rank 2 could not either\)/;
+    for (const error of errors) expect(error).toMatch(words);
+    expect(errors[0]).toMatch(/The checkpoints in .* take: step-000001 .*step-000002 /);
+    expect(readdirSync(join(out, 'checkpoints'))).toEqual(['step-000001', 'step-000002']);
+    const answers = await ranks.train(3, { recipe: divided, out, resume: true });
+    expect(answers).toEqual(Array(3).fill({ isFinished: true, steps: 6 }));
+  });
+
+  test('leaves out a checkpoint by time, with a warning', async () => {
+    const recipe = recipeOf({ parallel: { shard: 'optimizer' }, checkpoint: { every: '0.001s' } });
+    const out = place();
+    const answers = await ranks.train(2, { recipe, out, strikes: full('step-000001', 1) });
+    expect(answers).toEqual(Array(2).fill({ isFinished: true, steps: 6 }));
+    const warnings = readEvents(join(out, 'events.jsonl')).events.flatMap((event) =>
+      event.type === 'warning' ? [event.message] : [],
+    );
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/^there is no checkpoint after step 1: rank 1: .*ENOSPC.*The run goes on without$/),
+    );
+    expect(readdirSync(join(out, 'checkpoints'))[0]).toBe('step-000002');
+  });
+});
+
+test('a process that hangs while pieces are written is noticed by the others, who name it', async () => {
+  const out = place();
+  const hang = { rank: 1, at: 'write .*step-000002.*optimizer-00002', n: 2, what: 'SIGSTOP' } as const;
+  const errors = errorsOf(await ranks.train(3, { recipe: divided, out, strikes: [hang], timeoutSeconds: 8 }));
+  for (const rank of [0, 2]) expect(errors[rank]).toContain('no word from rank 1: killed, hung or still at work');
+  expect(listCheckpoints(join(out, 'checkpoints')).map(({ step }) => step)).toEqual([1]);
+});
+
+test('processes that do not share a disk are refused before anything is made', async () => {
+  const folders = [place(), place()];
+  for (const path of folders) mkdirSync(path);
+  const errors = errorsOf(await ranks.train(2, { recipe: recipeOf({}), out: 'run', folders }));
+  for (const error of errors) {
+    expect(error).toMatch(/^the run folder run is not on a disk that all processes share: rank 0 on .* rank 1 on /);
+  }
+  expect(folders.map((path) => readdirSync(path))).toEqual([[], []]);
 });

@@ -3,17 +3,23 @@ import { setTimeout } from 'node:timers/promises';
 import { memory, ProcessGroup, resetPeak, setNumThreads, TcpStore } from '@reanchor/torch';
 import { train } from '#reanchor/driver/index.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
+import { actingGroup, actions, expectStrikes, watchDisk } from './actions.js';
 import { type MeasuredCall, measuredGroup } from './measured-group.js';
 import type { RankOrder, TrainAnswer } from './training-ranks.js';
 
 setNumThreads(1);
+await watchDisk();
+const here = process.cwd();
 process.on('message', async (order: RankOrder) => {
   const { recipe, other, out, resume, stop, isMeasured, rank, world, port, group: name } = order;
+  const { strikes = [], timeoutSeconds = 30, folders } = order;
   let answer: TrainAnswer;
   const abort = new AbortController();
   try {
     using store = await TcpStore.open({ host: '127.0.0.1', port, timeoutSeconds: 20 });
-    using group = await ProcessGroup.open({ store, rank, world, name, timeoutSeconds: 30 });
+    using group = await ProcessGroup.open({ store, rank, world, name, timeoutSeconds });
+    process.chdir(folders?.[rank] ?? here);
+    expectStrikes(strikes.filter((strike) => strike.rank === rank));
     let steps = 0;
     const calls: MeasuredCall[] = [];
     if (isMeasured) await freeOthers();
@@ -24,7 +30,7 @@ process.on('message', async (order: RankOrder) => {
         recipe: parseRecipe((rank === 1 && other) || recipe, { file: 'recipe.yaml', env: {} }),
         out,
         resume,
-        world: isMeasured ? measuredGroup(group, calls) : group,
+        world: isMeasured ? measuredGroup(group, calls) : actingGroup(group),
       },
       signal: abort.signal,
       onEvent: (event) => {
@@ -33,7 +39,7 @@ process.on('message', async (order: RankOrder) => {
       },
     });
     const measures = { calls, peak: memory().peakTensorBytes };
-    answer = { isFinished, steps: result.steps, ...(isMeasured && { measures }) };
+    answer = { isFinished, steps: result.steps, ...(isMeasured && { measures }), ...(order.isTold && { actions }) };
   } catch (error) {
     answer = { error: (error as Error).message };
   }

@@ -1,4 +1,7 @@
-/** The life of a run on a process that is not rank 0: it computes its share of every step, and writes nothing. */
+/**
+ * The life of a run on a process that is not rank 0: it computes its share of every step, and writes its
+ * share of what is divided into checkpoints.
+ */
 import { unlessStopped } from '../planning/unless-stopped.js';
 import { runFolder } from '../runs/index.js';
 import { RunLoop } from './loop.js';
@@ -28,7 +31,7 @@ export async function follow(options: RunOptions): Promise<TrainResult> {
     checkpoints: { save: async () => out },
     checkFiles: emit,
   }).run();
-  turns.take();
+  await turns.take();
   return {
     ...{ folder: out, final: runFolder(out).final, steps: trainer.steps, evaluations: evaluations.results },
     isFinished: stoppedAt === undefined,

@@ -137,11 +137,11 @@ export async function runState(
   return { ...objects, log, nonFinite, runaway };
 }
 
-/** Writes a checkpoint of this moment into a new folder. */
-export async function writeCheckpoint(opened: OpenRun, path: string): Promise<void> {
+/** Writes a checkpoint of this moment into a new folder, which other processes may not see. */
+export async function writeCheckpoint(opened: OpenRun, path: string, { isSeenByAll = true } = {}): Promise<void> {
   const { options, record, trainer, evaluations, nonFinite, runaway, seconds } = opened;
   record.check();
-  await writeSnapshot(path, opened, trainedModel(opened), {
+  const progress = {
     isEvaluationDue: evaluations.isDue,
     eventBytes: record.sync(),
     recipe: recipeHash(options.recipe),
@@ -152,7 +152,8 @@ export async function writeCheckpoint(opened: OpenRun, path: string): Promise<vo
     initialLogprobs: evaluations.initialLogprobs,
     divergences: nonFinite.state(),
     runaway: runaway.state(),
-  });
+  };
+  await writeSnapshot(path, opened, trainedModel(opened), { ...progress, isSeenByAll });
   const { checkpoints } = record.folder;
   record.emit({ type: 'checkpoint', step: trainer.steps, folder: join(checkpoints, checkpointName(trainer.steps)) });
 }

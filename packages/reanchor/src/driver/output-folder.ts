@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type Device, nativeConfig } from '@reanchor/torch';
 import { createRunFolder, type RunFolder, readRun, templateNow, writeRunInfo } from '../runs/index.js';
 import type { TrainOptions } from './options.js';
@@ -47,4 +49,11 @@ export class OutputFolder implements Disposable {
   [Symbol.dispose](): void {
     this.locked?.lock[Symbol.dispose]();
   }
+}
+
+/** `path`, or the nearest folder above it that is there: where a new folder will be made. */
+export function existingParent(path: string): string {
+  let parent = path;
+  while (!existsSync(parent)) parent = dirname(parent);
+  return parent;
 }

@@ -72,7 +72,7 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
   const { plan, recipe, weights, stop } = options;
   const { folder } = record;
   const emit = record.emit.bind(record);
-  const write = (path: string) => writeCheckpoint(opened, path);
+  const write = (path: string, options?: { isSeenByAll: boolean }) => writeCheckpoint(opened, path, options);
   const checkpoints = new Checkpointer({
     folder: folder.checkpoints,
     options: recipe.checkpoint,
@@ -81,20 +81,20 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
     warn: (message) => emit({ type: 'warning', message }),
     clock: options.clock ?? systemClock,
   });
-  const turns = new SavingTurns(options.mesh.shard, weights.isSharded, () => {});
+  const turns = new SavingTurns(options.mesh.shard, weights.isSharded, async () => {});
   const listeners = [...listenersOf(opened, checkpoints), turns];
   const checkFiles = () => record.check();
   try {
     const stoppedAt = await new RunLoop({ ...opened, plan, listeners, checkpoints, stop, emit, checkFiles }).run();
     if (stoppedAt !== undefined) {
-      turns.take();
+      await turns.take();
       return stoppedAt;
     }
     record.check();
     await saveOrRescue(folder.final, trainedModel(opened));
     emit({ type: 'saved', folder: folder.final, files: fileSizes(folder.final) });
     record.check();
-    turns.take();
+    await turns.take();
     return undefined;
   } catch (error) {
     const bytes = snapshotBytes(plan, weights);

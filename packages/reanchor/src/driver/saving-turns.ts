@@ -14,15 +14,15 @@ export class SavingTurns implements StepListener {
     private readonly world: ProcessGroup,
     /** Whether weights are divided; otherwise nothing has to be said. */
     private readonly isNeeded: boolean,
-    private readonly serve: (request: SaveRequest) => void,
+    private readonly serve: (request: SaveRequest) => Promise<void>,
   ) {}
 
   async onPause(): Promise<void> {
-    this.take();
+    await this.take();
   }
 
-  /** On rank 0: says that nothing more is saved now. On the others: sends what it asks for until then. */
-  take(): void {
+  /** On rank 0: says that nothing more is saved now. On the others: sends, or writes, what it asks for until then. */
+  async take(): Promise<void> {
     if (!this.isNeeded) return;
     if (this.world.rank === 0) {
       tell(this.world, done);
@@ -31,7 +31,7 @@ export class SavingTurns implements StepListener {
     for (;;) {
       const request = tell<SaveRequest | typeof done>(this.world);
       if (request === done) return;
-      this.serve(request);
+      await this.serve(request);
     }
   }
 }

@@ -38,13 +38,14 @@ export function snapshotBytes({ recipe, objective, dtypes }: Plan, weights: Mode
 
 /**
  * Writes a checkpoint folder; it is whole or absent. The policy, and a reference that is a model, are Hugging Face
- * folders. Errors: UserError when it cannot be written.
+ * folders. With `isSeenByAll` processes that divide weights write at once what each has of the optimizer's state.
+ * Errors: UserError when it cannot be written.
  */
 export async function writeSnapshot(
   folder: string,
   { trainer, reference, initialPolicy, log }: Checkpointed,
   trained: TrainedModel,
-  run: ProgressState,
+  { isSeenByAll, ...run }: ProgressState & { isSeenByAll: boolean },
 ): Promise<void> {
   const state: TrainingState = {
     ...run,
@@ -63,11 +64,11 @@ export async function writeSnapshot(
     const at = (name: string) => join(temporary, name);
     await mkdir(dirname(at(checkpointFiles.state)));
     await writeModelFiles(temporary, trained, form);
-    await trainer.saveOptimizer(at(checkpointFiles.optimizer));
+    const hashed = await trainer.saveOptimizer(at(checkpointFiles.optimizer), { isSeenByAll });
     const { config } = trained.modelFiles;
     await reference?.save(at(checkpointFiles.reference), { ...form, config });
     await initialPolicy?.save(at(checkpointFiles.initialPolicy));
-    await sealCheckpoint(temporary, state);
+    await sealCheckpoint(temporary, state, hashed);
   });
 }
 

@@ -20,8 +20,8 @@ export interface StoppedRun {
   steps: number;
   /** The bytes that a checkpoint takes. */
   bytes: number;
-  /** Writes a checkpoint of this moment into a new folder. */
-  write(path: string): Promise<void>;
+  /** Writes a checkpoint of this moment into a new folder, which other processes of the run may not see. */
+  write(path: string, options: { isSeenByAll: boolean }): Promise<void>;
 }
 
 /**
@@ -37,7 +37,7 @@ export async function stopElsewhere(error: unknown, stopped: StoppedRun): Promis
     const folder = cause.movedTo ?? (await temporaryRunFolder(stopped));
     record.moveTo(folder);
     const path = join(folder.checkpoints, checkpointName(steps));
-    if (!existsSync(path)) await stopped.write(path);
+    if (!existsSync(path)) await stopped.write(path, { isSeenByAll: cause.movedTo !== undefined });
     return new UserError(
       `${cause.message}. The run has stopped after step ${steps} with a checkpoint in ${folder.path}: ` +
         `to go on ${resumeHint(command, folder.path)}`,

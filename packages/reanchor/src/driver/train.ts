@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { type Device, DistributedError, nativeConfig, ProcessGroup } from '@reanchor/torch';
 import { UserError } from '../errors.js';
@@ -27,9 +25,10 @@ import { modelFiles } from './model-files.js';
 import { RollbackRequest } from './non-finite-steps.js';
 import type { RunOptions } from './open-run.js';
 import type { TrainOptions, TrainResult } from './options.js';
-import { OutputFolder } from './output-folder.js';
+import { existingParent, OutputFolder } from './output-folder.js';
 import { findResumePoint, type LockedRun, type ResumePoint, reopenRun, requireSameRun } from './resume.js';
 import { run } from './run.js';
+import { requireSharedDisk } from './shared-disk.js';
 import { snapshotBytes } from './snapshot.js';
 
 /**
@@ -105,6 +104,7 @@ async function lead(options: TrainOptions, mesh: Mesh): Promise<TrainResult> {
   }
   using output = new OutputFolder(options, device, reopened);
   tell<Begun>(world, { now: output.now.getTime(), out, keys: keysOf(recipe) });
+  await requireSharedDisk(world, out);
   const inputs = await readInputs({ ...options, world, mesh }, output);
   return await runWithRollbacks(inputs, output);
 }
@@ -118,6 +118,7 @@ async function accompany(options: TrainOptions, mesh: Mesh): Promise<TrainResult
   if ('finished' in begun) return begun.finished;
   const { out } = begun;
   requireEqual(begun.keys, keysOf(recipe), world);
+  await requireSharedDisk(world, out);
   const now = new Date(begun.now);
   const inputs = await readInputs({ ...options, out, world, mesh }, { device, now, commits: {}, beginsAgain: false });
   const own = await sourcesOf(inputs);
@@ -266,11 +267,4 @@ function diskBytes(plan: Plan, weights: ModelWeights, isResumed: boolean): numbe
   // Those by time can be left out.
   const count = typeof every === 'number' ? Math.min(most, Math.floor(plan.totalSteps / every)) : 0;
   return weights.bytes(recipeSaveOptions(recipe).dtype) + count * snapshotBytes(plan, weights);
-}
-
-/** `path`, or the nearest folder above it that is there: where a new folder will be made. */
-function existingParent(path: string): string {
-  let parent = resolve(path);
-  while (!existsSync(parent)) parent = dirname(parent);
-  return parent;
 }

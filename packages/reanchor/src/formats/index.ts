@@ -35,5 +35,6 @@ export {
   type WeightTensor,
   writeSafetensors,
 } from './safetensors.js';
+export { sha256 } from './sha256.js';
 export { writeWeights } from './shards.js';
 export { EventFileWriter, eventFileName, type ScalarEvent } from './tensorboard.js';

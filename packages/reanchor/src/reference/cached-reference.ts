@@ -75,7 +75,7 @@ export class CachedReference implements ReferencePolicy {
     return { kind: 'cached', version: this.#version, sweptTo: this.#sweptTo, needsInitial };
   }
 
-  takePart(): void {}
+  async takePart(): Promise<void> {}
 
   save(path: string): Promise<void> {
     return writeNumbers(fileAt(path), this.#logprobs);

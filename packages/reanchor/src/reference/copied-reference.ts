@@ -92,8 +92,8 @@ export class CopiedReference implements ReferencePolicy {
     await this.#weights.save(path, { ...form, dtype: this.#weights.dtype });
   }
 
-  takePart(what: 'parameters' | 'optimizer'): void {
-    this.#weights.takePart(what, undefined);
+  takePart(): Promise<void> {
+    return this.#weights.takePart({ what: 'parameters' }, undefined);
   }
 
   /** Its weights have to be those that were saved: `initial`, from {@link savedReference}. */

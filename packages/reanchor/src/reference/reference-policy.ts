@@ -81,7 +81,7 @@ export interface ReferencePolicy extends Disposable {
   /** Writes its weights or log-probabilities at `path`, to which it puts an extension of its own. Errors: UserError. */
   save(path: string, form: SaveOptions): Promise<void>;
   /** Sends what rank 0 saves of it, where its weights are divided among processes. */
-  takePart(what: 'parameters' | 'optimizer'): void;
+  takePart(): Promise<void>;
   /** Goes on from a state and what was saved with it. Errors: FormatError for a file that does not fit. */
   restore(state: ReferenceState, path: string): Promise<void>;
 }

@@ -2,20 +2,12 @@
  * The checkpoints of a run folder: `checkpoints/step-000512/` is a Hugging Face folder of the policy, with what else
  * training needs in `training/` and a manifest of all files. A checkpoint is whole or absent.
  */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { FormatError, NotReadable, UserError } from '../errors.js';
-import {
-  createReadStream,
-  isTemporary,
-  readFile,
-  temporaryName,
-  writeError,
-  writeFileAtomic,
-} from '../formats/index.js';
+import { isTemporary, readFile, sha256, temporaryName, writeError, writeFileAtomic } from '../formats/index.js';
 import { freeName } from './open-files.js';
 import { type TrainingState, trainingStateSchema } from './training-state.js';
 
@@ -23,6 +15,7 @@ import { type TrainingState, trainingStateSchema } from './training-state.js';
 export const checkpointFiles = {
   manifest: 'manifest.json',
   state: join('training', 'state.json'),
+  /** Where weights are divided, `optimizer-00001-of-00002.safetensors` and so on instead. */
   optimizer: join('training', 'optimizer.safetensors'),
   /**
    * A Hugging Face folder of a reference that is a model, `.safetensors` with log-probabilities of one that is cached.
@@ -69,14 +62,21 @@ export function listCheckpoints(folder: string): FoundCheckpoint[] {
     .sort((a, b) => a.step - b.step);
 }
 
-/** Writes the state and, last, the manifest into a checkpoint folder whose other files are there. */
-export async function sealCheckpoint(folder: string, state: TrainingState): Promise<void> {
+/**
+ * Writes the state and, last, the manifest into a checkpoint folder whose other files are there. `known` are SHA-256
+ * sums by path, of files that were hashed where they were written.
+ */
+export async function sealCheckpoint(
+  folder: string,
+  state: TrainingState,
+  known: ReadonlyMap<string, string> = new Map(),
+): Promise<void> {
   const text = JSON.stringify(z.encode(trainingStateSchema, state));
   await writeFileAtomic(join(folder, checkpointFiles.state), `${text}\n`);
   const files: z.output<typeof manifestSchema>['files'] = [];
   for (const name of await filesIn(folder)) {
     const path = join(folder, name);
-    files.push({ name, bytes: (await stat(path)).size, sha256: await sha256(path) });
+    files.push({ name, bytes: (await stat(path)).size, sha256: known.get(path) ?? (await sha256(path)) });
   }
   const manifest = { format, step: state.step, files };
   await writeFileAtomic(join(folder, checkpointFiles.manifest), `${JSON.stringify(manifest, null, 1)}\n`);
@@ -243,20 +243,6 @@ async function filesIn(folder: string, prefix = ''): Promise<string[]> {
     else names.push(name);
   }
   return names;
-}
-
-async function sha256(path: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  try {
-    for await (const piece of createReadStream(path, { highWaterMark: 1 << 22 })) {
-      signal?.throwIfAborted();
-      hash.update(piece as Buffer);
-    }
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new FormatError(`it cannot be read: ${(cause as Error).message}`, { file: path, cause });
-  }
-  return hash.digest('hex');
 }
 
 async function readParsed<Schema extends z.ZodType>(file: string, schema: Schema): Promise<z.output<Schema>> {

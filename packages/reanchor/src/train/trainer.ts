@@ -73,16 +73,15 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     return { step, update, distance };
   }
 
-  /** Writes the optimizer's state. Errors: UserError. */
-  saveOptimizer(file: string): Promise<void> {
-    return this.#options.weights.saveOptimizer(file, this.#options.optimizer);
+  /** Writes the optimizer's state, see {@link ModelWeights.saveOptimizer}. Errors: UserError. */
+  saveOptimizer(file: string, options: { isSeenByAll: boolean }): Promise<ReadonlyMap<string, string>> {
+    return this.#options.weights.saveOptimizer(file, this.#options.optimizer, options);
   }
 
-  /** Sends what rank 0 writes of divided weights. */
-  takePart({ of, what }: SaveRequest): void {
+  /** Does this process's part where rank 0 saves divided weights. */
+  async takePart({ of, ...request }: SaveRequest): Promise<void> {
     const { weights, reference, optimizer } = this.#options;
-    if (of === 'policy') weights.takePart(what, optimizer);
-    else reference?.takePart(what);
+    await (of === 'policy' ? weights.takePart(request, optimizer) : reference?.takePart());
   }
 
   /** Goes on with a state that was written. Errors: FormatError. */

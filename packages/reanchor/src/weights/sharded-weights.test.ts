@@ -42,6 +42,6 @@ test('what is sent to be saved leaves no tensor behind', async () => {
   const { weights } = await dividedWeights('parameters');
   using policy = weights;
   const { liveTensors } = memory();
-  policy.takePart('parameters', undefined);
+  await policy.takePart({ what: 'parameters' }, undefined);
   expect(memory().liveTensors).toBe(liveTensors);
 });

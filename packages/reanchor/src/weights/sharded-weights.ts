@@ -17,9 +17,10 @@ import type { CausalLM, ConfigJson } from '../models/causal-lm.js';
 import { type SaveOptions, type StoredParameter, saveParameters } from '../models/save.js';
 import type { Residency } from '../nn/segments.js';
 import type { AdamW } from '../optim/index.js';
-import { tell } from '../parallel/tell.js';
-import { readPiecesInto, writeTensors } from './tensor-file.js';
-import { Unit } from './unit.js';
+import { tell, tellAll } from '../parallel/tell.js';
+import { type PiecesReport, readPiecesInto, writePieces, writtenFiles } from './pieces-file.js';
+import { writeTensors } from './tensor-file.js';
+import { type Piece, Unit } from './unit.js';
 import { planUnits } from './unit-plan.js';
 import { type AnchorOptions, checksum, type ModelWeights, type WeightDistances } from './weights.js';
 
@@ -31,12 +32,13 @@ import { type AnchorOptions, checksum, type ModelWeights, type WeightDistances }
 export type Shard = 'optimizer' | 'gradients' | 'parameters';
 
 /** What is saved of weights. */
-export type Saved = 'parameters' | 'optimizer';
+type Saved = 'parameters' | 'optimizer';
 
-/** What rank 0 asks the others to send. */
+/** What rank 0 asks the others to send, or to write beside `file`. */
 export interface SaveRequest {
   of: string;
   what: Saved;
+  file?: string | undefined;
 }
 
 export interface ShardOptions {
@@ -209,8 +211,16 @@ export class ShardedWeights implements ModelWeights {
     await this.#bringAll(parameters, () => saveParameters({ configJson, dtype, parameters }, folder, options));
   }
 
-  /** On rank 0, while the others {@link takePart}; the file is as undivided weights have it. */
-  async saveOptimizer(file: string, optimizer: AdamW): Promise<void> {
+  /** On rank 0, while the others {@link takePart}; a file that others do not see is as undivided weights have it. */
+  async saveOptimizer(
+    file: string,
+    optimizer: AdamW,
+    { isSeenByAll }: { isSeenByAll: boolean },
+  ): Promise<ReadonlyMap<string, string>> {
+    if (isSeenByAll) {
+      tell<SaveRequest>(this.options.world, { of: this.options.name, what: 'optimizer', file });
+      return writtenFiles(await this.#writeOptimizer(file, optimizer));
+    }
     const moments = this.#ask('optimizer', optimizer);
     const state = optimizer.state(this.trained);
     const steps = this.#units.flatMap(({ views, pieces }) => {
@@ -221,15 +231,40 @@ export class ShardedWeights implements ModelWeights {
       });
     });
     await this.#bringAll(moments, () => writeTensors(file, [...moments, ...steps]));
+    return new Map();
   }
 
-  /** On the other processes: sends what rank 0 writes. */
-  takePart(what: Saved, optimizer: AdamW | undefined): void {
+  /** On the other processes: sends what rank 0 writes, or writes it beside rank 0. */
+  async takePart({ what, file }: Omit<SaveRequest, 'of'>, optimizer: AdamW | undefined): Promise<void> {
+    if (file !== undefined) {
+      await this.#writeOptimizer(file, optimizer!);
+      return;
+    }
     try {
       for (const { value } of this.#saved(what, optimizer)) value();
     } finally {
       this.#letGo();
     }
+  }
+
+  async #writeOptimizer(file: string, optimizer: AdamW): Promise<PiecesReport[]> {
+    const pieces = this.#optimizerPieces(optimizer);
+    // A number of steps is written by the process that has the first element.
+    const isElsewhere = (key: string) =>
+      key.startsWith('step.') && pieces.get(key.replace('step.', 'exp_avg.'))!.from > 0;
+    const own = [...pieces].filter(([key]) => !isElsewhere(key));
+    const { world } = this.options;
+    return tellAll(world, await writePieces(file, world, new Map(own)));
+  }
+
+  /** The optimizer's tensors, as parts of those that undivided weights would have. */
+  #optimizerPieces(optimizer: AdamW): Map<string, Piece> {
+    const pieces = new Map(this.#units.flatMap((unit) => [...unit.pieces]));
+    const state = [...optimizer.state(this.trained)].map(([key, tensor]) => {
+      const { from, shape } = pieces.get(key.slice(key.indexOf('.') + 1))!;
+      return [key, key.startsWith('step.') ? { tensor, from: 0, shape: [] } : { tensor, from, shape }] as const;
+    });
+    return new Map(state);
   }
 
   /** Tells the others what is to be saved, and gives the tensors of it. */
@@ -268,14 +303,9 @@ export class ShardedWeights implements ModelWeights {
     }
   }
 
-  /** Reads what this process needs of a file that {@link saveOptimizer} has written, of any division. */
+  /** Reads what this process needs of what {@link saveOptimizer} has written, of any division. */
   async restoreOptimizer(file: string, optimizer: AdamW): Promise<void> {
-    const pieces = new Map(this.#units.flatMap((unit) => [...unit.pieces]));
-    const state = [...optimizer.state(this.trained)].map(([key, tensor]) => {
-      const { from, shape } = pieces.get(key.slice(key.indexOf('.') + 1))!;
-      return [key, key.startsWith('step.') ? { tensor, from: 0, shape: [] } : { tensor, from, shape }] as const;
-    });
-    await readPiecesInto(file, new Map(state));
+    await readPiecesInto(file, this.#optimizerPieces(optimizer));
   }
 
   /** Parameters whose values come by a gather of their unit. */

@@ -1,14 +1,17 @@
 /** Tensors by name in a safetensors file, in and out. */
 import { closeSync } from 'node:fs';
-import { tensor as fromBytes, type Tensor, tidy } from '@reanchor/torch';
+import { tidy } from '@reanchor/torch';
 import { FormatError } from '../errors.js';
 import { openSafetensors, openSync, readStored, type TensorToWrite, writeSafetensors } from '../formats/index.js';
 import type { StoredParameter } from '../models/save.js';
-import { storedName, weightDTypes } from '../models/weight-dtypes.js';
-import type { Piece } from './unit.js';
+import { storedName } from '../models/weight-dtypes.js';
 
 /** Writes tensors, one in memory at a time. Errors: UserError when the file cannot be written. */
-export async function writeTensors(file: string, tensors: readonly StoredParameter[]): Promise<void> {
+export async function writeTensors(
+  file: string,
+  tensors: readonly StoredParameter[],
+  metadata?: Readonly<Record<string, string>>,
+): Promise<void> {
   const all = tensors.map(
     ({ name, dtype, shape, value }): TensorToWrite => ({
       name,
@@ -17,48 +20,7 @@ export async function writeTensors(file: string, tensors: readonly StoredParamet
       bytes: () => tidy(() => value().detach().contiguous().reshape([-1]).view('uint8').data()) as Uint8Array,
     }),
   );
-  await writeSafetensors(file, all);
-}
-
-/**
- * Copies the values of a file into tensors of the same names, shapes and dtypes, one in memory at a time. Errors:
- * FormatError where the file does not hold just these.
- */
-export async function readTensorsInto(file: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
-  const stored = (await openSafetensors(file)).tensors;
-  for (const name of stored.keys())
-    if (!tensors.has(name)) throw new FormatError(`tensor ${name} is not expected`, { file });
-  await readPiecesInto(
-    file,
-    new Map([...tensors].map(([name, tensor]) => [name, { tensor, from: 0, shape: tensor.shape }])),
-  );
-}
-
-/**
- * Copies parts of a file's tensors into pieces of them, by name, one tensor in memory at a time; the file may hold
- * more. Errors: FormatError where it lacks one, or has it in another shape or dtype.
- */
-export async function readPiecesInto(file: string, pieces: ReadonlyMap<string, Piece>): Promise<void> {
-  const stored = (await openSafetensors(file)).tensors;
-  const handle = openSync(file);
-  try {
-    for (const [name, { tensor, from, shape }] of pieces) {
-      const found = stored.get(name);
-      if (!found) throw new FormatError(`tensor ${name} is missing`, { file });
-      if (weightDTypes[found.dtype] !== tensor.dtype || found.shape.join() !== shape.join())
-        throw new FormatError(
-          `tensor ${name} is ${found.dtype} [${found.shape}], and should be ${tensor.dtype} [${shape}]`,
-          { file },
-        );
-      const bytes = readStored(handle, found, file);
-      tidy(() => {
-        const part = fromBytes(bytes).view(tensor.dtype).narrow(0, from, tensor.numel);
-        tensor.detach().copy_(part.view(tensor.shape));
-      });
-    }
-  } finally {
-    closeSync(handle);
-  }
+  await writeSafetensors(file, all, metadata);
 }
 
 /** Writes numbers by name, in float64. Errors: UserError when the file cannot be written. */

@@ -13,7 +13,9 @@ import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { modelBytes, type SaveOptions, saveModel } from '../models/save.js';
 import { type AdamW, clipGradNorm_ } from '../optim/index.js';
-import { readTensorsInto, writeTensors } from './tensor-file.js';
+import { readTensorsInto } from './pieces-file.js';
+import type { SaveRequest } from './sharded-weights.js';
+import { writeTensors } from './tensor-file.js';
 
 export interface WeightsOptions {
   /** The same parameters in a wider dtype: these are moved, and the model has them rounded. Owned. */
@@ -79,11 +81,18 @@ export interface ModelWeights extends Disposable {
   bytes(dtype?: DType): number;
   /** Writes the parameters as they are moved into a Hugging Face folder. Errors: those of {@link saveModel}. */
   save(folder: string, options: SaveOptions): Promise<void>;
-  /** Writes the optimizer's state. Errors: UserError. */
-  saveOptimizer(file: string, optimizer: AdamW): Promise<void>;
-  /** Sends what rank 0 saves, of weights that are divided. */
-  takePart(what: 'parameters' | 'optimizer', optimizer: AdamW | undefined): void;
-  /** Reads it again. Errors: FormatError for a file that does not fit. */
+  /**
+   * Writes the optimizer's state; of weights that are divided each process writes its pieces beside `file`, unless
+   * `isSeenByAll` is false. Returns SHA-256 sums of files that others have written, by path. Errors: UserError.
+   */
+  saveOptimizer(
+    file: string,
+    optimizer: AdamW,
+    options: { isSeenByAll: boolean },
+  ): Promise<ReadonlyMap<string, string>>;
+  /** Sends, or writes, what rank 0 saves of weights that are divided. */
+  takePart(request: Omit<SaveRequest, 'of'>, optimizer: AdamW | undefined): Promise<void>;
+  /** Reads the optimizer's state again, however it was divided. Errors: FormatError for files that do not fit. */
   restoreOptimizer(file: string, optimizer: AdamW): Promise<void>;
 }
 
@@ -229,15 +238,16 @@ export class Weights implements ModelWeights {
     return saveModel(this.exact, folder, options);
   }
 
-  saveOptimizer(file: string, optimizer: AdamW): Promise<void> {
+  async saveOptimizer(file: string, optimizer: AdamW): Promise<ReadonlyMap<string, string>> {
     const state = [...optimizer.state(this.trained)];
-    return writeTensors(
+    await writeTensors(
       file,
       state.map(([name, tensor]) => ({ name, shape: tensor.shape, dtype: tensor.dtype, value: () => tensor })),
     );
+    return new Map();
   }
 
-  takePart(): void {}
+  async takePart(): Promise<void> {}
 
   restoreOptimizer(file: string, optimizer: AdamW): Promise<void> {
     return readTensorsInto(file, optimizer.state(this.trained));

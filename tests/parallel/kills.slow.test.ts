@@ -1,0 +1,73 @@
+// kill -9 of any process of a run at any moment: the run goes on to the events and weights of the one that was not
+// killed. Moments are named by what the process does, so that no machine is too fast or too slow for one.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { uniforms } from '#reanchor/random.js';
+import type { Strike } from '../support/actions.js';
+import { outcome } from '../support/resuming.js';
+import { tinyModel, tinyPairs } from '../support/training.js';
+import { type TrainAnswer, TrainingRanks } from '../support/training-ranks.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'parallel-kills-'));
+let ranks: TrainingRanks;
+beforeAll(async () => {
+  ranks = await TrainingRanks.start(3);
+});
+afterAll(async () => {
+  await ranks[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+const recipeOf = (shard: string) =>
+  JSON.stringify({
+    ...{ model: tinyModel, method: 'dpo', data: { train: tinyPairs, validation: 6, maxLength: 64 } },
+    ...{ batch: { size: 6, tokensPerMicroBatch: 300 }, evaluate: { every: 2 }, steps: 8, seed: 3, logEvery: 1 },
+    ...{ reference: { update: 'soft', alpha: 0.3 }, checkpoint: { every: 1 }, device: 'cpu', threads: 1 },
+    parallel: { shard },
+  });
+
+const actionsOf = (answer: TrainAnswer): string[] => {
+  if ('error' in answer) throw new Error(answer.error);
+  return answer.actions!;
+};
+const isOfCheckpoint = (action: string) => /\/checkpoints\//.test(action);
+
+test.each([
+  ['optimizer', 2],
+  ['gradients', 3],
+  ['parameters', 3],
+] as const)('%s, %i processes: 17 kills', { timeout: 1_800_000 }, async (shard, world) => {
+  const recipe = recipeOf(shard);
+  const whole = join(folder, `${shard}-whole`);
+  const told = await ranks.train(world, { recipe, out: whole, isTold: true });
+  const actions = told.map(actionsOf);
+  const random = uniforms(world, shard.length);
+  const among = (count: number) => Math.floor(count * random());
+
+  /** A moment of a random process: of its life, or of its checkpoints. */
+  const moment = (): Strike => {
+    const rank = among(world);
+    const ofCheckpoints = actions[rank]!.filter(isOfCheckpoint);
+    if (random() < 0.5) return { rank, at: '', n: 1 + among(actions[rank]!.length), what: 'SIGKILL' };
+    return { rank, at: '/checkpoints/', n: 1 + among(ofCheckpoints.length), what: 'SIGKILL' };
+  };
+
+  let [kills, inCheckpoints] = [0, 0];
+  for (let run = 0; kills < 17; run++) {
+    const out = join(folder, `${shard}-${run}`);
+    for (let isFinished = false; !isFinished; ) {
+      const strike = moment();
+      const answers = await ranks.train(world, { recipe, out, resume: true, strikes: [strike] });
+      isFinished = answers.every((answer) => 'isFinished' in answer && answer.isFinished);
+      if (isFinished) break;
+      expect(answers[strike.rank]).toEqual({ error: `rank ${strike.rank} has ended: SIGKILL` });
+      kills += 1;
+      if (strike.at !== '') inCheckpoints += 1;
+    }
+    expect(outcome(out)).toEqual(outcome(whole));
+  }
+  console.log(`${shard}: ${kills} kills, ${inCheckpoints} in checkpoints`);
+  expect(inCheckpoints).toBeGreaterThanOrEqual(4);
+});
