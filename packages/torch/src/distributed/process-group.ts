@@ -33,6 +33,8 @@ export interface GroupOptions {
   backend?: Backend | undefined;
   /** How long a rank waits for the others, at the beginning and in each call. Default: 600. */
   timeoutSeconds?: number | undefined;
+  /** How long it waits for them at the beginning, where it is another time. Default: timeoutSeconds. */
+  openSeconds?: number | undefined;
   /** One for each group over one store, and of one process. Default: 'world'. */
   name?: string | undefined;
   /** NCCL's device of this rank, as in 'cuda:0'. */
@@ -68,8 +70,10 @@ export class ProcessGroup implements Disposable {
    */
   static async open(options: GroupOptions): Promise<ProcessGroup> {
     const { store, rank, world, backend = 'gloo', timeoutSeconds = 600, name = 'world' } = options;
+    const { openSeconds = timeoutSeconds } = options;
     requireRank(rank, world);
     checkedSeconds(timeoutSeconds);
+    checkedSeconds(openSeconds);
     if (!/^[\w.-]+$/.test(name))
       throw new RangeError(`the name of a group has letters, digits and . _ - alone: ${name}`);
     if (backend === 'nccl' && options.device === undefined)
@@ -84,7 +88,7 @@ export class ProcessGroup implements Disposable {
     const member = { rank, world, group: name };
     const checks = options.checks ?? (backend === 'gloo' ? 'all' : 'new');
     const connection = new Connection(member, timeoutSeconds, store, checks);
-    await gather(store, member, backend, timeoutSeconds);
+    await gather(store, member, backend, openSeconds);
     const address = options.address ?? store.localAddress ?? '';
     const device = deviceCode(options.device);
     try {
