@@ -35,7 +35,7 @@ const allowed: Record<string, string> = {
   optim: 'torch',
   weights: 'errors formats nn models optim parallel torch',
   reference: 'stats data nn models parallel weights torch',
-  generate: 'errors version random formats text runs hub data nn models torch',
+  generate: 'errors version random formats text runs hub data nn models parallel torch',
   train: 'errors stats data nn models losses optim parallel weights reference torch',
   planning: 'errors formats text recipe runs hub data models losses reference train weights torch',
   driver:
