@@ -84,7 +84,8 @@ async function trainHere(recipe: Recipe, options: TrainHere): Promise<number> {
   try {
     const { train, configureProcess, openWorld } = await load();
     configureProcess(recipe);
-    using opened = launched && (await openWorld(launched, recipe));
+    const joining = { device: recipe.device, timeoutSeconds: recipe.parallel.timeoutSeconds };
+    using opened = launched && (await openWorld(launched, joining));
     const result = await train({
       ...{ world: opened?.world, device: opened?.device },
       recipe,
