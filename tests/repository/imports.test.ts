@@ -46,7 +46,7 @@ const allowed: Record<string, string> = {
   quickstart: 'errors formats stats eval sweep',
   sweep:
     'errors clock random formats stats text recipe runs hub data models generate planning driver estimate eval torch/host',
-  cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve launch torch/host torch/setup',
+  cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve launch parallel torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };

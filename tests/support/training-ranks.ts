@@ -1,8 +1,7 @@
 /** Processes that train together, for tests. Starting one takes seconds: a file of tests shares them. */
-import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { TcpStore } from '@reanchor/torch';
+import type { ChildProcess } from 'node:child_process';
 import type { MeasuredCall } from './measured-group.js';
+import { RankProcesses } from './rank-processes.js';
 
 /** A run that all processes of an order make. */
 export interface TrainOrder {
@@ -35,49 +34,25 @@ export interface RankOrder extends TrainOrder {
 export class TrainingRanks implements AsyncDisposable {
   #orders = 0;
 
-  private constructor(
-    private readonly store: TcpStore,
-    readonly children: readonly ChildProcess[],
-  ) {}
+  private constructor(private readonly processes: RankProcesses) {}
 
   /** Starts processes of one thread each. */
   static async start(count: number): Promise<TrainingRanks> {
-    const store = await TcpStore.host({ host: '127.0.0.1', port: 0 });
-    const file = fileURLToPath(new URL('training-rank.ts', import.meta.url));
-    const children = Array.from({ length: count }, () => fork(file, { execArgv: ['--expose-gc', '--import', 'tsx'] }));
-    await Promise.all(children.map((child) => new Promise((ready) => child.once('message', ready))));
-    return new TrainingRanks(store, children);
+    return new TrainingRanks(await RankProcesses.start(new URL('training-rank.ts', import.meta.url), count));
+  }
+
+  get children(): readonly ChildProcess[] {
+    return this.processes.children;
   }
 
   /** Trains with the first `world` processes. */
   train(world: number, order: TrainOrder): Promise<TrainAnswer[]> {
     const group = `run-${this.#orders++}`;
-    return Promise.all(
-      this.children.slice(0, world).map((child, rank) => {
-        const answer = new Promise<TrainAnswer>((heard, fail) => {
-          const exited = (code: number | null, signal: string | null) =>
-            fail(new Error(`rank ${rank} has ended: ${signal ?? code}`));
-          child.once('exit', exited).once('message', (message) => {
-            child.off('exit', exited);
-            heard(message as TrainAnswer);
-          });
-        });
-        child.send({ ...order, rank, world, group, port: this.store.port } satisfies RankOrder);
-        return answer;
-      }),
-    );
+    const { port } = this.processes.store;
+    return this.processes.ask(world, (rank) => ({ ...order, rank, world, group, port }) satisfies RankOrder);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const isRunning = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
-    // One that is not gone yet may still hold the lock of its run.
-    await Promise.all(
-      this.children.filter(isRunning).map((child) => {
-        const gone = new Promise((heard) => child.once('exit', heard));
-        child.kill('SIGKILL');
-        return gone;
-      }),
-    );
-    this.store.close();
+    await this.processes[Symbol.asyncDispose]();
   }
 }
