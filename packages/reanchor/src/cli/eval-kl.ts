@@ -2,13 +2,15 @@ import { UsageError } from '../errors.js';
 import type { PerAnswerAndToken } from '../eval/kl/estimate.js';
 import type { KlOptions, KlResult } from '../eval/kl/measure.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
+import { leads } from '../parallel/together.js';
 import { packageVersion } from '../version.js';
-import { deviceFlag, numberFlag } from './flags.js';
+import { numberFlag } from './flags.js';
+import { inProcesses, type ProcessesFlags, type Shared } from './processes.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval kl` as commander gives them. */
-export interface KlFlags {
+export interface KlFlags extends ProcessesFlags {
   model: string;
   reference: string;
   prompts?: string;
@@ -20,15 +22,24 @@ export interface KlFlags {
   batchSize?: string;
   exact?: boolean;
   chatTemplate?: string;
-  device?: string;
   json?: string;
 }
 
-/** `reanchor eval kl`: prints the KL of a model from a reference, per answer and per token; `--json` writes it. */
-export async function klVerb(flags: KlFlags, terminal: Terminal): Promise<void> {
+/**
+ * `reanchor eval kl`: prints the KL of a model from a reference, per answer and per token; `--json` writes it. Returns
+ * the exit code.
+ */
+export async function klVerb(flags: KlFlags, terminal: Terminal): Promise<number> {
   const of = answersOf(flags);
-  const device = deviceFlag(flags.device);
-  if (flags.json !== undefined) await requireWritable(flags.json, 0);
+  return await inProcesses(flags, { terminal }, (shared) => measure(flags, of, shared));
+}
+
+async function measure(
+  flags: KlFlags,
+  of: KlOptions['of'],
+  { terminal, world, device, signal }: Shared,
+): Promise<undefined> {
+  if (flags.json !== undefined && leads(world)) await requireWritable(flags.json, 0);
   const { measureKl } = await import('../eval/kl/measure.js');
   const { model, reference, exact = false, chatTemplate } = flags;
   const result = await measureKl({
@@ -37,7 +48,7 @@ export async function klVerb(flags: KlFlags, terminal: Terminal): Promise<void> 
     of,
     exact,
     chatTemplate,
-    device,
+    ...{ world, device, signal },
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),
     onProgress: (stage, done, count) => {
@@ -56,7 +67,7 @@ export async function klVerb(flags: KlFlags, terminal: Terminal): Promise<void> 
     `${number(answers)} answers to ${number(result.prompts)} prompts, ${number(tokens)} tokens, ${number(ended)} ended by themselves`,
   );
   for (const line of caveats(result, of)) terminal.note(line);
-  if (flags.json === undefined) return;
+  if (flags.json === undefined || !leads(world)) return;
   const settings = { model, reference, ...of, exact, chatTemplate };
   const document = { evaluation: 'kl', reanchor: packageVersion(), settings, ...result };
   await writeFileAtomic(flags.json, `${JSON.stringify(document, null, 1)}\n`);

@@ -1,14 +1,16 @@
 import { describeSkips } from '../data/index.js';
 import type { ModelLogps } from '../eval/logps/logps.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
+import { leads } from '../parallel/together.js';
 import { checkRecipeValue } from '../recipe/index.js';
 import { packageVersion } from '../version.js';
 import { numberFlag, numeric } from './flags.js';
+import { inProcesses, type ProcessesFlags, type Shared } from './processes.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval logps` as commander gives them. */
-export interface LogpsFlags {
+export interface LogpsFlags extends ProcessesFlags {
   data: string[];
   maxLength?: string;
   format?: string;
@@ -20,23 +22,41 @@ export interface LogpsFlags {
   json?: string;
 }
 
-/** `reanchor eval logps`: prints mean log-probabilities of each model and their change; `--json` writes them. */
-export async function logpsVerb(models: readonly string[], flags: LogpsFlags, terminal: Terminal): Promise<void> {
+/**
+ * `reanchor eval logps`: prints mean log-probabilities of each model and their change; `--json` writes them. Returns
+ * the exit code.
+ */
+export async function logpsVerb(models: readonly string[], flags: LogpsFlags, terminal: Terminal): Promise<number> {
+  const settings = settingsOf(flags);
+  return await inProcesses({ ...flags, models }, { terminal }, (shared) => measure(models, flags, settings, shared));
+}
+
+/** What the flags say of numbers and rows. Errors: UsageError. */
+function settingsOf(flags: LogpsFlags) {
   const level = numberFlag('--level', flags.level, { above: true, max: 0.9999 });
   const resamples = numberFlag('--resamples', flags.resamples, { integer: true, min: 1 });
   const seed = numberFlag('--seed', flags.seed, { integer: true });
-  const { data, keepIdentical, chatTemplate } = flags;
   const maxLength =
     flags.maxLength === undefined
       ? undefined
       : (checkRecipeValue('data.maxLength', numeric(flags.maxLength), '--max-length') as number);
   const format =
     flags.format === undefined ? undefined : (checkRecipeValue('data.format', flags.format, '--format') as 'auto');
-  if (flags.json !== undefined) await requireWritable(flags.json, 0);
+  return { level, resamples, seed, maxLength, format };
+}
+
+async function measure(
+  models: readonly string[],
+  flags: LogpsFlags,
+  { level, resamples, seed, ...text }: ReturnType<typeof settingsOf>,
+  { terminal, world, device, signal }: Shared,
+): Promise<undefined> {
+  const { data, keepIdentical, chatTemplate } = flags;
+  if (flags.json !== undefined && leads(world)) await requireWritable(flags.json, 0);
   const { checkpointLogps, measures } = await import('../eval/logps/logps.js');
   const drawing = { level, resamples, seed };
   const result = await checkpointLogps({
-    ...{ models, data, maxLength, format, keepIdentical, chatTemplate, ...drawing },
+    ...{ models, data, keepIdentical, chatTemplate, ...text, ...drawing, world, device, signal },
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),
     onProgress: (name, done, total) => terminal.status(`${name}: scored ${Math.floor((100 * done) / total)} %`),
@@ -63,7 +83,7 @@ export async function logpsVerb(models: readonly string[], flags: LogpsFlags, te
   terminal.note(
     `${number(scored)} of ${number(rows)} rows, ${number(tokens.chosen)} tokens chosen and ${number(tokens.rejected)} rejected`,
   );
-  if (flags.json === undefined) return;
+  if (flags.json === undefined || !leads(world)) return;
   const settings = { data, ...result.settings, ...drawing };
   const reasons = Object.fromEntries([...skipped.byReason].map(([reason, places]) => [reason, places.length]));
   const document = {

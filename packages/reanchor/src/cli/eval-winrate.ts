@@ -2,15 +2,17 @@ import { fewPromptsNotes, leftOutNotes } from '../eval/answer-sets.js';
 import type { ComparedRow } from '../eval/winrate/compare.js';
 import { noVerdict, type WinRateResult } from '../eval/winrate/winrate.js';
 import { requireWritable, writeFileAtomic } from '../formats/index.js';
+import { leads } from '../parallel/together.js';
 import { mostResultBytes } from '../runs/index.js';
 import { packageVersion } from '../version.js';
 import type { JudgeFlags, LocalJudgeFlags } from './commands/judge-options.js';
 import { numberFlag } from './flags.js';
 import { openPairJudge } from './open-pair-judge.js';
+import { inProcesses, type ProcessesFlags, type Shared } from './processes.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval winrate` as commander gives them. */
-export interface WinRateFlags extends JudgeFlags, LocalJudgeFlags {
+export interface WinRateFlags extends JudgeFlags, LocalJudgeFlags, ProcessesFlags {
   answers: string[];
   baseline?: string;
   sample?: string;
@@ -25,29 +27,50 @@ export interface WinRateFlags extends JudgeFlags, LocalJudgeFlags {
 
 /**
  * `reanchor eval winrate`: prints win rates and lengths; `--out`, `--json` and `--html` write verdicts, numbers, a
- * page.
+ * page. Returns the exit code.
  */
 export async function winRateVerb(
   flags: WinRateFlags,
   terminal: Terminal,
   isGiven: (name: string) => boolean,
-): Promise<void> {
+): Promise<number> {
+  const settings = settingsOf(flags);
+  const alone =
+    flags.judgeReference === undefined
+      ? 'without --judge-reference no model is computed here but a judge asked'
+      : undefined;
+  return await inProcesses(flags, { terminal, alone }, (shared) => judge(flags, settings, shared, isGiven));
+}
+
+/** What the flags say of numbers. Errors: UsageError. */
+function settingsOf(flags: WinRateFlags) {
   const sample =
     flags.sample === undefined ? undefined : numberFlag('--sample', flags.sample, { integer: true, min: 1 });
   const seed = numberFlag('--seed', flags.seed, { integer: true });
   const level = numberFlag('--level', flags.level, { above: true, max: 0.9999 });
   const resamples = numberFlag('--resamples', flags.resamples, { integer: true, min: 1 });
   const show = numberFlag('--show', flags.show, { integer: true });
-  for (const file of [flags.json, flags.html]) if (file !== undefined) await requireWritable(file, 0);
+  return { drawing: { sample, seed, level, resamples }, show };
+}
+
+async function judge(
+  flags: WinRateFlags,
+  { drawing, show }: ReturnType<typeof settingsOf>,
+  shared: Shared,
+  isGiven: (name: string) => boolean,
+): Promise<undefined> {
+  const { terminal, world } = shared;
+  const files = leads(world) ? [flags.json, flags.html] : [];
+  for (const file of files) if (file !== undefined) await requireWritable(file, 0);
+  await using session = await openPairJudge(flags, shared, isGiven);
+  if (!leads(world)) return await session.assist!();
   const { winRate } = await import('../eval/winrate/winrate.js');
   const { winRateMatrix, winRateReport } = await import('../eval/winrate/report.js');
   const { answers, baseline, out } = flags;
-  await using session = await openPairJudge(flags, terminal, isGiven);
   const { judge, concurrency, onProgress } = session;
-  const drawing = { sample, seed, level, resamples };
   const result = await winRate({ answers, judge, baseline, ...drawing, out, concurrency, onProgress });
   terminal.endStatus();
-  printResult(result, level, terminal);
+  printResult(result, drawing.level, terminal);
   if (result.names.length > 2) {
     const rows = winRateMatrix(result.names, result.pairs).map((row, i) => [
       result.names[i]!,
@@ -70,7 +93,7 @@ export async function winRateVerb(
   }
   if (flags.html !== undefined) {
     const title = `Win rates: ${result.names.join(', ')}`;
-    await writeFileAtomic(flags.html, winRateReport(result, { title, settings, samples: show, seed }));
+    await writeFileAtomic(flags.html, winRateReport(result, { title, settings, samples: show, seed: drawing.seed }));
     terminal.note(`wrote ${flags.html}`);
   }
 }

@@ -1,13 +1,15 @@
 import { UsageError } from '../errors.js';
 import type { GenerateProgress } from '../generate/index.js';
+import type { HubOptions } from '../hub/index.js';
 import { runText, trainedModel } from '../runs/index.js';
-import { deviceFlag, numberFlag } from './flags.js';
+import { numberFlag } from './flags.js';
+import { inProcesses, type ProcessesFlags, type Shared, stoppedCode } from './processes.js';
 import { downloadStatus, number } from './progress.js';
 import { stopOnSignals } from './signals.js';
 import type { Terminal } from './terminal.js';
 
 /** The flags of `generate` as commander gives them. */
-export interface GenerateFlags {
+export interface GenerateFlags extends ProcessesFlags {
   model?: string;
   run?: string;
   prompts?: string;
@@ -22,19 +24,27 @@ export interface GenerateFlags {
   seed: string;
   batchSize: string;
   stop: string[];
-  device?: string;
 }
 
 /**
  * `reanchor generate`: completions of the prompts in a file as JSON lines in `--out`, or of one `--prompt`, streamed to
- * stdout as it is written. Returns the exit code: 1 when it was stopped by a signal.
+ * stdout as it is written. Returns the exit code: 1 when it was stopped by a signal, 130 of several processes.
  */
 export async function generateVerb(flags: GenerateFlags, terminal: Terminal): Promise<number> {
   const isSingle = requireTask(flags);
-  const options = optionsOf(flags, isSingle, terminal);
+  const options = optionsOf(flags, isSingle);
+  const alone = isSingle ? '--prompt streams one text' : undefined;
+  return await inProcesses(flags, { terminal, alone }, (shared) => write(flags, options, shared));
+}
+
+async function write(flags: GenerateFlags, options: Options, shared: Shared): Promise<number> {
+  const { terminal, world, device } = shared;
+  const isSingle = flags.prompt !== undefined;
   using stop = stopOnSignals();
+  const signal = shared.signal ? AbortSignal.any([stop.signal, shared.signal]) : stop.signal;
+  const hub = { onDownload: downloadStatus(terminal), onNote: (note: string) => terminal.note(note) };
   try {
-    await (isSingle ? stream : writeFile)(flags, { ...options, signal: stop.signal }, terminal);
+    await (isSingle ? stream : writeFile)(flags, { ...options, ...hub, world, device, signal }, terminal);
     return 0;
   } catch (error) {
     if (!stop.signal.aborted || error !== stop.signal.reason) throw error;
@@ -42,7 +52,7 @@ export async function generateVerb(flags: GenerateFlags, terminal: Terminal): Pr
     if (isSingle) terminal.stream('\n');
     const goOn = isSingle ? '' : `: what is done is in ${flags.out}.partial, and the same command goes on from there`;
     terminal.note(`${stop.signal.reason.message}${goOn}`);
-    return 1;
+    return world === undefined ? 1 : stoppedCode;
   }
 }
 
@@ -57,7 +67,7 @@ function requireTask({ prompt, prompts, out }: GenerateFlags): boolean {
   return isSingle;
 }
 
-function optionsOf(flags: GenerateFlags, isSingle: boolean, terminal: Terminal) {
+function optionsOf(flags: GenerateFlags, isSingle: boolean) {
   const given = (flag: string, text: string | undefined, rule: Parameters<typeof numberFlag>[2]) =>
     text === undefined ? undefined : numberFlag(flag, text, rule);
   const options = {
@@ -69,9 +79,6 @@ function optionsOf(flags: GenerateFlags, isSingle: boolean, terminal: Terminal) 
     seed: numberFlag('--seed', flags.seed, { integer: true, max: Number.MAX_SAFE_INTEGER }),
     batchSize: numberFlag('--batch-size', flags.batchSize, { integer: true, min: 1 }),
     stopStrings: flags.stop,
-    device: deviceFlag(flags.device),
-    onDownload: downloadStatus(terminal),
-    onNote: (note: string) => terminal.note(note),
   };
   if (flags.stop.includes('')) throw new UsageError('--stop: "" is not allowed; it would end every text at once');
   if (isSingle && options.samples > 1)
@@ -88,11 +95,12 @@ function optionsOf(flags: GenerateFlags, isSingle: boolean, terminal: Terminal) 
   return { ...options, model, run };
 }
 
-type Options = ReturnType<typeof optionsOf> & { signal: AbortSignal };
+type Options = ReturnType<typeof optionsOf>;
+type Placed = Options & HubOptions & Pick<Shared, 'world' | 'device'>;
 
 async function stream(
   { prompt, chatTemplate }: GenerateFlags,
-  { model, ...options }: Options,
+  { model, ...options }: Placed,
   terminal: Terminal,
 ): Promise<void> {
   const { streamText, TextGenerator } = await import('../generate/index.js');
@@ -102,7 +110,7 @@ async function stream(
   terminal.note(finish === 'stop' ? 'ended by itself' : `cut at --max-new-tokens ${options.maxNewTokens}`);
 }
 
-async function writeFile(flags: GenerateFlags, options: Options, terminal: Terminal): Promise<void> {
+async function writeFile(flags: GenerateFlags, options: Placed, terminal: Terminal): Promise<void> {
   const { generateFile } = await import('../generate/index.js');
   let first: { seconds: number; tokens: number } | undefined;
   const written = await generateFile({

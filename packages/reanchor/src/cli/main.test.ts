@@ -98,6 +98,7 @@ describe('the command', () => {
         '--chat-template <template>',
         '--keep-identical',
         '--device <device>',
+        '--processes <count>',
       ],
       generate: [
         '--model <model>',
@@ -115,6 +116,7 @@ describe('the command', () => {
         '--batch-size <count>',
         '--stop <text>',
         '--device <device>',
+        '--processes <count>',
       ],
       toy: [
         '--seeds <count>',

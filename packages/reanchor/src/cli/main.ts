@@ -19,7 +19,8 @@ import { Terminal } from './terminal.js';
 
 /**
  * Runs the command line `argv` (node, script, arguments) and sets `process.exitCode`: 0 fine, 1 failed or stopped by
- * a signal, 2 wrong usage, which includes a recipe with a mistake in it, 130 training that was stopped by a signal.
+ * a signal, 2 wrong usage, which includes a recipe with a mistake in it, 130 training, or work of several processes,
+ * that was stopped by a signal.
  */
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
   const terminal = new Terminal();

@@ -4,13 +4,15 @@ import type { PairJudge } from '../eval/judge/judge.js';
 import type { JudgeFlags, LocalJudgeFlags } from './commands/judge-options.js';
 import { numberFlag } from './flags.js';
 import { openJudge } from './open-judge.js';
+import type { Shared } from './processes.js';
 import { downloadStatus, number } from './progress.js';
-import type { Terminal } from './terminal.js';
 
 export interface PairJudgeSession extends AsyncDisposable {
   judge: PairJudge;
   concurrency: number;
   onProgress: (done: number, total: number) => void;
+  /** On a process that is not the first, where several are the judge: does its part until the first is done. */
+  assist?: () => Promise<undefined>;
 }
 
 /** The flags that are of no use to rewards, by their names in commander. */
@@ -35,7 +37,7 @@ const chatFlags = {
  */
 export async function openPairJudge(
   flags: JudgeFlags & LocalJudgeFlags,
-  terminal: Terminal,
+  { terminal, world, device, signal }: Shared,
   isGiven: (name: string) => boolean,
 ): Promise<PairJudgeSession> {
   const { judgeModel, judgeReference, beta, chatTemplate } = flags;
@@ -68,12 +70,13 @@ export async function openPairJudge(
     model: judgeModel,
     reference: judgeReference,
     beta: strength,
-    chatTemplate,
+    ...{ chatTemplate, world, device, signal },
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),
   });
   return {
     judge,
+    assist: () => judge.assist(),
     // Answers that are asked about at the same time are scored together.
     concurrency: 256,
     onProgress: (done, total) => terminal.status(`judged ${number(done)} of ${number(total)}`),

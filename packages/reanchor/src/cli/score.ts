@@ -1,11 +1,12 @@
 import { UsageError } from '../errors.js';
 import { checkRecipeValue } from '../recipe/index.js';
-import { deviceFlag, numeric } from './flags.js';
+import { numeric } from './flags.js';
+import { inProcesses, type ProcessesFlags } from './processes.js';
 import { downloadStatus, number } from './progress.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `score` as commander gives them. */
-export interface ScoreFlags {
+export interface ScoreFlags extends ProcessesFlags {
   model?: string;
   run?: string;
   data?: string[];
@@ -16,24 +17,23 @@ export interface ScoreFlags {
   format?: string;
   chatTemplate?: string;
   keepIdentical?: boolean;
-  device?: string;
 }
 
 type Score = typeof import('../eval/score.js').score;
 type ScoreOptions = Parameters<Score>[0];
 
 /**
- * `reanchor score`: log-probabilities and rewards of each row as JSON lines in `out`; prints their summary.
- * `load` gives the library's functions.
+ * `reanchor score`: log-probabilities and rewards of each row as JSON lines in `out`; prints their summary. Returns the
+ * exit code. `load` gives the library's functions.
  */
 export async function scoreVerb(
   flags: ScoreFlags,
-  terminal: Terminal,
+  mainTerminal: Terminal,
   load: () => Promise<{ score: Score; describeSkips: typeof import('../data/index.js').describeSkips }> = async () => ({
     ...(await import('../eval/score.js')),
     ...(await import('../data/index.js')),
   }),
-): Promise<void> {
+): Promise<number> {
   if (flags.beta !== undefined && flags.reference === undefined && flags.run === undefined) {
     throw new UsageError(
       '--beta has no effect without --reference: a reward is beta times a log-ratio to the reference',
@@ -42,33 +42,36 @@ export async function scoreVerb(
   const beta = given(flags.beta, (text) => checkRecipeValue('loss.beta', numeric(text), '--beta'));
   const maxLength = given(flags.maxLength, (text) => checkRecipeValue('data.maxLength', numeric(text), '--max-length'));
   const format = given(flags.format, (text) => checkRecipeValue('data.format', text, '--format'));
-  const { score, describeSkips } = await load();
-  const result = await score({
-    model: flags.model,
-    run: flags.run,
-    data: flags.data,
-    out: flags.out,
-    reference: flags.reference,
-    beta: beta as number | undefined,
-    maxLength: maxLength as number | undefined,
-    format: format as ScoreOptions['format'],
-    chatTemplate: flags.chatTemplate,
-    keepIdentical: flags.keepIdentical,
-    device: deviceFlag(flags.device),
-    onDownload: downloadStatus(terminal),
-    onNote: (note) => terminal.note(note),
-    onProgress: (done, total) => terminal.status(`scoring ${Math.floor((100 * done) / total)} %`),
+  return await inProcesses(flags, { terminal: mainTerminal }, async ({ terminal, world, device, signal }) => {
+    const { score, describeSkips } = await load();
+    const result = await score({
+      model: flags.model,
+      run: flags.run,
+      data: flags.data,
+      out: flags.out,
+      reference: flags.reference,
+      beta: beta as number | undefined,
+      maxLength: maxLength as number | undefined,
+      format: format as ScoreOptions['format'],
+      chatTemplate: flags.chatTemplate,
+      keepIdentical: flags.keepIdentical,
+      ...{ world, device, signal },
+      onDownload: downloadStatus(terminal),
+      onNote: (note) => terminal.note(note),
+      onProgress: (done, total) => terminal.status(`scoring ${Math.floor((100 * done) / total)} %`),
+    });
+    terminal.endStatus();
+    for (const line of describeSkips(result.skipped)) terminal.note(line);
+    const rows = [
+      ['rows', number(result.rows)],
+      ['scored', number(result.scored)],
+      ['accuracy', result.accuracy.toFixed(4)],
+      ['mean margin', result.meanMargin.toFixed(4)],
+    ];
+    for (const line of table(rows)) terminal.result(line);
+    terminal.note(`wrote ${flags.out}`);
+    return undefined;
   });
-  terminal.endStatus();
-  for (const line of describeSkips(result.skipped)) terminal.note(line);
-  const rows = [
-    ['rows', number(result.rows)],
-    ['scored', number(result.scored)],
-    ['accuracy', result.accuracy.toFixed(4)],
-    ['mean margin', result.meanMargin.toFixed(4)],
-  ];
-  for (const line of table(rows)) terminal.result(line);
-  terminal.note(`wrote ${flags.out}`);
 }
 
 /** A flag's value made from its text, or undefined when the flag was not given. */

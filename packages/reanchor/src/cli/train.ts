@@ -2,6 +2,7 @@ import { runProcesses, tieToLauncher, type World, worldOf, worldVariable } from 
 import type { Recipe } from '../recipe/index.js';
 import { isUnusedFolder, newestRun, reserveRunFolder } from '../runs/index.js';
 import { numberFlag } from './flags.js';
+import { holdStore } from './processes.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
@@ -84,7 +85,8 @@ async function trainHere(recipe: Recipe, options: TrainHere): Promise<number> {
   try {
     const { train, configureProcess, openWorld } = await load();
     configureProcess(recipe);
-    using opened = launched && (await openWorld(launched, recipe));
+    const joining = { device: recipe.device, timeoutSeconds: recipe.parallel.timeoutSeconds };
+    using opened = launched && (await openWorld(launched, joining));
     const result = await train({
       ...{ world: opened?.world, device: opened?.device },
       recipe,
@@ -108,12 +110,6 @@ async function trainHere(recipe: Recipe, options: TrainHere): Promise<number> {
   } finally {
     terminal.endStatus();
   }
-}
-
-/** The store in which the processes of a run find each other: on this machine, or where others reach it. */
-async function holdStore(port: number) {
-  const { holdWorldStore } = await import('../driver/index.js');
-  return await holdWorldStore(port);
 }
 
 function commandOf(recipeFile: string, { set, out, resume, profile, processes }: TrainFlags): string[] {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ProcessGroup } from '@reanchor/torch';
 import { UserError, unreadable } from '../errors.js';
 import { readFile, temporaryName, writeFileAtomic } from '../formats/index.js';
-import { tell, tellAll } from '../parallel/tell.js';
+import { gather, tell } from '../parallel/tell.js';
 import { existingParent } from './output-folder.js';
 
 /**
@@ -18,7 +18,7 @@ export async function requireSharedDisk(world: ProcessGroup, out: string): Promi
   if (own !== undefined) await writeFileAtomic(own, hostname());
   try {
     const file = tell(world, own);
-    const answers = tellAll(world, await answerOf(file!));
+    const answers = gather(world, await answerOf(file!));
     const blind = [...answers.entries()].filter(([, { problem }]) => problem !== undefined);
     const [first] = blind;
     if (first === undefined) return;

@@ -7,6 +7,7 @@ import { requireVocabulary } from '../models/score-pairs.js';
 import { AgreedStop } from '../parallel/agreed-stop.js';
 import { type Mesh, openMesh } from '../parallel/mesh.js';
 import { tell } from '../parallel/tell.js';
+import { type Digests, requireEqual } from '../parallel/together.js';
 import { recipeData } from '../planning/data.js';
 import { recipeDevice } from '../planning/device.js';
 import { modelDigest, requireSameTemplate, sourceDigests } from '../planning/digests.js';
@@ -146,18 +147,6 @@ interface Begin {
   checkpoint: Checkpoint | undefined;
   /** Digests of what rank 0 reads. */
   sources: Digests;
-}
-
-type Digests = Record<string, string>;
-
-/** Errors: UserError that names what this process reads otherwise than rank 0. */
-function requireEqual(expected: Digests, own: Digests, { rank }: ProcessGroup): void {
-  const names = [...new Set([...Object.keys(expected), ...Object.keys(own)])];
-  const different = names.filter((name) => expected[name] !== own[name]);
-  if (different.length === 0) return;
-  throw new UserError(
-    `${different.join(', ')}: rank ${rank} reads something else than rank 0: give all processes the same files and recipe`,
-  );
 }
 
 const keysOf = (recipe: Recipe): Digests => ({ ...keyDigests(recipe), libtorch: nativeConfig().compiledFor });

@@ -27,7 +27,8 @@ export interface RowTextOptions {
   chatTemplate?: string | undefined;
 }
 
-type Given = RowTextOptions & { onNote?: ((note: string) => void) | undefined };
+/** `now` is the moment that templates tell where no run says another one. */
+type Given = RowTextOptions & { onNote?: ((note: string) => void) | undefined; now?: Date | undefined };
 
 export interface RowText {
   /** The folder whose tokenizer it is: that of the run, else of the first model. */
@@ -67,7 +68,7 @@ async function textOf(model: string, given: Given, run: RunText | undefined): Pr
     keepIdentical,
     truncate: data?.truncate,
     loss: data?.loss === 'assistant' ? data.loss : undefined,
-    now: run?.now,
+    now: run?.now ?? given.now,
     chatTemplate: chatTemplate === 'none' ? undefined : await loadChatTemplate(chatTemplate, tokenizer, 'chatTemplate'),
   };
   return { folder, tokenizer, format, tokenize, settings: { maxLength, format, keepIdentical, chatTemplate } };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { kindOf, modelOfRun, type PreferenceRow, resolveSources, sourceOfRun, tokenizePairs } from '../data/index.js';
 import { FormatError, type Naming, UsageError, UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
+import type { PassOptions } from '../models/passes.js';
 import { modelDigest, rowsDigest } from '../planning/digests.js';
 import { type RunText, trainedModel } from '../runs/index.js';
 import type { RowText, RowTextOptions } from './row-text.js';
@@ -26,6 +27,8 @@ export interface ScoreOptions extends HubOptions, RowTextOptions {
   /** auto, cpu, cuda or cuda:N. Default: auto. */
   device?: string | undefined;
   tokensPerMicroBatch?: number | undefined;
+  /** The processes that share the rows, each with the whole model; rank 0 writes. Default: this one alone. */
+  world?: PassOptions['world'];
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 

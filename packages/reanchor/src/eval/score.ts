@@ -14,10 +14,13 @@ import { modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
+import { tell } from '../parallel/tell.js';
+import { afterRankZero, leads } from '../parallel/together.js';
 import { runText } from '../runs/index.js';
 import { accuracyOf } from '../stats/index.js';
 import { scoringNotes } from './positions.js';
 import { requireTokensOf, rowText } from './row-text.js';
+import { requireSameInputs } from './same-inputs.js';
 import { noPairs, requireReferenceOfRun, requireRowsOfRun, type ScoreOptions, scoreInputs } from './score-inputs.js';
 
 export interface ScoreResult {
@@ -38,50 +41,44 @@ export interface ScoreResult {
  * {"logprob", "tokens"}, "rejected": {...}, "reference"?: {"chosen", "rejected"}, "reward"?: {"chosen", "rejected",
  * "margin"}}`, or `{"index", "skipped": reason, "file", "line"}` for a row that cannot be scored. `logprob` is the sum
  * over the completion's `tokens`, in nats (after an empty prompt the first of them has no probability and does not
- * count). The file appears whole or not at all. Errors: UserError, FormatError.
+ * count). The file appears whole or not at all. Errors: UserError, FormatError; DistributedError of a `world`.
  */
 export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { tokensPerMicroBatch = 16384, onNote } = options;
+  const { world, signal } = options;
   const device = chooseDevice(options.device);
-  await requireWritable(options.out, 0);
-  const run = options.run === undefined ? undefined : runText(options.run);
-  const { model, data, reference: referenceName, beta } = await scoreInputs(options, run);
-  await refuseInput(options.out, data);
-  const folder = await modelFolder(model, options);
-  const referenceFolder = referenceName === undefined ? undefined : await modelFolder(referenceName, options);
-  if (run && options.reference === undefined) await requireReferenceOfRun(run, referenceFolder);
-  const others = referenceFolder === undefined ? [] : [referenceFolder];
-  const text = await rowText([folder, ...others], options, run);
-  const { tokenizer, format, tokenize } = text;
-  const rows = await loadPreferenceRows(data, { format, onNote }).catch((cause) => {
-    throw run && options.data === undefined ? noPairs(run, cause) : cause;
-  });
+  const now = new Date(tell(world, Date.now()));
+  const { run, folder, others, text, rows, beta } = await afterRankZero(world, () => readInputs({ ...options, now }));
+  const { tokenizer, tokenize } = text;
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
   if (run && options.data === undefined) requireRowsOfRun(run, options, text, rows);
   for (const other of [folder, ...others]) await requireTokensOf(text, rows, pairs, other);
-  const passes = referenceFolder === undefined ? 1 : 2;
+  await requireSameInputs(world, [folder, ...others], 'data', pairs.map(pairGroup));
+  const passes = 1 + others.length;
   let finished = 0;
   for (const note of await scoringNotes([folder, ...others], pairs.map(pairGroup))) onNote?.(note);
   const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
     using model = await loadModel(folder, { dtype: 'float32', device });
     const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);
-    const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress });
+    const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress, world, signal });
     finished += pairs.length;
     return scores;
   };
   const policy = await scoreWith(folder);
-  const reference = referenceFolder === undefined ? undefined : await scoreWith(referenceFolder);
+  const reference = others[0] === undefined ? undefined : await scoreWith(others[0]);
 
   const lines = pairs.map((pair, i) => scoreLine(pair, policy[i]!, reference?.[i], beta));
   const skips = [...report.byReason].flatMap(([skipped, places]) =>
     places.map(({ index, file, line }) => ({ index, skipped, file, line })),
   );
-  await writeJsonl(
-    options.out,
-    [...lines, ...skips].sort((a, b) => a.index - b.index),
-  );
+  if (leads(world)) {
+    await writeJsonl(
+      options.out,
+      [...lines, ...skips].sort((a, b) => a.index - b.index),
+    );
+  }
   const margins = lines.map(({ reward, chosen, rejected }) => reward?.margin ?? chosen.logprob - rejected.logprob);
   return {
     rows: rows.length,
@@ -90,6 +87,24 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
     accuracy: accuracyOf(margins),
     meanMargin: margins.reduce((a, b) => a + b, 0) / margins.length,
   };
+}
+
+/** What is scored by which models, as the options and their run say. */
+async function readInputs(options: ScoreOptions & { now: Date }) {
+  const { onNote } = options;
+  if (leads(options.world)) await requireWritable(options.out, 0);
+  const run = options.run === undefined ? undefined : runText(options.run);
+  const { model, data, reference: referenceName, beta } = await scoreInputs(options, run);
+  await refuseInput(options.out, data);
+  const folder = await modelFolder(model, options);
+  const referenceFolder = referenceName === undefined ? undefined : await modelFolder(referenceName, options);
+  if (run && options.reference === undefined) await requireReferenceOfRun(run, referenceFolder);
+  const others = referenceFolder === undefined ? [] : [referenceFolder];
+  const text = await rowText([folder, ...others], options, run);
+  const rows = await loadPreferenceRows(data, { format: text.format, onNote }).catch((cause) => {
+    throw run && options.data === undefined ? noPairs(run, cause) : cause;
+  });
+  return { run, folder, others, text, rows, beta };
 }
 
 /** The output replaces what was there; the rows themselves must not be lost to it. */

@@ -3,7 +3,9 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Content, loadPrompts, type PromptText, promptColumns, sourceRecords } from '../data/index.js';
 import { Journal, requireWritable, writeJsonl } from '../formats/index.js';
-import type { HubOptions } from '../hub/index.js';
+import { type HubOptions, modelFolder } from '../hub/index.js';
+import { tell } from '../parallel/tell.js';
+import { afterRankZero, leads, requireSame } from '../parallel/together.js';
 import { packageVersion } from '../version.js';
 import {
   type CompleteOptions,
@@ -53,8 +55,9 @@ export interface CompletionLine {
 
 /**
  * Writes a {@link CompletionLine} for each completion, in the order of prompts. The file appears whole or not at all;
- * until then every completion that is done is kept in `<out>.partial`, and the same call goes on from there. Returns
- * the number of lines. Errors: UserError, also for an `<out>.partial` of other work; FormatError.
+ * until then every completion that is done is kept in `<out>.partial`, and the same call goes on from there. Of several
+ * processes (`world`) rank 0 alone writes. Returns the number of lines. Errors: UserError, also for an `<out>.partial`
+ * of other work; FormatError; DistributedError.
  */
 export async function generateFile({
   model,
@@ -66,34 +69,42 @@ export async function generateFile({
   onResume,
   ...options
 }: GenerateFileOptions): Promise<number> {
-  await requireWritable(out, 0);
-  const prompts = await readPrompts(file, options.onNote);
-  using generator = await TextGenerator.load(model, { chatTemplate, run, device, ...options });
+  const { world } = options;
+  const isWriter = leads(world);
+  const { prompts, folder } = await afterRankZero(world, async () => {
+    if (isWriter) await requireWritable(out, 0);
+    return { prompts: await readPrompts(file, options.onNote), folder: await modelFolder(model, options) };
+  });
+  using generator = await TextGenerator.load(folder, { chatTemplate, run, device, ...options });
   const head = {
     reanchor: packageVersion(),
-    model: await fingerprint(generator.folder),
+    model: await fingerprint(folder),
     prompts: digest(generator.encodeAll(prompts)),
     chatTemplate,
     ...decisive(options),
   };
-  const journal = (await isDevice(out)) ? undefined : await Journal.open(`${out}.partial`, head);
+  const journal = isWriter && !(await isDevice(out)) ? await Journal.open(`${out}.partial`, head) : undefined;
   try {
+    const sizes = (await weightFiles(folder)).map(({ name, size }) => `${name} ${size}`);
+    requireSame(world, { model: digest(sizes), prompts: head.prompts });
     const lines = new Map<string, CompletionLine>();
     const keyOf = (index: number, sample: number) => `${index} ${sample}`;
     for (const line of (journal?.earlier ?? []) as CompletionLine[]) lines.set(keyOf(line.index, line.sample), line);
     const of = prompts.length * (options.samples ?? 1);
-    const earlier = lines.size;
-    if (earlier > 0) onResume?.(earlier, of);
+    const earlier = new Set(tell(world, [...lines.keys()]));
+    if (earlier.size > 0) onResume?.(earlier.size, of);
     await generator.complete(prompts, {
       ...options,
-      isWanted: (prompt, sample) => !lines.has(keyOf(prompt, sample)),
-      onProgress: ({ done, tokens }) => options.onProgress?.({ done: earlier + done, of, tokens }),
+      isWanted: (prompt, sample) => !earlier.has(keyOf(prompt, sample)),
+      onProgress: ({ done, tokens }) => options.onProgress?.({ done: earlier.size + done, of, tokens }),
       onCompletion: async (completion) => {
+        if (!isWriter) return;
         const line = lineOf(prompts, completion);
         lines.set(keyOf(line.index, line.sample), line);
         await journal?.add(line);
       },
     });
+    if (!isWriter) return of;
     const order = [...lines.values()].sort((a, b) => a.index - b.index || a.sample - b.sample);
     await writeJsonl(out, order);
     await journal?.remove();
@@ -122,9 +133,13 @@ function decisive({ maxNewTokens, temperature, topK, topP, stopStrings, samples 
 
 /** What tells one state of a model's folder from another: names, sizes and times of its weights. */
 async function fingerprint(folder: string): Promise<string> {
+  const files = await weightFiles(folder);
+  return digest(files.map(({ name, size, mtimeMs }) => `${name} ${size} ${mtimeMs}`));
+}
+
+async function weightFiles(folder: string) {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
-  const stats = await Promise.all(names.map((name) => stat(join(folder, name))));
-  return digest(names.map((name, i) => `${name} ${stats[i]!.size} ${stats[i]!.mtimeMs}`));
+  return await Promise.all(names.map(async (name) => ({ name, ...(await stat(join(folder, name))) })));
 }
 
 function digest(parts: readonly (string | Int32Array)[]): string {

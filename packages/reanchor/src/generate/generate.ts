@@ -1,8 +1,9 @@
 /** Sampling from a language model with a cache of keys and values. */
 import { setImmediate } from 'node:timers/promises';
-import { cat, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import { cat, noGrad, ProcessGroup, type Tensor, tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import type { CausalLM } from '../models/causal-lm.js';
+import { gather } from '../parallel/tell.js';
 import { uniforms } from '../random.js';
 import { KeyValueCache } from './key-value-cache.js';
 import { nextLogits, promptLogits } from './logits.js';
@@ -20,11 +21,19 @@ export interface GenerateOptions extends SamplingOptions, TextOptions {
   isWanted?: ((prompt: number, sample: number) => boolean) | undefined;
   /** Hears every token of every completion as it is drawn. */
   onToken?: ((prompt: number, sample: number, token: number) => void) | undefined;
-  /** Hears every completion as it is finished; the work waits for it. */
+  /**
+   * Hears every completion as it is finished, those of other processes when all have written a batch; the work waits
+   * for it.
+   */
   onCompletion?: ((completion: GeneratedCompletion) => void | Promise<void>) | undefined;
   /** Hears every step: how many completions are done, of how many, and the tokens of all so far. */
   onProgress?: ((progress: GenerateProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
+  /**
+   * The processes that share the work, each with the model and the same options; this one alone when left out. A batch
+   * is written by one of them, and when one is asked to stop all do.
+   */
+  world?: ProcessGroup | undefined;
 }
 
 export interface GenerateProgress {
@@ -40,8 +49,10 @@ export function drawnTokens({ tokens, stopToken }: Pick<GeneratedCompletion, 'to
 
 /**
  * Completions of prompts of token ids, in the order of prompts, then samples. What a text becomes does not depend on
- * those it is computed with, but for rounding. Errors: UserError for an empty prompt, a token that the model does not
- * have, and logits that are not numbers; RangeError for options out of range; the signal's reason once it is aborted.
+ * those it is computed with, but for rounding; batches are the same however many processes share them, and so are the
+ * bits. All processes return all completions. Errors: UserError for an empty prompt, a token that the model does not
+ * have, and logits that are not numbers; RangeError for options out of range; the signal's reason once it is aborted,
+ * UserError where that of another process is; DistributedError.
  */
 export async function generate(
   model: CausalLM,
@@ -59,11 +70,19 @@ export async function generate(
   const decoder = new Decoder(model, options, texts.length);
   // Prompts of like length waste little of the cache on one another.
   const order = [...texts].sort((a, b) => a.ids.length - b.ids.length);
-  for (let first = 0; first < order.length; first += batchSize) {
-    await decoder.complete(order.slice(first, first + batchSize));
+  const batches = Array.from({ length: Math.ceil(order.length / batchSize) }, (_, i) =>
+    order.slice(i * batchSize, (i + 1) * batchSize),
+  );
+  const { world = ProcessGroup.alone() } = options;
+  const elsewhere = new Map<string, GeneratedCompletion>();
+  for (let first = 0; first < batches.length; first += world.world) {
+    const others = await decoder.round(batches.slice(first, first + world.world), world);
+    for (const completion of others) elsewhere.set(placeOf(completion), completion);
   }
-  return texts.map((text) => text.completion());
+  return texts.map((text) => elsewhere.get(placeOf(text)) ?? text.completion());
 }
+
+const placeOf = ({ prompt, sample }: Pick<GeneratedCompletion, 'prompt' | 'sample'>) => `${prompt} ${sample}`;
 
 const generateKey = 5;
 
@@ -85,9 +104,43 @@ class Decoder {
     readonly count: number,
   ) {}
 
+  /** Writes batches, one on each process; returns what the others have written. Errors: those of {@link generate}. */
+  async round(batches: readonly Text[][], world: ProcessGroup): Promise<GeneratedCompletion[]> {
+    const { onCompletion, onProgress, signal } = this.options;
+    const own = batches[world.rank] ?? [];
+    if (world.world === 1) {
+      await this.complete(own);
+      return [];
+    }
+    await this.complete(own).catch((error) => {
+      if (!signal?.aborted || error !== signal.reason) throw error;
+    });
+    // What was finished before a stop is not lost, on whatever process.
+    const finished = own.filter(({ finish }) => finish !== undefined).map((text) => text.completion());
+    const written = finished.map(({ tokens, ...rest }) => ({ ...rest, tokens: [...tokens] }));
+    const all = gather(world, { written, isStopped: signal?.aborted === true });
+    const others = all
+      .filter((_, rank) => rank !== world.rank)
+      .flatMap(({ written: theirs }) => theirs.map((one) => ({ ...one, tokens: Int32Array.from(one.tokens) })));
+    for (const completion of others) {
+      this.#done += 1;
+      this.#tokens += completion.tokens.length;
+      await onCompletion?.(completion);
+    }
+    onProgress?.({ done: this.#done, of: this.count, tokens: this.#tokens });
+    // A signal that came while the event loop stood still is heard in the next turns.
+    await setImmediate();
+    await setImmediate();
+    if (all.some(({ isStopped }) => isStopped)) {
+      throw signal?.aborted ? signal.reason : new UserError('another process of the work was asked to stop');
+    }
+    return others;
+  }
+
   /** Writes these texts to their ends, all at once. */
-  async complete(texts: readonly Text[]): Promise<void> {
+  private async complete(texts: readonly Text[]): Promise<void> {
     const { options } = this;
+    if (texts.length === 0) return;
     using cache = new KeyValueCache(texts.map(({ ids }) => ids.length));
     let live = texts;
     let logits = await this.#begin(texts, cache);

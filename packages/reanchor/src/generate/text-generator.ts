@@ -8,6 +8,7 @@ import { chooseDevice } from '../models/device.js';
 import { loadModel } from '../models/load.js';
 import { writingNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
+import { tell } from '../parallel/tell.js';
 import { type RunText, runTextOfModel } from '../runs/index.js';
 import {
   type ChatTemplate,
@@ -56,6 +57,8 @@ export interface TextGeneratorOptions extends HubOptions {
   now?: Date | undefined;
   /** auto, cpu, cuda or cuda:N. Default: auto. */
   device?: string | undefined;
+  /** The processes that all load the model, whose moment is that of rank 0. Default: this one alone. */
+  world?: GenerateOptions['world'];
 }
 
 /**
@@ -79,7 +82,7 @@ export class TextGenerator implements Disposable {
    */
   static async load(
     name: string,
-    { chatTemplate, run: givenRun, now, device: deviceSetting, ...hub }: TextGeneratorOptions = {},
+    { chatTemplate, run: givenRun, now: givenNow, device: deviceSetting, world, ...hub }: TextGeneratorOptions = {},
   ): Promise<TextGenerator> {
     const device = chooseDevice(deviceSetting);
     const folder = await modelFolder(name, hub);
@@ -95,7 +98,8 @@ export class TextGenerator implements Disposable {
     const model = await loadModel(folder, { dtype: 'float32', device });
     const quantised = quantizationNote(model.configJson);
     if (quantised !== undefined) hub.onNote?.(quantised);
-    return new TextGenerator(folder, model, tokenizer, template, now ?? run?.now ?? new Date(), stopTokens);
+    const now = givenNow ?? run?.now ?? new Date(tell(world, Date.now()));
+    return new TextGenerator(folder, model, tokenizer, template, now, stopTokens);
   }
 
   /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */

@@ -144,7 +144,11 @@ describe('the world of a process', () => {
 const torch = { RANK: '1', WORLD_SIZE: '2', MASTER_ADDR: 'h', MASTER_PORT: '1' };
 
 test.each<[string, Variables, RegExp]>([
-  ['no size', { RANK: '1' }, /^RANK is set and WORLD_SIZE is not: .* the number of processes, or unset RANK to train/],
+  [
+    'no size',
+    { RANK: '1' },
+    /^RANK is set and WORLD_SIZE is not: .* the number of processes, or unset RANK to use one process/,
+  ],
   ['no rank', { WORLD_SIZE: '2' }, /^WORLD_SIZE is set and RANK is not: .* set RANK to the number of this process/],
   ['a local rank alone', { LOCAL_RANK: '0' }, /^LOCAL_RANK is set and WORLD_SIZE is not/],
   ['no local size', { ...torch, LOCAL_RANK: '1' }, /^RANK is set and LOCAL_WORLD_SIZE is not/],

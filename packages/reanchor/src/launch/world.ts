@@ -1,10 +1,10 @@
 /**
- * The processes that train one model together: how many there are, and which one this is. Whatever started them has
- * left it in the environment, each launcher in its own words.
+ * The processes that do one work together, such as training a model: how many there are, and which one this is.
+ * Whatever started them has left it in the environment, each launcher in its own words.
  */
 import { shown, UsageError } from '../errors.js';
 
-/** One process among those that train one model together. */
+/** One process among those that do one work together. */
 export interface World {
   /** The number of this process, from 0, and how many there are. */
   rank: number;
@@ -259,7 +259,7 @@ function required(env: Environment, name: string, given: string, meaning: string
   if (value !== undefined) return value;
   throw new UsageError(
     `${given} is set and ${name} is not: start the processes by a launcher that sets both, set ${name} to ${meaning}, ` +
-      `or unset ${given} to train in one process`,
+      `or unset ${given} to use one process`,
   );
 }
 

@@ -1,11 +1,10 @@
 // How far two models are apart on completions. Shapes: M scored rows, D width, S sequences, V vocabulary.
-import { setImmediate } from 'node:timers/promises';
 import { cat, noGrad, type Tensor, tidy, zeros } from '@reanchor/torch';
-import { type Group, microBatches, packGroups, scoredTokens } from '../data/index.js';
+import { type Group, packGroups, scoredTokens } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { type SpanBatch, spanBatch } from '../nn/spans.js';
 import { type CausalLM, sequenceLogprobs } from './causal-lm.js';
-import type { ScoreCompletionsOptions } from './score-completions.js';
+import { type PassOptions, passes } from './passes.js';
 
 /** A completion under two models; sums over its tokens, nats. */
 export interface LogRatio {
@@ -17,21 +16,22 @@ export interface LogRatio {
   divergence?: number | undefined;
 }
 
-export interface LogRatioOptions extends ScoreCompletionsOptions {
+export interface LogRatioOptions extends PassOptions {
   tokensPerMicroBatch: number;
   /** Measure the divergences of whole next-token distributions, too. */
   exact?: boolean | undefined;
 }
 
 /**
- * The log-ratios of every completion of every group, in the order given, without gradients; sums are in float64.
- * Errors: UserError for `exact` with vocabularies of two sizes; the signal's reason once it is aborted.
+ * The log-ratios of every completion of every group, in the order given, without gradients; sums are in float64. See
+ * {@link passes}. Errors: UserError for `exact` with vocabularies of two sizes; the signal's reason once it is aborted;
+ * DistributedError.
  */
 export async function logRatios(
   policy: CausalLM,
   reference: CausalLM,
   groups: readonly Group[],
-  { tokensPerMicroBatch, exact = false, onProgress, signal }: LogRatioOptions,
+  { exact = false, ...options }: LogRatioOptions,
 ): Promise<LogRatio[][]> {
   const [ours, theirs] = [policy, reference].map(({ head_VD }) => head_VD.shape[0]!) as [number, number];
   if (exact && ours !== theirs) {
@@ -39,32 +39,26 @@ export async function logRatios(
       `the vocabularies have ${ours} and ${theirs} entries: next-token distributions can be compared on one vocabulary only`,
     );
   }
-  const results: LogRatio[][] = [];
-  for (const some of microBatches(groups, tokensPerMicroBatch)) {
-    const packed = packGroups(some);
-    const [ratios, divergences] = tidy(() =>
-      noGrad(() => {
-        const batch = spanBatch(packed, policy);
-        const ratio_S = sequenceLogprobs(policy, batch).sub(sequenceLogprobs(reference, batch));
-        return [ratio_S.toList(), exact ? sequenceDivergences(policy, reference, batch).toList() : undefined];
-      }),
-    );
-    let s = 0;
-    for (const { prompt, completions } of some) {
-      results.push(
-        completions.map((ids) => {
-          const tokens = scoredTokens({ prompt, completions: [ids] });
-          const result = { tokens, logRatio: ratios[s]!, divergence: divergences?.[s] };
-          s++;
-          return result;
+  const found = await passes(groups, options, {
+    countOf: ({ completions }) => completions.length * (exact ? 2 : 1),
+    compute: (some) =>
+      tidy(() =>
+        noGrad(() => {
+          const batch = spanBatch(packGroups(some), policy);
+          const ratio_S = sequenceLogprobs(policy, batch).sub(sequenceLogprobs(reference, batch));
+          const divergences = exact ? sequenceDivergences(policy, reference, batch).toList() : undefined;
+          return ratio_S.toList().flatMap((ratio, s) => (divergences ? [ratio, divergences[s]!] : [ratio]));
         }),
-      );
-    }
-    onProgress?.(results.length);
-    await setImmediate();
-    signal?.throwIfAborted();
-  }
-  return results;
+      ),
+    isShared: policy.residency !== undefined,
+  });
+  return groups.map(({ prompt, completions }, g) =>
+    completions.map((ids, c) => {
+      const tokens = scoredTokens({ prompt, completions: [ids] });
+      const [logRatio, divergence] = exact ? found[g]!.slice(2 * c) : [found[g]![c], undefined];
+      return { tokens, logRatio: logRatio!, divergence };
+    }),
+  );
 }
 
 /** Logits that exist at once, of both models each. */

@@ -1,7 +1,8 @@
 import { pairGroup, type RowPlace, type TokenizedPair } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { CausalLM } from './causal-lm.js';
-import { type ScoreCompletionsOptions, scoreCompletions } from './score-completions.js';
+import type { PassOptions } from './passes.js';
+import { scoreCompletions } from './score-completions.js';
 
 /**
  * A number for each of the two completions of a pair: log p(completion | prompt), a sum over its tokens in nats, or the
@@ -28,7 +29,7 @@ export function pairRewards(policy: ScoredPair, reference: ScoredPair, beta: num
 export async function scorePairs(
   model: CausalLM,
   pairs: readonly TokenizedPair[],
-  options: ScoreCompletionsOptions,
+  options: PassOptions,
 ): Promise<ScoredPair[]> {
   requireVocabulary(model, pairs);
   const scores = await scoreCompletions(model, pairs.map(pairGroup), options);

@@ -1,15 +1,12 @@
-import { ProcessGroup } from '@reanchor/torch';
 import type { CausalLM } from '../models/causal-lm.js';
-import { type SharedScoresOptions, sharedScores } from '../parallel/shared-scores.js';
+import type { PassOptions } from '../models/passes.js';
+import { scoreCompletions } from '../models/score-completions.js';
 import type { Metrics } from './metrics.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
 
 type Evaluated<Row> = Pick<Objective<Row, LoggedRow>, 'group' | 'evaluation'>;
 
-export interface EvaluationOptions extends SharedScoresOptions {
-  /** The processes that share it; this one alone when left out. */
-  world?: ProcessGroup | undefined;
-}
+export type EvaluationOptions = Omit<PassOptions, 'onProgress'>;
 
 /**
  * How the policy does on rows that it is not trained on. Rewards are measured against the *initial* policy, whose
@@ -51,8 +48,8 @@ function scoresOf<Row>(
   objective: Evaluated<Row>,
   rows: readonly Row[],
   policy: CausalLM,
-  { world = ProcessGroup.alone(), ...options }: EvaluationOptions,
+  options: EvaluationOptions,
 ): Promise<number[][]> {
   const groups = rows.map((row) => objective.group(row));
-  return sharedScores(world, policy, groups, options);
+  return scoreCompletions(policy, groups, options);
 }

@@ -17,7 +17,7 @@ import type { CausalLM, ConfigJson } from '../models/causal-lm.js';
 import { type SaveOptions, type StoredParameter, saveParameters } from '../models/save.js';
 import type { Residency } from '../nn/segments.js';
 import type { AdamW } from '../optim/index.js';
-import { tell, tellAll } from '../parallel/tell.js';
+import { gather, tell } from '../parallel/tell.js';
 import { type PiecesReport, readPiecesInto, writePieces, writtenFiles } from './pieces-file.js';
 import { writeTensors } from './tensor-file.js';
 import { type Piece, Unit } from './unit.js';
@@ -254,7 +254,7 @@ export class ShardedWeights implements ModelWeights {
       key.startsWith('step.') && pieces.get(key.replace('step.', 'exp_avg.'))!.from > 0;
     const own = [...pieces].filter(([key]) => !isElsewhere(key));
     const { world } = this.options;
-    return tellAll(world, await writePieces(file, world, new Map(own)));
+    return gather(world, await writePieces(file, world, new Map(own)));
   }
 
   /** The optimizer's tensors, as parts of those that undivided weights would have. */

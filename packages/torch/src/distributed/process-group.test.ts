@@ -287,7 +287,7 @@ describe('ranks that disagree', () => {
 describe('ranks that are missing', () => {
   test('fewer than announced: those that did not come are named', async () => {
     const errors = [0, 1].map((rank) =>
-      errorOf(ranks.run(rank, 'open', { name: 'too-few', world: 4, timeoutSeconds: 0.5 })),
+      errorOf(ranks.run(rank, 'open', { name: 'too-few', world: 4, openSeconds: 0.5 })),
     );
     for (const [rank, { message, peers }] of (await Promise.all(errors)).entries()) {
       expect(message).toMatch(

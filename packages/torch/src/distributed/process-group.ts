@@ -34,6 +34,8 @@ export interface GroupOptions {
   backend?: Backend | undefined;
   /** How long a rank waits for the others, at the beginning and in each call. Default: 600. */
   timeoutSeconds?: number | undefined;
+  /** How long it waits for them at the beginning, where it is another time. Default: timeoutSeconds. */
+  openSeconds?: number | undefined;
   /** One for each group over one store, and of one process. Default: 'world'. */
   name?: string | undefined;
   /** NCCL's device of this rank, as in 'cuda:0'. */
@@ -56,6 +58,7 @@ interface Link {
   backend: Backend;
   address: string;
   device: Device | undefined;
+  openSeconds: number;
 }
 
 /** A group of several processes. */
@@ -81,8 +84,10 @@ export class ProcessGroup implements Disposable {
    */
   static async open(options: GroupOptions): Promise<ProcessGroup> {
     const { store, rank, world, backend = 'gloo', timeoutSeconds = 600, name = 'world' } = options;
+    const { openSeconds = timeoutSeconds } = options;
     requireRank(rank, world);
     checkedSeconds(timeoutSeconds);
+    checkedSeconds(openSeconds);
     requireName(name);
     if (backend === 'nccl' && options.device === undefined)
       throw new TypeError("nccl needs the device of this rank, as in 'cuda:0'");
@@ -97,7 +102,8 @@ export class ProcessGroup implements Disposable {
     const checks = options.checks ?? (backend === 'gloo' ? 'all' : 'new');
     const failures = new Failures(member, timeoutSeconds, store);
     const address = options.address ?? store.localAddress ?? '';
-    return await ProcessGroup.connect(member, { backend, address, device: options.device }, checks, failures);
+    const link = { backend, address, device: options.device, openSeconds };
+    return await ProcessGroup.connect(member, link, checks, failures);
   }
 
   /**
@@ -120,10 +126,10 @@ export class ProcessGroup implements Disposable {
 
   private static async connect(member: Member, link: Link, checks: Checks, failures: Failures): Promise<ProcessGroup> {
     const { rank, world, group: name } = member;
-    const { backend, address } = link;
+    const { backend, address, openSeconds } = link;
     const { store, timeoutSeconds } = failures;
     const connection = new Connection(member, checks, failures);
-    await gather(store, member, backend, timeoutSeconds);
+    await gather(store, member, backend, openSeconds);
     const device = deviceCode(link.device);
     try {
       native().openGroup(connection.control, store.id, 'gloo', rank, world, timeoutSeconds * 1000, address, undefined);

@@ -35,6 +35,7 @@ interface Opening {
   name: string;
   world: number;
   timeoutSeconds?: number;
+  openSeconds?: number;
   checks?: Checks;
   file?: string;
 }
@@ -47,9 +48,9 @@ export const tasks = {
     store = await TcpStore.open({ host: '127.0.0.1', port, timeoutSeconds: 20 });
   },
   /** With `words` it fails in the moment in which it is open. */
-  async open(rank: number, { name, world, timeoutSeconds = 20, checks, file }: Opening, words?: string) {
+  async open(rank: number, { name, world, timeoutSeconds = 20, openSeconds, checks, file }: Opening, words?: string) {
     const place = file === undefined ? store : FileStore.open(file);
-    const group = await ProcessGroup.open({ store: place, rank, world, name, timeoutSeconds, checks });
+    const group = await ProcessGroup.open({ store: place, rank, world, name, timeoutSeconds, openSeconds, checks });
     groups.set(name, group);
     if (words !== undefined) group.fail(words);
   },

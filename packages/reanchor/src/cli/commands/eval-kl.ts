@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { KlFlags } from '../eval-kl.js';
 import type { Terminal } from '../terminal.js';
+import { processesOption } from './options.js';
 
 /** Adds `reanchor eval kl`. */
 export function addKl(group: Command, terminal: Terminal): void {
@@ -19,9 +20,10 @@ export function addKl(group: Command, terminal: Terminal): void {
     .option('--exact', 'compare the whole distributions of every next token, too: less noise, more memory')
     .option('--chat-template <name or file>', 'what makes chats of the prompts, as in generate')
     .option('--device <device>', 'auto, cpu, cuda or cuda:N (default: auto)')
+    .addOption(processesOption())
     .option('--json <file>', 'write the results as JSON')
     .action(async (flags: KlFlags) => {
       const { klVerb } = await import('../eval-kl.js');
-      await klVerb(flags, terminal);
+      process.exitCode = await klVerb(flags, terminal);
     });
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { LogpsFlags } from '../eval-logps.js';
 import type { Terminal } from '../terminal.js';
-import { recipeOption } from './options.js';
+import { processesOption, recipeOption } from './options.js';
 
 /** Adds `reanchor eval logps`. */
 export function addLogps(group: Command, terminal: Terminal): void {
@@ -22,9 +22,11 @@ export function addLogps(group: Command, terminal: Terminal): void {
     .option('--seed <number>', 'the seed of all draws', '0')
     .option('--level <share>', 'the coverage of the intervals', '0.95')
     .option('--resamples <count>', 'the resamples of the bootstrap', '10000')
+    .addOption(recipeOption('--device <device>', 'device'))
+    .addOption(processesOption())
     .option('--json <file>', 'write the results as JSON')
     .action(async (models: string[], flags: LogpsFlags) => {
       const { logpsVerb } = await import('../eval-logps.js');
-      await logpsVerb(models, flags, terminal);
+      process.exitCode = await logpsVerb(models, flags, terminal);
     });
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { WinRateFlags } from '../eval-winrate.js';
 import type { Terminal } from '../terminal.js';
 import { addJudgeOptions, addLocalJudgeOptions } from './judge-options.js';
-import { addDrawOptions } from './options.js';
+import { addDrawOptions, processesOption } from './options.js';
 
 /** Adds `reanchor eval winrate`. */
 export function addWinRate(group: Command, terminal: Terminal): void {
@@ -15,9 +15,10 @@ export function addWinRate(group: Command, terminal: Terminal): void {
     .option('--out <file>', 'the JSONL file of verdicts to write')
     .option('--json <file>', 'write the results as JSON')
     .option('--html <file>', 'write the results and samples as a page')
-    .option('--show <count>', 'the samples of each pair of models on the page', '20');
+    .option('--show <count>', 'the samples of each pair of models on the page', '20')
+    .addOption(processesOption());
   addLocalJudgeOptions(addJudgeOptions(winrate)).action(async (flags: WinRateFlags, command: Command) => {
     const { winRateVerb } = await import('../eval-winrate.js');
-    await winRateVerb(flags, terminal, (name) => command.getOptionValueSource(name) === 'cli');
+    process.exitCode = await winRateVerb(flags, terminal, (name) => command.getOptionValueSource(name) === 'cli');
   });
 }

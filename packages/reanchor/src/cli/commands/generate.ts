@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { GenerateFlags } from '../generate.js';
 import type { Terminal } from '../terminal.js';
-import { recipeOption, repeated, templateHelp } from './options.js';
+import { processesOption, recipeOption, repeated, templateHelp } from './options.js';
 
 /** Adds `reanchor generate`. */
 export function addGenerate(program: Command, terminal: Terminal): void {
@@ -29,6 +29,7 @@ export function addGenerate(program: Command, terminal: Terminal): void {
     .option('--batch-size <count>', 'the completions that are written at once', '32')
     .addOption(repeated('--stop <text>', 'a text that ends a completion; may be repeated'))
     .addOption(recipeOption('--device <device>', 'device'))
+    .addOption(processesOption())
     .action(async (flags: GenerateFlags) => {
       const { generateVerb } = await import('../generate.js');
       process.exitCode = await generateVerb(flags, terminal);

@@ -24,3 +24,7 @@ export function addDrawOptions(command: Command, resamples: string): Command {
     .option('--level <share>', 'the coverage of the intervals', '0.95')
     .option('--resamples <count>', 'the resamples of the bootstrap', resamples);
 }
+
+/** The option of commands that several processes can share. */
+export const processesOption = () =>
+  new Option('--processes <count>', 'share the work among so many processes of this machine: docs/guide/parallel.md');

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ScoreFlags } from '../score.js';
 import type { Terminal } from '../terminal.js';
-import { recipeOption, templateHelp } from './options.js';
+import { processesOption, recipeOption, templateHelp } from './options.js';
 
 /** Adds `reanchor score`. */
 export function addScore(program: Command, terminal: Terminal): void {
@@ -22,8 +22,9 @@ export function addScore(program: Command, terminal: Terminal): void {
     .option('--chat-template <template>', templateHelp)
     .option('--keep-identical', 'score pairs whose two completions are identical too')
     .addOption(recipeOption('--device <device>', 'device'))
+    .addOption(processesOption())
     .action(async (flags: ScoreFlags) => {
       const { scoreVerb } = await import('../score.js');
-      await scoreVerb(flags, terminal);
+      process.exitCode = await scoreVerb(flags, terminal);
     });
 }

@@ -1,5 +1,5 @@
 /** The KL of a model from a reference, on answers that it writes or has written. */
-import { type Group, textOf } from '../../data/index.js';
+import { type Group, type PromptText, textOf } from '../../data/index.js';
 import { UserError } from '../../errors.js';
 import { exactJson } from '../../formats/index.js';
 import { drawnTokens, type Prompt, readPrompts, TextGenerator } from '../../generate/index.js';
@@ -7,10 +7,13 @@ import { type HubOptions, modelFolder } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
 import { loadModel, readConfig } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
+import type { PassOptions } from '../../models/passes.js';
 import { positionsNote, shortestOf, writingNote } from '../../models/positions.js';
+import { afterRankZero } from '../../parallel/together.js';
 import { runTextOfModels } from '../../runs/index.js';
 import type { Tokenizer } from '../../text/index.js';
 import { type Answer, readAnswers } from '../answers.js';
+import { requireSameInputs } from '../same-inputs.js';
 import { requireSameTokens } from '../same-tokens.js';
 import { type KlEstimate, klEstimate } from './estimate.js';
 
@@ -39,6 +42,8 @@ export interface KlOptions extends HubOptions {
   /** auto, cpu, cuda or cuda:N. Default: auto. */
   device?: string | undefined;
   tokensPerMicroBatch?: number | undefined;
+  /** The processes that share the answers, each with both models. Default: this one alone. */
+  world?: PassOptions['world'];
   onProgress?: ((stage: 'writing' | 'measuring', done: number, of: number) => void) | undefined;
 }
 
@@ -58,14 +63,25 @@ export interface KlResult extends KlEstimate {
  * a reference with another tokenizer.
  */
 export async function measureKl(options: KlOptions): Promise<KlResult> {
-  const { of, exact, chatTemplate, tokensPerMicroBatch = 16384, onProgress } = options;
-  const folder = await modelFolder(options.reference, options);
-  const configJson = await readConfig(folder);
-  const run = runTextOfModels([await modelFolder(options.model, options), folder], options.onNote);
-  using generator = await TextGenerator.load(options.model, { ...options, chatTemplate, run });
-  const told = { shortest: shortestOf([generator.model, { configJson }]), onNote: options.onNote, onProgress };
+  const { of, exact, chatTemplate, tokensPerMicroBatch = 16384, onProgress, world } = options;
+  const { own, folder, configJson, given } = await afterRankZero(world, async () => {
+    const [own, folder] = [await modelFolder(options.model, options), await modelFolder(options.reference, options)];
+    const given = 'answers' in of ? await readAnswers(of.answers) : await readPrompts(of.prompts, options.onNote);
+    return { own, folder, configJson: await readConfig(folder), given };
+  });
+  const run = runTextOfModels([own, folder], options.onNote);
+  using generator = await TextGenerator.load(own, { ...options, chatTemplate, run });
+  const told: Told = {
+    shortest: shortestOf([generator.model, { configJson }]),
+    onNote: options.onNote,
+    onProgress,
+    world,
+    requireSame: (name, groups) => requireSameInputs(world, [own, folder], name, groups),
+  };
   const { groups, ended, texts } =
-    'answers' in of ? await givenAnswers(generator, of.answers, told) : await newAnswers(generator, of, told);
+    'answers' in of
+      ? await givenAnswers(generator, of.answers, given as Answer[], told)
+      : await newAnswers(generator, of, given as PromptText[], told);
   const sample = texts.slice(0, 32);
   const idsOf = (tokenizer: Tokenizer) => sample.map((text) => tokenizer.encode(plainText(text)).join()).join(';');
   const why = 'the model: a KL needs a reference with the same tokenizer';
@@ -77,6 +93,7 @@ export async function measureKl(options: KlOptions): Promise<KlResult> {
     tokensPerMicroBatch,
     exact,
     signal: options.signal,
+    world,
     onProgress: (done) => onProgress?.('measuring', done, groups.length),
   });
   const measure = 'answers' in of ? 'given' : (of.temperature ?? 1) === 1 ? 'kl' : 'log-ratio';
@@ -93,27 +110,34 @@ interface Answers {
   groups: Group[];
   ended: number;
   /** Prompts as they were given, for the comparison of tokenizers. */
-  texts: Prompt[];
+  texts: readonly Prompt[];
 }
 
-interface Told extends Pick<KlOptions, 'onNote' | 'onProgress'> {
+interface Told extends Pick<KlOptions, 'onNote' | 'onProgress' | 'world'> {
   /** Of the two models, the one made for the fewest positions. */
   shortest: Pick<CausalLM, 'configJson'>;
+  /** Makes sure that all processes have these tokens. */
+  requireSame(name: 'answers' | 'prompts', groups: readonly Group[]): Promise<void>;
 }
 
 async function newAnswers(
   generator: TextGenerator,
-  { prompts: file, samples = 1, temperature = 1, ...rest }: KlSampling,
-  { shortest, onNote, onProgress }: Told,
+  { prompts: _file, samples = 1, temperature = 1, ...rest }: KlSampling,
+  texts: readonly PromptText[],
+  { shortest, onNote, onProgress, world, requireSame }: Told,
 ): Promise<Answers> {
-  const texts = await readPrompts(file, onNote);
   const prompts = generator.encodeAll(texts);
+  await requireSame(
+    'prompts',
+    prompts.map((prompt) => ({ prompt, completions: [] })),
+  );
   const tooLong = writingNote(shortest, prompts, rest.maxNewTokens);
   if (tooLong !== undefined) onNote?.(tooLong);
   const written = await generator.complete(texts, {
     ...rest,
     samples,
     temperature,
+    world,
     onProgress: ({ done, of }) => onProgress?.('writing', done, of),
   });
   const groups = prompts.map((prompt, i) => ({
@@ -123,10 +147,15 @@ async function newAnswers(
   return { groups, ended: written.filter(({ finish }) => finish === 'stop').length, texts };
 }
 
-async function givenAnswers(generator: TextGenerator, file: string, { shortest, onNote }: Told): Promise<Answers> {
+async function givenAnswers(
+  generator: TextGenerator,
+  file: string,
+  answers: readonly Answer[],
+  { shortest, onNote, requireSame }: Told,
+): Promise<Answers> {
   const groups = new Map<string, { prompt: Int32Array; completions: Int32Array[]; text: Prompt }>();
   let ended = 0;
-  for (const answer of await readAnswers(file)) {
+  for (const answer of answers) {
     const { asked, line } = answer;
     const end = endOf(answer);
     const key = exactJson(asked);
@@ -141,6 +170,7 @@ async function givenAnswers(generator: TextGenerator, file: string, { shortest, 
     if (end !== undefined) ended++;
   }
   const all = [...groups.values()];
+  await requireSame('answers', all);
   const vocabulary = generator.model.head_VD.shape[0]!;
   const foreign = all
     .flatMap(({ prompt, completions }) => [prompt, ...completions])

@@ -10,12 +10,17 @@ import {
 } from '../../data/index.js';
 import { UserError } from '../../errors.js';
 import { type HubOptions, modelFolder } from '../../hub/index.js';
+import { chooseDevice } from '../../models/device.js';
 import { loadModel } from '../../models/load.js';
+import type { PassOptions } from '../../models/passes.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
+import { tell } from '../../parallel/tell.js';
+import { afterRankZero } from '../../parallel/together.js';
 import { uniforms } from '../../random.js';
 import { accuracyOf, type BootstrapResult, clusterBootstrap, clusterError, groupBy, mean } from '../../stats/index.js';
 import { scoringNotes } from '../positions.js';
 import { type RowText, type RowTextOptions, requireOneText, requireTokensOf, rowText } from '../row-text.js';
+import { requireSameInputs } from '../same-inputs.js';
 import { modelsOf } from './models.js';
 
 export interface LogpsOptions extends HubOptions, RowTextOptions {
@@ -28,7 +33,11 @@ export interface LogpsOptions extends HubOptions, RowTextOptions {
   /** Default: 10,000. */
   resamples?: number | undefined;
   seed?: number | undefined;
+  /** auto, cpu, cuda or cuda:N. Default: auto. */
+  device?: string | undefined;
   tokensPerMicroBatch?: number | undefined;
+  /** The processes that share the rows, each with the whole model. Default: this one alone. */
+  world?: PassOptions['world'];
   onProgress?: ((model: string, done: number, total: number) => void) | undefined;
 }
 
@@ -67,28 +76,33 @@ export interface LogpsResult {
  * UsageError.
  */
 export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResult> {
-  const { tokensPerMicroBatch = 16384, onNote } = options;
+  const { tokensPerMicroBatch = 16384, onNote, world, signal } = options;
+  const device = chooseDevice(options.device);
   const models = modelsOf(options.models);
-  const folders: string[] = [];
-  for (const { model } of models) folders.push(await modelFolder(model, options));
-  const text = await rowText(folders, options);
-  const { tokenizer, format, tokenize, settings } = text;
-  const rows = await loadPreferenceRows(options.data, { format, onNote });
+  const given = { ...options, now: new Date(tell(world, Date.now())) };
+  const { folders, text, rows } = await afterRankZero(world, async () => {
+    const folders: string[] = [];
+    for (const { model } of models) folders.push(await modelFolder(model, options));
+    const text = await rowText(folders, given);
+    return { folders, text, rows: await loadPreferenceRows(options.data, { format: text.format, onNote }) };
+  });
+  const { tokenizer, tokenize, settings } = text;
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
-  await requireOneText(folders, options, text, rows);
+  await requireOneText(folders, given, text, rows);
   for (const folder of folders) await requireTokensOf(text, rows, pairs, folder);
   for (const note of await scoringNotes(folders, pairs.map(pairGroup))) onNote?.(note);
 
+  await requireSameInputs(world, folders, 'data', pairs.map(pairGroup));
   const prompts = [...groupBy(pairs.keys(), (i) => pairs[i]!.prompt.join()).values()];
   const results: ModelLogps[] = [];
   let first: Record<Measure, number[]> | undefined;
   for (const [i, { name, model }] of models.entries()) {
-    using loaded = await loadModel(folders[i]!, { dtype: 'float32' });
+    using loaded = await loadModel(folders[i]!, { dtype: 'float32', device });
     const onProgress = (done: number) =>
       options.onProgress?.(name, i * pairs.length + done, models.length * pairs.length);
-    const values = valuesOf(await scorePairs(loaded, pairs, { tokensPerMicroBatch, onProgress }));
+    const values = valuesOf(await scorePairs(loaded, pairs, { tokensPerMicroBatch, onProgress, world, signal }));
     const one = (measure: Measure) => {
       const byPrompt = prompts.map((places) => places.map((place) => values[measure][place]!));
       return { mean: mean(values[measure]), standardError: clusterError(byPrompt) };

@@ -7,10 +7,14 @@ import { type HubOptions, modelFolder } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
 import { loadModel } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
+import type { PassOptions } from '../../models/passes.js';
 import { positionsNote, shortestOf } from '../../models/positions.js';
+import { tell } from '../../parallel/tell.js';
+import { afterRankZero, leads } from '../../parallel/together.js';
 import { runTextOfModels } from '../../runs/index.js';
 import { sigmoid } from '../../stats/index.js';
 import type { Pair, PairJudge, Verdict } from '../judge/judge.js';
+import { requireSameInputs } from '../same-inputs.js';
 import { requireSameTokens } from '../same-tokens.js';
 
 export interface RewardJudgeOptions extends HubOptions {
@@ -21,7 +25,11 @@ export interface RewardJudgeOptions extends HubOptions {
   /** Strength beta of the rewards. Default: 0.1. */
   beta?: number | undefined;
   chatTemplate?: string | undefined;
+  /** auto, cpu, cuda or cuda:N. Default: auto. */
+  device?: string | undefined;
   tokensPerMicroBatch?: number | undefined;
+  /** The processes that are the judge together: rank 0 is asked, and the others {@link RewardJudge.assist}. */
+  world?: PassOptions['world'];
 }
 
 /**
@@ -51,11 +59,15 @@ export class RewardJudge implements PairJudge, Disposable {
 
   /** Errors: UserError, FormatError of the models; UserError for a reference with another tokenizer; RangeError. */
   static async load(options: RewardJudgeOptions): Promise<RewardJudge> {
-    const { model, reference, beta = 0.1, chatTemplate } = options;
+    const { model, reference, beta = 0.1, chatTemplate, world } = options;
     if (!(beta > 0)) throw new RangeError(`beta is ${beta}; numbers above 0 are allowed`);
-    const folder = await modelFolder(reference, options);
-    const run = runTextOfModels([await modelFolder(model, options), folder], options.onNote);
-    const generator = await TextGenerator.load(model, { ...options, chatTemplate, run });
+    const [own, folder] = await afterRankZero(
+      world,
+      async (): Promise<[string, string]> => [await modelFolder(model, options), await modelFolder(reference, options)],
+    );
+    await requireSameInputs(world, [own, folder], 'answers', []);
+    const run = runTextOfModels([own, folder], options.onNote);
+    const generator = await TextGenerator.load(own, { ...options, chatTemplate, run });
     try {
       const sample = 'One plain sentence, with 3 numbers: 1, 22 and 333.\n\nAnd one more?';
       const why = `${model}: rewards need a reference with the same tokenizer`;
@@ -108,17 +120,46 @@ export class RewardJudge implements PairJudge, Disposable {
     const batch = this.#waiting;
     this.#waiting = [];
     const groups = batch.map(({ group }) => group);
-    const { tokensPerMicroBatch = 16384, signal } = this.options;
     try {
-      const scores = await logRatios(this.generator.model, this.reference, groups, { tokensPerMicroBatch, signal });
+      tell<Asked>(this.options.world, groups.map(plainIds));
+      const scores = await this.#logRatios(groups);
       for (const [i, { resolve }] of batch.entries()) resolve(this.beta * scores[i]![0]!.logRatio);
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
   }
 
+  #logRatios(groups: readonly Group[]) {
+    const { tokensPerMicroBatch = 16384, signal, world } = this.options;
+    return logRatios(this.generator.model, this.reference, groups, { tokensPerMicroBatch, signal, world });
+  }
+
+  /** On another process than rank 0: scores a part of what is asked there, until it is done. */
+  async assist(): Promise<undefined> {
+    for (;;) {
+      const asked = tell<Asked>(this.options.world);
+      if (asked === 'done') return;
+      await this.#logRatios(asked.map(typedIds));
+    }
+  }
+
   [Symbol.dispose](): void {
+    const { world } = this.options;
+    try {
+      if (leads(world)) tell<Asked>(world, 'done');
+    } catch {
+      // The others have failed, or have heard that this one has.
+    }
     this.generator[Symbol.dispose]();
     this.reference[Symbol.dispose]();
   }
 }
+
+/** What rank 0 has the others score: groups as plain lists, with one completion each. */
+type Asked = [prompt: number[], completion: number[]][] | 'done';
+
+const plainIds = ({ prompt, completions: [ids] }: Group): [number[], number[]] => [[...prompt], [...ids!]];
+const typedIds = ([prompt, ids]: [number[], number[]]): Group => ({
+  prompt: Int32Array.from(prompt),
+  completions: [Int32Array.from(ids)],
+});
