@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { TcpStore } from '@reanchor/torch';
 import type { MeasuredCall } from './measured-group.js';
+import type { TraceNumbers, TraceOrder } from './trace-run.js';
 
 /** A run that all processes of an order make. */
 export interface TrainOrder {
@@ -25,12 +26,8 @@ export interface RankMeasures {
 
 export type TrainAnswer = { isFinished: boolean; steps: number; measures?: RankMeasures } | { error: string };
 
-export interface RankOrder extends TrainOrder {
-  rank: number;
-  world: number;
-  port: number;
-  group: string;
-}
+/** An order to one process, and its place among the others. */
+export type RankOrder = (TrainOrder | TraceOrder) & { rank: number; world: number; port: number; group: string };
 
 export class TrainingRanks implements AsyncDisposable {
   #orders = 0;
@@ -51,15 +48,28 @@ export class TrainingRanks implements AsyncDisposable {
 
   /** Trains with the first `world` processes. */
   train(world: number, order: TrainOrder): Promise<TrainAnswer[]> {
+    return this.#run<TrainAnswer>(world, order);
+  }
+
+  /** Follows a trace with the first `world` processes. Errors: the first of theirs. */
+  async follow(world: number, order: TraceOrder): Promise<TraceNumbers[]> {
+    const answers = await this.#run<TraceNumbers | { error: string }>(world, order);
+    return answers.map((answer) => {
+      if ('error' in answer) throw new Error(answer.error);
+      return answer;
+    });
+  }
+
+  #run<Answer>(world: number, order: TrainOrder | TraceOrder): Promise<Answer[]> {
     const group = `run-${this.#orders++}`;
     return Promise.all(
       this.children.slice(0, world).map((child, rank) => {
-        const answer = new Promise<TrainAnswer>((heard, fail) => {
+        const answer = new Promise<Answer>((heard, fail) => {
           const exited = (code: number | null, signal: string | null) =>
             fail(new Error(`rank ${rank} has ended: ${signal ?? code}`));
           child.once('exit', exited).once('message', (message) => {
             child.off('exit', exited);
-            heard(message as TrainAnswer);
+            heard(message as Answer);
           });
         });
         child.send({ ...order, rank, world, group, port: this.store.port } satisfies RankOrder);
