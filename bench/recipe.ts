@@ -1,11 +1,17 @@
-import { parseRecipe, type Recipe } from 'reanchor';
+import { parseRecipe, type Recipe, type ShardMode } from 'reanchor';
 import type { TrainCase } from './cases.js';
 
+interface RecipeOptions {
+  model: string;
+  rows: string;
+  threads: number;
+  steps: number;
+  /** What several processes divide. Default: nothing. */
+  shard?: ShardMode | undefined;
+}
+
 /** The recipe of a training benchmark; bench/rival.py gives TRL the same settings. */
-export function benchRecipe(
-  one: TrainCase,
-  { model, rows, threads, steps }: { model: string; rows: string; threads: number; steps: number },
-): Recipe {
+export function benchRecipe(one: TrainCase, { model, rows, threads, steps, shard = 'none' }: RecipeOptions): Recipe {
   const update = one.update?.tau === 1 ? 'soft' : 'hard';
   const moving = update === 'soft' ? { alpha: one.update?.alpha } : { tau: one.update?.tau };
   return parseRecipe(
@@ -24,6 +30,7 @@ export function benchRecipe(
       maxGradNorm: 2,
       steps,
       threads,
+      parallel: { shard },
     }),
     { file: 'bench' },
   );

@@ -1,8 +1,8 @@
 // All benchmarks by one command, beside the Python libraries:
 //
-//   npm run bench -- [name ...] [--rounds N] [--threads N] [--no-rival] [--out FILE]
+//   npm run bench -- [name ...] [--rounds N] [--threads N] [--no-rival] [--out FILE] [--tiny]
 //
-// Without names all are run. Makes the rivals' virtual environment in the cache folder unless REANCHOR_PYTHON names a
+// Without names all are run. --tiny has `parallel` take the model and rows of the tests, to see that it works. Makes the rivals' virtual environment in the cache folder unless REANCHOR_PYTHON names a
 // Python that has them; finds the data set by REANCHOR_DATA. Appends a dated Markdown table to FILE, or prints it.
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync } from 'node:fs';
@@ -21,6 +21,7 @@ const { values: flags, positionals } = parseArgs({
     threads: { type: 'string', default: '2' },
     'no-rival': { type: 'boolean', default: false },
     out: { type: 'string' },
+    tiny: { type: 'boolean', default: false },
   },
 });
 
@@ -34,6 +35,7 @@ const scripts: Record<string, { file: string; args: string[] }> = {
   ceiling: { file: 'ceiling.ts', args: [flags.threads] },
   updates: { file: 'updates.ts', args: ['8', flags.threads] },
   'long-prompt': { file: 'long-prompt.ts', args: ['3', flags.threads] },
+  parallel: { file: 'parallel.ts', args: [flags.rounds, ...(flags.tiny ? ['tiny'] : [])] },
   start: { file: 'start.ts', args: [flags.rounds] },
   gpu: { file: 'gpu.ts', args: [flags.rounds] },
 };

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
+import { fixtures } from '../support/repository.js';
 import { expectEqualNumbers, runNumbers } from '../support/run-numbers.js';
+import { expectTrace } from '../support/traces.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
 import { type RankMeasures, TrainingRanks } from '../support/training-ranks.js';
 
@@ -165,4 +167,12 @@ test('gradients travel in the dtype of parallel.reduce', async () => {
     };
     expect(await sent(', reduce: bfloat16')).toBe((await sent('')) / 2);
   }
+});
+
+test('2 processes that divide all follow a trace of TRL as closely as one', async () => {
+  const order = {
+    ...{ trace: join(fixtures, 'traces/tr-dpo-soft'), model: tinyModel, out: join(folder, 'trace') },
+    ...({ dtype: 'float32', shard: 'parameters' } as const),
+  };
+  for (const numbers of await ranks.follow(2, order)) await expectTrace(order, numbers);
 });

@@ -1,7 +1,8 @@
 /** Processes that train together, for tests. Starting one takes seconds: a file of tests shares them. */
 import type { Strike } from './actions.js';
 import type { MeasuredCall } from './measured-group.js';
-import { RankProcesses } from './rank-processes.js';
+import { type EndedRank, RankProcesses } from './rank-processes.js';
+import type { TraceNumbers, TraceOrder } from './trace-run.js';
 
 /** A run that all processes of an order make. */
 export interface TrainOrder {
@@ -34,12 +35,8 @@ export type TrainAnswer =
   | { isFinished: boolean; steps: number; measures?: RankMeasures; actions?: string[] }
   | { error: string };
 
-export interface RankOrder extends TrainOrder {
-  rank: number;
-  world: number;
-  port: number;
-  group: string;
-}
+/** An order to one process, and its place among the others. */
+export type RankOrder = (TrainOrder | TraceOrder) & { rank: number; world: number; port: number; group: string };
 
 export class TrainingRanks implements AsyncDisposable {
   #orders = 0;
@@ -53,9 +50,22 @@ export class TrainingRanks implements AsyncDisposable {
 
   /** Trains with the first `world` processes. */
   train(world: number, order: TrainOrder): Promise<TrainAnswer[]> {
+    const stopped = order.strikes?.find(({ what }) => what === 'SIGSTOP')?.rank;
+    return this.#run<TrainAnswer>(world, order, stopped);
+  }
+
+  /** Follows a trace with the first `world` processes. Errors: the first of theirs. */
+  async follow(world: number, order: TraceOrder): Promise<TraceNumbers[]> {
+    const answers = await this.#run<TraceNumbers>(world, order);
+    return answers.map((answer) => {
+      if ('error' in answer) throw new Error(answer.error);
+      return answer;
+    });
+  }
+
+  #run<Answer>(world: number, order: TrainOrder | TraceOrder, stopped?: number): Promise<(Answer | EndedRank)[]> {
     const group = `run-${this.#orders++}`;
     const { port } = this.processes.store;
-    const stopped = order.strikes?.find(({ what }) => what === 'SIGSTOP')?.rank;
     return this.processes.ask(world, (rank) => ({ ...order, rank, world, group, port }) satisfies RankOrder, stopped);
   }
 

@@ -13,7 +13,7 @@ import type { LoggedRow } from '#reanchor/train/objectives/objective.js';
 import { type PairScores, pairObjective } from '#reanchor/train/objectives/pairs.js';
 import { Trainer } from '#reanchor/train/trainer.js';
 import type { StepRules, TrainerOptions } from '#reanchor/train/trainer-options.js';
-import { Weights } from '#reanchor/weights/weights.js';
+import { type ModelWeights, Weights } from '#reanchor/weights/weights.js';
 import { fixtures } from './repository.js';
 
 export const tinyModel = join(fixtures, 'models/llama-tiny');
@@ -48,7 +48,7 @@ export interface PlainOptions<Row, Score extends LoggedRow>
 
 /** A trainer at a constant rate of 1e-3, gradients clipped to 1, without weight decay. */
 export function plainTrainer<Row, Score extends LoggedRow>(
-  weights: Weights,
+  weights: ModelWeights,
   objective: StepRules<Row, Score>['objective'],
   { reference, initial, adam, ...rules }: PlainOptions<Row, Score> = {},
 ): Trainer<Row, Score> {

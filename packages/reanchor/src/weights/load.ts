@@ -14,7 +14,7 @@ export interface LoadWeightsOptions {
   /** The processes that train the same weights; this one alone when left out. */
   mesh?: Mesh | undefined;
   /** How they share them: `parallel` of a recipe. Default: each has all of them. */
-  parallel?: { shard: Shard | 'none'; reduce?: DType | undefined; offload: 'none' | 'optimizer' } | undefined;
+  parallel?: { shard: Shard | 'none'; reduce?: DType | undefined; offload?: 'none' | 'optimizer' } | undefined;
   /** Whose weights they are. Default: the policy's. */
   name?: ShardOptions['name'] | undefined;
 }

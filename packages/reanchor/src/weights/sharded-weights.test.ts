@@ -1,5 +1,6 @@
 import { memory, ProcessGroup } from '@reanchor/torch';
 import { expect, test, vi } from 'vitest';
+import { expectCollectives, expectSameSteps, withGroupOfOne } from '../../../../tests/support/group-of-one.js';
 import { tinyModel } from '../../../../tests/support/training.js';
 import { loadModel, readConfig } from '../models/load.js';
 import { type Shard, ShardedWeights } from './sharded-weights.js';
@@ -45,3 +46,9 @@ test('what is sent to be saved leaves no tensor behind', async () => {
   await policy.takePart({ what: 'parameters' }, undefined);
   expect(memory().liveTensors).toBe(liveTensors);
 });
+
+test('a group of one process by gloo: divided parameters come to what undivided ones do', () =>
+  withGroupOfOne({ backend: 'gloo' }, async (group) => {
+    expectCollectives(group, 'cpu');
+    await expectSameSteps(group, 'cpu');
+  }));
