@@ -1,6 +1,7 @@
 // What processes hold and send, by measure, beside what is said of it beforehand.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { cached, isOfGradients, MeasuredRuns, rests, soft } from '../support/measured-runs.js';
+import { isOfGradients, rests } from '../support/measured-group.js';
+import { cached, MeasuredRuns, soft } from '../support/measured-runs.js';
 
 let runs: MeasuredRuns;
 beforeAll(async () => {

@@ -7,6 +7,8 @@ export interface MeasuredCall {
   bytes: number;
   /** Bytes of all tensors of this process. */
   held: number;
+  /** Tensors that its JavaScript holds. */
+  live: number;
 }
 
 type Sized = Tensor | readonly number[] | Float64Array;
@@ -36,9 +38,28 @@ export function measuredGroup(group: ProcessGroup, calls: MeasuredCall[]): Proce
       }
       const name = Object.keys(wholeOf).find((one) => one === key) as MeasuredCall['name'] | undefined;
       return (...given: Sized[]) => {
-        if (name) calls.push({ name, bytes: wholeOf[name](...given), held: memory().tensorBytes });
+        if (name) {
+          const { tensorBytes: held, liveTensors: live } = memory();
+          calls.push({ name, bytes: wholeOf[name](...given), held, live });
+        }
         return found.apply(target, given);
       };
     },
   });
+}
+
+export const isOfGradients = ({ name }: MeasuredCall) => ['reduceScatter', 'allReduce', 'allReduce_'].includes(name);
+
+/** What a process holds between a step and the next: the least, for each step but the last. */
+export function rests(calls: readonly MeasuredCall[], of: 'held' | 'live' = 'held'): number[] {
+  const found: number[] = [];
+  let least: number | undefined;
+  for (const [i, call] of calls.entries()) {
+    if (call.name === 'sum' && least !== undefined) least = Math.min(least, call[of]);
+    if (!isOfGradients(call)) continue;
+    if (least !== undefined && Number.isFinite(least)) found.push(least);
+    least = Number.POSITIVE_INFINITY;
+    if (i === calls.findLastIndex(isOfGradients)) break;
+  }
+  return found;
 }

@@ -1,15 +1,13 @@
 /** Runs of two processes on the CPU, whose messages and tensors are measured, for the tests of what is estimated. */
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { estimateRun, modeOf, type ShardMode, totalMemory, totalSent } from '#reanchor/estimate/index.js';
-import { initModel } from '#reanchor/models/init.js';
-import { saveModel } from '#reanchor/models/save.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
-import type { MeasuredCall } from './measured-group.js';
-import { fixtures } from './repository.js';
-import { tinyModel, tinyPairs } from './training.js';
+import { type MeasuredCall, rests } from './measured-group.js';
+import { sizedLlama } from './sized-llama.js';
+import { tinyPairs } from './training.js';
 import { type RankMeasures, TrainingRanks } from './training-ranks.js';
 
 export const soft = 'reference: { update: soft, alpha: 0.3 }';
@@ -17,22 +15,6 @@ export const cached = 'reference: { update: hard, tau: 2, storage: cached }';
 
 /** `parallel.shard`, precision, method, reference, tokens of a micro-batch, and what else `parallel` has. */
 export type EstimatedRun = readonly [ShardMode, string, string, string, number, string];
-
-export const isOfGradients = ({ name }: MeasuredCall) => ['reduceScatter', 'allReduce', 'allReduce_'].includes(name);
-
-/** The bytes that a process holds between a step and the next. */
-export function rests(calls: readonly MeasuredCall[]): number[] {
-  const found: number[] = [];
-  let least: number | undefined;
-  for (const [i, call] of calls.entries()) {
-    if (call.name === 'sum' && least !== undefined) least = Math.min(least, call.held);
-    if (!isOfGradients(call)) continue;
-    if (least !== undefined && Number.isFinite(least)) found.push(least);
-    least = Number.POSITIVE_INFINITY;
-    if (i === calls.findLastIndex(isOfGradients)) break;
-  }
-  return found;
-}
 
 /** Bytes that a process sends in the steps of a run, those of weights and gradients. */
 function sentInSteps(calls: readonly MeasuredCall[]): number {
@@ -56,15 +38,8 @@ export class MeasuredRuns implements AsyncDisposable {
 
   static async start(): Promise<MeasuredRuns> {
     const folder = mkdtempSync(join(tmpdir(), 'parallel-estimate-'));
-    const model = join(folder, 'model');
-    const configJson = JSON.parse(readFileSync(join(fixtures, 'models', 'llama-tiny', 'config.json'), 'utf8'));
-    mkdirSync(model);
     const sizes = { vocab_size: 512, hidden_size: 256, intermediate_size: 512, num_hidden_layers: 6 };
-    using made = initModel({ ...configJson, ...sizes }, { seed: 1, dtype: 'float32' });
-    await saveModel(made, model);
-    for (const file of readdirSync(tinyModel).filter((name) => name.includes('token')))
-      copyFileSync(join(tinyModel, file), join(model, file));
-    const parameters = [...made.parameters.values()].reduce((sum, { numel }) => sum + numel, 0);
+    const parameters = await sizedLlama(join(folder, 'model'), sizes);
     return new MeasuredRuns(folder, await TrainingRanks.start(2), parameters);
   }
 
@@ -83,13 +58,8 @@ ${rest}`;
   }
 
   /** What each process has sent and held. */
-  async measure(recipe: string): Promise<RankMeasures[]> {
-    const out = join(this.folder, `run ${this.#runs++}`);
-    const answers = await this.ranks.train(2, { recipe, out, isMeasured: true });
-    return answers.map((answer) => {
-      if ('error' in answer) throw new Error(answer.error);
-      return answer.measures!;
-    });
+  measure(recipe: string): Promise<RankMeasures[]> {
+    return this.ranks.measure(2, { recipe, out: join(this.folder, `run ${this.#runs++}`) });
   }
 
   /** Runs it, and expects to be sent and held what is estimated. */

@@ -54,6 +54,15 @@ export class TrainingRanks implements AsyncDisposable {
     return this.#run<TrainAnswer>(world, order, stopped);
   }
 
+  /** Trains, and tells what each process has sent and held. Errors: the first of theirs. */
+  async measure(world: number, order: TrainOrder): Promise<RankMeasures[]> {
+    const answers = await this.train(world, { ...order, isMeasured: true });
+    return answers.map((answer) => {
+      if ('error' in answer) throw new Error(answer.error);
+      return answer.measures!;
+    });
+  }
+
   /** Follows a trace with the first `world` processes. Errors: the first of theirs. */
   async follow(world: number, order: TraceOrder): Promise<TraceNumbers[]> {
     const answers = await this.#run<TraceNumbers>(world, order);

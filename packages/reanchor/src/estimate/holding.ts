@@ -12,8 +12,8 @@ interface Sizes {
   /** Around the blocks, and of the largest block. */
   root: number;
   block: number;
-  /** Blocks whose weights are there at once while they come and go. */
-  blocksAtOnce: number;
+  /** How many blocks there are. */
+  count: number;
 }
 
 /** The processes that have a model between them. */
@@ -29,7 +29,7 @@ export function sizesOf(division: Division): Sizes {
     all,
     root,
     block: Math.max(0, ...blocks),
-    blocksAtOnce: Math.min(2, blocks.length),
+    count: blocks.length,
   };
 }
 
@@ -95,16 +95,16 @@ export function mainMemory(options: MemoryOptions, rank = 0): number {
 
 /**
  * What stands while a pass runs: where parameters are divided, what lies around the blocks of policy and reference, and
- * two blocks of the one that computes.
+ * of the one that computes two blocks, or `blocks`.
  */
-export function standingInPasses(options: MemoryOptions): MemoryParts {
+export function standingInPasses(options: MemoryOptions, blocks = 2): MemoryParts {
   const parts = standing(options);
   const { bytes, referenceBytes, division } = options;
   if (!isDivided(division) || division.shard !== 'parameters') return parts;
-  const { root, block, blocksAtOnce } = sizesOf(division);
+  const { root, block, count } = sizesOf(division);
   return {
     ...parts,
-    weights: parts.weights + (root + blocksAtOnce * block) * bytes,
+    weights: parts.weights + (root + Math.min(blocks, count) * block) * bytes,
     reference: parts.reference + (referenceBytes === 0 ? 0 : root * bytes),
   };
 }
@@ -172,7 +172,10 @@ function gradientsSentOnce(isFirst: boolean, options: MemoryOptions, division: D
   };
 }
 
-/** A block's are sent as soon as they are there; what comes back is a slice of them. Two at most are under way. */
+/**
+ * A block's are sent as soon as they are there, and those of the one before are waited for then; what comes back is a
+ * slice of them.
+ */
 function gradientsSentByBlocks(isFirst: boolean, options: MemoryOptions, division: Division): GradientMoments {
   const { slices, root, block } = sizesOf(division);
   const { bytes } = options;
@@ -191,7 +194,7 @@ function gradientsSentByBlocks(isFirst: boolean, options: MemoryOptions, divisio
     atHead: before,
     atBlock: before + made,
     atFirstBlock: soFar + made + underWay(block),
-    atEnd: soFar + made + flattened(block, options) + underWay(isFirst ? block : Math.max(block, root)),
+    atEnd: soFar + made + flattened(block, options),
     atSum: soFar + root * bytes + flattened(root, options) + underWay(block),
   };
 }

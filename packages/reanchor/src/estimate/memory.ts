@@ -78,8 +78,9 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
     gradients: gradient.atFirstBlock,
     activations: activationCheckpointing ? atBlock.activations : atBlock.activations - perBlocks * (1 - 1 / layers),
   };
+  // A block's weights are gone when its gradients are made ready to be sent; those of the next one are there.
   const atEnd: MemoryParts = {
-    ...base,
+    ...standingInPasses(options, 1),
     gradients: gradient.atEnd,
     activations: activationCheckpointing ? activations : inputBytes(pack, options),
     workspace: residual + (isTied || !isFirst ? headGradient : 0),

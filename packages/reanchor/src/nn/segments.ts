@@ -12,7 +12,7 @@ export interface Residency {
   begin(): void;
   enter(block: number, next: number | undefined): void;
   leave(block: number): void;
-  /** Takes the gradients that a backward pass has left at a block's weights. */
+  /** Takes the gradients that a backward pass has left at a block's weights; it has been left by then. */
   collect(block: number): void;
 }
 
@@ -92,8 +92,9 @@ export class Segments {
         output_ND?.dispose();
         return leaf.grad!;
       });
-      residency?.collect(i);
+      // Gradients are flattened without the weights: the peak of a divided run is here.
       residency?.leave(i);
+      residency?.collect(i);
     }
     return gradient;
   }

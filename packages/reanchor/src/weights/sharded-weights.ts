@@ -355,10 +355,10 @@ function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency
     },
     leave: (block) => blocks[block]!.free(),
     collect(block) {
+      // What is under way holds a whole gradient until it is waited for; it has had the pass through a block.
+      (blocks[block + 1] ?? root).settle();
       blocks[block]!.take();
       blocks[block]!.send();
-      // What is under way holds a whole gradient until it is waited for: two units at most.
-      (blocks[block + 1] ?? root).settle();
     },
   };
 }

@@ -162,11 +162,14 @@ export class Unit implements Disposable {
     if (views.every((view) => view.grad === null)) return;
     noGrad(() =>
       tidy(() => {
-        const parts = views.map((view) => (view.grad ?? view.zerosLike()).view([-1]));
+        // The values may be gone by now.
+        const { plan, dtype, device, kept } = this.options;
+        const zerosOf = (numel: number) => zeros([numel], { dtype, device });
+        const parts = views.map((view) => view.grad?.view([-1]) ?? zerosOf(view.numel));
         for (const view of views) view.grad = null;
-        const padding = this.#whole.numel - this.options.plan.numel;
-        if (padding > 0) parts.push(zeros([padding], { dtype: this.options.dtype, device: this.options.device }));
-        const flat = cat(parts).to(this.options.kept);
+        const padding = this.#whole.numel - plan.numel;
+        if (padding > 0) parts.push(zerosOf(padding));
+        const flat = cat(parts).to(kept);
         if (this.#wholeGradient) this.#wholeGradient.add_(flat);
         else this.#wholeGradient = keep(flat);
       }),
