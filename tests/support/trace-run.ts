@@ -25,7 +25,8 @@ import { type PairScores, pairObjective } from '#reanchor/train/objectives/pairs
 import { type TextScores, textObjective } from '#reanchor/train/objectives/texts.js';
 import { Trainer } from '#reanchor/train/trainer.js';
 import { loadWeights } from '#reanchor/weights/load.js';
-import type { SaveRequest, Shard } from '#reanchor/weights/sharded-weights.js';
+import type { Shard } from '#reanchor/weights/sharded-weights.js';
+import type { SaveRequest } from '#reanchor/weights/weights.js';
 import { pairMethodOf } from './training.js';
 
 export interface TraceConfig {

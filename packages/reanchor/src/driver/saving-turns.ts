@@ -1,6 +1,6 @@
 import type { ProcessGroup } from '@reanchor/torch';
 import { tell } from '../parallel/tell.js';
-import type { SaveRequest } from '../weights/sharded-weights.js';
+import type { SaveRequest } from '../weights/weights.js';
 import type { StepListener } from './step-listener.js';
 
 const done = 'done';

@@ -1,7 +1,7 @@
 import { recordFunction } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { mean } from '../stats/index.js';
-import type { SaveRequest } from '../weights/sharded-weights.js';
+import type { SaveRequest } from '../weights/weights.js';
 import { requireFinite } from './finite.js';
 import type { LoggedRow } from './objectives/objective.js';
 import { SelfChecks } from './self-checks.js';

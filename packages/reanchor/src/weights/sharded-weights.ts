@@ -22,7 +22,14 @@ import { type PiecesReport, readPiecesInto, writePieces, writtenFiles } from './
 import { writeTensors } from './tensor-file.js';
 import { type Piece, Unit } from './unit.js';
 import { planUnits } from './unit-plan.js';
-import { type AnchorOptions, checksum, type ModelWeights, type WeightDistances } from './weights.js';
+import {
+  type AnchorOptions,
+  checksum,
+  type ModelWeights,
+  type Saved,
+  type SaveRequest,
+  type WeightDistances,
+} from './weights.js';
 
 /**
  * What of a model is divided among processes (ZeRO-1, 2 and 3; Rajbhandari et al. 2020, arXiv 1910.02054): the
@@ -30,16 +37,6 @@ import { type AnchorOptions, checksum, type ModelWeights, type WeightDistances }
  * too, which are then there for one block at a time.
  */
 export type Shard = 'optimizer' | 'gradients' | 'parameters';
-
-/** What is saved of weights. */
-type Saved = 'parameters' | 'optimizer';
-
-/** What rank 0 asks the others to send, or to write beside `file`. */
-export interface SaveRequest {
-  of: string;
-  what: Saved;
-  file?: string | undefined;
-}
 
 export interface ShardOptions {
   /** By which the others know which weights rank 0 saves. */

@@ -14,7 +14,6 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { modelBytes, type SaveOptions, saveModel } from '../models/save.js';
 import { type AdamW, clipGradNorm_ } from '../optim/index.js';
 import { readTensorsInto } from './pieces-file.js';
-import type { SaveRequest } from './sharded-weights.js';
 import { writeTensors } from './tensor-file.js';
 
 export interface WeightsOptions {
@@ -39,6 +38,16 @@ export interface WeightDistances {
   after: number;
   /** L2 norm of the weights that were moved. */
   norm: number;
+}
+
+/** What is saved of weights. */
+export type Saved = 'parameters' | 'optimizer';
+
+/** What rank 0 asks the others to send, or to write beside `file`. */
+export interface SaveRequest {
+  of: string;
+  what: Saved;
+  file?: string | undefined;
 }
 
 /** What is moved of a model, and how the model that computes has it. */
