@@ -45,7 +45,7 @@ export function expectCollectives(group: ProcessGroup, device: Device): void {
 }
 
 /** Numbers of four steps of TR-DPO, and the final weights by name. */
-export async function stepsOfOne(world: ProcessGroup, shard: 'none' | 'parameters', device: Device) {
+async function stepsOfOne(world: ProcessGroup, shard: 'none' | 'parameters', device: Device) {
   using weights = await weightsOfOne(world, shard, device);
   using reference = new CopiedReference(weights, { update: 'soft', alpha: 0.3 });
   using trainer = plainTrainer(weights, pairObjective(pairMethodOf('sigmoid')), { reference });
