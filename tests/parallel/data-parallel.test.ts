@@ -45,18 +45,13 @@ test.each([
     'dpo, hard and cached, recomputed',
     'method: dpo\nreference: { update: hard, tau: 2, storage: cached }\nactivationCheckpointing: true',
   ],
-  ['ipo, soft with a cap', 'method: ipo\nreference: { update: soft, alpha: 0.6, maxDivergence: 0.01 }'],
-  ['kto, fixed', 'method: kto'],
   ['kto, hard', 'method: kto\nreference: { update: hard, tau: 3 }'],
   [
     'aot over the step',
     'method: dpo\nloss: { type: aot }\nreference: { update: plateau, metric: margin, patience: 1, minGain: 0 }',
   ],
-  ['aot over micro-batches', 'method: dpo\nloss: { type: aot_unpaired, over: microBatch }'],
 ])('%s: 2 and 3 processes come to the numbers of one', async (name, rest) => {
-  // What is over micro-batches is equal where these are.
-  const cut = rest.includes('microBatch') ? 'rowsPerMicroBatch: 1' : 'tokensPerMicroBatch: 300';
-  const recipe = recipeOf(rest).replace('tokensPerMicroBatch: 300', cut);
+  const recipe = recipeOf(rest);
   const expected = await alone(recipe, `${name} 1`);
   for (const world of [2, 3]) {
     const out = join(folder, `${name} ${world}`);
@@ -118,7 +113,6 @@ test.each([
     'dpo, hard and cached, recomputed',
     'method: dpo\nreference: { update: hard, tau: 2, storage: cached }\nactivationCheckpointing: true',
   ],
-  ['ipo, soft with a cap', 'method: ipo\nreference: { update: soft, alpha: 0.6, maxDivergence: 0.01 }'],
   ['kto, hard', 'method: kto\nreference: { update: hard, tau: 3 }'],
   ['aot over the step, recomputed', 'method: dpo\nloss: { type: aot }\nactivationCheckpointing: true'],
 ])('%s: divided weights come to the same numbers', async (name, rest) => {

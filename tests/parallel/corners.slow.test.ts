@@ -79,6 +79,14 @@ const corners: Record<string, () => Promise<object> | object> = {
     model: await tinyModelOf('gpt-neox', folder),
     reference: { update: 'mixed', alpha: 0.3, alphaWarmup: 3, tau: 3 },
   }),
+  'IPO, soft with a cap': () => ({
+    method: 'ipo',
+    reference: { update: 'soft', alpha: 0.6, maxDivergence: 0.01 },
+  }),
+  'AOT over micro-batches, recomputed': () => ({
+    ...{ loss: { type: 'aot_unpaired', over: 'microBatch' }, batch: { size: 7, rowsPerMicroBatch: 1 } },
+    activationCheckpointing: true,
+  }),
   'a plateau of the accuracy': () => ({
     evaluate: { every: 1 },
     reference: { update: 'plateau', metric: 'accuracy', patience: 1, minGain: 0.01, resetOptimizer: true },
