@@ -1,5 +1,5 @@
 // DPO on one process of two threads, and on two processes of one thread each with nothing and with all divided, in
-// turns round by round. Prints a Markdown table; the ratio is that of the times of a round, with the least and the most.
+// turns round by round. Prints a Markdown table; the ratio is that of the times of a round, with the least and most.
 //
 //   npx tsx bench/parallel.ts [rounds = 5] [tiny]
 //

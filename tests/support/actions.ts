@@ -6,7 +6,7 @@ import fs, { existsSync, symlinkSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import type { ProcessGroup } from '@reanchor/torch';
 
-/** Something is done to a process at its n-th action whose words match, before it is made; of a write after the half. */
+/** Something is done to a process before its n-th action whose words match; of a write, after the half. */
 export interface Strike {
   rank: number;
   /** A regular expression. */

@@ -44,7 +44,7 @@ export function keptBytes({ bytes, wideBytes, referenceBytes }: MemoryOptions) {
 }
 
 /**
- * What is there from the first step to the last, also between steps, of the memory of the device; of rank 0 where none is
+ * What is there in the device's memory from the first step to the last, also between steps; of rank 0 where none is
  * named.
  */
 export function standing(options: MemoryOptions, rank = 0): MemoryParts {

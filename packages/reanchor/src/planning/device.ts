@@ -4,8 +4,8 @@ import { chooseDevice } from '../models/device.js';
 import type { Recipe } from '../recipe/index.js';
 
 /**
- * The device of a recipe's run, or the one of this process among those of a launcher. Errors: UserError for a device that is not there, for what a GPU cannot do
- * deterministically, and for what only a GPU can do.
+ * The device of a recipe's run, or the one of this process among those of a launcher. Errors: UserError for a device
+ * that is not there, for what a GPU cannot do deterministically, and for what only a GPU can do.
  */
 export function recipeDevice(
   {

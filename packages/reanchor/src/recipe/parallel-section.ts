@@ -25,7 +25,7 @@ export const parallelSchema = z.strictObject({
     .enum(['none', 'optimizer'])
     .default('none')
     .describe(
-      'what is kept in main memory, of a run on a GPU: optimizer keeps the optimizer state, the weights that it moves, the summed gradients, and the weights that a reference moves, and steps on the CPU. It goes with any parallel.shard but none, also in one process',
+      'the part of a run on a GPU that is kept in main memory: optimizer keeps the optimizer state, the weights that it moves, the summed gradients, and the weights that a reference moves, and steps on the CPU. It goes with any parallel.shard but none, also in one process',
     ),
   timeoutSeconds: z
     .number()
