@@ -2,9 +2,9 @@
 //
 //   npm run bench -- [name ...] [--rounds N] [--threads N] [--no-rival] [--out FILE] [--tiny]
 //
-// Without names all are run. --tiny has `parallel` take the model and rows of the tests, to see that it works. Makes the
-// rivals' virtual environment in the cache folder unless REANCHOR_PYTHON names a Python that has them; finds the data
-// set by REANCHOR_DATA. Appends a dated Markdown table to FILE, or prints it.
+// Without names all are run. --tiny has `parallel` take the model and rows of the tests, to see that it works. The
+// rivals' virtual environment is made in the cache folder unless REANCHOR_PYTHON names a Python that has them; the data
+// set is that of REANCHOR_DATA. A dated Markdown table is appended to FILE, or printed.
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync } from 'node:fs';
 import { cpus, homedir, totalmem } from 'node:os';
