@@ -1,6 +1,6 @@
 /** All tensors of a checkpoint: policy, reference or its log-probabilities, moments of the optimizer. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import { checkpointFiles, listCheckpoints } from '#reanchor/runs/index.js';
 import { readNumbers } from '#reanchor/weights/tensor-file.js';
@@ -21,13 +21,25 @@ export async function stateNumbers(out: string): Promise<StateNumbers> {
     for (const [row, logprob] of await readNumbers(join(path, cachedFile)))
       numbers.set(`${cachedFile} ${row}`, [logprob]);
   }
-  for (const file of tensorFiles.filter((name) => existsSync(join(path, name)))) {
-    for (const [name, tensor] of await readTensors(join(path, file))) {
-      numbers.set(`${file} ${name}`, tensor.toList());
-      tensor.dispose();
+  for (const file of tensorFiles) {
+    for (const part of partsOf(join(path, file))) {
+      for (const [name, tensor] of await readTensors(part)) {
+        const key = `${file} ${name}`;
+        numbers.set(key, [...Array.from(numbers.get(key) ?? []), ...tensor.toList().flat()] as number[]);
+        tensor.dispose();
+      }
     }
   }
   return numbers;
+}
+
+/** A file, or the pieces in its place in the order of processes, which is that of elements. */
+function partsOf(file: string): string[] {
+  const folder = dirname(file);
+  if (existsSync(file) || !existsSync(folder)) return existsSync(file) ? [file] : [];
+  const prefix = `${basename(file, '.safetensors')}-`;
+  const names = readdirSync(folder).filter((name) => name.startsWith(prefix) && /-of-\d+\.safetensors$/.test(name));
+  return names.sort().map((name) => join(folder, name));
 }
 
 /** The same tensors, each element within 1e-10. */
