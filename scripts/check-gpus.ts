@@ -6,25 +6,18 @@
 // parameters; memory and tokens per second, in bf16, one of --size (1b when left out) or the model of --model. With
 // --device cpu all take a tiny model, by gloo, in fp32, and speed is not judged. Needs the build (`npm run build`).
 import { spawn } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { backends, deviceCount, noGrad, tidy } from '@reanchor/torch';
-import { estimateRun, initModel, loadModel, modeOf, parseRecipe, saveModel, shardModes, totalMemory } from 'reanchor';
+import { estimateRun, loadModel, modeOf, parseRecipe, shardModes, totalMemory } from 'reanchor';
 import { table } from '#reanchor/cli/terminal.js';
 import { readEvents } from '#reanchor/runs/index.js';
+import { median } from '../bench/turns.js';
 import { fixtures, repositoryRoot } from '../tests/support/repository.js';
+import { sizedLlama } from '../tests/support/sized-llama.js';
 
 const sizes = {
   tiny: { hidden_size: 128, intermediate_size: 256, num_hidden_layers: 4, num_attention_heads: 4, vocab_size: 512 },
@@ -203,18 +196,10 @@ function pairsOf(characters: number): string {
 }
 
 async function randomLlama(size: Size): Promise<string> {
-  const source = join(fixtures, 'models/llama-tiny');
-  const { head_dim: _, ...config } = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));
-  const { num_attention_heads: heads } = sizes[size];
+  const { hidden_size, num_attention_heads: heads } = sizes[size];
+  const rest = { head_dim: hidden_size / heads, num_key_value_heads: heads / 4, max_position_embeddings: 2048 };
   const path = join(folder, size);
-  mkdirSync(path);
-  using model = initModel(
-    { ...config, num_key_value_heads: heads / 4, max_position_embeddings: 2048, ...sizes[size] },
-    { seed: 1, dtype: 'float32' },
-  );
-  await saveModel(model, path);
-  for (const name of readdirSync(source).filter((file) => file.includes('token')))
-    copyFileSync(join(source, name), join(path, name));
+  await sizedLlama(path, { ...sizes[size], ...rest });
   return path;
 }
 
@@ -292,11 +277,6 @@ async function apart(one: string, other: string): Promise<{ numbers: number; wei
     );
   }
   return { numbers, weights: Math.sqrt(difference / norm) };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
 function bytes(count: number): string {

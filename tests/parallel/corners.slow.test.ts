@@ -1,8 +1,7 @@
 // Recipes at the corners, on several processes: what they come to is what one process comes to.
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
 import { loadModel } from '#reanchor/models/load.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
@@ -11,19 +10,11 @@ import { poisoned } from '../support/poisoned.js';
 import { otherLlama, outcome, tinyModelOf } from '../support/resuming.js';
 import { expectEqualNumbers, runNumbers } from '../support/run-numbers.js';
 import { tinyModel, tinyPairs, weights } from '../support/training.js';
-import { TrainingRanks } from '../support/training-ranks.js';
+import { ranksOfTests } from '../support/training-ranks.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'parallel-corners-'));
-let ranks: TrainingRanks;
+const { ranks, folder } = ranksOfTests(3, 'parallel-corners');
 let count = 0;
 const place = () => join(folder, `run-${count++}`);
-beforeAll(async () => {
-  ranks = await TrainingRanks.start(3);
-});
-afterAll(async () => {
-  await ranks[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
 
 /** Each way to divide, with a number of processes. */
 const divisions = [

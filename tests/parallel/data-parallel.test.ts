@@ -1,25 +1,16 @@
 // Runs of 2 to 4 processes beside the same run of one: events, final weights, and where they stop.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
 import { parseRecipe } from '#reanchor/recipe/index.js';
 import { fixtures } from '../support/repository.js';
 import { expectEqualNumbers, runNumbers } from '../support/run-numbers.js';
 import { expectTrace } from '../support/traces.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
-import { type RankMeasures, TrainingRanks } from '../support/training-ranks.js';
+import { type RankMeasures, ranksOfTests } from '../support/training-ranks.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'data-parallel-'));
-let ranks: TrainingRanks;
-beforeAll(async () => {
-  ranks = await TrainingRanks.start(4);
-});
-afterAll(async () => {
-  await ranks[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
+const { ranks, folder } = ranksOfTests(4, 'data-parallel');
 
 const recipeOf = (rest: string) => `model: ${tinyModel}
 data: { train: ${tinyPairs}, validation: 7, maxLength: 64 }

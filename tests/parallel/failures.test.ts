@@ -1,25 +1,16 @@
 // Runs of which one process, or the folder, is lost: all end, the words name the cause, and what was saved goes on.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { listCheckpoints, readEvents, verifyCheckpoint } from '#reanchor/runs/index.js';
 import { outcome } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
-import { type TrainAnswer, TrainingRanks } from '../support/training-ranks.js';
+import { ranksOfTests, type TrainAnswer } from '../support/training-ranks.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'parallel-failures-'));
+const { ranks, folder } = ranksOfTests(3, 'parallel-failures');
 let count = 0;
 const place = () => join(folder, `run-${count++}`);
-let ranks: TrainingRanks;
-beforeAll(async () => {
-  ranks = await TrainingRanks.start(3);
-});
-afterAll(async () => {
-  await ranks[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
 
 const recipeOf = (keys: object) =>
   JSON.stringify({

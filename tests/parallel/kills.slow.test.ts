@@ -1,24 +1,15 @@
 // kill -9 of any process of a run at any moment: the run goes on to the events and weights of the one that was not
 // killed. Moments are named by what the process does, so that no machine is too fast or too slow for one.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { uniforms } from '#reanchor/random.js';
 import type { Strike } from '../support/actions.js';
 import { outcome } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
-import { type TrainAnswer, TrainingRanks } from '../support/training-ranks.js';
+import { ranksOfTests, type TrainAnswer } from '../support/training-ranks.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'parallel-kills-'));
-let ranks: TrainingRanks;
-beforeAll(async () => {
-  ranks = await TrainingRanks.start(3);
-});
-afterAll(async () => {
-  await ranks[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
+const { ranks, folder } = ranksOfTests(3, 'parallel-kills');
 
 const recipeOf = (shard: string) =>
   JSON.stringify({

@@ -1,23 +1,13 @@
 // What 2 processes hold and send over many steps, and beside one process.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { shardModes } from '#reanchor/estimate/index.js';
 import { type MeasuredCall, rests } from '../support/measured-group.js';
 import { sizedLlama } from '../support/sized-llama.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
-import { TrainingRanks } from '../support/training-ranks.js';
+import { ranksOfTests } from '../support/training-ranks.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'parallel-memory-'));
-let ranks: TrainingRanks;
-beforeAll(async () => {
-  ranks = await TrainingRanks.start(2);
-});
-afterAll(async () => {
-  await ranks[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
+const { ranks, folder } = ranksOfTests(2, 'parallel-memory');
 
 let runs = 0;
 const measured = (world: number, keys: object) => {

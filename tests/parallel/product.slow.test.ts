@@ -1,24 +1,15 @@
 // Every way to divide a run among 1, 2 and 4 processes, with every method, every reference, and activations kept or
 // computed again: in float64 events, final weights, reference and optimizer state are those of one process.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { shardModes } from '#reanchor/estimate/index.js';
 import { expectEqualNumbers, runNumbers } from '../support/run-numbers.js';
 import { expectEqualState, stateNumbers } from '../support/state-numbers.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
-import { TrainingRanks } from '../support/training-ranks.js';
+import { ranksOfTests } from '../support/training-ranks.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'parallel-product-'));
-let ranks: TrainingRanks;
-beforeAll(async () => {
-  ranks = await TrainingRanks.start(4);
-});
-afterAll(async () => {
-  await ranks[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
+const { ranks, folder } = ranksOfTests(4, 'parallel-product');
 
 const worlds = [1, 2, 4];
 const methods = {

@@ -1,15 +1,14 @@
 // Runs of 1, 2 and 4 processes, divided in each way, that go on in each other: the numbers are those of one process,
 // and where nothing is changed the bits are those of the run that was not stopped.
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { outcome } from '../support/resuming.js';
 import { expectEqualNumbers, type RunNumbers, runNumbers } from '../support/run-numbers.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
-import { TrainingRanks } from '../support/training-ranks.js';
+import { ranksOfTests } from '../support/training-ranks.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'parallel-resume-'));
+const { ranks, folder } = ranksOfTests(4, 'parallel-resume');
 const forms = [
   [1, 'none'],
   ...[2, 4].flatMap((world) =>
@@ -26,20 +25,14 @@ const recipeOf = (shard: string) =>
   });
 const at = (...names: (string | number)[]) => join(folder, names.join('-'));
 
-let ranks: TrainingRanks;
 let expected: RunNumbers;
 beforeAll(async () => {
-  ranks = await TrainingRanks.start(4);
   for (const [world, shard] of forms) {
     await ranks.train(world, { recipe: recipeOf(shard), out: at('whole', world, shard) });
     const stop = { rank: 0, step: 2 };
     await ranks.train(world, { recipe: recipeOf(shard), out: at('stopped', world, shard), stop });
   }
   expected = await runNumbers(at('whole', 1, 'none'));
-});
-afterAll(async () => {
-  await ranks[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
 });
 
 test.each(forms)('stopped in %i processes, divided by %s', async (before, divided) => {

@@ -1,24 +1,15 @@
 // Two processes follow the runs that TRL 1.13 made on real rows as closely as one has to.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { describe, test } from 'vitest';
 import { dataFolder } from '../support/repository.js';
 import { expectTrace } from '../support/traces.js';
-import { TrainingRanks } from '../support/training-ranks.js';
+import { ranksOfTests } from '../support/training-ranks.js';
 
 const real = dataFolder ?? 'no-data';
 
 describe.skipIf(!existsSync(real))('2 processes equal TRL', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'parallel-traces-'));
-  let ranks: TrainingRanks;
-  beforeAll(async () => {
-    ranks = await TrainingRanks.start(2);
-  });
-  afterAll(async () => {
-    await ranks[Symbol.asyncDispose]();
-    rmSync(folder, { recursive: true });
-  });
+  const { ranks, folder } = ranksOfTests(2, 'parallel-traces');
 
   const names = ['dpo-fixed', 'tr-dpo-soft', 'tr-dpo-hard', 'tr-ipo-soft', 'tr-kto-hard', 'sft'];
   const cases = names.flatMap((name) =>

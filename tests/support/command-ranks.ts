@@ -1,6 +1,6 @@
 /** Processes that run commands together as torchrun starts them, for tests. A file of tests shares them. */
 import type { CommandAnswer } from './command-here.js';
-import { RankProcesses } from './rank-processes.js';
+import { answered, RankProcesses } from './rank-processes.js';
 
 export interface CommandOrder {
   args: readonly string[];
@@ -30,10 +30,7 @@ export class CommandRanks implements AsyncDisposable {
       const agent = { TORCHELASTIC_USE_AGENT_STORE: 'True', TORCHELASTIC_RUN_ID: run };
       return { args, env: { ...place, ...size, ...store, ...agent } };
     });
-    return answers.map((answer) => {
-      if ('error' in answer) throw new Error(answer.error);
-      return answer;
-    });
+    return answered(answers);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -40,7 +40,9 @@ export class MeasuredRuns implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), 'parallel-estimate-'));
     const sizes = { vocab_size: 512, hidden_size: 256, intermediate_size: 512, num_hidden_layers: 6 };
     const parameters = await sizedLlama(join(folder, 'model'), sizes);
-    return new MeasuredRuns(folder, await TrainingRanks.start(2), parameters);
+    const ranks = new TrainingRanks(2);
+    await ranks.start();
+    return new MeasuredRuns(folder, ranks, parameters);
   }
 
   /** The text of a recipe. */

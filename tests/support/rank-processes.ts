@@ -7,6 +7,14 @@ export interface EndedRank {
   error: string;
 }
 
+/** Answers as they are. Errors: that of the first process that has ended instead, or has answered with one. */
+export function answered<Answer extends object>(answers: readonly (Answer | EndedRank)[]): Answer[] {
+  return answers.map((answer) => {
+    if ('error' in answer) throw new Error(answer.error);
+    return answer;
+  });
+}
+
 export class RankProcesses implements AsyncDisposable {
   /** Each, once it is ready. */
   readonly #ranks: Promise<ChildProcess>[];

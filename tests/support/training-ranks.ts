@@ -1,7 +1,11 @@
 /** Processes that train together, for tests. Starting one takes seconds: a file of tests shares them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
 import type { Strike } from './actions.js';
 import type { MeasuredCall } from './measured-group.js';
-import { type EndedRank, RankProcesses } from './rank-processes.js';
+import { answered, type EndedRank, RankProcesses } from './rank-processes.js';
 import type { TraceNumbers, TraceOrder } from './trace-run.js';
 
 /** A run that all processes of an order make. */
@@ -31,9 +35,14 @@ export interface RankMeasures {
   peak: number;
 }
 
-export type TrainAnswer =
-  | { isFinished: boolean; steps: number; measures?: RankMeasures; actions?: string[] }
-  | { error: string };
+interface FinishedTraining {
+  isFinished: boolean;
+  steps: number;
+  measures?: RankMeasures;
+  actions?: string[];
+}
+
+export type TrainAnswer = FinishedTraining | EndedRank;
 
 /** An order to one process, and its place among the others. */
 export type RankOrder = (TrainOrder | TraceOrder) & { rank: number; world: number; port: number; group: string };
@@ -41,11 +50,13 @@ export type RankOrder = (TrainOrder | TraceOrder) & { rank: number; world: numbe
 export class TrainingRanks implements AsyncDisposable {
   #orders = 0;
 
-  private constructor(private readonly processes: RankProcesses) {}
+  #processes: RankProcesses | undefined;
 
-  /** Starts processes of one thread each. */
-  static async start(count: number): Promise<TrainingRanks> {
-    return new TrainingRanks(await RankProcesses.start(new URL('training-rank.ts', import.meta.url), count));
+  constructor(private readonly count: number) {}
+
+  /** Starts the processes, of one thread each. */
+  async start(): Promise<void> {
+    this.#processes = await RankProcesses.start(new URL('training-rank.ts', import.meta.url), this.count);
   }
 
   /** Trains with the first `world` processes. */
@@ -57,28 +68,34 @@ export class TrainingRanks implements AsyncDisposable {
   /** Trains, and tells what each process has sent and held. Errors: the first of theirs. */
   async measure(world: number, order: TrainOrder): Promise<RankMeasures[]> {
     const answers = await this.train(world, { ...order, isMeasured: true });
-    return answers.map((answer) => {
-      if ('error' in answer) throw new Error(answer.error);
-      return answer.measures!;
-    });
+    return answered<FinishedTraining>(answers).map(({ measures }) => measures!);
   }
 
   /** Follows a trace with the first `world` processes. Errors: the first of theirs. */
   async follow(world: number, order: TraceOrder): Promise<TraceNumbers[]> {
-    const answers = await this.#run<TraceNumbers>(world, order);
-    return answers.map((answer) => {
-      if ('error' in answer) throw new Error(answer.error);
-      return answer;
-    });
+    return answered(await this.#run<TraceNumbers>(world, order));
   }
 
   #run<Answer>(world: number, order: TrainOrder | TraceOrder, stopped?: number): Promise<(Answer | EndedRank)[]> {
     const group = `run-${this.#orders++}`;
-    const { port } = this.processes.store;
-    return this.processes.ask(world, (rank) => ({ ...order, rank, world, group, port }) satisfies RankOrder, stopped);
+    const processes = this.#processes!;
+    const { port } = processes.store;
+    return processes.ask(world, (rank) => ({ ...order, rank, world, group, port }) satisfies RankOrder, stopped);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.processes[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#processes?.[Symbol.asyncDispose]();
   }
+}
+
+/** Processes and a folder for the tests of a file, or of a `describe`: they begin before these and go after them. */
+export function ranksOfTests(count: number, name: string): { ranks: TrainingRanks; folder: string } {
+  const folder = mkdtempSync(join(tmpdir(), `${name}-`));
+  const ranks = new TrainingRanks(count);
+  beforeAll(() => ranks.start());
+  afterAll(async () => {
+    await ranks[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
+  });
+  return { ranks, folder };
 }
