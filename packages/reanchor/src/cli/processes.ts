@@ -31,7 +31,7 @@ interface ProcessesOptions {
   alone?: string | undefined;
 }
 
-/** The exit code of one of several processes that was stopped, whatever it was that stopped it. */
+/** The exit code of a run that was stopped, and of one of several processes, whatever it was that stopped it. */
 export const stoppedCode = 130;
 
 /** Seconds that processes wait for each other: at the beginning, and where one of them has more to do. */
@@ -48,19 +48,36 @@ export async function inProcesses<Flags extends ProcessesFlags>(
   { terminal, alone }: ProcessesOptions,
   work: (shared: Shared) => Promise<number | undefined>,
 ): Promise<number> {
-  const count =
-    flags.processes === undefined ? undefined : numberFlag('--processes', flags.processes, { integer: true, min: 1 });
+  const { count, launched } = placeOf(flags);
   const device = deviceFlag(flags.device);
-  const launched = worldOf(process.env);
   if (launched === undefined && count === undefined) return (await work({ device, terminal })) ?? 0;
   if (alone !== undefined) {
     const what = count === undefined ? `${launched!.launcher} has started ${launched!.size} processes` : '--processes';
     throw new UsageError(`${what}: ${alone}, which one process does`);
   }
-  if (launched?.launcher !== 'reanchor' && count !== undefined) {
-    return await runProcesses({ count, holdStore, note: (line) => terminal.note(line) });
-  }
+  if (count !== undefined) return await startProcesses(count, terminal);
   return await amongOthers(launched!, flags, terminal, work);
+}
+
+/**
+ * Where this process stands: it starts `count` others, or is one of those that were `launched`, or neither. Errors:
+ * UsageError of the flag, and where the environment is half-set.
+ */
+export function placeOf({ processes }: Pick<ProcessesFlags, 'processes'>): {
+  count?: number | undefined;
+  launched?: World | undefined;
+} {
+  const count = processes === undefined ? undefined : numberFlag('--processes', processes, { integer: true, min: 1 });
+  const launched = worldOf(process.env);
+  if (launched?.launcher !== 'reanchor') return { count, launched };
+  // A command that this process starts is none of them.
+  delete process.env[worldVariable];
+  return { launched };
+}
+
+/** Runs this command in so many processes; returns their exit code. */
+export function startProcesses(count: number, terminal: Terminal): Promise<number> {
+  return runProcesses({ count, holdStore, note: (line) => terminal.note(line) });
 }
 
 /** The work of one process among others. */
@@ -71,8 +88,6 @@ async function amongOthers(
   work: (shared: Shared) => Promise<number | undefined>,
 ): Promise<number> {
   const isOurs = launched.launcher === 'reanchor';
-  // A command that this process starts is none of them.
-  if (isOurs) delete process.env[worldVariable];
   const signal = isOurs ? tieToLauncher() : undefined;
   try {
     const { openWorld } = await import('../driver/index.js');
@@ -118,7 +133,7 @@ function silentTerminal(): Terminal {
 }
 
 /** The store in which the processes find each other. */
-export async function holdStore(port: number) {
+async function holdStore(port: number) {
   const { holdWorldStore } = await import('../driver/index.js');
   return await holdWorldStore(port);
 }

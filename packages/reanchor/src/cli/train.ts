@@ -1,8 +1,7 @@
-import { runProcesses, tieToLauncher, type World, worldOf, worldVariable } from '../launch/index.js';
+import { tieToLauncher, type World } from '../launch/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { isUnusedFolder, newestRun, reserveRunFolder } from '../runs/index.js';
-import { numberFlag } from './flags.js';
-import { holdStore } from './processes.js';
+import { placeOf, startProcesses, stoppedCode } from './processes.js';
 import { downloadStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
@@ -20,9 +19,6 @@ export interface TrainFlags {
   processes?: string;
 }
 
-/** The exit code of a run that was stopped by a signal and can be gone on with. */
-const interruptedCode = 130;
-
 /**
  * `reanchor train RECIPE`: trains, prints how the evaluation changed and where the model is. With `resume` it goes on
  * with the run in `out`, or the newest one of the recipe. Returns the exit code: 130 when the run was stopped by a
@@ -35,15 +31,8 @@ export async function trainVerb(
   load: () => Promise<Driver> = () => import('../driver/index.js'),
 ): Promise<number> {
   const recipe = recipeFor(terminal, recipeFile, { set: flags.set });
-  const count =
-    flags.processes === undefined ? undefined : numberFlag('--processes', flags.processes, { integer: true, min: 1 });
-  const launched = worldOf(process.env);
-  if (launched?.launcher === 'reanchor') {
-    // A command that this process starts is no part of the run.
-    delete process.env[worldVariable];
-  } else if (count !== undefined) {
-    return await runProcesses({ count, holdStore, note: (line) => terminal.note(line) });
-  }
+  const { count, launched } = placeOf(flags);
+  if (count !== undefined) return await startProcesses(count, terminal);
   return await trainHere(recipe, { recipeFile, flags, terminal, load, launched });
 }
 
@@ -76,11 +65,11 @@ async function trainHere(recipe: Recipe, options: TrainHere): Promise<number> {
     ),
   );
   const tellHowToGoOn = (where: string) => {
-    if (!isWriter) return interruptedCode;
+    if (!isWriter) return stoppedCode;
     const sets = set.map((item) => ` --set ${shellWord(item)}`).join('');
     terminal.note(`stopped ${where}; to go on:`);
     terminal.note(`  npx reanchor train ${shellWord(recipeFile)}${sets} --out ${shellWord(out)} --resume`);
-    return interruptedCode;
+    return stoppedCode;
   };
   try {
     const { train, configureProcess, openWorld } = await load();
@@ -99,7 +88,7 @@ async function trainHere(recipe: Recipe, options: TrainHere): Promise<number> {
       profile,
     });
     terminal.endStatus();
-    if (!isWriter) return result.isFinished ? 0 : interruptedCode;
+    if (!isWriter) return result.isFinished ? 0 : stoppedCode;
     if (resume && progress.plannedSteps === 0) terminal.note(`the run in ${out} is finished already`);
     for (const line of summary(result, recipe)) terminal.result(line);
     return result.isFinished ? 0 : tellHowToGoOn(`after ${result.steps} of ${progress.plannedSteps} steps`);

@@ -123,7 +123,7 @@ export class Weights implements ModelWeights {
   readonly exact: CausalLM;
   readonly #isTrained: (name: string) => boolean;
   readonly #world: ProcessGroup;
-  readonly #reduce: DType | undefined;
+  readonly #reduce: DType;
 
   constructor(
     /** What computes; owned. */
@@ -133,9 +133,9 @@ export class Weights implements ModelWeights {
     this.exact = wide ?? model;
     this.#isTrained = trainable;
     this.#world = world;
-    this.#reduce = reduce;
     this.trained = new Map([...this.exact.parameters].filter(([name]) => trainable(name)));
     if (this.trained.size === 0) throw new RangeError('no parameter of the model is trainable');
+    this.#reduce = reduce ?? this.dtype;
   }
 
   /** The dtype of what is moved. */
@@ -177,8 +177,12 @@ export class Weights implements ModelWeights {
     tidy(() => {
       for (const weight of this.trained.values()) weight.grad ??= weight.detach().zerosLike();
       const gradients = [...this.trained.values()].map((weight) => weight.grad!);
-      const sums = gradients.map((gradient) => this.#world.allReduce_(gradient.to(this.#reduce ?? this.dtype)));
-      for (const [i, sum] of sums.entries()) sum.wait().isSetTo(gradients[i]!) || gradients[i]!.copy_(sum.tensor);
+      const sums = gradients.map((gradient) => this.#world.allReduce_(gradient.to(this.#reduce)));
+      for (const [i, sum] of sums.entries()) {
+        const total = sum.wait();
+        // Those of their own dtype are summed where they are.
+        if (total.dtype !== this.dtype) gradients[i]!.copy_(total);
+      }
     });
   }
 
