@@ -23,6 +23,7 @@ const allowed: Record<string, string> = {
   text: 'errors formats',
   hub: 'errors secrets clock formats torch/host',
   recipe: 'errors secrets formats',
+  adapters: 'errors formats text recipe',
   runs: 'errors version formats recipe torch/host',
   data: 'errors random formats stats text recipe hub runs',
   sinks: 'secrets clock formats recipe runs',

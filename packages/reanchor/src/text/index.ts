@@ -9,6 +9,7 @@ export {
   withTemplatesOf,
 } from './chat-template.js';
 export { fail, printedForms, TemplateError } from './jinja/index.js';
+export { TimeLimitError, withinTime } from './time-limit.js';
 export { tokenTexts } from './token-texts.js';
 export { loadTokenizer, parseTokenizer, type Tokenizer } from './tokenizer.js';
 export { trainBpe } from './train-bpe.js';
