@@ -1,0 +1,18 @@
+import { join } from 'node:path';
+import { exactJson, makeFolder, type TensorToWrite, writeFileAtomic, writeSafetensors } from '../formats/index.js';
+import { configName, weightsName } from './names.js';
+
+/**
+ * Writes an adapter into a folder of PEFT, which is made where it is not there: the tensors, by the names that they
+ * have in such files, and then the config, its keys sorted. Each file is whole or absent. Errors: UserError when they
+ * cannot be written; those of `writeSafetensors`.
+ */
+export async function writeAdapter(
+  folder: string,
+  { config, tensors }: { config: Readonly<Record<string, unknown>>; tensors: Iterable<TensorToWrite> },
+): Promise<void> {
+  await makeFolder(folder);
+  await writeSafetensors(join(folder, weightsName), tensors, { format: 'pt' });
+  const sorted = Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1)));
+  await writeFileAtomic(join(folder, configName), `${exactJson(sorted, 2)}\n`);
+}
