@@ -5,6 +5,7 @@ export { adapterConfigJson, type NewAdapter, rewrittenConfigJson } from './confi
 export { type LowRankShape, scaleOf } from './low-rank-shape.js';
 export { factorName } from './names.js';
 export { type AdaptableLinear, type AdaptableNetwork, headParameter } from './network.js';
+export { otherToolsNotes } from './other-tools.js';
 export { readAdapter, type StoredAdapter } from './read.js';
 export type { AddedProduct } from './read-factors.js';
 export type { BaseCopy } from './read-parameters.js';
