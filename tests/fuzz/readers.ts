@@ -25,6 +25,7 @@ import { RunFile } from '#reanchor/serve/run-file.js';
 import { ServedFolder } from '#reanchor/serve/served-folder.js';
 import { ChatTemplate, loadTokenizer, parseTokenizer, type Tokenizer } from '#reanchor/text/index.js';
 import { fixtures } from '../support/repository.js';
+import { adapterInputs, adapterReaders, adapterWords } from './adapter-readers.js';
 import { chatInputs, chatReaders, chatWords } from './chat-readers.js';
 import { guarded, printed, readWithSecrets } from './filters.js';
 import { fixture, wholeInputs } from './inputs.js';
@@ -210,11 +211,12 @@ export const readers: Readonly<Record<string, Reader>> = {
   'template-file': ofFile('judge.txt', 1, (file) => readTemplate(file, 2)),
   ...chatReaders,
   ...machineReaders,
+  ...adapterReaders,
 };
 
 /** The whole inputs by reader. */
-export const allInputs: typeof wholeInputs = { ...wholeInputs, ...chatInputs, ...machineInputs };
-const allWords: typeof wordsOf = { ...wordsOf, ...chatWords, ...machineWords };
+export const allInputs: typeof wholeInputs = { ...wholeInputs, ...chatInputs, ...machineInputs, ...adapterInputs };
+const allWords: typeof wordsOf = { ...wordsOf, ...chatWords, ...machineWords, ...adapterWords };
 
 const known = new Map<string, Buffer[]>();
 
