@@ -85,6 +85,8 @@ const aten_mm = new LazyOp('aten::mm', '');
 const aten_bmm = new LazyOp('aten::bmm', '');
 const aten_addmm = new LazyOp('aten::addmm', '');
 const aten_baddbmm = new LazyOp('aten::baddbmm', '');
+const aten_linalg_qr = new LazyOp('aten::linalg_qr', '');
+const aten_linalg_svd = new LazyOp('aten::linalg_svd', '');
 const aten_linear = new LazyOp('aten::linear', '');
 const aten_embedding = new LazyOp('aten::embedding', '');
 const aten_einsum = new LazyOp('aten::einsum', '');
@@ -887,6 +889,12 @@ export function where(a0: any, a1: any, a2: any): any {
   if (isTensor(a1) && isScalar(a2)) { return make(aten_where_ScalarOther.call(a0.handle, a1.handle, a2)); }
   return make(aten_where_ScalarSelf.call(a0.handle, a1, a2.handle));
 }
+
+/** `aten::linalg_qr(Tensor A, str mode="reduced") -> (Tensor Q, Tensor R)` */
+export function linalgQr(A: Tensor, mode?: string): [Tensor, Tensor] { return makeAll(aten_linalg_qr.call(A.handle, mode)) as [Tensor, Tensor]; }
+
+/** `aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)` */
+export function linalgSvd(A: Tensor, fullMatrices?: boolean, options?: { driver?: string | null | undefined }): [Tensor, Tensor, Tensor] { return makeAll(aten_linalg_svd.call(A.handle, fullMatrices, options?.driver)) as [Tensor, Tensor, Tensor]; }
 
 /** `aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor` */
 export function linear(input: Tensor, weight: Tensor, bias?: Tensor | null): Tensor { return make(aten_linear.call(input.handle, weight.handle, bias?.handle)); }
