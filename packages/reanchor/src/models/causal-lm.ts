@@ -1,5 +1,6 @@
 // Shapes: N packed tokens, M scored rows, S sequences, D width, V vocabulary.
 import { type Device, type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
+import type { LowRankShape } from '../adapters/index.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { Residency } from '../nn/segments.js';
 import type { SpanBatch, TokenBatch } from '../nn/spans.js';
@@ -10,6 +11,7 @@ export type ConfigJson = Record<string, unknown>;
 /** A decoder language model. What an architecture has to provide: docs/guide/adding-a-model.md. */
 export abstract class CausalLM implements Disposable {
   readonly #parameters = new Map<string, Tensor>();
+  readonly #lowRank = new Map<string, LowRankShape>();
   /** Who has the weights of the blocks, where they are not always there. */
   residency?: Residency | undefined;
 
@@ -31,7 +33,12 @@ export abstract class CausalLM implements Disposable {
     return this.#parameters;
   }
 
-  /** The dtype of the parameters. */
+  /** The forms of an adapter's factors by linear layer; empty without an adapter. The factors are parameters. */
+  get lowRank(): ReadonlyMap<string, LowRankShape> {
+    return this.#lowRank;
+  }
+
+  /** The dtype of the parameters, in which the model computes; an adapter's factors may be wider. */
   get dtype(): DType {
     return this.head_VD.dtype;
   }
@@ -49,6 +56,11 @@ export abstract class CausalLM implements Disposable {
         const parameter = source.parameter(name, shape);
         this.#parameters.set(name, parameter);
         return parameter;
+      },
+      lowRank: (layer, size) => {
+        const shape = source.lowRank?.(layer, size);
+        if (shape) this.#lowRank.set(layer, shape);
+        return shape;
       },
     };
   }

@@ -1,11 +1,14 @@
-import { closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Device, type DType, tensor as fromBytes, type Tensor, tidy } from '@reanchor/torch';
+import { type Device, type DType, type Tensor, tidy } from '@reanchor/torch';
+import { headParameter } from '../adapters/index.js';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
-import { openSync, openWeights, readFile, readStored, type WeightTensor } from '../formats/index.js';
+import { openWeights, readFile, type WeightTensor } from '../formats/index.js';
+import { isFactor } from '../nn/low-rank.js';
+import type { ModelAdapter } from './adapter.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
-import { weightDTypes } from './weight-dtypes.js';
+import { networkOf } from './network.js';
+import { readTensor, WeightFile } from './weight-file.js';
 
 /** Tables that old checkpoints carry and that are computed here. */
 const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
@@ -19,6 +22,8 @@ export interface LoadOptions {
    * out.
    */
   place?: ((name: string, value: Tensor) => Tensor) | undefined;
+  /** What is put on the model while it is loaded. */
+  adapter?: ModelAdapter | undefined;
 }
 
 /**
@@ -29,58 +34,51 @@ export interface LoadOptions {
  */
 export async function loadModel(
   folder: string,
-  { dtype, device = 'cpu', place = (_, value) => value }: LoadOptions,
+  { dtype, device = 'cpu', place = (_, value) => value, adapter }: LoadOptions,
 ): Promise<CausalLM> {
-  const configJson = await readConfig(folder);
+  const stored = await readConfig(folder);
   const checkpoint = await openWeights(folder);
   using files = new WeightFile();
   const used = new Set<string>();
+  const read = (name: string, shape: readonly number[]): Tensor => {
+    const entry = checkpoint.get(name);
+    if (!entry)
+      throw new UserError(`${folder}: weight ${name} ${shapeText(shape)} is missing from the checkpoint; ${advice}`);
+    if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
+      throw new FormatError(
+        `weight ${name} has shape ${shapeText(entry.shape)}; config.json asks for ${shapeText(shape)}`,
+        { file: entry.file },
+      );
+    }
+    used.add(name);
+    return readTensor(name, entry, { dtype, device }, files);
+  };
+  const configJson = adapter?.untiesHead ? { ...stored, tie_word_embeddings: false } : stored;
+  const network = adapter && networkOf(stored);
   return tidy(() => {
+    const loaded = new Map<string, Tensor>();
     const model = buildModel(configJson, {
       parameter(name, shape) {
-        const entry = checkpoint.get(name);
-        if (!entry)
-          throw new UserError(
-            `${folder}: weight ${name} ${shapeText(shape)} is missing from the checkpoint; ${advice}`,
-          );
-        if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
-          throw new FormatError(
-            `weight ${name} has shape ${shapeText(entry.shape)}; config.json asks for ${shapeText(shape)}`,
-            { file: entry.file },
-          );
-        }
-        used.add(name);
-        const value = readTensor(name, entry, { dtype, device }, files);
-        const placed = place(name, value);
-        if (placed !== value) value.dispose();
+        if (isFactor(name)) return adapter!.factor(name, shape, { device, dtype: factorDType(dtype), loaded });
+        // A head that an adapter has made another than the embedding begins as that.
+        const isUntied = adapter?.untiesHead && name === headParameter(network!) && !checkpoint.has(name);
+        const value = read(isUntied ? network!.embedding : name, shape);
+        const patched = adapter?.patched(name, value) ?? value;
+        if (patched !== value) value.dispose();
+        const placed = place(name, patched);
+        if (placed !== patched) patched.dispose();
+        loaded.set(name, placed);
         return placed;
       },
+      lowRank: (layer, size) => adapter?.lowRank(layer, size),
     });
     refuseUnexpected(folder, model, checkpoint, used, files);
     return model.keep();
   });
 }
 
-/**
- * The weight file that was last asked for. It is read, not mapped: a file that becomes shorter meanwhile would end a
- * process that has it mapped (SIGBUS).
- */
-class WeightFile implements Disposable {
-  #open: { file: string; handle: number } | undefined;
-
-  bytes(entry: WeightTensor): Uint8Array {
-    if (this.#open?.file !== entry.file) {
-      this[Symbol.dispose]();
-      this.#open = { file: entry.file, handle: openSync(entry.file) };
-    }
-    return readStored(this.#open.handle, entry, entry.file);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#open) closeSync(this.#open.handle);
-    this.#open = undefined;
-  }
-}
+/** An adapter's factors are never rounded to half precision. */
+const factorDType = (dtype: DType): DType => (dtype === 'float64' ? dtype : 'float32');
 
 /** The config.json of a model folder. Errors: UserError, FormatError. */
 export async function readConfig(folder: string): Promise<ConfigJson> {
@@ -120,23 +118,6 @@ function keyOfInfinite(config: object): string | undefined {
     if (typeof value === 'object' && value !== null) left.push(...Object.entries(value));
   }
   return undefined;
-}
-
-function readTensor(
-  name: string,
-  entry: WeightTensor,
-  { dtype, device }: { dtype: DType; device: Device },
-  files: WeightFile,
-): Tensor {
-  const stored = weightDTypes[entry.dtype];
-  if (!stored) {
-    throw new FormatError(
-      `weight ${name} is ${entry.dtype}; weights in ${Object.keys(weightDTypes).join(', ')} can be loaded, quantised ones cannot`,
-      { file: entry.file },
-    );
-  }
-  const bytes = files.bytes(entry);
-  return tidy(() => fromBytes(bytes).view(stored).view(entry.shape).to({ dtype, device }));
 }
 
 function refuseUnexpected(

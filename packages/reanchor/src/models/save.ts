@@ -58,7 +58,8 @@ export function modelBytes(model: CausalLM, dtype: DType = model.dtype): number 
   return [...model.parameters.values()].reduce((n, parameter) => n + parameter.numel * dtypeBytes(dtype), 0);
 }
 
-function rawBytes(name: string, parameter: Tensor, dtype: DType): Uint8Array {
+/** A parameter's elements as files have them, in `dtype`. Errors: UserError for a value beyond its range. */
+export function rawBytes(name: string, parameter: Tensor, dtype: DType): Uint8Array {
   return tidy(() => {
     const stored = parameter.detach().to(dtype).contiguous().reshape([-1]);
     if (dtype === 'float16' && parameter.dtype !== 'float16' && stored.isinf().any().item()) {

@@ -1,21 +1,31 @@
 // Shapes: N packed tokens, I inputs, O outputs, D width, V vocabulary.
 import { decodeLinear, decodeRmsNorm, embedding, layerNorm, linear, rmsNorm, type Tensor } from '@reanchor/torch';
 import { isDecoding } from './decoding.js';
+import { LowRank } from './low-rank.js';
 import { Module, type ParameterSource } from './module.js';
 
-/** x W^T + b, with W of shape [O, I] as checkpoints keep it. */
+/** x W^T + b, with W of shape [O, I] as checkpoints keep it; with what {@link LowRank} adds where an adapter has it. */
 export class Linear extends Module<[Tensor]> {
   readonly weight_OI: Tensor;
   readonly bias_O: Tensor | undefined;
+  readonly lowRank: LowRank | undefined;
 
   constructor(source: ParameterSource, name: string, inputs: number, outputs: number, hasBias = false) {
     super();
     this.weight_OI = source.parameter(`${name}.weight`, [outputs, inputs]);
     this.bias_O = hasBias ? source.parameter(`${name}.bias`, [outputs]) : undefined;
+    const shape = source.lowRank?.(name, { inputs, outputs });
+    this.lowRank = shape && new LowRank(source, name, shape, { inputs, outputs });
   }
 
   protected forward(x_NI: Tensor): Tensor {
-    return (isDecoding() ? decodeLinear : linear)(x_NI, this.weight_OI, this.bias_O);
+    const { lowRank, weight_OI, bias_O } = this;
+    const product = isDecoding() ? decodeLinear : linear;
+    if (!lowRank) return product(x_NI, weight_OI, bias_O);
+    if (!lowRank.magnitude_O) return lowRank.add_(product(x_NI, weight_OI, bias_O), x_NI);
+    const turned_NO = lowRank.add_(product(x_NI, weight_OI), x_NI);
+    const scaled_NO = turned_NO.mul(lowRank.rowFactors(weight_OI).to(x_NI.dtype));
+    return bias_O ? scaled_NO.add(bias_O) : scaled_NO;
   }
 }
 

@@ -1,4 +1,5 @@
 import { type Tensor, tidy } from '@reanchor/torch';
+import type { LowRankShape } from '../adapters/index.js';
 import { isDecoding } from './decoding.js';
 
 /**
@@ -9,6 +10,8 @@ import { isDecoding } from './decoding.js';
 export interface ParameterSource {
   /** The parameter called `name`, which must have this shape. */
   parameter(name: string, shape: readonly number[]): Tensor;
+  /** The form of the factors that the linear layer of this name has beside its weight, if any; they are parameters. */
+  lowRank?(layer: string, size: { inputs: number; outputs: number }): LowRankShape | undefined;
 }
 
 /**

@@ -58,7 +58,11 @@ export class Segments {
     output.requiresGrad = true;
     const owned = keep([output, x_ND, ...segments.flatMap(tensorsOf), ...held]);
     this.#pending.push(() => {
-      tidy(() => x_ND.backward(this.#backward(blocks, segments, output.grad!)));
+      tidy(() => {
+        const gradient = this.#backward(blocks, segments, output.grad!);
+        // A frozen embedding asks for none.
+        if (x_ND.requiresGrad) x_ND.backward(gradient);
+      });
       for (const tensor of owned) tensor.dispose();
     });
     return output;

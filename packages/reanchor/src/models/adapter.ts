@@ -1,0 +1,22 @@
+/** What is put on a model while it is loaded: an adapter that is stored, or a new one. */
+import type { Device, DType, Tensor } from '@reanchor/torch';
+import type { LowRankShape } from '../adapters/index.js';
+
+/** Where factors are made, and from what. */
+export interface FactorPlace {
+  device: Device;
+  dtype: DType;
+  /** The parameters of the base that are loaded so far; those of a layer come before its factors. */
+  loaded: ReadonlyMap<string, Tensor>;
+}
+
+export interface ModelAdapter {
+  /** Whether the head is another than the embedding, of which it was a part. */
+  readonly untiesHead: boolean;
+  /** The form of a layer's factors, if it has some. */
+  lowRank(layer: string, size: { inputs: number; outputs: number }): LowRankShape | undefined;
+  /** A factor, by its name in PEFT's files. */
+  factor(name: string, shape: readonly number[], place: FactorPlace): Tensor;
+  /** A parameter of the base as it is with the adapter: `value` itself, or another tensor. */
+  patched(name: string, value: Tensor): Tensor;
+}
