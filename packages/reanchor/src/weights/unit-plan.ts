@@ -66,16 +66,20 @@ export class UnitPlan {
 
 /**
  * The units of the network that `configJson` names: what lies around the blocks, then the blocks in their order. No
- * weight is made, and libtorch is not needed. Errors: UserError for a network that cannot be built.
+ * weight is made, and libtorch is not needed. `isDivided` says which parameters are in them; all when left out. Errors:
+ * UserError for a network that cannot be built.
  */
-export function planUnits(configJson: ConfigJson): [root: UnitPlan, ...blocks: UnitPlan[]] {
+export function planUnits(
+  configJson: ConfigJson,
+  isDivided: (name: string) => boolean = () => true,
+): [root: UnitPlan, ...blocks: UnitPlan[]] {
   const units = new Map([[-1, new UnitPlan()]]);
   tidy(() => {
     buildModel(configJson, {
       parameter(name, shape) {
         const at = blockOf(name);
         if (!units.has(at)) units.set(at, new UnitPlan());
-        units.get(at)!.add(name, shape);
+        if (isDivided(name)) units.get(at)!.add(name, shape);
         // Handle 0 is a tensor that has been freed: nothing but the shape of a parameter is asked for.
         return new Tensor(0);
       },

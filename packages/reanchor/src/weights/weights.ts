@@ -28,8 +28,18 @@ export interface WeightsOptions {
 }
 
 export interface AnchorOptions {
-  /** The dtype of what is moved; that of the model when left out. */
+  /** The dtype of what is moved; that of the model when left out. An adapter's factors keep theirs. */
   dtype?: DType | undefined;
+  /** How an adapter is averaged, where it will be: see `AdapterWeights`. Without it, it can be copied alone. */
+  average?: AdapterAverage | undefined;
+}
+
+/** How the average of two adapters is kept. */
+export interface AdapterAverage {
+  /** Default: product, and factors of DoRA. */
+  form?: 'product' | 'factors' | undefined;
+  /** Of products; four times that of the adapter when left out. */
+  rank?: number | undefined;
 }
 
 /** L2 distances between two sets of weights, over what is trained. */
@@ -38,6 +48,10 @@ export interface WeightDistances {
   after: number;
   /** L2 norm of the weights that were moved. */
   norm: number;
+  /** Of weights that are kept at a rank: L2 norm of what was cut off to keep it. */
+  cut?: number | undefined;
+  /** Where factors were moved, whose distances these are: those of the matrices that they make. */
+  effective?: { before: number; after: number } | undefined;
 }
 
 /** What is saved of weights. */
@@ -121,7 +135,8 @@ export class Weights implements ModelWeights {
   readonly trained: ReadonlyMap<string, Tensor>;
   /** The model with the parameters as they are moved: `model` itself, or one in a wider dtype. */
   readonly exact: CausalLM;
-  readonly #isTrained: (name: string) => boolean;
+  /** Whether a parameter of this name is trained; the others are frozen. */
+  protected readonly isTrained: (name: string) => boolean;
   readonly #world: ProcessGroup;
   readonly #reduce: DType;
 
@@ -131,7 +146,7 @@ export class Weights implements ModelWeights {
     { wide, trainable = () => true, world = ProcessGroup.alone(), reduce }: WeightsOptions = {},
   ) {
     this.exact = wide ?? model;
-    this.#isTrained = trainable;
+    this.isTrained = trainable;
     this.#world = world;
     this.trained = new Map([...this.exact.parameters].filter(([name]) => trainable(name)));
     if (this.trained.size === 0) throw new RangeError('no parameter of the model is trainable');
@@ -211,11 +226,11 @@ export class Weights implements ModelWeights {
   rest(): void {}
 
   anchor({ dtype = this.model.dtype }: AnchorOptions = {}): Weights {
-    const frozen = (name: string) => (this.#isTrained(name) ? undefined : this.model.parameters.get(name));
+    const frozen = (name: string) => (this.isTrained(name) ? undefined : this.model.parameters.get(name));
     const isWide = dtype !== this.model.dtype;
     const kept = copyModel(isWide ? this.exact : this.model, dtype, frozen);
     const model = isWide ? copyModel(kept, this.model.dtype, frozen) : kept;
-    return new Weights(model, { wide: isWide ? kept : undefined, trainable: this.#isTrained });
+    return new Weights(model, { wide: isWide ? kept : undefined, trainable: this.isTrained });
   }
 
   /** Moves these weights: w <- (1 - share) w + share * other. Returns the distances, see {@link WeightDistances}. */

@@ -1,0 +1,247 @@
+import {
+  type DType,
+  dtypeBytes,
+  moveTowards_,
+  noGrad,
+  type ProcessGroup,
+  squaredDistance,
+  type Tensor,
+  tidy,
+  zeros,
+} from '@reanchor/torch';
+import type { LowRankShape } from '../adapters/index.js';
+import { UserError } from '../errors.js';
+import { buildModel } from '../models/architectures.js';
+import type { CausalLM } from '../models/causal-lm.js';
+import { adaptedMatrix } from '../models/merged.js';
+import type { SaveOptions } from '../models/save.js';
+import { FolderAdapter } from '../models/stored-adapter.js';
+import { factorNames, isFactor } from '../nn/low-rank.js';
+import type { DividedBase } from './divided-base.js';
+import { moveProducts_, type Product, putInto_, squaredNorm } from './low-rank-average.js';
+import {
+  type AdapterAverage,
+  type AnchorOptions,
+  type ModelWeights,
+  type WeightDistances,
+  Weights,
+} from './weights.js';
+
+export interface AdapterWeightsOptions {
+  /** Parameters of the base that are trained as a whole, by their checkpoint names. */
+  whole?: ReadonlySet<string> | undefined;
+  /** Writes an adapter with such factors into a folder. */
+  write(folder: string, model: CausalLM, options: SaveOptions): Promise<void>;
+  world?: ProcessGroup | undefined;
+  reduce?: DType | undefined;
+  /** The base, where processes have it between them; disposed with the weights that are given it first. */
+  base?: DividedBase | undefined;
+}
+
+/**
+ * An adapter on a base that is frozen, and that policy and reference share: factors are trained, copied, saved and
+ * moved, and nothing else. A reference moves in one of two ways, E being what its adapter adds to a matrix and D what
+ * the policy's adds:
+ *
+ *     factors    A_ref <- share A + (1 - share) A_ref, and so B and magnitudes: exact for copies alone
+ *     products   E <- share D + (1 - share) E, kept at a rank: the average of the matrices themselves
+ *
+ * For the two differ by the covariance of A and B along the way. Distances are of the matrices.
+ */
+export class AdapterWeights extends Weights {
+  readonly #options: AdapterWeightsOptions;
+  readonly #movesProducts: boolean;
+  readonly #ownsBase: boolean;
+
+  constructor(model: CausalLM, options: AdapterWeightsOptions, { movesProducts = false, ownsBase = true } = {}) {
+    const { whole = new Set(), world, reduce } = options;
+    super(model, { trainable: (name) => isFactor(name) || whole.has(name), world, reduce });
+    this.#options = options;
+    this.#movesProducts = movesProducts;
+    this.#ownsBase = ownsBase;
+    model.residency = options.base?.residency;
+  }
+
+  /** Errors: UserError for products of DoRA, which have no low rank. */
+  override anchor({ average }: AnchorOptions = {}): AdapterWeights {
+    const rank = average && productRank(this.model, average);
+    const shapes = rank === undefined ? this.model.lowRank : widened(this.model, rank);
+    return this.#beside(shapes, rank !== undefined, (name) => this.trained.get(name)!.detach());
+  }
+
+  /**
+   * Weights of their own that start as an adapter in a folder, on the base that is here. Errors: UserError for one on
+   * other layers, or of another form than can be moved; those of {@link FolderAdapter}.
+   */
+  async anchorFrom(folder: string, { average }: AnchorOptions = {}): Promise<AdapterWeights> {
+    const { model } = this;
+    using adapter = await FolderAdapter.over(folder, model.configJson);
+    const rank = average && productRank(model, average);
+    const shapes = rank === undefined ? model.lowRank : widened(model, rank);
+    requireForm(folder, adapter, shapes, rank !== undefined);
+    const place = { dtype: this.dtype, device: model.device, loaded: model.parameters };
+    return this.#beside(shapes, rank !== undefined, (name, shape) => adapter.trained(name, shape, place));
+  }
+
+  /** Weights of their own that start as the base without an adapter. */
+  anchorAtBase({ average }: AnchorOptions = {}): AdapterWeights {
+    const { model } = this;
+    const rank = average && productRank(model, average);
+    const shapes = rank === undefined ? model.lowRank : widened(model, rank);
+    return this.#beside(shapes, rank !== undefined, (name, shape) => {
+      const layer = [...model.lowRank.keys()].find((one) => factorNames(one).magnitude === name);
+      if (layer === undefined) return isFactor(name) ? zeros([...shape], model) : this.trained.get(name)!.detach();
+      return model.parameters.get(`${layer}.weight`)!.detach().to(this.dtype).linalgVectorNorm(2, [1]);
+    });
+  }
+
+  /** Others on the same base, whose values are given, or the first part of them in one dimension; the rest is 0. */
+  #beside(
+    shapes: ReadonlyMap<string, LowRankShape>,
+    movesProducts: boolean,
+    valueOf: (name: string, shape: readonly number[]) => Tensor,
+  ): AdapterWeights {
+    const { model } = this;
+    const other = tidy(() =>
+      buildModel(model.configJson, {
+        parameter: (name, shape) => {
+          if (!isFactor(name) && !this.isTrained(name)) return model.parameters.get(name)!.detach();
+          return tidy(() => {
+            const own = zeros([...shape], { dtype: this.dtype, device: model.device });
+            noGrad(() => putInto_(own, valueOf(name, shape)));
+            return own;
+          });
+        },
+        lowRank: (layer) => shapes.get(layer),
+      }).keep(),
+    );
+    return new AdapterWeights(other, this.#options, { movesProducts, ownsBase: false });
+  }
+
+  override moveTowards_(other: ModelWeights, share: number): WeightDistances {
+    const policy = adapterOf(other);
+    const before = this.distance(policy);
+    if (!this.#movesProducts) {
+      const factors = super.moveTowards_(policy, share);
+      return { ...factors, effective: { before, after: share === 1 ? 0 : this.distance(policy) } };
+    }
+    if (share === 1) {
+      this.#copy(policy);
+      return { before, after: 0, norm: this.#norm(), cut: 0 };
+    }
+    const cut = moveProducts_(productsOf(this.model), productsOf(policy.model), share);
+    moveTowards_(this.#whole, policy.#whole, share);
+    return { before, after: this.distance(policy), norm: this.#norm(), cut: Math.sqrt(cut) };
+  }
+
+  override distance(other: ModelWeights): number {
+    const policy = adapterOf(other);
+    const products = squaredNorm(productsOf(policy.model), productsOf(this.model));
+    const turned = squaredTurns(policy.model, this.model);
+    return Math.sqrt(products + turned + squaredDistance(this.#whole, policy.#whole));
+  }
+
+  /** Gives back what of a divided base is held for passes alone. */
+  override rest(): void {
+    this.#options.base?.rest();
+  }
+
+  override bytes(dtype: DType = this.dtype): number {
+    return [...this.trained.values()].reduce((sum, { numel }) => sum + numel * dtypeBytes(dtype), 0);
+  }
+
+  override save(folder: string, options: SaveOptions): Promise<void> {
+    return this.#options.write(folder, this.model, options);
+  }
+
+  /** What is trained and is no part of a layer's matrix: parameters of the base as a whole, and biases of B. */
+  get #whole(): Tensor[] {
+    return [...this.trained].filter(([name]) => !isOfMatrix(name)).map(([, weight]) => weight);
+  }
+
+  /** Becomes equal to another adapter of the same scales and no higher ranks. */
+  #copy(policy: AdapterWeights): void {
+    noGrad(() => {
+      for (const [name, weight] of this.trained) putInto_(weight, policy.trained.get(name)!);
+    });
+  }
+
+  /** L2 norm of what the adapter adds. */
+  #norm(): number {
+    return Math.sqrt(squaredNorm(productsOf(this.model)) + squaredDistance(this.#whole));
+  }
+
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    if (this.#ownsBase) this.#options.base?.[Symbol.dispose]();
+  }
+}
+
+const isOfMatrix = (name: string) => isFactor(name) && !name.endsWith('.lora_B.bias');
+
+function adapterOf(weights: ModelWeights): AdapterWeights {
+  if (weights instanceof AdapterWeights) return weights;
+  throw new RangeError('the other weights are those of a whole model, not of an adapter on the same base');
+}
+
+/** What the factors add to the matrices of a network, layer by layer. */
+function productsOf({ parameters, lowRank }: CausalLM): Product[] {
+  return [...lowRank].flatMap(([layer, { scale, isDora }]) => {
+    const { a, b } = factorNames(layer);
+    return isDora ? [] : [{ a_RI: parameters.get(a)!, b_OR: parameters.get(b)!, scale }];
+  });
+}
+
+/** The squared distance of the matrices of two networks over the layers in which an adapter turns them (DoRA). */
+function squaredTurns(one: CausalLM, other: CausalLM): number {
+  const layers = [...one.lowRank].flatMap(([layer, { isDora }]) => (isDora ? [layer] : []));
+  return layers.reduce((total, layer) => {
+    return total + tidy(() => squaredDistance([adaptedMatrix(one, layer)], [adaptedMatrix(other, layer)]));
+  }, 0);
+}
+
+/** The rank at which products are kept; undefined where factors are averaged. Errors: UserError. */
+function productRank({ lowRank }: CausalLM, { form, rank }: AdapterAverage): number | undefined {
+  const shapes = [...lowRank.values()];
+  const isTurned = shapes.some(({ isDora }) => isDora);
+  if (form === 'product' && isTurned) {
+    throw new UserError(
+      'reference.average is product, and the adapter is of type dora, whose matrices have no low rank: use factors',
+    );
+  }
+  const least = Math.max(...shapes.map(({ r }) => r));
+  if (rank !== undefined && rank < least) {
+    throw new UserError(`reference.rank is ${rank}, below the rank of the adapter (${least}): take that at least`);
+  }
+  return form === 'factors' || isTurned ? undefined : (rank ?? 4 * least);
+}
+
+/** Errors: UserError for an adapter that cannot stand in the place of one of these shapes. */
+function requireForm(
+  folder: string,
+  { stored: { modules } }: FolderAdapter,
+  shapes: ReadonlyMap<string, LowRankShape>,
+  isWidened: boolean,
+): void {
+  const other = [...new Set([...modules.keys(), ...shapes.keys()])].find((layer) => {
+    const [found, needed] = [modules.get(layer), shapes.get(layer)];
+    if (!found || !needed || found.isDora !== needed.isDora || found.hasBias !== needed.hasBias) return true;
+    return Math.abs(found.scale / needed.scale - 1) > 1e-9 || (isWidened ? found.r > needed.r : found.r !== needed.r);
+  });
+  if (other === undefined) return;
+  throw new UserError(
+    `${folder} is an adapter of another form than the one that is trained, in ${other}: policy and reference need the ` +
+      'same layers, ranks and alphas; merge it into a model (reanchor merge) and begin from that',
+  );
+}
+
+/** The forms of factors of another rank that keep the scale; no higher rank than their matrix has. */
+function widened({ lowRank, parameters }: CausalLM, rank: number): Map<string, LowRankShape> {
+  return new Map(
+    [...lowRank].map(([layer, { r: least, scale, ...shape }]) => {
+      const { a, b } = factorNames(layer);
+      const r = Math.max(least, Math.min(rank, parameters.get(b)!.shape[0]!, parameters.get(a)!.shape[1]!));
+      return [layer, { ...shape, r, alpha: scale * r, scale }];
+    }),
+  );
+}
