@@ -1,5 +1,5 @@
 // The runs on real pairs once more, in float64, where nothing but the formulas is left to differ.
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'vitest';
 import { dataFolder } from '../support/repository.js';
@@ -10,4 +10,12 @@ const real = dataFolder ?? 'no-data';
 test.skipIf(!existsSync(real)).each(['dpo-fixed', 'tr-dpo-soft', 'tr-dpo-hard', 'tr-ipo-soft', 'tr-kto-hard', 'sft'])(
   '%s equals TRL in float64',
   (name) => followTrace(join(real, 'parity/traces', name), join(real, 'models/stories260K'), 'float64'),
+);
+
+const adapters = join(real, 'parity/lora/traces');
+const runs = existsSync(adapters) ? readdirSync(adapters).filter((name) => !name.startsWith('start-')) : [];
+
+test.skipIf(runs.length === 0).each(runs.length > 0 ? runs : ['an adapter'])(
+  '%s: every step and the final matrices equal TRL with PEFT',
+  (name) => followTrace(join(adapters, name), join(real, 'models/stories260K'), 'float32'),
 );

@@ -18,3 +18,10 @@ test.each(own.flatMap((name) => (['float32', 'float64'] as const).map((dtype) =>
 test.skipIf(!existsSync(real)).each(all)('%s: every step and the final weights equal TRL on real rows', (name) =>
   followTrace(join(real, 'parity/traces', name), join(real, 'models/stories260K'), 'float32'),
 );
+
+const adapters = join(real, 'parity/lora/traces');
+
+test.skipIf(!existsSync(adapters)).each(['lora-tr-dpo-soft-product', 'dora-tr-dpo-hard'])(
+  '%s: every step and the final matrices equal TRL with PEFT',
+  (name) => followTrace(join(adapters, name), join(real, 'models/stories260K'), 'float32'),
+);

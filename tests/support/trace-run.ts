@@ -24,7 +24,9 @@ import type { LoggedRow, Objective } from '#reanchor/train/objectives/objective.
 import { type PairScores, pairObjective } from '#reanchor/train/objectives/pairs.js';
 import { type TextScores, textObjective } from '#reanchor/train/objectives/texts.js';
 import { Trainer } from '#reanchor/train/trainer.js';
+import type { AdapterWeights } from '#reanchor/weights/adapter-weights.js';
 import { loadWeights } from '#reanchor/weights/load.js';
+import { loadAdapterWeights } from '#reanchor/weights/load-adapter.js';
 import type { Shard } from '#reanchor/weights/sharded-weights.js';
 import type { SaveRequest } from '#reanchor/weights/weights.js';
 import { pairMethodOf } from './training.js';
@@ -50,7 +52,11 @@ export interface TraceConfig {
     ref_model_mixup_alpha?: number;
     ref_model_sync_steps?: number;
   };
-  rows_dropped: number;
+  /** Of a run with an adapter: where its rows are, what it starts from, and how its reference moves. */
+  rows?: string;
+  start?: string;
+  reference?: { update: 'base' | 'copy' | 'hard' | 'factors' | 'product'; alpha?: number; tau?: number };
+  rows_dropped?: number;
   suggested_tolerance_fp32: Record<string, number>;
 }
 type Args = TraceConfig['args'];
@@ -90,23 +96,38 @@ interface Followed<Row, Score extends LoggedRow> {
 export async function traceNumbers(order: TraceOrder, world?: ProcessGroup): Promise<TraceNumbers> {
   const config = readTraceConfig(order.trace);
   const { args } = config;
-  if (args.loss_type === 'kto') return follow(order, args, ktoTrace(order.trace, args), world);
-  if (args.beta === undefined) return follow(order, args, sftTrace(order.trace, args), world);
-  return follow(order, args, await pairTrace(order.trace, order.model, args), world);
+  const rows = rowsFolder(order);
+  if (args.loss_type === 'kto') return follow(order, args, ktoTrace(rows, args), world);
+  if (args.beta === undefined) return follow(order, args, sftTrace(rows, args), world);
+  return follow(order, args, await pairTrace(rows, order.model, args), world);
+}
+
+/** The folder with a trace's rows: its own, or that of the trace whose rows an adapter's run takes. */
+function rowsFolder({ trace }: TraceOrder): string {
+  const other = /parity\/traces\/([\w-]+)\//.exec(readTraceConfig(trace).rows ?? '')?.[1];
+  return other === undefined ? trace : join(trace, '../../../traces', other);
 }
 
 export const readTraceConfig = (trace: string): TraceConfig =>
   JSON.parse(readFileSync(join(trace, 'config.json'), 'utf8'));
 
 async function follow<Row, Score extends LoggedRow>(
-  { model, dtype, out, shard }: TraceOrder,
+  { trace, model, dtype, out, shard }: TraceOrder,
   args: Args,
   { objective, rows, rowsDropped, rowNumbers, metrics }: Followed<Row, Score>,
   world?: ProcessGroup,
 ): Promise<TraceNumbers> {
   using mesh = await openMesh(world ?? ProcessGroup.alone(), 1);
-  using weights = await loadWeights(model, { dtype, mesh, parallel: { shard: shard ?? 'none' } });
-  using reference = objective.needsReference ? new CopiedReference(weights, updateRule(args)) : undefined;
+  const { start, reference: moves } = readTraceConfig(trace);
+  const options = { dtype, mesh, parallel: { shard: shard ?? 'none' } } as const;
+  using weights =
+    start === undefined
+      ? await loadWeights(model, options)
+      : await loadAdapterWeights(model, { base: 'base', from: join(trace, '..', start) }, options);
+  const rule = moves ? adapterRule(moves) : updateRule(args);
+  const average = moves?.update === 'factors' || moves?.update === 'product' ? { form: moves.update } : undefined;
+  const initial = moves?.update === 'base' ? (weights as AdapterWeights).anchorAtBase() : undefined;
+  using reference = objective.needsReference ? new CopiedReference(weights, rule, { initial, average }) : undefined;
   const { learning_rate: lr, adam_beta1, adam_beta2, adam_epsilon: eps, weight_decay: weightDecay } = args;
   using trainer = new Trainer<Row, Score>({
     plan: { objective, maxGradNorm: args.max_grad_norm },
@@ -240,6 +261,11 @@ export function jsonLines<T>(folder: string, name: string): T[] {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as T);
+}
+
+function adapterRule({ update, alpha, tau }: NonNullable<TraceConfig['reference']>): UpdateRule {
+  if (update === 'hard') return { update, tau: tau! };
+  return update === 'base' || update === 'copy' ? { update: 'fixed' } : { update: 'soft', alpha: alpha! };
 }
 
 function updateRule({ sync_ref_model, ref_model_mixup_alpha: alpha, ref_model_sync_steps: tau }: Args): UpdateRule {

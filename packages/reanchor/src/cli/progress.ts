@@ -29,7 +29,8 @@ export class TrainProgress {
         this.plannedSteps = event.steps;
         this.#terminal.note(
           `training on ${number(event.rows)} rows in ${number(event.steps)} ${event.steps === 1 ? 'step' : 'steps'}, ` +
-            `${number(event.validationRows)} to evaluate on, ${number(event.parameters)} parameters`,
+            `${number(event.validationRows)} to evaluate on, ${number(event.parameters)} parameters` +
+            (event.trained === undefined ? '' : `, of which an adapter trains ${number(event.trained)}`),
         );
         break;
       case 'resumed':

@@ -1,9 +1,9 @@
 import { getNumThreads } from '@reanchor/torch';
-import type { CausalLM } from '../models/causal-lm.js';
 import type { Plan } from '../planning/plan.js';
 import { runWarnings } from '../planning/warnings.js';
 import { plannedUpdates } from '../reference/update-rule.js';
 import type { NewRunEvent } from '../runs/index.js';
+import type { ModelWeights } from '../weights/weights.js';
 import type { RunOptions } from './open-run.js';
 import type { ResumePoint } from './resume.js';
 
@@ -13,7 +13,7 @@ type Emit = (event: NewRunEvent) => void;
 export function announce({ recipe, plan, weights, from, beginsAgain }: RunOptions, emit: Emit): void {
   const { totalSteps: steps } = plan;
   if (from !== undefined) announceResumed(from, steps, emit);
-  else announceStart(plan, weights.model, emit);
+  else announceStart(plan, weights, emit);
   if (beginsAgain) emit({ type: 'resumed', step: 0, steps });
   const threads = getNumThreads();
   if (recipe.threads !== undefined && recipe.threads !== threads) {
@@ -23,7 +23,7 @@ export function announce({ recipe, plan, weights, from, beginsAgain }: RunOption
 }
 
 /** Tells what is known before the first step: sizes, updates of the reference, rows left out, warnings. */
-function announceStart(plan: Plan, policy: CausalLM, emit: Emit): void {
+function announceStart(plan: Plan, { model: policy, trained }: ModelWeights, emit: Emit): void {
   const { rows, validation, report, objective, rule, totalSteps: steps } = plan;
   const parameters = [...policy.parameters.values()].reduce((n, parameter) => n + parameter.numel, 0);
   const isPlanned = objective.needsReference && rule.update !== 'plateau';
@@ -34,6 +34,7 @@ function announceStart(plan: Plan, policy: CausalLM, emit: Emit): void {
     rows: rows.length,
     validationRows: validation.length,
     parameters,
+    ...(plan.recipe.adapter && { trained: [...trained.values()].reduce((n, { numel }) => n + numel, 0) }),
     referenceUpdates,
   });
   for (const { byReason } of report.skips) {

@@ -38,12 +38,12 @@ export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluat
         ];
   return [
     '---',
-    'library_name: transformers',
+    `library_name: ${recipe.adapter ? 'peft' : 'transformers'}`,
     ...(commit === undefined ? [] : [`base_model: ${base.split('@')[0]}`]),
     `tags: [${method}, preference-alignment, reanchor]`,
     '---',
     '',
-    `# ${base} trained with ${method.toUpperCase()}`,
+    `# ${recipe.adapter ? `An adapter on ${base}, trained` : `${base} trained`} with ${method.toUpperCase()}`,
     '',
     `${length} optimizer steps of ${recipe.batch.size} rows with reanchor, from \`${base}\`${commit === undefined ? '' : ` (commit ${commit})`}.${recipe.method === 'sft' ? '' : ` The reference moved ${updates} times.`}`,
     '',
@@ -62,7 +62,7 @@ export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluat
 
 /** A recipe with the last parts of its paths in their place; every other value is as it was. */
 function withoutPaths(recipe: Recipe): Recipe {
-  const { data, reference } = recipe;
+  const { data, reference, adapter } = recipe;
   const train = [data.train]
     .flat()
     .map((entry) => (typeof entry === 'string' ? sourceName(entry) : { ...entry, source: sourceName(entry.source) }));
@@ -70,6 +70,7 @@ function withoutPaths(recipe: Recipe): Recipe {
   return {
     ...recipe,
     model: sourceName(recipe.model),
+    ...(adapter?.resumeFrom !== undefined && { adapter: { ...adapter, resumeFrom: sourceName(adapter.resumeFrom) } }),
     reference: { ...reference, ...(reference.model !== undefined && { model: sourceName(reference.model) }) },
     data: {
       ...data,

@@ -1,20 +1,27 @@
 /** The objects that a run is made of: made, or brought into the state of a checkpoint. */
-import { join } from 'node:path';
-import type { ProcessGroup } from '@reanchor/torch';
+import { realpathSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import type { Device, ProcessGroup } from '@reanchor/torch';
+import { UserError } from '../errors.js';
+import { isAdapterFolder } from '../hub/index.js';
 import { copyModel } from '../models/architectures.js';
+import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
 import { AdamW, learningRates } from '../optim/index.js';
 import type { AgreedStop } from '../parallel/agreed-stop.js';
 import type { Mesh } from '../parallel/mesh.js';
+import { recipeAdapter } from '../planning/adapter.js';
 import type { Plan } from '../planning/plan.js';
 import { plannedReference } from '../planning/reference.js';
 import { recipeHash } from '../recipe/index.js';
 import { savedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
-import { checkpointFiles, checkpointName, type NewRunEvent, type RunFolder } from '../runs/index.js';
+import { type Checkpoint, checkpointFiles, checkpointName, type NewRunEvent, type RunFolder } from '../runs/index.js';
 import type { Tokenizer } from '../text/index.js';
 import { Trainer } from '../train/trainer.js';
+import { AdapterWeights } from '../weights/adapter-weights.js';
 import { loadWeights } from '../weights/load.js';
+import { loadAdapterWeights } from '../weights/load-adapter.js';
 import type { ModelWeights } from '../weights/weights.js';
 import { RunEvaluations } from './evaluations.js';
 import type { ModelFiles } from './model-files.js';
@@ -43,6 +50,8 @@ export interface RunOptions extends TrainOptions {
   /** The folders of the model that is trained, and of the reference's first model where that is another one. */
   modelFolder: string;
   initialFolder: string | undefined;
+  /** The folder of the adapter that the run begins with, where that is not a new one. */
+  startAdapter: string | undefined;
   /** What is saved beside the weights. */
   modelFiles: ModelFiles;
   commits: Record<string, string>;
@@ -61,8 +70,25 @@ export interface OpenRun extends Checkpointed {
   seconds(): number;
 }
 
+type PolicySources = Pick<RunOptions, 'plan' | 'mesh' | 'modelFolder' | 'startAdapter'> & { device: Device };
+
+/** The policy as a run begins with it, or as a checkpoint has it. Errors: those of {@link loadWeights}. */
+export function loadPolicy(
+  { plan, device, mesh, modelFolder, startAdapter }: PolicySources,
+  checkpoint: Checkpoint | undefined,
+): Promise<ModelWeights> {
+  const { recipe } = plan;
+  const options = { ...plan.dtypes, device, mesh, parallel: recipe.parallel };
+  if (!recipe.adapter) return loadWeights(checkpoint?.path ?? modelFolder, options);
+  const from = checkpoint?.path ?? startAdapter ?? recipeAdapter(recipe);
+  // A variable stands for a place on this machine.
+  const base = recipe.model.includes('${') ? basename(recipe.model) : recipe.model;
+  return loadAdapterWeights(modelFolder, { base, from }, options);
+}
+
 /** The reference policy of a run and the initial one, as far as it needs them, before the folder is made. */
-export async function loadAnchors({ recipe, plan, weights, from, initialFolder, world, mesh }: RunOptions) {
+export async function loadAnchors(options: RunOptions) {
+  const { recipe, plan, weights, from, initialFolder, world, mesh } = options;
   const { device } = weights.model;
   const { dtype, reference: kept } = plan.dtypes;
   const folder = from
@@ -75,30 +101,56 @@ export async function loadAnchors({ recipe, plan, weights, from, initialFolder, 
   const initial =
     folder === undefined
       ? undefined
-      : await loadWeights(folder, {
-          ...{ name: 'reference', dtype, wide: kept === dtype ? undefined : kept, device, mesh },
-          parallel: recipe.parallel,
-        });
+      : weights instanceof AdapterWeights
+        ? await adapterAnchor(weights, folder, options)
+        : await loadWeights(folder, {
+            ...{ name: 'reference', dtype, wide: kept === dtype ? undefined : kept, device, mesh },
+            parallel: recipe.parallel,
+          });
   const { reference, initialPolicy } = plannedReference(plan, { weights, initial, world });
   return { reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
+}
+
+/** A reference on the policy's own base. Errors: UserError for another model than that. */
+async function adapterAnchor(
+  weights: AdapterWeights,
+  folder: string,
+  { plan, modelFolder }: Pick<RunOptions, 'plan' | 'modelFolder'>,
+): Promise<AdapterWeights> {
+  const { average } = plan;
+  if (isAdapterFolder(folder)) return await weights.anchorFrom(folder, { average });
+  if (realpathSync(folder) === realpathSync(modelFolder)) return weights.anchorAtBase({ average });
+  throw new UserError(
+    `reference.model is ${resolve(folder)}, another model than the base of the adapter: policy and reference share their base. ` +
+      'Name the base itself, or an adapter on it; or leave the key out for the policy as it begins',
+  );
+}
+
+/** A model of its own that is as the policy was before the run, on the policy's base where it is an adapter. */
+async function initialPolicy({ weights, from, modelFolder, startAdapter }: RunOptions): Promise<CausalLM> {
+  if (!(weights instanceof AdapterWeights)) {
+    return from ? await loadModel(modelFolder, weights.model) : copyModel(weights.model);
+  }
+  if (from === undefined) return weights.anchor().model;
+  return (startAdapter === undefined ? weights.anchorAtBase() : await weights.anchorFrom(startAdapter)).model;
 }
 
 type RunAnchors = Pick<OpenRun, 'reference' | 'initialPolicy'>;
 
 /** What measures the policy; of a run that begins, it has done so once. */
 export async function openEvaluations(
-  { plan, recipe, weights, tokenizer, from, stop, probe, modelFolder, world }: RunOptions,
+  options: RunOptions,
   reference: ReferencePolicy | undefined,
   emit: (event: NewRunEvent) => void,
 ): Promise<RunEvaluations> {
+  const { plan, recipe, weights, tokenizer, from, stop, probe, modelFolder, world } = options;
   const { model: policy } = weights;
   const { objective, validation, totalSteps } = plan;
-  const { dtype, device } = policy;
   const evaluations = await RunEvaluations.of({
     ...{ recipe, objective, validation, policy, reference, tokenizer, modelFolder, totalSteps, probe, world, emit },
     stop,
     earlier: from?.checkpoint.state,
-    initialPolicy: async () => (from ? loadModel(modelFolder, { dtype, device }) : copyModel(policy)),
+    initialPolicy: () => initialPolicy(options),
   });
   try {
     if (from === undefined) await evaluations.measureStart();

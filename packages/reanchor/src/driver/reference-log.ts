@@ -20,7 +20,7 @@ export class ReferenceLog implements StepListener {
     const { section, reference } = this;
     if (update && section.update !== 'fixed') {
       const { version, share, distances } = update;
-      const { before: distanceBefore, after: distanceAfter } = distances ?? {};
+      const { before: distanceBefore, after: distanceAfter } = distances?.effective ?? distances ?? {};
       this.emit({ type: 'reference', step, version, update: section.update, share, distanceBefore, distanceAfter });
     }
     if (reference.isHalted && !this.#isHalted && 'maxDivergence' in section) {

@@ -25,7 +25,7 @@ import { RunRecord } from './record.js';
 import { ReferenceLog } from './reference-log.js';
 import { resumeHint } from './resume-hint.js';
 import { RunawayWatch } from './runaway.js';
-import { saveOrRescue } from './save-trained.js';
+import { saveMerged, saveOrRescue } from './save-trained.js';
 import { SavingTurns } from './saving-turns.js';
 import { snapshotBytes } from './snapshot.js';
 import type { StepListener } from './step-listener.js';
@@ -92,6 +92,7 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
     }
     record.check();
     await saveOrRescue(folder.final, trainedModel(opened));
+    if (recipe.save.merged) await saveMerged(join(folder.path, 'merged'), trainedModel(opened));
     emit({ type: 'saved', folder: folder.final, files: fileSizes(folder.final) });
     record.check();
     await turns.take();

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.js';
 import { writeFolderAtomic } from '../formats/index.js';
-import type { SaveOptions } from '../models/save.js';
+import { mergedParameters } from '../models/merged.js';
+import { type SaveOptions, saveParameters } from '../models/save.js';
 import { recipeSaveOptions } from '../planning/dtypes.js';
+import { AdapterWeights } from '../weights/adapter-weights.js';
 import type { ModelWeights } from '../weights/weights.js';
 import { type ModelCardInput, modelCard } from './model-card.js';
 import type { ModelFiles } from './model-files.js';
@@ -42,11 +44,31 @@ async function saveTrained(folder: string, trained: TrainedModel): Promise<void>
   );
 }
 
+/**
+ * Writes the model that base and adapter make together, as {@link saveTrained} does. The dtype is the recipe's, or that
+ * of the run. Errors: UserError.
+ */
+export async function saveMerged(folder: string, trained: TrainedModel): Promise<void> {
+  const { recipe, weights } = trained;
+  if (!(weights instanceof AdapterWeights)) throw new Error('internal: there is no adapter to be merged');
+  const { adapter: _merged, ...whole } = recipe;
+  const options = { ...recipeSaveOptions(whole), config: trained.modelFiles.config };
+  const { configJson, dtype } = weights.model;
+  const parameters = mergedParameters(weights.model);
+  await writeFolderAtomic(folder, async (temporary) => {
+    await saveParameters({ configJson, dtype, parameters }, temporary, options);
+    await writeOtherFiles(temporary, trained);
+  });
+}
+
 /** Writes the files of a Hugging Face folder into one that is there. */
 export async function writeModelFiles(folder: string, trained: TrainedModel, options: SaveOptions): Promise<void> {
-  const { config, files } = trained.modelFiles;
-  await trained.weights.save(folder, { ...options, config });
-  for (const [path, bytes] of files) {
+  await trained.weights.save(folder, { ...options, config: trained.modelFiles.config });
+  await writeOtherFiles(folder, trained);
+}
+
+async function writeOtherFiles(folder: string, trained: TrainedModel): Promise<void> {
+  for (const [path, bytes] of trained.modelFiles.files) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), bytes);
   }

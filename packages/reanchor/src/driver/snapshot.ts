@@ -31,9 +31,11 @@ export type ProgressState = Omit<
 >;
 
 /** The bytes of a checkpoint: what is trained, two moments of AdamW, the reference. */
-export function snapshotBytes({ recipe, objective, dtypes }: Plan, weights: ModelWeights): number {
+export function snapshotBytes({ recipe, objective, dtypes, average }: Plan, weights: ModelWeights): number {
   const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
-  return 3 * weights.bytes() + (hasCopy ? weights.bytes(dtypes.reference) : 0);
+  // Averaged products have another rank.
+  const ranks = average && average.form !== 'factors' ? 4 : 1;
+  return 3 * weights.bytes() + (hasCopy ? ranks * weights.bytes(dtypes.reference) : 0);
 }
 
 /**

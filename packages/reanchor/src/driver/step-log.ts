@@ -9,6 +9,7 @@ const states = [
   'learning_rate',
   'reference/distance',
   'reference/divergence',
+  'reference/truncation',
   'reference/version',
   'skipped_steps',
 ];

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type Device, DistributedError, nativeConfig, ProcessGroup } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { requireWritable } from '../formats/index.js';
-import { type HubOptions, modelFolder } from '../hub/index.js';
+import { adapterFolder, type HubOptions, modelFolder } from '../hub/index.js';
 import { requireVocabulary } from '../models/score-pairs.js';
 import { AgreedStop } from '../parallel/agreed-stop.js';
 import { type Mesh, openMesh } from '../parallel/mesh.js';
@@ -18,13 +18,12 @@ import { unlessStopped } from '../planning/unless-stopped.js';
 import { keyDigests, type Recipe, recipeHere } from '../recipe/index.js';
 import { type Checkpoint, refuseUsedFolder, runFolder } from '../runs/index.js';
 import { type ChatTemplate, loadTokenizer } from '../text/index.js';
-import { loadWeights } from '../weights/load.js';
 import type { ModelWeights } from '../weights/weights.js';
 import { explainFault } from './faults.js';
 import { follow } from './follow.js';
 import { modelFiles } from './model-files.js';
 import { RollbackRequest } from './non-finite-steps.js';
-import type { RunOptions } from './open-run.js';
+import { loadPolicy, type RunOptions } from './open-run.js';
 import type { TrainOptions, TrainResult } from './options.js';
 import { existingParent, OutputFolder } from './output-folder.js';
 import { findResumePoint, type LockedRun, type ResumePoint, reopenRun, requireSameRun } from './resume.js';
@@ -126,9 +125,7 @@ async function accompany(options: TrainOptions, mesh: Mesh): Promise<TrainResult
   for (;;) {
     const { checkpoint, sources } = tell<Begin>(world);
     const from = checkpoint && { checkpoint, changes: [], warnings: [] };
-    using weights = await loadWeights(checkpoint?.path ?? inputs.modelFolder, {
-      ...{ ...inputs.plan.dtypes, device, mesh, parallel: recipe.parallel },
-    });
+    using weights = await loadPolicy(inputs, checkpoint);
     requireEqual(sources, own, world);
     try {
       return await follow({ ...inputs, sources, weights, from, openFolder: async () => runFolder(out) });
@@ -182,6 +179,8 @@ async function readInputs(
   const folder = await modelFolder(here.model, hub);
   const { model: initialModel } = here.reference;
   const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
+  const { resumeFrom } = here.adapter ?? {};
+  const startAdapter = resumeFrom === undefined ? undefined : await adapterFolder(resumeFrom, hub);
   const tokenizer = await loadTokenizer(folder);
   await unlessStopped(signal);
   const before = locked?.from?.checkpoint.state.sources;
@@ -194,7 +193,7 @@ async function readInputs(
     stop: new AgreedStop(world, signal),
     modelFolder: folder,
     modelFiles: await modelFiles(folder, tokenizer, data.template),
-    initialFolder,
+    ...{ initialFolder, startAdapter },
     template: data.template,
     ...{ commits, tokenizer, device, beginsAgain },
   };
@@ -224,11 +223,10 @@ async function runFrom(
   from: ResumePoint | undefined,
   { inputs, output, sources: digests }: { inputs: RunInputs; output: OutputFolder; sources(): Promise<Digests> },
 ): Promise<TrainResult> {
-  const { out, plan, signal, device, world, mesh } = inputs;
+  const { out, plan, signal, device, world } = inputs;
   const { recipe } = plan;
   await unlessStopped(signal);
-  const source = from?.checkpoint.path ?? inputs.modelFolder;
-  using weights = await loadWeights(source, { ...plan.dtypes, device, mesh, parallel: recipe.parallel });
+  using weights = await loadPolicy(inputs, from?.checkpoint);
   await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
   requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
   const sources = await digests();
@@ -241,10 +239,15 @@ async function runFrom(
   return await run({ ...inputs, sources, weights, from, openFolder: () => output.open(sources) });
 }
 
-async function modelDigests({ modelFolder: folder, initialFolder }: Pick<RunInputs, 'modelFolder' | 'initialFolder'>) {
+async function modelDigests({
+  modelFolder: folder,
+  initialFolder,
+  startAdapter,
+}: Pick<RunInputs, 'modelFolder' | 'initialFolder' | 'startAdapter'>) {
   return {
     model: await modelDigest(folder),
     ...(initialFolder !== undefined && { 'reference.model': await modelDigest(initialFolder) }),
+    ...(startAdapter !== undefined && { 'adapter.resumeFrom': await modelDigest(startAdapter) }),
   };
 }
 

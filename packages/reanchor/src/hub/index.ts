@@ -1,3 +1,4 @@
+export { adapterFolder, isAdapterFolder } from './adapter-folder.js';
 export { datasetFiles, type FileListing } from './dataset-files.js';
 export { type ModelFolderOptions, modelFolder } from './model-folder.js';
 export { parseRepositoryName, type RepositoryName, repositoryText } from './names.js';

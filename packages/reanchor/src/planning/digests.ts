@@ -1,5 +1,6 @@
 /** Digests of what a run reads, by which a resumed run knows that it is still the same. */
 import { createHash, type Hash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { type FileHandle, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
@@ -10,12 +11,14 @@ import type { ChatTemplate } from '../text/index.js';
 const [samples, sampleBytes] = [64, 1 << 16];
 
 /**
- * A digest of a model folder: of config.json, and of every weight file its size, its first and last bytes and 62 pieces
- * in between. Training or converting a model changes all of its bytes; that a few were altered by hand may not be seen.
+ * A digest of a model folder: of config.json (of an adapter adapter_config.json), and of every weight file its size,
+ * its first and last bytes and 62 pieces in between. Training or converting a model changes all of its bytes; that a
+ * few were altered by hand may not be seen.
  */
 export async function modelDigest(folder: string): Promise<string> {
   const hash = createHash('sha256');
-  hash.update(await readFile(join(folder, 'config.json')));
+  const configs = ['config.json', 'adapter_config.json'].map((name) => join(folder, name));
+  hash.update(await readFile(configs.find((file) => existsSync(file)) ?? configs[0]!));
   const files = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
   for (const name of files) {
     hash.update(name);

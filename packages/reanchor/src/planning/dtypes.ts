@@ -22,10 +22,15 @@ export interface PlannedDTypes {
 
 /**
  * The dtypes of a recipe's weights. A reference that moves by small parts keeps float32 weights, since in half
- * precision the parts would be rounded away.
+ * precision the parts would be rounded away. An adapter is kept in float32 beside a base in half precision.
  */
-export function recipeDTypes({ precision, reference }: Pick<Recipe, 'precision' | 'reference'>): PlannedDTypes {
+export function recipeDTypes({
+  precision,
+  reference,
+  adapter,
+}: Pick<Recipe, 'precision' | 'reference' | 'adapter'>): PlannedDTypes {
   const dtype = dtypes[precision];
+  if (adapter) return { dtype, wide: undefined, reference: dtype === 'float64' ? dtype : 'float32' };
   const movesByParts = reference.update === 'soft' || reference.update === 'mixed';
   return {
     dtype,
@@ -38,6 +43,8 @@ export function recipeDTypes({ precision, reference }: Pick<Recipe, 'precision' 
 export function recipeSaveOptions({
   precision,
   save,
-}: Pick<Recipe, 'precision' | 'save'>): Required<Omit<SaveOptions, 'config'>> {
-  return { dtype: dtypes[save.dtype ?? precision], maxShardBytes: sizeBytes(save.maxShardSize) };
+  adapter,
+}: Pick<Recipe, 'precision' | 'save' | 'adapter'>): Required<Omit<SaveOptions, 'config'>> {
+  const trained = adapter && precision !== 'fp64' ? 'fp32' : precision;
+  return { dtype: dtypes[save.dtype ?? trained], maxShardBytes: sizeBytes(save.maxShardSize) };
 }

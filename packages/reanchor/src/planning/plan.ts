@@ -12,6 +12,8 @@ import type { Recipe } from '../recipe/index.js';
 import type { UpdateRule } from '../reference/update-rule.js';
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import type { StepRules } from '../train/trainer-options.js';
+import type { AdapterAverage } from '../weights/weights.js';
+import { recipeAverage } from './adapter.js';
 import type { DataReport, RecipeData } from './data.js';
 import { type PlannedDTypes, recipeDTypes } from './dtypes.js';
 import { recipeObjective } from './objective.js';
@@ -32,6 +34,8 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
   /** How the reference moves; `fixed` where there is none. */
   readonly rule: UpdateRule;
   readonly dtypes: PlannedDTypes;
+  /** How the reference averages adapters, where it does. */
+  readonly average: AdapterAverage | undefined;
   readonly maxGradNorm: number;
   readonly resetOptimizer: boolean;
   readonly activationCheckpointing: boolean;
@@ -53,6 +57,7 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
     this.totalSteps = stepCount(this.rows.length, this.#options);
     this.rule = objective.needsReference ? recipeRule(recipe.reference, this.totalSteps) : { update: 'fixed' };
     this.dtypes = recipeDTypes(recipe);
+    this.average = recipeAverage(recipe, this.rule);
     this.maxGradNorm = recipe.maxGradNorm;
     this.resetOptimizer = 'resetOptimizer' in recipe.reference && recipe.reference.resetOptimizer === true;
     this.activationCheckpointing = recipe.activationCheckpointing;

@@ -26,7 +26,7 @@ export function plannedReference(
   { weights, initial, world }: ReferenceSources,
 ): { reference?: ReferencePolicy; initialPolicy?: CachedReference } {
   if (!plan.objective.needsReference) return {};
-  const { rule, totalSteps, dtypes, recipe } = plan;
+  const { rule, totalSteps, dtypes, average, recipe } = plan;
   const { storage, ...section } = recipe.reference;
   const maxDrift = section.update === 'fixed' ? undefined : section.maxDivergence;
   const upcoming = function* (step: number) {
@@ -38,7 +38,9 @@ export function plannedReference(
     reference:
       storage === 'cached'
         ? cached(rule, initial)
-        : new CopiedReference(weights, new ReferenceClock(rule, { maxDrift }), { initial, dtype: dtypes.reference }),
+        : new CopiedReference(weights, new ReferenceClock(rule, { maxDrift }), {
+            ...{ initial, dtype: dtypes.reference, average },
+          }),
     ...(maxDrift !== undefined && { initialPolicy: cached({ update: 'fixed' }) }),
   };
 }

@@ -57,6 +57,7 @@ export function runWarnings(plan: Plan, policy: Pick<CausalLM, 'configJson' | 'd
   if (tooLong !== undefined) found.push(tooLong);
   const dropout = dropoutNote(recipe.method, policy.configJson);
   if (dropout !== undefined) found.push(dropout);
+  found.push(...adapterWarnings(recipe));
   const smallest = recipe.optimizer.lr * 2 ** 9;
   if (recipe.precision === 'bf16-params' && smallest < 0.05) {
     found.push(
@@ -68,7 +69,7 @@ export function runWarnings(plan: Plan, policy: Pick<CausalLM, 'configJson' | 'd
   if (quantised !== undefined) found.push(quantised);
   const stored = policy.configJson.torch_dtype ?? policy.configJson.dtype;
   const { dtype: saved } = recipeSaveOptions(recipe);
-  if (typeof stored === 'string' && stored !== saved) {
+  if (!recipe.adapter && typeof stored === 'string' && stored !== saved) {
     const trained = saved === policy.dtype ? 'trained and saved' : `trained in ${policy.dtype} and saved`;
     found.push(
       `the model is stored in ${stored}; it is ${trained} in ${saved} (${recipe.save.dtype ? 'save.dtype' : 'precision'})`,
@@ -89,6 +90,26 @@ function unheldWarnings({ reference }: Recipe, rule: UpdateRule): string[] {
       'holds the policy. Set reference.maxDivergence (0.2, say) or reference.stopAfter, or take about a third of the ' +
       'learning rate that suits DPO (docs/guide/choosing.md)',
   ];
+}
+
+/** The learning rate that TRL's documentation gives for full fine-tuning with preferences is 5e-7, and 1e-5 for SFT. */
+const fullRates = { sft: 2e-5, others: 2e-6 };
+
+function adapterWarnings({ adapter, optimizer: { lr }, method }: Recipe): string[] {
+  if (!adapter) return [];
+  const found: string[] = [];
+  if (lr <= (method === 'sft' ? fullRates.sft : fullRates.others)) {
+    found.push(
+      `optimizer.lr is ${lr}, a rate for training all weights: an adapter takes about ten times that (docs/guide/adapters.md)`,
+    );
+  }
+  if ((adapter.dropout ?? 0) > 0) {
+    found.push(
+      'adapter.dropout is above 0: while the policy is trained it differs from a reference that is its copy, so that ' +
+        'nothing checks that the two begin equal, and results depend on how rows are cut into micro-batches',
+    );
+  }
+  return found;
 }
 
 /** KTO weighs what is desirable against what is not; with one of the two alone it only pushes one way. */

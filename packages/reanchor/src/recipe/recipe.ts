@@ -8,6 +8,7 @@
  * them) and `precision` (fp32, not bf16).
  */
 import * as z from 'zod';
+import { adapterFormKeys, adapterSchema, quantizeSchema } from './adapter-section.js';
 import { checkpointSchema } from './checkpoint-section.js';
 import { dataSchema } from './data-section.js';
 import { logSchema } from './log-section.js';
@@ -97,7 +98,15 @@ const saveSchema = z.strictObject({
   dtype: z
     .enum(['fp32', 'bf16', 'fp16', 'fp64'])
     .optional()
-    .describe('the floating-point type in which the weights of the trained model are stored; precision when left out'),
+    .describe(
+      'the floating-point type in which the weights of the trained model are stored; when left out precision, and fp32 of an adapter',
+    ),
+  merged: z
+    .boolean()
+    .optional()
+    .describe(
+      'the choice to write the model with its adapter merged into it as well, into the folder merged/ of the run; false when left out',
+    ),
   maxShardSize: z
     .string()
     .regex(sizePattern)
@@ -131,6 +140,12 @@ export const recipeSchema = z.strictObject({
     .describe(
       'the choice of operators that give the same bits every time, some of which are slower on a GPU; on the CPU runs are deterministic in any case',
     ),
+  adapter: adapterSchema
+    .optional()
+    .describe(
+      'the adapter that is trained in place of the model, which stays as it is; without it all weights are trained',
+    ),
+  quantize: quantizeSchema,
   method: methodSchema,
   loss: lossSchema.prefault({}).describe('the options of the loss'),
   reference: referenceSchema.prefault({ update: 'fixed' }).describe('the reference policy, the anchor of the loss'),
@@ -231,9 +246,88 @@ function takesDivergence(given: Record<string, unknown>): boolean {
   return names.length > 0 && names.every((name) => divergenceTypes.some((type) => type === name));
 }
 
+const adapter = (key: string) => section('adapter', key);
+const hasAdapter = (given: Record<string, unknown>) => given.adapter !== undefined;
+
+/** What goes with an adapter, and what it goes with. */
+const adapterRules: CrossRule[] = [
+  {
+    path: ['quantize'],
+    isBroken: (given) => ![undefined, 'none'].includes(given.quantize as string) && !hasAdapter(given),
+    rule: 'weights that are trained cannot be kept in 4 bits: add an adapter section, or remove this key',
+  },
+  {
+    path: ['quantize'],
+    isBroken: (given) =>
+      hasAdapter(given) &&
+      ![undefined, 'none'].includes(given.quantize as string) &&
+      section('parallel', 'shard')(given) === 'parameters',
+    rule: 'weights of 4 bits are not divided among processes: use parallel.shard none, or quantize none',
+  },
+  ...(['average', 'rank'] as const).map((key) => ({
+    path: ['reference', key],
+    isBroken: (given: Record<string, unknown>) => section('reference', key)(given) !== undefined && !hasAdapter(given),
+    rule: 'it is of a reference that is an adapter, and weights are averaged as they are: add an adapter section, or remove this key',
+  })),
+  {
+    path: ['reference', 'rank'],
+    isBroken: (given) => section('reference', 'average')(given) === 'factors' && hasAdapter(given),
+    rule: 'factors keep their rank: remove this key, or use average product',
+  },
+  {
+    path: ['reference', 'average'],
+    isBroken: (given) => section('reference', 'average')(given) === 'product' && adapter('type')(given) === 'dora',
+    rule: 'what dora makes of a matrix has no low rank: use average factors, or type lora',
+  },
+  {
+    path: ['adapter', 'dropout'],
+    isBroken: (given) => Number(adapter('dropout')(given) ?? 0) > 0 && adapter('type')(given) === 'dora',
+    rule: 'dora sees its inputs in the frozen matrix as well, which dropout would change: remove this key, or use type lora',
+  },
+  ...adapterFormKeys.map((key) => ({
+    path: ['adapter', key],
+    isBroken: (given: Record<string, unknown>) =>
+      adapter(key)(given) !== undefined && adapter('resumeFrom')(given) !== undefined,
+    rule: 'the adapter of resumeFrom has its own: remove this key',
+  })),
+  {
+    path: ['precision'],
+    isBroken: (given) => given.precision === 'bf16-params' && hasAdapter(given),
+    rule: 'an adapter is trained in float32 beside a base in bfloat16: use bf16',
+  },
+  {
+    path: ['adapter', 'modulesToSave'],
+    isBroken: (given) => given.precision === 'bf16' && adapter('modulesToSave')(given) !== undefined,
+    rule: 'whole modules are trained in the precision of the base, and in bfloat16 they would lose small steps: use precision fp32, or remove this key',
+  },
+  {
+    path: ['parallel', 'shard'],
+    isBroken: (given) =>
+      hasAdapter(given) && ['optimizer', 'gradients'].includes(String(section('parallel', 'shard')(given))),
+    rule: 'the optimizer state and the gradients of an adapter are small, and every process has them: use parameters, which divides the base, or none',
+  },
+  {
+    path: ['parallel', 'offload'],
+    isBroken: (given) => hasAdapter(given) && section('parallel', 'offload')(given) === 'optimizer',
+    rule: 'the optimizer state of an adapter is small and stays on the device: remove this key',
+  },
+  {
+    path: ['save', 'merged'],
+    isBroken: (given) => section('save', 'merged')(given) === true && !hasAdapter(given),
+    rule: 'there is no adapter to be merged: remove this key',
+  },
+  {
+    path: ['save', 'merged'],
+    isBroken: (given) =>
+      section('save', 'merged')(given) === true && section('parallel', 'shard')(given) === 'parameters',
+    rule: 'no process has the base to merge into: use parallel.shard none, or reanchor merge afterwards',
+  },
+];
+
 /** The rules between keys: an option without effect is an error. */
 export const crossRules: readonly CrossRule[] = [
   ...lossRules,
+  ...adapterRules,
   {
     path: ['loss', 'weights'],
     isBroken: (given) => {

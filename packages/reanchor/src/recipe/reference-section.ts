@@ -56,14 +56,28 @@ const resetOptimizer = {
     .describe('the choice to forget the state of AdamW whenever the reference becomes the policy; false when left out'),
 };
 
+const average = {
+  average: z
+    .enum(['product', 'factors'])
+    .optional()
+    .describe(
+      'the way in which an adapter is averaged; product averages what it adds to each matrix, which is the soft update itself, and keeps it at a rank; factors averages its two thin matrices apart, which differs by their covariance; product when left out, and factors of dora',
+    ),
+  rank: count
+    .optional()
+    .describe(
+      'the rank at which averaged products are kept, from that of the adapter on; events tell what is cut off; four times that of the adapter when left out',
+    ),
+};
+
 const updateKey = <const U extends string>(update: U) =>
   z.literal(update).describe('the rule by which the reference follows the policy');
 
 export const referenceSchema = z.discriminatedUnion('update', [
   z.strictObject({ update: updateKey('fixed'), ...common }),
-  z.strictObject({ update: updateKey('soft'), ...alpha, ...common, ...limits }),
+  z.strictObject({ update: updateKey('soft'), ...alpha, ...common, ...limits, ...average }),
   z.strictObject({ update: updateKey('hard'), ...tau, ...common, ...limits, ...resetOptimizer }),
-  z.strictObject({ update: updateKey('mixed'), ...alpha, ...tau, ...common, ...limits }),
+  z.strictObject({ update: updateKey('mixed'), ...alpha, ...tau, ...common, ...limits, ...average }),
   z.strictObject({
     update: updateKey('plateau'),
     metric: z

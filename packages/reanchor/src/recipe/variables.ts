@@ -13,7 +13,14 @@ import type { Recipe } from './recipe.js';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The keys whose texts are places on this machine. */
-const pathKeys = ['model', 'reference.model', 'data.train', 'data.validation', 'data.chatTemplate'] as const;
+const pathKeys = [
+  'model',
+  'adapter.resumeFrom',
+  'reference.model',
+  'data.train',
+  'data.validation',
+  'data.chatTemplate',
+] as const;
 /** The key whose text is an address; one that is refused may have a password in it. */
 export const addressKey = 'log.mlflow';
 

@@ -1,20 +1,19 @@
 // Shapes: S sequences.
 import { mkdir } from 'node:fs/promises';
-import { type DType, noGrad, type Tensor } from '@reanchor/torch';
+import { noGrad, type Tensor } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import type { SaveOptions } from '../models/save.js';
 import type { SpanBatch } from '../nn/spans.js';
-import type { ModelWeights } from '../weights/weights.js';
+import type { AnchorOptions, ModelWeights } from '../weights/weights.js';
 import { type Observations, ReferenceClock } from './reference-clock.js';
 import type { CopiedReferenceState, ReferencePolicy, ReferenceState, ReferenceUpdate } from './reference-policy.js';
 import type { UpdateRule } from './update-rule.js';
 
-export interface CopiedReferenceOptions {
+/** How a copy of the policy's weights is kept, where `initial` is not in its place. */
+export interface CopiedReferenceOptions extends AnchorOptions {
   /** The weights that it starts as, and then owns; a copy of the policy's when left out. */
   initial?: ModelWeights | undefined;
-  /** The dtype of the weights that it keeps of a copy; that of the policy's model when left out. */
-  dtype?: DType | undefined;
 }
 
 /**
@@ -32,9 +31,9 @@ export class CopiedReference implements ReferencePolicy {
   constructor(
     readonly policy: ModelWeights,
     rule: UpdateRule | ReferenceClock,
-    { initial, dtype }: CopiedReferenceOptions = {},
+    { initial, ...options }: CopiedReferenceOptions = {},
   ) {
-    this.#weights = initial ?? policy.anchor({ dtype });
+    this.#weights = initial ?? policy.anchor(options);
     this.startsAtPolicy = initial === undefined;
     this.#clock = rule instanceof ReferenceClock ? rule : new ReferenceClock(rule);
   }

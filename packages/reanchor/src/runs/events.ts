@@ -37,6 +37,8 @@ export const eventSchema = z.discriminatedUnion('type', [
     rows: count,
     validationRows: count,
     parameters: count,
+    /** Those that an adapter trains, which are among them. */
+    trained: count.optional(),
     referenceUpdates: count.optional(),
   }),
   /**
@@ -45,10 +47,10 @@ export const eventSchema = z.discriminatedUnion('type', [
    * `rewards/chosen|rejected|margins` (beta times nats), `rewards/accuracies` (share of pairs, ties counting half),
    * `logps/chosen|rejected` (nats, summed over a completion), `num_tokens` (since the start). Ours:
    * `logps/accuracies` (likewise), `reference/distance` (L2, policy to reference), `reference/divergence` (of the
-   * step's reference from the initial policy, nats per token, where a cap on it is set), `reference/version` (updates
-   * so far), `tokens_per_second`, `memory/peak` (bytes: resident memory of the process, on a GPU those
-   * of its tensors), `memory/live_tensors`. `epoch` counts passes over the data as
-   * a fraction.
+   * step's reference from the initial policy, nats per token, where a cap on it is set), `reference/truncation` (what
+   * an update of an adapter cut off to keep its rank, as a share of the distance), `reference/version` (updates so
+   * far), `tokens_per_second`, `memory/peak` (bytes: resident memory of the process, on a GPU those of its tensors),
+   * `memory/live_tensors`. `epoch` counts passes over the data as a fraction.
    */
   z.strictObject({ time, type: z.literal('step'), step: count, epoch: z.number(), metrics }),
   /**

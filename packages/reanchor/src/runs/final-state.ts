@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { FormatError, UserError } from '../errors.js';
-import { createReadStream, isRecord, openWeights, readJson } from '../formats/index.js';
+import { createReadStream, isRecord, openSafetensors, openWeights, readJson } from '../formats/index.js';
 import { decodeLine } from './events.js';
 import type { RunFolder } from './folder.js';
 
@@ -20,16 +20,18 @@ export function fileSizes(folder: string): Record<string, number> {
 
 /**
  * `absent` where a run has not left its model yet: there is no `final/`, or an empty folder. `whole` where its files
- * are there: config.json, the tokenizer, weights as long as their headers say, and all that the run says it has saved.
- * Otherwise what is wrong with it.
+ * are there: config.json (of an adapter adapter_config.json), the tokenizer, weights as long as their headers say, and
+ * all that the run says it has saved. Otherwise what is wrong with it.
  */
 export async function finalState(folder: RunFolder): Promise<'absent' | 'whole' | { flaw: string }> {
   const { final } = folder;
   if (!existsSync(final)) return 'absent';
   try {
     if (readdirSync(final).length === 0) return 'absent';
-    for (const name of ['config.json', 'tokenizer.json']) await requireObject(join(final, name));
-    await openWeights(final);
+    const isAdapter = existsSync(join(final, 'adapter_config.json'));
+    const config = isAdapter ? 'adapter_config.json' : 'config.json';
+    for (const name of [config, 'tokenizer.json']) await requireObject(join(final, name));
+    await (isAdapter ? openSafetensors(join(final, 'adapter_model.safetensors')) : openWeights(final));
     for (const [name, bytes] of Object.entries(await savedFiles(folder))) {
       const there = statSync(join(final, name), { throwIfNoEntry: false });
       // People write into model cards and settings.

@@ -95,7 +95,8 @@ export class SelfChecks {
     if (!update.distances) return;
     const { share, distances } = update;
     const expected = (1 - share) * distances.before;
-    const rounding = Math.min(1e-3, share / 10) * distances.before + 2e-7 * distances.norm;
+    const { before, norm, cut = 0 } = distances;
+    const rounding = Math.min(1e-3, share / 10) * before + 2e-7 * norm + 1.01 * cut;
     if (!(Math.abs(distances.after - expected) <= rounding)) {
       throw new SelfCheckError(
         step,

@@ -67,7 +67,8 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const step = this.#steps;
     const update = recordFunction('reference update', () => reference?.afterStep(step));
     if (update?.share === 1 && plan.resetOptimizer) optimizer.reset();
-    const distance = update?.distances?.after ?? recordFunction('reference distance', () => reference?.distance());
+    const { effective, after } = update?.distances ?? {};
+    const distance = effective?.after ?? after ?? recordFunction('reference distance', () => reference?.distance());
     requireFinite(step, 'the distance of policy and reference', distance ?? 0, { isUpdateMade: true });
     recordFunction('self-checks', () => this.#checks?.afterStep(step, update));
     return { step, update, distance };
