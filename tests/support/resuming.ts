@@ -4,8 +4,9 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:f
 import { join } from 'node:path';
 import { train } from '#reanchor/driver/index.js';
 import { initModel } from '#reanchor/models/init.js';
-import { loadModel } from '#reanchor/models/load.js';
+import { loadModel, readConfig } from '#reanchor/models/load.js';
 import { saveModel } from '#reanchor/models/save.js';
+import { FolderAdapter } from '#reanchor/models/stored-adapter.js';
 import { parseRecipe, type Recipe } from '#reanchor/recipe/index.js';
 import { type RunEvent, readEvents } from '#reanchor/runs/index.js';
 import { fixtures } from './repository.js';
@@ -74,8 +75,9 @@ function comparable(events: readonly RunEvent[]): object[] {
 
 /** What a run has come to: its events, and a hash of its model's weights. */
 export function outcome(folder: string) {
+  const names = ['model.safetensors', 'adapter_model.safetensors'].map((name) => join(folder, 'final', name));
   const weights = createHash('sha256')
-    .update(readFileSync(join(folder, 'final', 'model.safetensors')))
+    .update(readFileSync(names.find((name) => existsSync(name))!))
     .digest('hex');
   return { events: comparable(readEvents(join(folder, 'events.jsonl')).events), weights };
 }
@@ -97,6 +99,7 @@ export async function interruptedRun(recipe: Recipe, stops: (event: RunEvent) =>
     };
     const result = await train({ recipe, out, command: ['test'], resume, signal: abort.signal, onEvent });
     if (result.isFinished) return result;
-    await loadModel(result.final, { dtype: 'float32' }).then((model) => model[Symbol.dispose]());
+    if (recipe.adapter) (await FolderAdapter.over(result.final, await readConfig(recipe.model)))[Symbol.dispose]();
+    else await loadModel(result.final, { dtype: 'float32' }).then((model) => model[Symbol.dispose]());
   }
 }

@@ -76,6 +76,32 @@ describe('an interrupted run goes on to the same bits', () => {
     ['texts to be imitated', ['method=sft', 'activationCheckpointing=true', 'schedule.warmupSteps=6']],
     ['float32 weights beside bfloat16', ['precision=bf16', 'reference={ update: soft, alpha: 0.05 }']],
     ['bfloat16 alone', ['precision=bf16-params', 'reference={ update: soft, alpha: 0.05 }']],
+    ['an adapter, its products averaged', ['adapter={ r: 3 }', 'reference={ update: soft, alpha: 0.4 }']],
+    [
+      'an adapter, its factors averaged, beside a base in bfloat16',
+      ['adapter={ r: 3 }', 'precision=bf16', 'reference={ update: soft, alpha: 0.4, average: factors }'],
+    ],
+    ['an adapter that is copied', ['adapter={ r: 3, rslora: true }', 'reference={ update: hard, tau: 3 }']],
+    [
+      'an adapter whose log-probabilities are cached',
+      ['adapter={ r: 3 }', 'reference={ update: hard, tau: 3, storage: cached }'],
+    ],
+    [
+      'an adapter of directions, and answers compared with the first policy',
+      [
+        'adapter={ type: dora, r: 2, targets: [q_proj, up_proj] }',
+        'reference={ update: soft, alpha: 0.4 }',
+        'evaluate.generate={ prompts: 2, maxNewTokens: 4 }',
+      ],
+    ],
+    [
+      'an adapter and norms, with activations made anew',
+      [
+        'adapter={ r: 2, modulesToSave: [norm] }',
+        'activationCheckpointing=true',
+        'reference={ update: soft, alpha: 0.4 }',
+      ],
+    ],
     ['epochs and small micro-batches', ['steps=null', 'epochs=2', 'data.limit=20', 'batch.tokensPerMicroBatch=150']],
   ])('with %s', async (_, set) => {
     const other = await otherLlama(folder);

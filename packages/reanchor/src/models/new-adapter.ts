@@ -99,7 +99,8 @@ function wholeParameters(
     parameter === network.head ? 'lm_head' : parameter.slice(0, parameter.lastIndexOf('.'));
   const paths = [...network.parameters.keys()].map((parameter) => ({ parameter, path: pathOf(parameter) }));
   return names.flatMap((name) => {
-    const found = paths.filter(({ path }) => path === name || path.endsWith(`.${name}`));
+    // As PEFT takes them: norm is input_layernorm as well.
+    const found = paths.filter(({ path }) => path.endsWith(name));
     if (name === 'lm_head' && network.head === undefined) {
       fail(name, 'is the embedding in this model: neither can be trained whole, since merged they would differ');
     }

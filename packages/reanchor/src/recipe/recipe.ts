@@ -271,7 +271,8 @@ const adapterRules: CrossRule[] = [
   })),
   {
     path: ['reference', 'rank'],
-    isBroken: (given) => section('reference', 'average')(given) === 'factors' && hasAdapter(given),
+    isBroken: (given) =>
+      section('reference', 'rank')(given) !== undefined && section('reference', 'average')(given) === 'factors',
     rule: 'factors keep their rank: remove this key, or use average product',
   },
   {

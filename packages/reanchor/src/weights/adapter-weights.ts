@@ -99,7 +99,7 @@ export class AdapterWeights extends Weights {
   #beside(
     shapes: ReadonlyMap<string, LowRankShape>,
     movesProducts: boolean,
-    valueOf: (name: string, shape: readonly number[]) => Tensor,
+    initial: (name: string, shape: readonly number[]) => Tensor,
   ): AdapterWeights {
     const { model } = this;
     const other = tidy(() =>
@@ -108,7 +108,7 @@ export class AdapterWeights extends Weights {
           if (!isFactor(name) && !this.isTrained(name)) return model.parameters.get(name)!.detach();
           return tidy(() => {
             const own = zeros([...shape], { dtype: this.dtype, device: model.device });
-            noGrad(() => putInto_(own, valueOf(name, shape)));
+            noGrad(() => putInto_(own, initial(name, shape)));
             return own;
           });
         },
