@@ -18,7 +18,7 @@ import {
 import { isDecoding } from './decoding.js';
 
 /** What bitsandbytes adds to the name of a weight for the tensors that belong to it. */
-const nf4Suffixes = {
+export const nf4Suffixes = {
   absmax: '.absmax',
   map: '.quant_map',
   nestedAbsmax: '.nested_absmax',
