@@ -19,6 +19,7 @@ import { type CausalLM, sequenceLogprobs } from '#reanchor/models/causal-lm.js';
 import { chooseDevice } from '#reanchor/models/device.js';
 import { initModel } from '#reanchor/models/init.js';
 import { loadModel } from '#reanchor/models/load.js';
+import { Nf4Weight } from '#reanchor/nn/nf4-weight.js';
 import { spanBatch } from '#reanchor/nn/spans.js';
 import { readRun } from '#reanchor/runs/index.js';
 import {
@@ -53,6 +54,21 @@ describe.skipIf(hindrance !== undefined)('on a simulated CUDA device', () => {
     });
     expect(cudaMemory().allocated).toBe(before.allocated);
     expect(cudaMemory().peakAllocated - before.allocated).toBeGreaterThanOrEqual(4096);
+  });
+
+  test.each([false, true])('NF4 weights: their values, output and gradients (doubled: %s)', (isDoubled) => {
+    tidy(() => {
+      const [weight, x] = [randn([10, 27]), randn([5, 27])];
+      const [cpu, cuda] = (['cpu', 'cuda:0'] as const).map((device) => {
+        const packed = Nf4Weight.quantize(weight.to({ device }), { isDoubled });
+        const input = x.clone().to({ device }).requiresGrad_();
+        const output = packed.linear(input);
+        output.sum().backward();
+        expect([packed.device, output.device, input.grad!.device]).toEqual([device, device, device]);
+        return [packed.dense(), packed.dense('bfloat16'), output, input.grad!].map((part) => part.toList());
+      });
+      expect(cuda).toEqual(cpu);
+    });
   });
 
   test('names of devices', () => {

@@ -7,6 +7,7 @@
 #include "ops_attention.cc"
 #include "ops_decode.cc"
 #include "ops_distance.cc"
+#include "ops_nf4.cc"
 #include "ops_rotary.cc"
 #include "ops_logprob.cc"
 #include "profile.cc"

@@ -383,6 +383,7 @@ void registerCustomOps() {
   distance::registerOps(*library);
   attention::registerOps(*library);
   rotary::registerOps(*library);
+  nf4::registerOps(*library);
 }
 
 }  // namespace reanchor

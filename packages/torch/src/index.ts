@@ -23,6 +23,17 @@ export {
   setNumThreads,
   trimMemory,
 } from './memory.js';
+export {
+  type DoubledAbsmax,
+  type Nf4Absmax,
+  type Nf4Layout,
+  nf4Absmax,
+  nf4Dequantize,
+  nf4Linear,
+  nf4Quantize,
+  nf4QuantizeAbsmax,
+  nf4Table,
+} from './nf4.js';
 export * from './ops.gen.js';
 export { recordFunction, startProfile, stopProfile, type TraceEvent } from './profile.js';
 export { manualSeed, rngState, setRngState } from './random.js';

@@ -1,0 +1,155 @@
+// NF4 against what bitsandbytes stores and computes, and LoRA on an NF4 model against PEFT in float64.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nf4Absmax, nf4Dequantize, nf4Quantize, nf4QuantizeAbsmax, type Tensor, tidy } from '@reanchor/torch';
+import { describe, expect, test } from 'vitest';
+import { packGroups } from '#reanchor/data/index.js';
+import { buildModel } from '#reanchor/models/architectures.js';
+import { tokenLogprobs } from '#reanchor/models/causal-lm.js';
+import { readConfig } from '#reanchor/models/load.js';
+import { findNf4 } from '#reanchor/models/nf4-folder.js';
+import { Nf4Weight } from '#reanchor/nn/nf4-weight.js';
+import { spanBatch } from '#reanchor/nn/spans.js';
+import { nf4Source } from '../support/nf4-source.js';
+import { dataFolder } from '../support/repository.js';
+import { readStored, readTensors } from '../support/tensors.js';
+
+const folder = join(dataFolder ?? 'no-data', 'parity/lora/nf4');
+const here = describe.skipIf(!existsSync(folder));
+const jsonOf = (...path: string[]) => JSON.parse(readFileSync(join(folder, ...path), 'utf8'));
+
+const cases = ['square', 'rest', 'bf16', 'fp16', 'zeros', 'ties', 'long'];
+
+const vectors = existsSync(folder) ? await readStored(join(folder, 'vectors.safetensors')) : new Map<string, Tensor>();
+
+here('vectors', () => {
+  const of = (name: string) => vectors.get(name)!;
+
+  test.each(cases)('%s: codes and absmax to the bit, of the second level too', (name) => {
+    tidy(() => {
+      const { packed, absmax } = nf4Quantize(of(`${name}.input`));
+      expect(packed.shape).toEqual(of(`${name}.single.packed`).shape);
+      expect(packed.toList()).toEqual(of(`${name}.single.packed`).toList());
+      expect(packed.toList()).toEqual(of(`${name}.double.packed`).toList());
+      expect(absmax.toList()).toEqual(of(`${name}.single.absmax`).toList());
+      const doubled = nf4QuantizeAbsmax(absmax);
+      expect(doubled.offset).toBe(of(`${name}.double.nested_offset`).item());
+      expect(doubled.map.toList()).toEqual(of('dynamic_map').toList());
+      expect(doubled.nestedAbsmax.toList()).toEqual(of(`${name}.double.nested_absmax`).toList());
+      // bitsandbytes finds codes through a coarse table, and gives neighbours beside midpoints.
+      const theirs = of(`${name}.double.absmax`).toList();
+      for (const [i, code] of doubled.codes.toList().entries()) expect(Math.abs(code - theirs[i]!)).toBeLessThan(2);
+    });
+  });
+
+  test.each(cases)('%s: values to the bit, of single and doubled absmax', (name) => {
+    tidy(() => {
+      const { shape, dtype } = of(`${name}.input`);
+      const layout = { shape, blockSize: 64, dtype };
+      const single = nf4Dequantize(of(`${name}.single.packed`), of(`${name}.single.absmax`), layout);
+      const singleValues = vectors.get(`${name}.single.values`);
+      if (singleValues) expect(single.toList()).toEqual(singleValues.toList());
+      const doubled = {
+        codes: of(`${name}.double.absmax`),
+        map: of('dynamic_map'),
+        nestedAbsmax: of(`${name}.double.nested_absmax`),
+        offset: of(`${name}.double.nested_offset`).item(),
+        blockSize: 256,
+      };
+      for (const absmax of [doubled, nf4Absmax(doubled)]) {
+        const values = nf4Dequantize(of(`${name}.double.packed`), absmax, layout);
+        expect(values.toList()).toEqual(of(`${name}.double.values`).toList());
+      }
+    });
+  });
+});
+
+here('the model folder', () => {
+  const model = join(folder, 'model');
+  const dense = join(folder, '../../arch/llama3-tied');
+
+  test('what is quantised here of the dense model is what the folder has', async () => {
+    const source = await nf4Source(model, await readConfig(model));
+    const weights = await readStored(join(dense, 'model.safetensors'));
+    const stored = await readStored(join(model, 'model.safetensors'));
+    const left = new Set(source.checkpoint.keys());
+    for (const [name, value] of weights) {
+      const found = findNf4(name, source);
+      left.delete(name);
+      if (!found) continue;
+      for (const side of found.sideNames) left.delete(side);
+      tidy(() => {
+        const ours = Nf4Weight.quantize(value.to('bfloat16'), { isDoubled: true });
+        expect(found.shape).toEqual(value.shape);
+        for (const [suffix, part] of ours.tensors()) {
+          const theirs = stored.get(name + suffix)!;
+          if (suffix.startsWith('.quant_state')) {
+            // Python's JSON has spaces.
+            const [a, b] = [part, theirs].map((state) => JSON.parse(Buffer.from(state.toList()).toString()));
+            expect(a).toEqual(b);
+            continue;
+          }
+          expect([part.shape, part.dtype]).toEqual([theirs.shape, theirs.dtype]);
+          const apart = part.to('float64').sub(theirs.to('float64')).abs().max().item();
+          expect(apart, name + suffix).toBeLessThanOrEqual(suffix === '.absmax' ? 1 : 0);
+        }
+      });
+    }
+    expect([...left]).toEqual([]);
+  });
+
+  test.each([
+    { dtype: 'float64' as const, tolerance: 1e-9, gradientTolerance: 1e-6 },
+    { dtype: 'float32' as const, tolerance: 1e-4, gradientTolerance: 1e-4 },
+  ])(
+    'with its dense values, without and with LoRA added, equals PEFT in $dtype',
+    async ({ dtype, tolerance, gradientTolerance }) => {
+      const source = await nf4Source(model, await readConfig(model));
+      const stored = await readStored(join(model, 'model.safetensors'));
+      const expected = await readTensors(join(folder, 'qlora.safetensors'));
+      const adapter = await readTensors(join(folder, 'adapter/adapter_model.safetensors'));
+      const { r, lora_alpha: alpha } = jsonOf('adapter/adapter_config.json') as { r: number; lora_alpha: number };
+      const factors = new Map([...adapter].map(([name, value]) => [name, value.to(dtype).requiresGrad_()]));
+      const lengths = [0, 1, 2].map((row) => expected.get('attention_mask')!.select(0, row).sum().item());
+      const rows = lengths.map((length, row) =>
+        expected.get('input_ids')!.select(0, row).narrow(0, 0, length).toList(),
+      );
+      const wanted = (name: string) =>
+        lengths.flatMap((length, row) =>
+          expected
+            .get(name)!
+            .select(0, row)
+            .narrow(0, 0, length - 1)
+            .toList(),
+        );
+      const factor = (name: string, which: string) =>
+        factors.get(`base_model.model.${name.replace(/\.weight$/, '')}.lora_${which}.weight`);
+      const logprobs = (isAdapted: boolean) => {
+        const network = buildModel(source.configJson, {
+          parameter: (name) => {
+            const base = findNf4(name, source)?.dense({ dtype }) ?? stored.get(name)!.to(dtype);
+            const [a, b] = [factor(name, 'A'), factor(name, 'B')];
+            return isAdapted && a && b ? base.add(b.matmul(a).mul(alpha / r)) : base;
+          },
+        });
+        const groups = rows.map((row) => ({ prompt: new Int32Array(0), completions: [Int32Array.from(row)] }));
+        return tokenLogprobs(network, spanBatch(packGroups(groups), network));
+      };
+      tidy(() => {
+        expect(logprobs(false)).toBeCloseToTensor(wanted('base_logps_fp64'), tolerance);
+        const adapted = logprobs(true);
+        expect(adapted).toBeCloseToTensor(wanted('logps_fp64'), tolerance);
+        adapted.mean().neg().backward();
+      });
+      const norms = jsonOf('vectors.json').qlora.gradient_norms_fp64 as Record<string, number>;
+      expect(Object.keys(norms).sort()).toEqual([...factors.keys()].sort());
+      for (const [name, norm] of Object.entries(norms)) {
+        const gradient = factors.get(name)!.grad!;
+        expect(Math.abs(gradient.linalgVectorNorm(2).item() / norm - 1), name).toBeLessThan(gradientTolerance);
+        const stored = expected.get(`grad.${name}`)!;
+        const largest = stored.abs().max().item();
+        expect(gradient.sub(stored).abs().max().item() / largest, name).toBeLessThan(gradientTolerance);
+      }
+    },
+  );
+});
