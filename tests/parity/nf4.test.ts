@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { nf4Absmax, nf4Dequantize, nf4Quantize, nf4QuantizeAbsmax, type Tensor, tidy } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
 import { packGroups } from '#reanchor/data/index.js';
-import { buildModel } from '#reanchor/models/architectures.js';
-import { tokenLogprobs } from '#reanchor/models/causal-lm.js';
-import { readConfig } from '#reanchor/models/load.js';
+import { type CausalLM, tokenLogprobs } from '#reanchor/models/causal-lm.js';
+import { loadModel, readConfig } from '#reanchor/models/load.js';
 import { findNf4 } from '#reanchor/models/nf4-folder.js';
+import { FolderAdapter } from '#reanchor/models/stored-adapter.js';
+import { isFactor } from '#reanchor/nn/low-rank.js';
 import { Nf4Weight } from '#reanchor/nn/nf4-weight.js';
 import { spanBatch } from '#reanchor/nn/spans.js';
 import { nf4Source } from '../support/nf4-source.js';
@@ -101,55 +102,40 @@ here('the model folder', () => {
   test.each([
     { dtype: 'float64' as const, tolerance: 1e-9, gradientTolerance: 1e-6 },
     { dtype: 'float32' as const, tolerance: 1e-4, gradientTolerance: 1e-4 },
-  ])(
-    'with its dense values, without and with LoRA added, equals PEFT in $dtype',
-    async ({ dtype, tolerance, gradientTolerance }) => {
-      const source = await nf4Source(model, await readConfig(model));
-      const stored = await readStored(join(model, 'model.safetensors'));
-      const expected = await readTensors(join(folder, 'qlora.safetensors'));
-      const adapter = await readTensors(join(folder, 'adapter/adapter_model.safetensors'));
-      const { r, lora_alpha: alpha } = jsonOf('adapter/adapter_config.json') as { r: number; lora_alpha: number };
-      const factors = new Map([...adapter].map(([name, value]) => [name, value.to(dtype).requiresGrad_()]));
-      const lengths = [0, 1, 2].map((row) => expected.get('attention_mask')!.select(0, row).sum().item());
-      const rows = lengths.map((length, row) =>
-        expected.get('input_ids')!.select(0, row).narrow(0, 0, length).toList(),
+  ])('without and with an adapter on it, equals PEFT in $dtype', async ({ dtype, tolerance, gradientTolerance }) => {
+    const expected = await readTensors(join(folder, 'qlora.safetensors'));
+    using adapter = await FolderAdapter.over(join(folder, 'adapter'), await readConfig(model));
+    using bare = await loadModel(model, { dtype });
+    using adapted = await loadModel(model, { dtype, adapter });
+    expect(adapted.quantized.size).toBe(adapted.lowRank.size);
+    for (const [name, parameter] of adapted.parameters) parameter.requiresGrad = isFactor(name);
+    const lengths = [0, 1, 2].map((row) => expected.get('attention_mask')!.select(0, row).sum().item());
+    const rows = lengths.map((length, row) => expected.get('input_ids')!.select(0, row).narrow(0, 0, length).toList());
+    const wanted = (name: string) =>
+      lengths.flatMap((length, row) =>
+        expected
+          .get(name)!
+          .select(0, row)
+          .narrow(0, 0, length - 1)
+          .toList(),
       );
-      const wanted = (name: string) =>
-        lengths.flatMap((length, row) =>
-          expected
-            .get(name)!
-            .select(0, row)
-            .narrow(0, 0, length - 1)
-            .toList(),
-        );
-      const factor = (name: string, which: string) =>
-        factors.get(`base_model.model.${name.replace(/\.weight$/, '')}.lora_${which}.weight`);
-      const logprobs = (isAdapted: boolean) => {
-        const network = buildModel(source.configJson, {
-          parameter: (name) => {
-            const base = findNf4(name, source)?.dense({ dtype }) ?? stored.get(name)!.to(dtype);
-            const [a, b] = [factor(name, 'A'), factor(name, 'B')];
-            return isAdapted && a && b ? base.add(b.matmul(a).mul(alpha / r)) : base;
-          },
-        });
-        const groups = rows.map((row) => ({ prompt: new Int32Array(0), completions: [Int32Array.from(row)] }));
-        return tokenLogprobs(network, spanBatch(packGroups(groups), network));
-      };
-      tidy(() => {
-        expect(logprobs(false)).toBeCloseToTensor(wanted('base_logps_fp64'), tolerance);
-        const adapted = logprobs(true);
-        expect(adapted).toBeCloseToTensor(wanted('logps_fp64'), tolerance);
-        adapted.mean().neg().backward();
-      });
-      const norms = jsonOf('vectors.json').qlora.gradient_norms_fp64 as Record<string, number>;
-      expect(Object.keys(norms).sort()).toEqual([...factors.keys()].sort());
-      for (const [name, norm] of Object.entries(norms)) {
-        const gradient = factors.get(name)!.grad!;
-        expect(Math.abs(gradient.linalgVectorNorm(2).item() / norm - 1), name).toBeLessThan(gradientTolerance);
-        const stored = expected.get(`grad.${name}`)!;
-        const largest = stored.abs().max().item();
-        expect(gradient.sub(stored).abs().max().item() / largest, name).toBeLessThan(gradientTolerance);
-      }
-    },
-  );
+    const groups = rows.map((row) => ({ prompt: new Int32Array(0), completions: [Int32Array.from(row)] }));
+    const logprobs = (network: CausalLM) => tokenLogprobs(network, spanBatch(packGroups(groups), network));
+    tidy(() => {
+      expect(logprobs(bare)).toBeCloseToTensor(wanted('base_logps_fp64'), tolerance);
+      const adapted_M = logprobs(adapted);
+      expect(adapted_M).toBeCloseToTensor(wanted('logps_fp64'), tolerance);
+      adapted_M.mean().neg().backward();
+    });
+    const factors = new Map([...adapted.parameters].filter(([name]) => isFactor(name)));
+    const norms = jsonOf('vectors.json').qlora.gradient_norms_fp64 as Record<string, number>;
+    expect(Object.keys(norms).sort()).toEqual([...factors.keys()].sort());
+    for (const [name, norm] of Object.entries(norms)) {
+      const gradient = factors.get(name)!.grad!;
+      expect(Math.abs(gradient.linalgVectorNorm(2).item() / norm - 1), name).toBeLessThan(gradientTolerance);
+      const stored = expected.get(`grad.${name}`)!;
+      const largest = stored.abs().max().item();
+      expect(gradient.sub(stored).abs().max().item() / largest, name).toBeLessThan(gradientTolerance);
+    }
+  });
 });

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { pairMicroBatch } from '#reanchor/data/index.js';
 import { adaptedMatrix } from '#reanchor/models/merged.js';
 import type { NewAdapterOptions } from '#reanchor/models/new-adapter.js';
+import type { Quantization } from '#reanchor/models/stored-weights.js';
 import { isFactor } from '#reanchor/nn/low-rank.js';
 import { CachedReference } from '#reanchor/reference/cached-reference.js';
 import { CopiedReference } from '#reanchor/reference/copied-reference.js';
@@ -32,13 +33,14 @@ interface Changes {
   average?: AdapterAverage;
   activationCheckpointing?: boolean;
   isCached?: boolean;
+  quantize?: Quantization;
   lr?: number;
 }
 
 /** A run of an adapter on the tiny model, 8 pairs a step. */
 async function adapterTrainer(rule: UpdateRule, changes: Changes = {}) {
-  const { adapter = lora, average, activationCheckpointing, isCached = false, lr = 5e-3 } = changes;
-  const weights = await loadAdapterWeights(tinyModel, { base: 'tiny', from: adapter }, { dtype: 'float32' });
+  const { adapter = lora, average, activationCheckpointing, isCached = false, lr = 5e-3, quantize } = changes;
+  const weights = await loadAdapterWeights(tinyModel, { base: 'tiny', from: adapter }, { dtype: 'float32', quantize });
   const pairs = await loadTinyPairs();
   const objective = pairObjective(pairMethodOf('sigmoid'));
   const batchOf = (step: number) => {
@@ -76,28 +78,27 @@ async function run(rule: UpdateRule, changes: Changes = {}, steps = 6) {
 const numbersOf = ({ trained }: AdapterWeights) =>
   tidy(() => [...trained.values()].flatMap((weight) => weight.toList()));
 
-describe.each([
-  ['lora', lora],
-  ['dora', dora],
-])('%s', (_, adapter) => {
+describe.each<[string, Changes]>([
+  ['lora', { adapter: lora }],
+  ['dora', { adapter: dora }],
+  ['lora on a base of 4 bits', { adapter: lora, quantize: 'nf4-double' }],
+])('%s', (_, changes) => {
   test('soft with alpha = 1 and hard with tau = 1 are the same run, bit for bit', async () => {
-    expect(await run({ update: 'soft', alpha: 1 }, { adapter })).toEqual(
-      await run({ update: 'hard', tau: 1 }, { adapter }),
-    );
+    expect(await run({ update: 'soft', alpha: 1 }, changes)).toEqual(await run({ update: 'hard', tau: 1 }, changes));
   });
 
   test('soft with alpha = 0 is the fixed reference, and a cached one is a copied one, bit for bit', async () => {
-    const fixed = await run({ update: 'fixed' }, { adapter });
-    expect((await run({ update: 'soft', alpha: 0 }, { adapter })).policy).toEqual(fixed.policy);
+    const fixed = await run({ update: 'fixed' }, changes);
+    expect((await run({ update: 'soft', alpha: 0 }, changes)).policy).toEqual(fixed.policy);
     for (const rule of [{ update: 'fixed' }, { update: 'hard', tau: 2 }] as const) {
-      const [copied, cached] = [await run(rule, { adapter }), await run(rule, { adapter, isCached: true })];
+      const [copied, cached] = [await run(rule, changes), await run(rule, { ...changes, isCached: true })];
       expect(cached.policy).toEqual(copied.policy);
       expect(cached.metrics.map(({ loss }) => loss)).toEqual(copied.metrics.map(({ loss }) => loss));
     }
   });
 
   test('after a hard update the loss is ln 2, rewards are 0, and the policy still moves', async () => {
-    const { results } = await run({ update: 'hard', tau: 2 }, { adapter });
+    const { results } = await run({ update: 'hard', tau: 2 }, changes);
     for (const step of [0, 2, 4]) {
       for (const pair of results[step]!.scores) {
         expect(pair.loss).toBe(Math.LN2);
@@ -110,12 +111,12 @@ describe.each([
 
   test('activations made anew give the same run', async () => {
     const rule = { update: 'soft', alpha: 0.4 } as const;
-    const [kept, made] = [await run(rule, { adapter }), await run(rule, { adapter, activationCheckpointing: true })];
+    const [kept, made] = [await run(rule, changes), await run(rule, { ...changes, activationCheckpointing: true })];
     expect(made.policy).toBeCloseToTensor(kept.policy, 1e-6);
   });
 
   test('frozen weights have no gradient and stay as they are, and no tensor is left', async () => {
-    using training = await adapterTrainer({ update: 'soft', alpha: 0.4 }, { adapter });
+    using training = await adapterTrainer({ update: 'soft', alpha: 0.4 }, changes);
     const { weights } = training;
     const frozen = [...weights.model.parameters].filter(([name]) => !isFactor(name));
     const sums = () => tidy(() => frozen.map(([, weight]) => checksum(weight)));

@@ -1,13 +1,11 @@
 /** Adapters in the folders of PEFT: what their files say, and writing them. Loads no torch. */
 
 export { type AdapterConfig, parseAdapterConfig, readAdapterConfig } from './config.js';
-export { adapterConfigJson, type NewAdapter, rewrittenConfigJson } from './config-json.js';
+export { adapterConfigJson, rewrittenConfigJson } from './config-json.js';
 export { type LowRankShape, scaleOf } from './low-rank-shape.js';
-export { factorName } from './names.js';
-export { type AdaptableLinear, type AdaptableNetwork, headParameter } from './network.js';
+export { factorName, prefix as adapterPrefix } from './names.js';
+export { type AdaptableNetwork, headParameter } from './network.js';
 export { otherToolsNotes } from './other-tools.js';
 export { readAdapter, type StoredAdapter } from './read.js';
-export type { AddedProduct } from './read-factors.js';
-export type { BaseCopy } from './read-parameters.js';
 export { targetModules } from './targets.js';
 export { writeAdapter } from './write.js';

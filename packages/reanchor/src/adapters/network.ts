@@ -1,7 +1,7 @@
 /** What an adapter is put on, as names and shapes: a network without its weights. */
 
 /** A linear layer of a block. */
-export interface AdaptableLinear {
+interface AdaptableLinear {
   inputs: number;
   outputs: number;
   hasBias: boolean;

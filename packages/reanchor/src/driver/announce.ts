@@ -3,6 +3,7 @@ import type { Plan } from '../planning/plan.js';
 import { runWarnings } from '../planning/warnings.js';
 import { plannedUpdates } from '../reference/update-rule.js';
 import type { NewRunEvent } from '../runs/index.js';
+import { AdapterWeights } from '../weights/adapter-weights.js';
 import type { ModelWeights } from '../weights/weights.js';
 import type { RunOptions } from './open-run.js';
 import type { ResumePoint } from './resume.js';
@@ -23,9 +24,13 @@ export function announce({ recipe, plan, weights, from, beginsAgain }: RunOption
 }
 
 /** Tells what is known before the first step: sizes, updates of the reference, rows left out, warnings. */
-function announceStart(plan: Plan, { model: policy, trained }: ModelWeights, emit: Emit): void {
+function announceStart(plan: Plan, weights: ModelWeights, emit: Emit): void {
+  const { model: policy, trained } = weights;
   const { rows, validation, report, objective, rule, totalSteps: steps } = plan;
-  const parameters = [...policy.parameters.values()].reduce((n, parameter) => n + parameter.numel, 0);
+  const parameters = [...policy.parameters.values(), ...policy.quantized.values()].reduce(
+    (n, { numel }) => n + numel,
+    0,
+  );
   const isPlanned = objective.needsReference && rule.update !== 'plateau';
   const referenceUpdates = isPlanned ? plannedUpdates(rule, steps).length : undefined;
   emit({
@@ -40,7 +45,8 @@ function announceStart(plan: Plan, { model: policy, trained }: ModelWeights, emi
   for (const { byReason } of report.skips) {
     for (const [reason, places] of byReason) for (const place of places) emit({ type: 'skipped', reason, ...place });
   }
-  for (const message of runWarnings(plan, policy)) emit({ type: 'warning', message });
+  const notes = weights instanceof AdapterWeights ? weights.notes : [];
+  for (const message of [...runWarnings(plan, policy), ...notes]) emit({ type: 'warning', message });
 }
 
 function announceResumed({ checkpoint, changes, warnings }: ResumePoint, steps: number, emit: Emit): void {

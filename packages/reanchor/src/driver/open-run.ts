@@ -78,7 +78,8 @@ export function loadPolicy(
   checkpoint: Checkpoint | undefined,
 ): Promise<ModelWeights> {
   const { recipe } = plan;
-  const options = { ...plan.dtypes, device, mesh, parallel: recipe.parallel };
+  const quantize = recipe.quantize === 'none' ? undefined : recipe.quantize;
+  const options = { ...plan.dtypes, device, mesh, parallel: recipe.parallel, quantize };
   if (!recipe.adapter) return loadWeights(checkpoint?.path ?? modelFolder, options);
   const from = checkpoint?.path ?? startAdapter ?? recipeAdapter(recipe);
   // A variable stands for a place on this machine.

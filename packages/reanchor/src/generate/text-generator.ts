@@ -96,7 +96,7 @@ export class TextGenerator implements Disposable {
       hub.onNote?.(`every text goes through a chat template, as in ${run!.run}`);
     const stopTokens = await modelStopTokens(folder, tokenizer);
     const model = await loadModel(folder, { dtype: 'float32', device });
-    const quantised = quantizationNote(model.configJson);
+    const quantised = quantizationNote(model.configJson, model.quantized);
     if (quantised !== undefined) hub.onNote?.(quantised);
     const now = givenNow ?? run?.now ?? new Date(tell(world, Date.now()));
     return new TextGenerator(folder, model, tokenizer, template, now, stopTokens);

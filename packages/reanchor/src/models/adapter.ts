@@ -6,11 +6,13 @@ import type { LowRankShape } from '../adapters/index.js';
 export interface FactorPlace {
   device: Device;
   dtype: DType;
-  /** The parameters of the base that are loaded so far; those of a layer come before its factors. */
-  loaded: ReadonlyMap<string, Tensor>;
+  /** The matrix of a layer of the base, which is loaded before its factors. */
+  matrix(layer: string): Tensor;
 }
 
 export interface ModelAdapter {
+  /** The parameters of the base that it has in their place, or that are trained whole. */
+  readonly whole: readonly string[];
   /** Whether the head is another than the embedding, of which it was a part. */
   readonly untiesHead: boolean;
   /** The form of a layer's factors, if it has some. */

@@ -64,6 +64,7 @@ export function copyModel(
         const parameter = model.parameters.get(name)!.detach();
         return dtype === parameter.dtype ? parameter.clone() : parameter.to(dtype);
       },
+      quantized: (name) => model.quantized.get(name)?.share(),
       lowRank: (layer) => model.lowRank.get(layer),
     }).keep(),
   );

@@ -2,6 +2,7 @@
 import { type Device, type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
 import type { LowRankShape } from '../adapters/index.js';
 import type { ParameterSource } from '../nn/module.js';
+import type { Nf4Weight } from '../nn/nf4-weight.js';
 import type { Residency } from '../nn/segments.js';
 import type { SpanBatch, TokenBatch } from '../nn/spans.js';
 
@@ -11,6 +12,7 @@ export type ConfigJson = Record<string, unknown>;
 /** A decoder language model. What an architecture has to provide: docs/guide/adding-a-model.md. */
 export abstract class CausalLM implements Disposable {
   readonly #parameters = new Map<string, Tensor>();
+  readonly #quantized = new Map<string, Nf4Weight>();
   readonly #lowRank = new Map<string, LowRankShape>();
   /** Who has the weights of the blocks, where they are not always there. */
   residency?: Residency | undefined;
@@ -31,6 +33,11 @@ export abstract class CausalLM implements Disposable {
   /** The parameters by their checkpoint names, in the order of the network; a tied head appears once. */
   get parameters(): ReadonlyMap<string, Tensor> {
     return this.#parameters;
+  }
+
+  /** The matrices that are kept in four bits, by their checkpoint names; none of them is a parameter. */
+  get quantized(): ReadonlyMap<string, Nf4Weight> {
+    return this.#quantized;
   }
 
   /** The forms of an adapter's factors by linear layer; empty without an adapter. The factors are parameters. */
@@ -57,6 +64,11 @@ export abstract class CausalLM implements Disposable {
         this.#parameters.set(name, parameter);
         return parameter;
       },
+      quantized: (name, shape) => {
+        const weight = source.quantized?.(name, shape);
+        if (weight) this.#quantized.set(name, weight);
+        return weight;
+      },
       lowRank: (layer, size) => {
         const shape = source.lowRank?.(layer, size);
         if (shape) this.#lowRank.set(layer, shape);
@@ -68,12 +80,14 @@ export abstract class CausalLM implements Disposable {
   /** Takes the parameters out of every scope, so that they live until the model is disposed. Returns the model. */
   keep(): this {
     keep([...this.#parameters.values()]);
+    for (const weight of this.#quantized.values()) weight.keep();
     return this;
   }
 
   /** Frees the parameters. */
   [Symbol.dispose](): void {
     for (const parameter of this.#parameters.values()) parameter.dispose();
+    for (const weight of this.#quantized.values()) weight[Symbol.dispose]();
   }
 }
 

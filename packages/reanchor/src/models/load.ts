@@ -2,16 +2,14 @@ import { join } from 'node:path';
 import { type Device, type DType, type Tensor, tidy } from '@reanchor/torch';
 import { headParameter } from '../adapters/index.js';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
-import { openWeights, readFile, type WeightTensor } from '../formats/index.js';
+import { readFile } from '../formats/index.js';
 import { isFactor } from '../nn/low-rank.js';
+import { Nf4Weight } from '../nn/nf4-weight.js';
 import type { ModelAdapter } from './adapter.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { networkOf } from './network.js';
-import { readTensor, WeightFile } from './weight-file.js';
-
-/** Tables that old checkpoints carry and that are computed here. */
-const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
+import { type Quantization, StoredWeights } from './stored-weights.js';
 
 export interface LoadOptions {
   dtype: DType;
@@ -24,45 +22,36 @@ export interface LoadOptions {
   place?: ((name: string, value: Tensor) => Tensor) | undefined;
   /** What is put on the model while it is loaded. */
   adapter?: ModelAdapter | undefined;
+  /** The form of the matrices of the blocks, where they are not trained; as they are stored when left out. */
+  quantize?: Quantization | undefined;
 }
 
 /**
  * The language model in a Hugging Face folder (config.json and model.safetensors, or its shards with their index), its
- * parameters converted to `dtype` and put on `device` (the CPU when left out). Weight files are read tensor by tensor.
- * Strict: a missing, unexpected or misshapen weight is an error; only stored rotary tables and a stored copy of a tied
- * head are passed over. Errors: UserError, FormatError.
+ * parameters converted to `dtype` and put on `device` (the CPU when left out); matrices that are stored in NF4 stay so.
+ * Weight files are read tensor by tensor. Strict: a missing, unexpected or misshapen weight is an error; only stored
+ * rotary tables and a stored copy of a tied head are passed over. Errors: UserError, FormatError.
  */
 export async function loadModel(
   folder: string,
-  { dtype, device = 'cpu', place = (_, value) => value, adapter }: LoadOptions,
+  { dtype, device = 'cpu', place = (_, value) => value, adapter, quantize }: LoadOptions,
 ): Promise<CausalLM> {
   const stored = await readConfig(folder);
-  const checkpoint = await openWeights(folder);
-  using files = new WeightFile();
-  const used = new Set<string>();
-  const read = (name: string, shape: readonly number[]): Tensor => {
-    const entry = checkpoint.get(name);
-    if (!entry)
-      throw new UserError(`${folder}: weight ${name} ${shapeText(shape)} is missing from the checkpoint; ${advice}`);
-    if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
-      throw new FormatError(
-        `weight ${name} has shape ${shapeText(entry.shape)}; config.json asks for ${shapeText(shape)}`,
-        { file: entry.file },
-      );
-    }
-    used.add(name);
-    return readTensor(name, entry, { dtype, device }, files);
-  };
+  using weights = await StoredWeights.open(folder, stored, { dtype, device });
   const configJson = adapter?.untiesHead ? { ...stored, tie_word_embeddings: false } : stored;
   const network = adapter && networkOf(stored);
   return tidy(() => {
-    const loaded = new Map<string, Tensor>();
+    const loaded = new Map<string, Tensor | Nf4Weight>();
+    const matrix = (layer: string) => {
+      const weight = loaded.get(`${layer}.weight`)!;
+      return weight instanceof Nf4Weight ? weight.dense(dtype) : weight.detach();
+    };
     const model = buildModel(configJson, {
       parameter(name, shape) {
-        if (isFactor(name)) return adapter!.factor(name, shape, { device, dtype: factorDType(dtype), loaded });
+        if (isFactor(name)) return adapter!.factor(name, shape, { device, dtype: factorDType(dtype), matrix });
         // A head that an adapter has made another than the embedding begins as that.
-        const isUntied = adapter?.untiesHead && name === headParameter(network!) && !checkpoint.has(name);
-        const value = read(isUntied ? network!.embedding : name, shape);
+        const isUntied = adapter?.untiesHead && name === headParameter(network!) && !weights.has(name);
+        const value = weights.take(isUntied ? network!.embedding : name, shape);
         const patched = adapter?.patched(name, value) ?? value;
         if (patched !== value) value.dispose();
         const placed = place(name, patched);
@@ -70,9 +59,15 @@ export async function loadModel(
         loaded.set(name, placed);
         return placed;
       },
+      quantized(name, shape) {
+        if (adapter?.whole.includes(name)) return undefined;
+        const weight = weights.takeNf4(name, shape, quantize);
+        if (weight) loaded.set(name, weight);
+        return weight;
+      },
       lowRank: (layer, size) => adapter?.lowRank(layer, size),
     });
-    refuseUnexpected(folder, model, checkpoint, used, files);
+    weights.refuseLeft(model);
     return model.keep();
   });
 }
@@ -119,37 +114,3 @@ function keyOfInfinite(config: object): string | undefined {
   }
   return undefined;
 }
-
-function refuseUnexpected(
-  folder: string,
-  model: CausalLM,
-  checkpoint: Map<string, WeightTensor>,
-  used: Set<string>,
-  files: WeightFile,
-): void {
-  const unexpected = [...checkpoint.keys()].filter((name) => !used.has(name) && !leftovers.test(name));
-  const problem = unexpected.find(
-    (name) => !(name === 'lm_head.weight' && isTiedCopy(model, checkpoint.get(name)!, files)),
-  );
-  if (problem === undefined) return;
-  const others = unexpected.length === 1 ? '' : ` and ${unexpected.length - 1} more`;
-  throw new UserError(
-    `${folder}: the checkpoint holds ${problem} ${shapeText(checkpoint.get(problem)!.shape)}${others}, ` +
-      `which the network of config.json does not have; ${advice}`,
-  );
-}
-
-/** Some checkpoints with a tied head store the head as well; it may be dropped when it is the embedding. */
-function isTiedCopy(model: CausalLM, entry: WeightTensor, files: WeightFile): boolean {
-  return tidy(() => {
-    const head = readTensor('lm_head.weight', entry, model, files);
-    return (
-      !model.parameters.has('lm_head.weight') &&
-      head.shape.join() === model.head_VD.shape.join() &&
-      head.equal(model.head_VD)
-    );
-  });
-}
-
-const advice = 'config.json and the weights must belong together: fetch the folder again';
-const shapeText = (shape: readonly number[]) => `[${shape.join(', ')}]`;

@@ -1,20 +1,27 @@
 /** A model with its adapter merged into its matrices. */
 // Shapes: I inputs, O outputs.
-import { noGrad, type Tensor, tidy } from '@reanchor/torch';
-import { factorNames, isFactor } from '../nn/low-rank.js';
+import { type DType, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import { factorNames } from '../nn/low-rank.js';
 import type { CausalLM } from './causal-lm.js';
+import { networkOf } from './network.js';
 import type { StoredParameter } from './save.js';
+
+/** The matrix of a linear layer without its adapter, [O, I]; one that is kept in four bits with the values of these. */
+export function frozenMatrix({ parameters, quantized }: CausalLM, layer: string, dtype: DType): Tensor {
+  const name = `${layer}.weight`;
+  return quantized.get(name)?.dense(dtype) ?? parameters.get(name)!.detach().to(dtype);
+}
 
 /**
  * The matrix of a linear layer with its adapter, [O, I], in the dtype of the factors:
  *
  *     W + scale B A,  of DoRA  m (W + scale B A) / |W + scale B A|
  */
-export function adaptedMatrix({ parameters, lowRank }: CausalLM, layer: string): Tensor {
+export function adaptedMatrix(model: CausalLM, layer: string): Tensor {
+  const { parameters, lowRank } = model;
   const names = factorNames(layer);
   const [a_RI, b_OR] = [parameters.get(names.a)!.detach(), parameters.get(names.b)!.detach()];
-  const frozen_OI = parameters.get(`${layer}.weight`)!.detach().to(a_RI.dtype);
-  const sum_OI = frozen_OI.addmm(b_OR, a_RI, { alpha: lowRank.get(layer)!.scale });
+  const sum_OI = frozenMatrix(model, layer, a_RI.dtype).addmm(b_OR, a_RI, { alpha: lowRank.get(layer)!.scale });
   const magnitude_O = parameters.get(names.magnitude)?.detach();
   if (!magnitude_O) return sum_OI;
   return sum_OI.mul(magnitude_O.div(sum_OI.linalgVectorNorm(2, [1])).unsqueeze(1));
@@ -22,8 +29,9 @@ export function adaptedMatrix({ parameters, lowRank }: CausalLM, layer: string):
 
 /** The parameters of a model without an adapter that computes what this one does, in their order. */
 export function mergedParameters(model: CausalLM): StoredParameter[] {
-  return [...model.parameters].flatMap(([name, { shape, dtype }]) => {
-    return isFactor(name) ? [] : [{ name, shape, dtype, value: () => mergedParameter(model, name) }];
+  const { configJson, dtype } = model;
+  return [...networkOf(configJson).parameters].map(([name, shape]) => {
+    return { name, shape, dtype, value: () => mergedParameter(model, name) };
   });
 }
 
@@ -33,12 +41,9 @@ export function mergedParameter(model: CausalLM, name: string): Tensor {
   const at = name.lastIndexOf('.');
   const layer = name.slice(0, at);
   const shape = lowRank.get(layer);
+  if (!shape && !parameters.has(name)) return frozenMatrix(model, layer, model.dtype);
+  if (shape && !name.endsWith('.bias')) return noGrad(() => tidy(() => adaptedMatrix(model, layer)));
   const own = parameters.get(name)!.detach();
   const bias = shape && parameters.get(factorNames(layer).bias)?.detach();
-  if (!shape || (name.endsWith('.bias') && !bias)) return own;
-  return noGrad(() =>
-    tidy(() =>
-      name.endsWith('.bias') ? own.to(bias!.dtype).add(bias!, { alpha: shape.scale }) : adaptedMatrix(model, layer),
-    ),
-  );
+  return bias ? noGrad(() => tidy(() => own.to(bias.dtype).add(bias, { alpha: shape.scale }))) : own;
 }

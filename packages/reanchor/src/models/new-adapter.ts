@@ -60,11 +60,11 @@ export class NewAdapter implements ModelAdapter {
     return this.modules.get(layer);
   }
 
-  factor(name: string, shape: readonly number[], { dtype, device, loaded }: FactorPlace): Tensor {
+  factor(name: string, shape: readonly number[], { dtype, device, matrix }: FactorPlace): Tensor {
     if (name.endsWith('.lora_A.weight')) return tidy(() => tensor(this.#draw(shape), { shape }).to({ dtype, device }));
     const layer = [...this.modules.keys()].find((module) => factorNames(module).magnitude === name);
     if (layer === undefined) return zeros([...shape], { dtype, device });
-    return tidy(() => loaded.get(`${layer}.weight`)!.detach().to(dtype).linalgVectorNorm(2, [1]));
+    return tidy(() => matrix(layer).to(dtype).linalgVectorNorm(2, [1]));
   }
 
   patched(_name: string, value: Tensor): Tensor {

@@ -46,7 +46,7 @@ export async function saveParameters(
     name,
     dtype: storedName(dtype),
     shape,
-    bytes: () => rawBytes(name, value(), dtype),
+    bytes: () => tidy(() => rawBytes(name, value(), dtype)),
   }));
   await writeWeights(folder, tensors, { maxShardBytes, metadata: { format: 'pt' } });
   const json = JSON.stringify(savedConfig(model.configJson, dtype, config), null, 2);

@@ -32,11 +32,16 @@ export function savedConfig(configJson: ConfigJson, dtype: DType, changes: Confi
 }
 
 /**
- * What is to be said of a loaded model whose config.json speaks of quantised weights; they would not have been loaded.
+ * What is to be said of a model whose config.json speaks of quantised weights, where it has none; `quantized` are its
+ * matrices of four bits, where it is loaded.
  */
-export function quantizationNote({ quantization_config: config }: ConfigJson): string | undefined {
-  if (config === undefined || config === null) return undefined;
+export function quantizationNote(
+  { quantization_config: config }: ConfigJson,
+  quantized?: ReadonlyMap<string, unknown>,
+): string | undefined {
+  if (config === undefined || config === null || (quantized?.size ?? 0) > 0) return undefined;
   const method = (config as { quant_method?: unknown }).quant_method;
+  if (quantized === undefined && method === 'bitsandbytes') return undefined;
   return (
     `config.json of the model has a quantization_config (${shown(method ?? config)}), and its weights are not quantised: ` +
     'it is not heeded, and a model that is saved has none'

@@ -50,14 +50,13 @@ export class FolderAdapter implements ModelAdapter, Disposable {
   }
 
   factor(name: string, _shape: readonly number[], place: FactorPlace): Tensor {
-    return this.#read(name, this.stored.factors.get(name)!, place);
+    return this.trained(name, place)!;
   }
 
-  /** A factor, or a parameter of the base that the adapter replaces; that of the base where it does not. */
-  trained(name: string, shape: readonly number[], place: FactorPlace): Tensor {
-    if (this.stored.factors.has(name)) return this.factor(name, shape, place);
-    const replaced = this.stored.replaced.get(name);
-    return replaced ? this.#read(name, replaced, place) : place.loaded.get(name)!.detach();
+  /** A factor, or a parameter of the base that the adapter replaces; undefined where it does not. */
+  trained(name: string, place: Pick<FactorPlace, 'dtype' | 'device'>): Tensor | undefined {
+    const entry = this.stored.factors.get(name) ?? this.stored.replaced.get(name);
+    return entry && this.#read(name, entry, place);
   }
 
   patched(name: string, value: Tensor): Tensor {

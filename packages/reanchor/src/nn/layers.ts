@@ -3,29 +3,36 @@ import { decodeLinear, decodeRmsNorm, embedding, layerNorm, linear, rmsNorm, typ
 import { isDecoding } from './decoding.js';
 import { LowRank } from './low-rank.js';
 import { Module, type ParameterSource } from './module.js';
+import { Nf4Weight } from './nf4-weight.js';
 
 /** x W^T + b, with W of shape [O, I] as checkpoints keep it; with what {@link LowRank} adds where an adapter has it. */
 export class Linear extends Module<[Tensor]> {
-  readonly weight_OI: Tensor;
+  readonly weight_OI: Tensor | Nf4Weight;
   readonly bias_O: Tensor | undefined;
   readonly lowRank: LowRank | undefined;
 
   constructor(source: ParameterSource, name: string, inputs: number, outputs: number, hasBias = false) {
     super();
-    this.weight_OI = source.parameter(`${name}.weight`, [outputs, inputs]);
+    const [weight, shape] = [`${name}.weight`, [outputs, inputs]] as const;
+    this.weight_OI = source.quantized?.(weight, shape) ?? source.parameter(weight, shape);
     this.bias_O = hasBias ? source.parameter(`${name}.bias`, [outputs]) : undefined;
-    const shape = source.lowRank?.(name, { inputs, outputs });
-    this.lowRank = shape && new LowRank(source, name, shape, { inputs, outputs });
+    const lowRank = source.lowRank?.(name, { inputs, outputs });
+    this.lowRank = lowRank && new LowRank(source, name, lowRank, { inputs, outputs });
   }
 
   protected forward(x_NI: Tensor): Tensor {
     const { lowRank, weight_OI, bias_O } = this;
-    const product = isDecoding() ? decodeLinear : linear;
-    if (!lowRank) return product(x_NI, weight_OI, bias_O);
-    if (!lowRank.magnitude_O) return lowRank.add_(product(x_NI, weight_OI, bias_O), x_NI);
-    const turned_NO = lowRank.add_(product(x_NI, weight_OI), x_NI);
+    if (!lowRank) return this.#product(x_NI, bias_O);
+    if (!lowRank.magnitude_O) return lowRank.add_(this.#product(x_NI, bias_O), x_NI);
+    const turned_NO = lowRank.add_(this.#product(x_NI), x_NI);
     const scaled_NO = turned_NO.mul(lowRank.rowFactors(weight_OI).to(x_NI.dtype));
     return bias_O ? scaled_NO.add(bias_O) : scaled_NO;
+  }
+
+  #product(x_NI: Tensor, bias_O?: Tensor): Tensor {
+    const { weight_OI } = this;
+    if (weight_OI instanceof Nf4Weight) return weight_OI.linear(x_NI, bias_O);
+    return (isDecoding() ? decodeLinear : linear)(x_NI, weight_OI, bias_O);
   }
 }
 

@@ -1,21 +1,19 @@
 // Shapes: N packed tokens, I inputs, O outputs, R rank.
 import { decodeLinear, linear, noGrad, type Tensor, tidy } from '@reanchor/torch';
-import type { LowRankShape } from '../adapters/index.js';
+import { adapterPrefix, factorName, type LowRankShape } from '../adapters/index.js';
 import { isDecoding } from './decoding.js';
 import type { ParameterSource } from './module.js';
-
-/** What PEFT puts before the names of a network's layers. */
-export const adapterPrefix = 'base_model.model.';
+import { Nf4Weight } from './nf4-weight.js';
 
 /** Whether a parameter is one of an adapter. */
 export const isFactor = (name: string): boolean => name.startsWith(adapterPrefix);
 
 /** The names of a layer's factors, those of PEFT's files. */
 export const factorNames = (layer: string): { a: string; b: string; bias: string; magnitude: string } => ({
-  a: `${adapterPrefix}${layer}.lora_A.weight`,
-  b: `${adapterPrefix}${layer}.lora_B.weight`,
-  bias: `${adapterPrefix}${layer}.lora_B.bias`,
-  magnitude: `${adapterPrefix}${layer}.lora_magnitude_vector`,
+  a: factorName(layer, 'a'),
+  b: factorName(layer, 'b'),
+  bias: factorName(layer, 'bBias'),
+  magnitude: factorName(layer, 'magnitude'),
 });
 
 /**
@@ -58,11 +56,11 @@ export class LowRank {
   /**
    * c of DoRA, [O]. |W + s B A|^2 = |W|^2 + 2 s rowsum((W A^T) B) + s^2 rowsum((B A A^T) B), so that B A is never made.
    */
-  rowFactors(weight_OI: Tensor): Tensor {
+  rowFactors(weight_OI: Tensor | Nf4Weight): Tensor {
     const { a_RI, b_OR, magnitude_O, shape } = this;
     const norms_O = noGrad(() =>
       tidy(() => {
-        const exact_OI = weight_OI.to(a_RI.dtype);
+        const exact_OI = weight_OI instanceof Nf4Weight ? weight_OI.dense(a_RI.dtype) : weight_OI.to(a_RI.dtype);
         const crossed_OR = exact_OI.matmul(a_RI.t()).mul(2 * shape.scale);
         const squared_OR = b_OR.matmul(a_RI.matmul(a_RI.t())).mul(shape.scale ** 2);
         const added_O = crossed_OR.add(squared_OR).mul(b_OR).sum([1]);

@@ -1,6 +1,7 @@
 import { type Tensor, tidy } from '@reanchor/torch';
 import type { LowRankShape } from '../adapters/index.js';
 import { isDecoding } from './decoding.js';
+import type { Nf4Weight } from './nf4-weight.js';
 
 /**
  * What the layers of a network ask for what they hold, while they are built: a parameter is born with the name that it
@@ -10,6 +11,8 @@ import { isDecoding } from './decoding.js';
 export interface ParameterSource {
   /** The parameter called `name`, which must have this shape. */
   parameter(name: string, shape: readonly number[]): Tensor;
+  /** The matrix of this name where it is kept in four bits, in the place of a parameter. */
+  quantized?(name: string, shape: readonly number[]): Nf4Weight | undefined;
   /** The form of the factors that the linear layer of this name has beside its weight, if any; they are parameters. */
   lowRank?(layer: string, size: { inputs: number; outputs: number }): LowRankShape | undefined;
 }

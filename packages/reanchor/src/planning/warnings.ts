@@ -37,7 +37,10 @@ export function planWarnings(recipe: Recipe, totalSteps: number, rule: UpdateRul
 }
 
 /** What is allowed but probably not meant, in sentences. */
-export function runWarnings(plan: Plan, policy: Pick<CausalLM, 'configJson' | 'dtype'>): string[] {
+export function runWarnings(
+  plan: Plan,
+  policy: Pick<CausalLM, 'configJson' | 'dtype'> & Partial<Pick<CausalLM, 'quantized'>>,
+): string[] {
   const { recipe, report, objective, rows, validation, totalSteps, rule } = plan;
   const found = [...report.notes, ...report.skips.flatMap(describeRemarks), ...planWarnings(recipe, totalSteps, rule)];
   const shared = sharedRows(validation, rows);
@@ -65,7 +68,7 @@ export function runWarnings(plan: Plan, policy: Pick<CausalLM, 'configJson' | 'd
         'since bfloat16 has 8 significant bits; precision: bf16 keeps float32 weights besides',
     );
   }
-  const quantised = quantizationNote(policy.configJson);
+  const quantised = quantizationNote(policy.configJson, policy.quantized);
   if (quantised !== undefined) found.push(quantised);
   const stored = policy.configJson.torch_dtype ?? policy.configJson.dtype;
   const { dtype: saved } = recipeSaveOptions(recipe);

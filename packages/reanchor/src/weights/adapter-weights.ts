@@ -13,7 +13,7 @@ import type { LowRankShape } from '../adapters/index.js';
 import { UserError } from '../errors.js';
 import { buildModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
-import { adaptedMatrix } from '../models/merged.js';
+import { adaptedMatrix, frozenMatrix } from '../models/merged.js';
 import type { SaveOptions } from '../models/save.js';
 import { FolderAdapter } from '../models/stored-adapter.js';
 import { factorNames, isFactor } from '../nn/low-rank.js';
@@ -30,6 +30,8 @@ import {
 export interface AdapterWeightsOptions {
   /** Parameters of the base that are trained as a whole, by their checkpoint names. */
   whole?: ReadonlySet<string> | undefined;
+  /** What other tools make of the adapter once it is saved, in sentences. */
+  notes: readonly string[];
   /** Writes an adapter with such factors into a folder. */
   write(folder: string, model: CausalLM, options: SaveOptions): Promise<void>;
   world?: ProcessGroup | undefined;
@@ -79,8 +81,9 @@ export class AdapterWeights extends Weights {
     const rank = average && productRank(model, average);
     const shapes = rank === undefined ? model.lowRank : widened(model, rank);
     requireForm(folder, adapter, shapes, rank !== undefined);
-    const place = { dtype: this.dtype, device: model.device, loaded: model.parameters };
-    return this.#beside(shapes, rank !== undefined, (name, shape) => adapter.trained(name, shape, place));
+    const place = { dtype: this.dtype, device: model.device };
+    const own = (name: string) => model.parameters.get(name)!.detach();
+    return this.#beside(shapes, rank !== undefined, (name) => adapter.trained(name, place) ?? own(name));
   }
 
   /** Weights of their own that start as the base without an adapter. */
@@ -91,7 +94,7 @@ export class AdapterWeights extends Weights {
     return this.#beside(shapes, rank !== undefined, (name, shape) => {
       const layer = [...model.lowRank.keys()].find((one) => factorNames(one).magnitude === name);
       if (layer === undefined) return isFactor(name) ? zeros([...shape], model) : this.trained.get(name)!.detach();
-      return model.parameters.get(`${layer}.weight`)!.detach().to(this.dtype).linalgVectorNorm(2, [1]);
+      return frozenMatrix(model, layer, this.dtype).linalgVectorNorm(2, [1]);
     });
   }
 
@@ -112,6 +115,7 @@ export class AdapterWeights extends Weights {
             return own;
           });
         },
+        quantized: (name) => model.quantized.get(name)?.share(),
         lowRank: (layer) => shapes.get(layer),
       }).keep(),
     );
@@ -148,6 +152,11 @@ export class AdapterWeights extends Weights {
 
   override bytes(dtype: DType = this.dtype): number {
     return [...this.trained.values()].reduce((sum, { numel }) => sum + numel * dtypeBytes(dtype), 0);
+  }
+
+  /** What other tools make of the adapter once it is saved, in sentences; empty where they load it as it is. */
+  get notes(): readonly string[] {
+    return this.#options.notes;
   }
 
   override save(folder: string, options: SaveOptions): Promise<void> {

@@ -1,5 +1,14 @@
 import { ProcessGroup } from '@reanchor/torch';
-import { adapterConfigJson, headParameter, scaleOf, writeAdapter } from '../adapters/index.js';
+import {
+  adapterConfigJson,
+  adapterPrefix,
+  headParameter,
+  otherToolsNotes,
+  parseAdapterConfig,
+  rewrittenConfigJson,
+  scaleOf,
+  writeAdapter,
+} from '../adapters/index.js';
 import { UserError } from '../errors.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, readConfig } from '../models/load.js';
@@ -8,7 +17,7 @@ import { NewAdapter, type NewAdapterOptions } from '../models/new-adapter.js';
 import { rawBytes, type SaveOptions } from '../models/save.js';
 import { FolderAdapter } from '../models/stored-adapter.js';
 import { storedName } from '../models/weight-dtypes.js';
-import { adapterPrefix, isFactor } from '../nn/low-rank.js';
+import { isFactor } from '../nn/low-rank.js';
 import { AdapterWeights } from './adapter-weights.js';
 import { DividedBase } from './divided-base.js';
 import type { LoadWeightsOptions } from './load.js';
@@ -28,7 +37,7 @@ export interface AdapterRequest {
 export async function loadAdapterWeights(
   folder: string,
   { base: baseName, from }: AdapterRequest,
-  { dtype, device = 'cpu', mesh, parallel }: LoadWeightsOptions,
+  { dtype, device = 'cpu', mesh, parallel, quantize }: LoadWeightsOptions,
 ): Promise<AdapterWeights> {
   const configJson = await readConfig(folder);
   const network = networkOf(configJson);
@@ -40,10 +49,18 @@ export async function loadAdapterWeights(
   const isDivided = parallel?.shard === 'parameters' && world !== undefined && world.world > 1;
   const base = isDivided ? new DividedBase(configJson, { world: group, dtype, device, apart: whole }) : undefined;
   const place = base && ((name: string, value: Parameters<DividedBase['put']>[1]) => base.put(name, value));
-  const model = await loadModel(folder, { dtype, device, place, adapter });
+  const model = await loadModel(folder, { dtype, device, place, adapter, quantize });
+  if (base && model.quantized.size > 0) {
+    throw new UserError(
+      `${folder} holds weights of 4 bits, which are not divided among processes: use parallel.shard none`,
+    );
+  }
+  const saved = { whole, baseName, adapter };
+  const config = parseAdapterConfig(configOf(model, saved), 'adapter_config.json');
   const weights = new AdapterWeights(model, {
     ...{ whole, world, reduce: parallel?.reduce, base },
-    write: (path, trained, options) => write(path, trained, { ...options, whole, baseName, adapter }),
+    notes: otherToolsNotes(model.lowRank, config),
+    write: (path, trained, options) => write(path, trained, saved, options),
   });
   weights.rest();
   return weights;
@@ -59,34 +76,47 @@ function requireTrainable({ folder, stored: { added, untiesHead } }: FolderAdapt
   );
 }
 
-type WriteOptions = SaveOptions & { whole: ReadonlySet<string>; baseName: string; adapter: NewAdapter | FolderAdapter };
+interface Saved {
+  /** The parameters of the base that are trained whole. */
+  whole: ReadonlySet<string>;
+  baseName: string;
+  adapter: NewAdapter | FolderAdapter;
+}
 
 /** Writes what is trained of a model as an adapter in PEFT's form. */
-async function write(
-  folder: string,
-  { configJson, parameters, lowRank }: CausalLM,
-  { dtype = 'float32', whole, baseName, adapter }: WriteOptions,
-): Promise<void> {
-  const network = networkOf(configJson);
-  const { dropout, bias, modulesToSave } = adapter.saved;
-  const isRslora = [...lowRank.values()].some(({ scale, ...shape }) => {
-    return Math.abs(scaleOf({ ...shape, rslora: false }) / scale - 1) > 1e-9;
-  });
-  const config = adapterConfigJson({ network, modules: lowRank, rslora: isRslora, dropout, base: baseName });
-  const tensors = [...parameters].flatMap(([name, parameter]) => {
-    if (!isFactor(name) && !whole.has(name)) return [];
+async function write(folder: string, model: CausalLM, saved: Saved, options: SaveOptions): Promise<void> {
+  const { dtype = 'float32' } = options;
+  const tensors = [...model.parameters].flatMap(([name, parameter]) => {
+    if (!isFactor(name) && !saved.whole.has(name)) return [];
     return {
-      name: isFactor(name) ? name : wholeName(name),
+      name: isFactor(name) ? name : wholeName(name, model),
       ...{ dtype: storedName(dtype), shape: parameter.shape, bytes: () => rawBytes(name, parameter, dtype) },
     };
   });
-  const saved = modulesToSave.length > 0 ? { modules_to_save: [...modulesToSave] } : {};
-  await writeAdapter(folder, { config: { ...config, bias, ...saved }, tensors });
-
-  /** What PEFT calls a parameter of the base. */
-  function wholeName(name: string): string {
-    const module = name.slice(0, name.lastIndexOf('.'));
-    if (lowRank.has(module)) return `${adapterPrefix}${module}.base_layer.${name.slice(module.length + 1)}`;
-    return `${adapterPrefix}${name === headParameter(network) ? 'lm_head.weight' : name}`;
-  }
+  await writeAdapter(folder, { config: configOf(model, saved), tensors });
 }
+
+/** What PEFT calls a parameter of the base. */
+function wholeName(name: string, { configJson, lowRank }: CausalLM): string {
+  const module = name.slice(0, name.lastIndexOf('.'));
+  if (lowRank.has(module)) return `${adapterPrefix}${module}.base_layer.${name.slice(module.length + 1)}`;
+  return `${adapterPrefix}${name === headParameter(networkOf(configJson)) ? 'lm_head.weight' : name}`;
+}
+
+/** The config of a model's adapter; that of a folder which is trained on keeps all that it said. */
+function configOf({ configJson, lowRank }: CausalLM, { baseName, adapter }: Saved): Record<string, unknown> {
+  if (adapter instanceof FolderAdapter && hasForm(lowRank, adapter)) {
+    return { ...rewrittenConfigJson(adapter.config), base_model_name_or_path: baseName };
+  }
+  const { dropout, bias, modulesToSave } = adapter.saved;
+  const rslora = [...lowRank.values()].some((shape) => !isClose(scaleOf({ ...shape, rslora: false }), shape.scale));
+  const network = networkOf(configJson);
+  const config = adapterConfigJson({ network, modules: lowRank, rslora, dropout, base: baseName });
+  return { ...config, bias, modules_to_save: modulesToSave.length > 0 ? [...modulesToSave] : null };
+}
+
+/** Whether factors have the ranks and alphas of a folder: those of an averaged reference have not. */
+const hasForm = (lowRank: CausalLM['lowRank'], { stored: { modules } }: FolderAdapter): boolean =>
+  [...lowRank].every(([layer, { r, alpha }]) => modules.get(layer)?.r === r && modules.get(layer)?.alpha === alpha);
+
+const isClose = (a: number, b: number) => Math.abs(a / b - 1) < 1e-9;

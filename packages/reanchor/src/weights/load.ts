@@ -1,6 +1,9 @@
 import { type Device, type DType, ProcessGroup } from '@reanchor/torch';
+import { UserError } from '../errors.js';
 import { copyModel } from '../models/architectures.js';
+import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, readConfig } from '../models/load.js';
+import type { Quantization } from '../models/stored-weights.js';
 import type { Mesh } from '../parallel/mesh.js';
 import { type Shard, ShardedWeights, type ShardOptions } from './sharded-weights.js';
 import { type ModelWeights, Weights } from './weights.js';
@@ -8,6 +11,8 @@ import { type ModelWeights, Weights } from './weights.js';
 export interface LoadWeightsOptions {
   /** The dtype that the model computes in. */
   dtype: DType;
+  /** The form of matrices under an adapter. */
+  quantize?: Quantization | undefined;
   /** The dtype of what the optimizer moves, where it is a wider one. */
   wide?: DType | undefined;
   device?: Device | undefined;
@@ -33,11 +38,24 @@ export async function loadWeights(folder: string, options: LoadWeightsOptions): 
       ...{ name: owner, world: group, replicas: replicate, shard, dtype, kept: wide, reduce, device },
       keptOn: isOffloaded ? 'cpu' : device,
     });
-    await loadModel(folder, { dtype: wide ?? dtype, device, place: (name, value) => weights.put(name, value) });
+    const model = await loadModel(folder, {
+      ...{ dtype: wide ?? dtype, device, place: (name, value) => weights.put(name, value) },
+    });
+    requireDense(folder, model);
     weights.rest();
     return weights;
   }
-  if (wide === undefined) return new Weights(await loadModel(folder, { dtype, device }), { world, reduce });
-  const exact = await loadModel(folder, { dtype: wide, device });
+  const exact = await loadModel(folder, { dtype: wide ?? dtype, device });
+  requireDense(folder, exact);
+  if (wide === undefined) return new Weights(exact, { world, reduce });
   return new Weights(copyModel(exact, dtype), { wide: exact, world, reduce });
+}
+
+/** Errors: UserError for a model with matrices of four bits, which cannot be trained. */
+function requireDense(folder: string, model: CausalLM): void {
+  if (model.quantized.size === 0) return;
+  model[Symbol.dispose]();
+  throw new UserError(
+    `${folder} holds weights of 4 bits (NF4), which cannot be trained themselves: train an adapter on them (a section adapter)`,
+  );
 }
