@@ -1,8 +1,10 @@
 /** What a run has come to, in numbers that may be compared with those of a run that was divided otherwise. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { loadModel } from '#reanchor/models/load.js';
 import { readEvents } from '#reanchor/runs/index.js';
+import { readTensors } from './tensors.js';
 import { weights } from './training.js';
 
 export interface RunNumbers {
@@ -25,8 +27,15 @@ export async function runNumbers(out: string): Promise<RunNumbers> {
       if (!/^memory|tokens_per_second/.test(name)) metrics.set(`${event.type} ${event.step} ${name}`, value);
     }
   }
-  using model = await loadModel(join(out, 'final'), { dtype: 'float64' });
-  return { metrics, told, weights: weights(model) };
+  return { metrics, told, weights: await finalWeights(join(out, 'final')) };
+}
+
+/** The weights of a model, or the factors of an adapter. */
+async function finalWeights(final: string): Promise<number[]> {
+  const factors = join(final, 'adapter_model.safetensors');
+  if (existsSync(factors)) return [...(await readTensors(factors)).values()].flatMap((factor) => factor.toList());
+  using model = await loadModel(final, { dtype: 'float64' });
+  return weights(model);
 }
 
 /** Equal within 1e-10, relatively where numbers are above 1. */

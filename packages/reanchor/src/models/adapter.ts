@@ -6,8 +6,8 @@ import type { LowRankShape } from '../adapters/index.js';
 export interface FactorPlace {
   device: Device;
   dtype: DType;
-  /** The matrix of a layer of the base, which is loaded before its factors. */
-  matrix(layer: string): Tensor;
+  /** The matrix of the layer whose factors these are, which was loaded just before. */
+  matrix(): Tensor;
 }
 
 export interface ModelAdapter {

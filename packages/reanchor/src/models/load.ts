@@ -41,9 +41,14 @@ export async function loadModel(
   const configJson = adapter?.untiesHead ? { ...stored, tie_word_embeddings: false } : stored;
   const network = adapter && networkOf(stored);
   return tidy(() => {
-    const loaded = new Map<string, Tensor | Nf4Weight>();
-    const matrix = (layer: string) => {
-      const weight = loaded.get(`${layer}.weight`)!;
+    // The weight of the layer whose factors may come next; one that was placed elsewhere is freed by what follows it.
+    let last: { weight: Tensor | Nf4Weight; free?: () => void } | undefined;
+    const remember = (weight: Tensor | Nf4Weight, free?: () => void) => {
+      last?.free?.();
+      last = { weight, ...(free && { free }) };
+    };
+    const matrix = () => {
+      const { weight } = last!;
       return weight instanceof Nf4Weight ? weight.dense(dtype) : weight.detach();
     };
     const model = buildModel(configJson, {
@@ -55,18 +60,19 @@ export async function loadModel(
         const patched = adapter?.patched(name, value) ?? value;
         if (patched !== value) value.dispose();
         const placed = place(name, patched);
-        if (placed !== patched) patched.dispose();
-        loaded.set(name, placed);
+        if (shape.length > 1) remember(patched, placed === patched ? undefined : () => patched.dispose());
+        else if (placed !== patched) patched.dispose();
         return placed;
       },
       quantized(name, shape) {
         if (adapter?.whole.includes(name)) return undefined;
         const weight = weights.takeNf4(name, shape, quantize);
-        if (weight) loaded.set(name, weight);
+        if (weight) remember(weight);
         return weight;
       },
       lowRank: (layer, size) => adapter?.lowRank(layer, size),
     });
+    last?.free?.();
     weights.refuseLeft(model);
     return model.keep();
   });

@@ -1,7 +1,6 @@
 import { type Tensor, tensor, tidy, zeros } from '@reanchor/torch';
 import { type AdaptableNetwork, type LowRankShape, scaleOf, targetModules } from '../adapters/index.js';
 import { shown, UsageError } from '../errors.js';
-import { factorNames } from '../nn/low-rank.js';
 import { uniforms } from '../random.js';
 import type { FactorPlace, ModelAdapter } from './adapter.js';
 
@@ -62,9 +61,8 @@ export class NewAdapter implements ModelAdapter {
 
   factor(name: string, shape: readonly number[], { dtype, device, matrix }: FactorPlace): Tensor {
     if (name.endsWith('.lora_A.weight')) return tidy(() => tensor(this.#draw(shape), { shape }).to({ dtype, device }));
-    const layer = [...this.modules.keys()].find((module) => factorNames(module).magnitude === name);
-    if (layer === undefined) return zeros([...shape], { dtype, device });
-    return tidy(() => matrix(layer).to(dtype).linalgVectorNorm(2, [1]));
+    if (!name.endsWith('.lora_magnitude_vector')) return zeros([...shape], { dtype, device });
+    return tidy(() => matrix().to(dtype).linalgVectorNorm(2, [1]));
   }
 
   patched(_name: string, value: Tensor): Tensor {

@@ -94,7 +94,7 @@ export class AdapterWeights extends Weights {
     return this.#beside(shapes, rank !== undefined, (name, shape) => {
       const layer = [...model.lowRank.keys()].find((one) => factorNames(one).magnitude === name);
       if (layer === undefined) return isFactor(name) ? zeros([...shape], model) : this.trained.get(name)!.detach();
-      return frozenMatrix(model, layer, this.dtype).linalgVectorNorm(2, [1]);
+      return withBase(model, layer, () => frozenMatrix(model, layer, this.dtype).linalgVectorNorm(2, [1]));
     });
   }
 
@@ -204,9 +204,19 @@ function productsOf({ parameters, lowRank }: CausalLM): Product[] {
 /** The squared distance of the matrices of two networks over the layers in which an adapter turns them (DoRA). */
 function squaredTurns(one: CausalLM, other: CausalLM): number {
   const layers = [...one.lowRank].flatMap(([layer, { isDora }]) => (isDora ? [layer] : []));
-  return layers.reduce((total, layer) => {
-    return total + tidy(() => squaredDistance([adaptedMatrix(one, layer)], [adaptedMatrix(other, layer)]));
-  }, 0);
+  const squareOf = (layer: string) => squaredDistance([adaptedMatrix(one, layer)], [adaptedMatrix(other, layer)]);
+  return layers.reduce((total, layer) => total + withBase(one, layer, () => tidy(() => squareOf(layer))), 0);
+}
+
+/** What `use` makes of a layer's matrix, which is gathered for it where the base is divided. */
+function withBase<T>({ residency }: CausalLM, layer: string, use: () => T): T {
+  const block = Number(/\.layers\.(\d+)\./.exec(layer)?.[1]);
+  residency?.enter(block, undefined);
+  try {
+    return use();
+  } finally {
+    residency?.leave(block);
+  }
 }
 
 /** The rank at which products are kept; undefined where factors are averaged. Errors: UserError. */

@@ -27,6 +27,7 @@ export class DividedBase implements Disposable {
       (plan) => new Unit({ ...options, kept: dtype, reduce: dtype, keptOn: device, isResident: false, plan }),
     );
     [this.#root, ...this.#blocks] = units as [Unit, ...Unit[]];
+    for (const block of this.#blocks) block.free();
   }
 
   get #units(): Unit[] {
