@@ -37,8 +37,8 @@ const allowed: Record<string, string> = {
   weights: 'errors formats stats adapters nn models optim parallel torch',
   reference: 'stats data nn models parallel weights torch',
   generate: 'errors version random formats text runs hub data nn models parallel torch',
-  train: 'errors stats data nn models losses optim parallel weights reference torch',
-  planning: 'errors formats text recipe runs hub data models losses reference train weights torch',
+  train: 'errors random stats data nn models losses optim parallel weights reference torch',
+  planning: 'errors formats text recipe runs hub data nn models losses reference train weights torch',
   driver:
     'errors clock formats stats text recipe runs sinks hub data models reference parallel weights generate train planning optim torch',
   estimate: 'errors stats text recipe data nn models reference planning weights torch',

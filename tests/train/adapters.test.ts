@@ -33,13 +33,25 @@ interface Changes {
   average?: AdapterAverage;
   activationCheckpointing?: boolean;
   isCached?: boolean;
+  dropout?: number;
+  /** Of AdamW; an infinite one lets no step move anything. */
+  eps?: number;
   quantize?: Quantization;
   lr?: number;
 }
 
 /** A run of an adapter on the tiny model, 8 pairs a step. */
 async function adapterTrainer(rule: UpdateRule, changes: Changes = {}) {
-  const { adapter = lora, average, activationCheckpointing, isCached = false, lr = 5e-3, quantize } = changes;
+  const {
+    adapter = lora,
+    average,
+    activationCheckpointing,
+    isCached = false,
+    lr = 5e-3,
+    eps = 1e-8,
+    quantize,
+  } = changes;
+  const dropout = changes.dropout === undefined ? undefined : { probability: changes.dropout, seed: 7 };
   const weights = await loadAdapterWeights(tinyModel, { base: 'tiny', from: adapter }, { dtype: 'float32', quantize });
   const pairs = await loadTinyPairs();
   const objective = pairObjective(pairMethodOf('sigmoid'));
@@ -53,7 +65,7 @@ async function adapterTrainer(rule: UpdateRule, changes: Changes = {}) {
   const reference = isCached
     ? new CachedReference(weights.model, { rule, totalSteps: 100, upcoming })
     : new CopiedReference(weights, rule, { average });
-  const trainer = plainTrainer(weights, objective, { reference, activationCheckpointing, adam: { lr } });
+  const trainer = plainTrainer(weights, objective, { reference, activationCheckpointing, dropout, adam: { lr, eps } });
   const step = async (number: number) => {
     await reference.prepare(number);
     return trainer.step(batchOf(number));
@@ -132,6 +144,23 @@ describe.each<[string, Changes]>([
     expect(weights.trained.size).toBe(weights.model.parameters.size - frozen.length);
     expect(numbersOf(weights).filter((value, i) => value === begun[i]).length).toBe(0);
   });
+});
+
+test('dropout is of the policy in training alone, and drops the same in a pass that is made again', async () => {
+  const rule = { update: 'hard', tau: 2 } as const;
+  const [plain, some, again] = [await run(rule), await run(rule, { dropout: 0.3 }), await run(rule, { dropout: 0.3 })];
+  expect(again).toEqual(some);
+  expect(some.policy).not.toEqual(plain.policy);
+  const made = await run(rule, { dropout: 0.3, activationCheckpointing: true });
+  expect(made.policy).toBeCloseToTensor(some.policy, 1e-6);
+  // After a copy the reference is the policy without it.
+  expect(some.results[2]!.scores.some(({ chosenReward }) => chosenReward !== 0)).toBe(true);
+});
+
+test('an optimizer that moves none of the factors is an error', async () => {
+  using training = await adapterTrainer({ update: 'fixed' }, { eps: Number.POSITIVE_INFINITY });
+  await training.step(1);
+  await expect(training.step(2)).rejects.toThrow(/expected an adapter that the optimizer moves, found that none/);
 });
 
 describe('products', () => {

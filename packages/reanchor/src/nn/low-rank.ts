@@ -2,6 +2,7 @@
 import { decodeLinear, linear, noGrad, type Tensor, tidy } from '@reanchor/torch';
 import { adapterPrefix, factorName, type LowRankShape } from '../adapters/index.js';
 import { isDecoding } from './decoding.js';
+import { dropped } from './dropout.js';
 import type { ParameterSource } from './module.js';
 import { Nf4Weight } from './nf4-weight.js';
 
@@ -19,7 +20,7 @@ export const factorNames = (layer: string): { a: string; b: string; bias: string
 /**
  * The trained part of a linear layer whose weight W is frozen:
  *
- *     LoRA    W x + b + scale B A x                          Hu et al. 2022, arXiv 2106.09685
+ *     LoRA    W x + b + scale B A drop(x)                          Hu et al. 2022, arXiv 2106.09685
  *     DoRA    c (W x + scale B A x) + b,  c = m / |W + scale B A|    Liu et al. 2024, arXiv 2402.09353
  *
  * The norm is of each row, and a constant to autograd (DoRA, section 4.3). The factors are kept in float32 or better
@@ -33,7 +34,7 @@ export class LowRank {
 
   constructor(
     source: ParameterSource,
-    layer: string,
+    readonly layer: string,
     readonly shape: LowRankShape,
     { inputs, outputs }: { inputs: number; outputs: number },
   ) {
@@ -50,7 +51,7 @@ export class LowRank {
     const [a_RI, b_OR] = [this.a_RI, this.b_OR].map((factor) => factor.to(x_NI.dtype)) as [Tensor, Tensor];
     if (this.bias_O) y_NO.add_(this.bias_O.to(x_NI.dtype), { alpha: scale });
     if (isDecoding()) return y_NO.add_(decodeLinear(decodeLinear(x_NI, a_RI), b_OR), { alpha: scale });
-    return y_NO.addmm_(linear(x_NI, a_RI), b_OR.t(), { alpha: scale });
+    return y_NO.addmm_(linear(dropped(x_NI, this.layer), a_RI), b_OR.t(), { alpha: scale });
   }
 
   /**

@@ -8,6 +8,7 @@ import {
   type StepPlan,
   stepCount,
 } from '../data/index.js';
+import type { Dropout } from '../nn/dropout.js';
 import type { Recipe } from '../recipe/index.js';
 import type { UpdateRule } from '../reference/update-rule.js';
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
@@ -39,6 +40,7 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
   readonly maxGradNorm: number;
   readonly resetOptimizer: boolean;
   readonly activationCheckpointing: boolean;
+  readonly dropout: Dropout | undefined;
   readonly #options: PlanOptions;
 
   constructor(
@@ -61,6 +63,8 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
     this.maxGradNorm = recipe.maxGradNorm;
     this.resetOptimizer = 'resetOptimizer' in recipe.reference && recipe.reference.resetOptimizer === true;
     this.activationCheckpointing = recipe.activationCheckpointing;
+    const probability = recipe.adapter?.dropout ?? 0;
+    this.dropout = probability > 0 ? { probability, seed: recipe.seed } : undefined;
   }
 
   /** The steps from step `from` on. */

@@ -37,16 +37,21 @@ function toleranceOf(scoresSameBatch: boolean, dtype: DType): Tolerance {
  */
 export class SelfChecks {
   readonly #tolerance: Tolerance;
+  readonly #hasDropout: boolean;
   #checksums: string[];
   /** Whether policy and reference are the same model before the next step; a restored run sets it. */
   areModelsEqual: boolean;
 
-  /** `scoresSameBatch` and `dtype` say how closely equal models agree; see `Objective` and `CausalLM`. */
+  /**
+   * `scoresSameBatch` and `dtype` say how closely equal models agree; see `Objective` and `CausalLM`. With dropout they
+   * do not.
+   */
   constructor(
     readonly reference: ReferencePolicy,
-    { scoresSameBatch, dtype }: { scoresSameBatch: boolean; dtype: DType },
+    options: { scoresSameBatch: boolean; dtype: DType; hasDropout?: boolean },
   ) {
-    this.#tolerance = toleranceOf(scoresSameBatch, dtype);
+    this.#tolerance = toleranceOf(options.scoresSameBatch, options.dtype);
+    this.#hasDropout = options.hasDropout ?? false;
     if (reference.sharesPolicy()) {
       throw new SelfCheckError(0, 'a policy and a reference with parameters of their own', 'that they share some');
     }
@@ -56,7 +61,7 @@ export class SelfChecks {
 
   /** Looks at the rows of a step before the optimizer moved the policy. */
   scores<Score extends LoggedRow>(step: number, objective: Comparable<Score>, scores: readonly Score[]): void {
-    if (!this.areModelsEqual) return;
+    if (!this.areModelsEqual || this.#hasDropout) return;
     for (const score of scores) {
       for (const [policy, reference] of objective.comparable(score)) {
         if (!(Math.abs(policy - reference) <= this.#tolerance.logprob * Math.max(1, Math.abs(policy)))) {
@@ -105,4 +110,17 @@ export class SelfChecks {
       );
     }
   }
+}
+
+/**
+ * Makes sure that an optimizer step has moved what is trained, given checksums of it; a rate below 1e-7 may be lost in
+ * rounding. Errors: SelfCheckError.
+ */
+export function requireMoved(
+  step: number,
+  learningRate: number,
+  { before, after }: { before: readonly string[]; after: readonly string[] },
+): void {
+  if (learningRate < 1e-7 || after.some((sum, i) => sum !== before[i])) return;
+  throw new SelfCheckError(step, 'an adapter that the optimizer moves', 'that none of its factors changed');
 }

@@ -2,9 +2,11 @@
 import { cat, ProcessGroup, recordFunction, type Tensor, tidy } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { sequenceLogprobs } from '../models/causal-lm.js';
+import { type Dropout, withDropout } from '../nn/dropout.js';
 import { Segments } from '../nn/segments.js';
 import { spanBatch } from '../nn/spans.js';
 import { pieces } from '../parallel/exchange.js';
+import { uniforms } from '../random.js';
 import { referenceDrifts } from './drift.js';
 import { knownBatch, logprobsWithoutGradient } from './known-batch.js';
 import type { KnownBatch, LoggedRow } from './objectives/objective.js';
@@ -22,6 +24,9 @@ interface StepPart {
 export class StepGradients<Row, Score extends LoggedRow> {
   readonly #options: TrainerOptions<Row, Score>;
   readonly #shared: SharedStep<Row, Score>;
+  #step = 1;
+  /** The number of each micro-batch in the step. */
+  #places: ReadonlyMap<MicroBatch, number> = new Map();
 
   constructor(options: TrainerOptions<Row, Score>) {
     const { plan, initial, world = ProcessGroup.alone() } = options;
@@ -33,7 +38,9 @@ export class StepGradients<Row, Score extends LoggedRow> {
    * Leaves the gradient of a step's loss, the mean over its rows, at the weights; returns what was computed of the
    * rows, those of all processes.
    */
-  accumulate(microBatches: readonly MicroBatch[]): Computed<Score> {
+  accumulate(microBatches: readonly MicroBatch[], step = 1): Computed<Score> {
+    this.#step = step;
+    this.#places = new Map(microBatches.map((batch, i) => [batch, i]));
     const { objective } = this.#options.plan;
     const counted = microBatches.filter(({ isFiller }) => !isFiller);
     const fillers = microBatches.filter((batch) => batch.isFiller && this.#shared.isOwn(batch));
@@ -88,7 +95,9 @@ export class StepGradients<Row, Score extends LoggedRow> {
     const { objective } = plan;
     const { model } = weights;
     const own = batches.map((batch) =>
-      this.#shared.isOwn(batch) ? logprobsWithoutGradient(model, batch.policy) : undefined,
+      this.#shared.isOwn(batch)
+        ? withDropout(this.#dropout(batch), () => logprobsWithoutGradient(model, batch.policy))
+        : undefined,
     );
     for (const filler of fillers) logprobsWithoutGradient(model, filler.policy);
     const leaves = this.#shared.logprobs(batches, own, model.device);
@@ -104,18 +113,28 @@ export class StepGradients<Row, Score extends LoggedRow> {
 
   /** What `use` makes of the policy's log-probabilities; it runs the backward pass. */
   #forward<T>(microBatch: MicroBatch, use: (policy_S: Tensor) => T): T {
+    return withDropout(this.#dropout(microBatch), () => tidy(() => this.#pass(microBatch, use)));
+  }
+
+  /** What is left out in the passes of a micro-batch. */
+  #dropout(microBatch: MicroBatch): Dropout | undefined {
+    const { dropout } = this.#options.plan;
+    if (!dropout) return undefined;
+    const next = uniforms(dropout.seed, this.#step, this.#places.get(microBatch) ?? 0);
+    return { ...dropout, seed: Math.floor(next() * 2 ** 32) };
+  }
+
+  #pass<T>(microBatch: MicroBatch, use: (policy_S: Tensor) => T): T {
     const { plan, weights } = this.#options;
-    return tidy(() => {
-      const { model } = weights;
-      const recompute = plan.activationCheckpointing === true;
-      const isWalked = recompute || model.residency !== undefined;
-      const segments = isWalked ? new Segments({ recompute, residency: model.residency }) : undefined;
-      const result = use(
-        recordFunction('forward', () => sequenceLogprobs(model, { ...spanBatch(microBatch.policy, model), segments })),
-      );
-      segments?.backward();
-      weights.collect();
-      return result;
-    });
+    const { model } = weights;
+    const recompute = plan.activationCheckpointing === true;
+    const isWalked = recompute || model.residency !== undefined;
+    const segments = isWalked ? new Segments({ recompute, residency: model.residency }) : undefined;
+    const result = use(
+      recordFunction('forward', () => sequenceLogprobs(model, { ...spanBatch(microBatch.policy, model), segments })),
+    );
+    segments?.backward();
+    weights.collect();
+    return result;
   }
 }

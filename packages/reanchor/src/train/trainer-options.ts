@@ -1,4 +1,5 @@
 import type { ProcessGroup } from '@reanchor/torch';
+import type { Dropout } from '../nn/dropout.js';
 import type { AdamW } from '../optim/index.js';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/reference-policy.js';
 import type { ModelWeights } from '../weights/weights.js';
@@ -11,6 +12,8 @@ export interface StepRules<Row, Score extends LoggedRow> {
   maxGradNorm: number;
   /** Forget the optimizer's state whenever the reference becomes the policy. */
   resetOptimizer?: boolean | undefined;
+  /** What adapters leave out of their inputs while the policy is trained. */
+  dropout?: Dropout | undefined;
   /** Keep each block's input alone and compute the rest again in the backward pass. */
   activationCheckpointing?: boolean | undefined;
 }

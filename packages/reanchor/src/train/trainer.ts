@@ -1,10 +1,11 @@
 import { recordFunction } from '@reanchor/torch';
 import type { MicroBatch } from '../data/index.js';
 import { mean } from '../stats/index.js';
+import { AdapterWeights } from '../weights/adapter-weights.js';
 import type { SaveRequest } from '../weights/weights.js';
 import { requireFinite } from './finite.js';
 import type { LoggedRow } from './objectives/objective.js';
-import { SelfChecks } from './self-checks.js';
+import { requireMoved, SelfChecks } from './self-checks.js';
 import { StepGradients } from './step-gradients.js';
 import type { StepResult, TrainerOptions, TrainerState } from './trainer-options.js';
 
@@ -25,7 +26,9 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const { plan, weights, reference } = options;
     weights.requireGradients();
     const { scoresSameBatch } = plan.objective;
-    this.#checks = reference && new SelfChecks(reference, { scoresSameBatch, dtype: weights.model.dtype });
+    const { dtype } = weights.model;
+    this.#checks =
+      reference && new SelfChecks(reference, { scoresSameBatch, dtype, hasDropout: plan.dropout !== undefined });
   }
 
   /** Optimizer steps taken. */
@@ -41,7 +44,7 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const { plan, weights, reference, optimizer, schedule } = this.#options;
     const { objective, maxGradNorm } = plan;
     const step = this.#steps + 1;
-    const { scores, drifts } = this.#gradients.accumulate(microBatches);
+    const { scores, drifts } = this.#gradients.accumulate(microBatches, step);
     const metrics = objective.metrics(scores);
     requireFinite(step, 'the loss', metrics.loss!, { scores });
     this.#checks?.scores(step, objective, scores);
@@ -51,7 +54,10 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     const drift = drifts.length > 0 ? mean(drifts) : undefined;
     if (drift !== undefined) reference?.observe('drift', drift);
     const learningRate = schedule(this.#steps);
+    // Before the second step, as the first may have a rate of 0, and leaves A of an adapter where it is.
+    const before = step === 2 && weights instanceof AdapterWeights ? weights.checksums() : undefined;
     recordFunction('optimizer', () => optimizer.step(learningRate));
+    if (before && gradNorm > 0) requireMoved(step, learningRate, { before, after: weights.checksums() });
     recordFunction('publish weights', () => weights.publish());
     if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
     return { ...this.endStep(), scores, gradNorm, learningRate, drift };
