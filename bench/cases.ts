@@ -6,6 +6,8 @@ export interface TrainCase {
   method: 'dpo' | 'ipo' | 'kto' | 'sft';
   /** The reference's update: soft every step with alpha, or hard every tau steps. */
   update?: { alpha: number; tau: number };
+  /** LoRA on all linear layers of the blocks. */
+  adapter?: { r: number; alpha: number };
   data: 'hh' | 'ultrafeedback';
   /** Rows of a step, which are one micro-batch. */
   rows: number;
@@ -16,6 +18,8 @@ export interface TrainCase {
 
 const hh = { model: 'pythia-70m', data: 'hh', rows: 4, maxLength: 512, steps: 4 } as const;
 
+const lora = { r: 16, alpha: 32 };
+
 export const trainCases: Record<string, TrainCase> = {
   dpo: { title: 'DPO, HH', method: 'dpo', ...hh },
   'dpo-soft': { title: 'TR-DPO soft every step, HH', method: 'dpo', update: { alpha: 0.6, tau: 1 }, ...hh },
@@ -23,6 +27,15 @@ export const trainCases: Record<string, TrainCase> = {
   kto: { title: 'KTO, HH, 8 completions', method: 'kto', ...hh, rows: 8 },
   sft: { title: 'SFT, HH, 8 texts', method: 'sft', ...hh, rows: 8 },
   ipo: { title: 'IPO, UltraFeedback', method: 'ipo', ...hh, data: 'ultrafeedback' },
+  lora: { title: 'DPO of LoRA r 16, HH', method: 'dpo', adapter: lora, ...hh },
+  'lora-soft': {
+    title: 'TR-DPO soft of LoRA r 16, HH (TRL: fixed)',
+    method: 'dpo',
+    adapter: lora,
+    update: { alpha: 0.6, tau: 1 },
+    ...hh,
+  },
+  'lora-llama': { title: 'DPO of LoRA r 16, HH', method: 'dpo', adapter: lora, ...hh, model: 'smollm2-135m', steps: 2 },
   'dpo-llama': { title: 'DPO, HH', method: 'dpo', ...hh, model: 'smollm2-135m', steps: 2 },
 };
 

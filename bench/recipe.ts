@@ -23,6 +23,7 @@ export function benchRecipe(one: TrainCase, { model, rows, threads, steps, shard
         loss: { beta: 0.1 },
         reference: one.update ? { update, ...moving } : { update: 'fixed' },
       }),
+      ...(one.adapter && { adapter: one.adapter }),
       data: { train: rows, maxLength: one.maxLength, shuffle: false },
       batch: { size: one.rows },
       optimizer: { lr: 1e-6, betas: [0.9, 0.95] },

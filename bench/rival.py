@@ -93,18 +93,26 @@ options = dict(
     train_sampling_strategy="sequential",
     dataloader_pin_memory=False,
 )
-if one.get("update"):
+if one.get("update") and not one.get("adapter"):  # TRL refuses the two together.
     update = one["update"]
     options |= dict(sync_ref_model=True, ref_model_mixup_alpha=update["alpha"], ref_model_sync_steps=update["tau"])
 arguments = dict(model=load(), train_dataset=data, processing_class=tokenizer)
+if one.get("adapter"):
+    from peft import LoraConfig
+
+    adapter = one["adapter"]
+    arguments["peft_config"] = LoraConfig(
+        task_type="CAUSAL_LM", r=adapter["r"], lora_alpha=adapter["alpha"], target_modules="all-linear"
+    )
+reference = {} if one.get("adapter") else dict(ref_model=load())
 match one["method"]:
     case "sft":
         trainer = SFTTrainer(args=SFTConfig(completion_only_loss=True, **options), **arguments)
     case "kto":
-        trainer = KTOTrainer(args=KTOConfig(beta=0.1, **options), ref_model=load(), **arguments)
+        trainer = KTOTrainer(args=KTOConfig(beta=0.1, **options), **reference, **arguments)
     case method:
         loss = "ipo" if method == "ipo" else "sigmoid"
-        trainer = DPOTrainer(args=DPOConfig(beta=0.1, loss_type=loss, **options), ref_model=load(), **arguments)
+        trainer = DPOTrainer(args=DPOConfig(beta=0.1, loss_type=loss, **options), **reference, **arguments)
 trainer.remove_callback(PrinterCallback)
 trainer.add_callback(Rounds())
 trainer.train()

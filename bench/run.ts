@@ -117,7 +117,10 @@ function rivalPython(): string {
   if (existsSync(join(folder, 'complete'))) return found;
   const steps: [string, string[]][] = [
     ['python3', ['-m', 'venv', folder]],
-    [found, ['-m', 'pip', 'install', '--quiet', 'torch==2.13.0', 'trl==1.13.0', 'transformers==5.18.0']],
+    [
+      found,
+      ['-m', 'pip', 'install', '--quiet', 'torch==2.13.0', 'trl==1.13.0', 'transformers==5.18.0', 'peft==0.21.0'],
+    ],
     ['touch', [join(folder, 'complete')]],
   ];
   for (const [command, args] of steps) {
