@@ -10,6 +10,7 @@
 // reanchor::nf4_dequantize(Tensor packed, Tensor[] absmax, float offset, int nested_block, int[] shape, int block,
 //                          ScalarType dtype) -> Tensor
 // reanchor::nf4_linear(Tensor x, Tensor? bias, [as nf4_dequantize]) -> Tensor
+// reanchor::nf4_quantize(Tensor values, int block) -> (Tensor packed, Tensor absmax)      float32 on the CPU
 //
 // nf4_linear is x W^T + bias in x's dtype. Backward has dx = g W and db = sum of g, for which W is made anew: between
 // the two passes only the packed weight is held. W has no gradient.
@@ -212,6 +213,79 @@ static Tensor dense(const Weight& w, at::ScalarType type) {
   return values;
 }
 
+// ---- codes
+
+// Where the nearest of two neighbouring values changes.
+constexpr std::array<float, 15> makeMidpoints() {
+  std::array<float, 15> midpoints{};
+  for (size_t i = 0; i < midpoints.size(); i++) midpoints[i] = (kTable[i] + kTable[i + 1]) / 2;
+  return midpoints;
+}
+constexpr std::array<float, 15> kMidpoints = makeMidpoints();
+
+struct QuantizeJob {
+  const float* values;
+  uint8_t* packed;
+  float* absmax;
+  int64_t numel, block;
+};
+
+// The number of midpoints below each of eight values: the code of the nearest, the lower of two.
+REANCHOR_INLINE IntLane codesOf(const Lane& x) {
+  IntLane codes = {};
+  for (const float midpoint : kMidpoints) codes -= (IntLane)(x > Lane{} + midpoint);
+  return codes;
+}
+
+REANCHOR_INLINE void quantizeBlocks(const QuantizeJob& job, int64_t first, int64_t end) {
+  for (int64_t b = first; b < end; b++) {
+    const int64_t start = b * job.block, length = std::min(job.block, job.numel - start);
+    const float* x = job.values + start;
+    float most = 0;
+    for (int64_t i = 0; i < length; i++) {
+      const float size = std::abs(x[i]);
+      // NaN stays.
+      most = size > most || size != size ? size : most;
+    }
+    job.absmax[b] = most;
+    const float scale = 1 / std::max(most, 1e-38f);
+    uint8_t* bytes = job.packed + start / 2;
+    for (int64_t i = 0; i < length; i += kLane) {
+      float part[kLane] = {};
+      const int64_t count = std::min(kLane, length - i);
+      std::copy(x + i, x + i + count, part);
+      Lane scaled = load(part) * scale;
+      scaled = scaled > 1.0f ? Lane{} + 1.0f : scaled;
+      scaled = scaled < -1.0f ? Lane{} - 1.0f : scaled;
+      IntLane codes = codesOf(scaled);
+      for (int64_t j = 0; j < count; j += 2) {
+        // What an odd weight lacks is 0, of code 7.
+        const int low = j + 1 < count ? codes[j + 1] : 7;
+        bytes[(i + j) / 2] = static_cast<uint8_t>(codes[j] * 16 + low);
+      }
+    }
+  }
+}
+REANCHOR_WIDE static void quantizeWide(const QuantizeJob& job, int64_t first, int64_t end) {
+  quantizeBlocks(job, first, end);
+}
+static void quantizeAny(const QuantizeJob& job, int64_t first, int64_t end) { quantizeBlocks(job, first, end); }
+
+static std::tuple<Tensor, Tensor> quantize(const Tensor& values, int64_t block) {
+  TORCH_CHECK(values.is_cpu() && values.scalar_type() == at::kFloat && values.is_contiguous(),
+              "values to be quantised are contiguous float32 on the CPU; got ", values.scalar_type(), " on ",
+              values.device());
+  TORCH_CHECK(block > 0 && block % 2 == 0, "the block size must be even and above 0; got ", block);
+  const int64_t n = values.numel(), count = (n + block - 1) / block;
+  Tensor packed = at::empty({(n + 1) / 2, 1}, values.options().dtype(at::kByte));
+  Tensor absmax = at::empty({count}, values.options());
+  const QuantizeJob job{values.const_data_ptr<float>(), packed.mutable_data_ptr<uint8_t>(),
+                        absmax.mutable_data_ptr<float>(), n, block};
+  const auto run = isWide() ? quantizeWide : quantizeAny;
+  parallel(count, n, [&](int64_t first, int64_t end) { run(job, first, end); });
+  return {packed, absmax};
+}
+
 // ---- linear
 
 static Tensor product(const Tensor& x, const std::optional<Tensor>& bias, const Weight& w) {
@@ -283,6 +357,8 @@ static void registerOps(torch::Library& library) {
   library.impl("nf4_absmax", torch::dispatch(any, TORCH_FN(wideAbsmax)));
   library.def(("nf4_dequantize(" + weight + ") -> Tensor").c_str());
   library.impl("nf4_dequantize", torch::dispatch(any, TORCH_FN(dequantize)));
+  library.def("nf4_quantize(Tensor values, int block) -> (Tensor, Tensor)");
+  library.impl("nf4_quantize", torch::dispatch(any, TORCH_FN(quantize)));
   library.def(("nf4_linear(Tensor x, Tensor? bias, " + weight + ") -> Tensor").c_str());
   library.impl("nf4_linear", torch::dispatch(any, TORCH_FN(linearWithoutGrad)));
   library.impl("nf4_linear", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(linearWithGrad)));

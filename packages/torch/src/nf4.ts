@@ -8,7 +8,7 @@
  * 4.127. The table stands once, in native/ops_nf4.cc.
  */
 import { type DType, dtypeCode } from './dtype.js';
-import { handles, LazyOp, make, numbers } from './op.js';
+import { handles, LazyOp, make, makeAll, numbers } from './op.js';
 import { cat, empty, ones, searchsorted, zeros } from './ops.gen.js';
 import { noGrad, tidy } from './scope.js';
 import { type Tensor, tensor } from './tensor.js';
@@ -16,6 +16,7 @@ import { type Tensor, tensor } from './tensor.js';
 const absmaxOp = new LazyOp('reanchor::nf4_absmax', '');
 const dequantizeOp = new LazyOp('reanchor::nf4_dequantize', '');
 const linearOp = new LazyOp('reanchor::nf4_linear', '');
+const quantizeOp = new LazyOp('reanchor::nf4_quantize', '');
 
 /** Absmax that is quantised too: absmax[b] = map[codes[b]] * nestedAbsmax[b / blockSize] + offset, in float32. */
 export interface DoubledAbsmax {
@@ -115,17 +116,13 @@ export function nf4Quantize(weight: Tensor, { blockSize = 64 } = {}): { packed: 
       const step = Math.ceil(piece / blockSize) * blockSize;
       for (let first = 0; first < numel; first += step) {
         tidy(() => {
-          const values = flat.narrow(0, first, Math.min(step, numel - first));
-          const made = blockwise(values, blockSize, table);
-          absmax.narrow(0, first / blockSize, made.absmax.numel).copy_(made.absmax);
-          const bytes = packed.narrow(0, first / 2, Math.ceil(values.numel / 2));
-          const pairs = made.codes.narrow(0, 0, 2 * bytes.numel).view([-1, 2]);
-          bytes.copy_(
-            pairs
-              .narrow(1, 0, 1)
-              .mul(16)
-              .add(pairs.narrow(1, 1, 1)),
-          );
+          const values = flat
+            .narrow(0, first, Math.min(step, numel - first))
+            .to('float32')
+            .contiguous();
+          const [bytes, most] = device === 'cpu' ? quantized(values, blockSize) : composed(values, blockSize, table);
+          absmax.narrow(0, first / blockSize, most.numel).copy_(most);
+          packed.narrow(0, first / 2, bytes.numel).copy_(bytes);
         });
       }
       if (!absmax.isfinite().all().item()) {
@@ -134,6 +131,21 @@ export function nf4Quantize(weight: Tensor, { blockSize = 64 } = {}): { packed: 
       return { packed, absmax };
     }),
   );
+}
+
+/** Two codes a byte [ceil(n / 2), 1], and the absmax of each block, by the kernel of the CPU. */
+const quantized = (values: Tensor, blockSize: number): [Tensor, Tensor] =>
+  makeAll(quantizeOp.call(values.handle, blockSize)) as [Tensor, Tensor];
+
+/** The same by libtorch's operators. */
+function composed(values: Tensor, blockSize: number, table: Tensor): [Tensor, Tensor] {
+  const { codes, absmax } = blockwise(values, blockSize, table);
+  const pairs = codes.narrow(0, 0, 2 * Math.ceil(values.numel / 2)).view([-1, 2]);
+  const bytes = pairs
+    .narrow(1, 0, 1)
+    .mul(16)
+    .add(pairs.narrow(1, 1, 1));
+  return [bytes.to('uint8'), absmax];
 }
 
 /**
