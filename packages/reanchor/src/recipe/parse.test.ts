@@ -219,35 +219,6 @@ describe('a mistake in a recipe', () => {
     expect(parse(`${minimal}parallel: { ${line}, shard: gradients }\n`).parallel.shard).toBe('gradients');
   });
 
-  it.each([
-    ['quantize: nf4', /^quantize: .*weights that are trained cannot be kept in 4 bits: add an adapter section/],
-    ['reference: { update: soft, alpha: 0.5, average: product }', /^reference.average: .*add an adapter section/],
-    [
-      'adapter: { r: 4 }\nreference: { update: soft, alpha: 0.5, average: factors, rank: 8 }',
-      /^reference.rank: .*factors keep their rank/,
-    ],
-    [
-      'adapter: { type: dora }\nreference: { update: soft, alpha: 0.5, average: product }',
-      /^reference.average: .*dora .*no low rank: use average factors/,
-    ],
-    ['adapter: { type: dora, dropout: 0.1 }', /^adapter.dropout: .*dora sees its inputs/],
-    ['adapter: { resumeFrom: d, r: 4 }', /^adapter.r: .*the adapter of resumeFrom has its own: remove this key/],
-    ['adapter: { r: 4 }\nprecision: bf16-params', /^precision: .*trained in float32 .*: use bf16/],
-    ['adapter: { modulesToSave: [norm] }\nprecision: bf16', /^adapter.modulesToSave: .*lose small steps/],
-    [
-      'adapter: {}\nparallel: { shard: gradients }',
-      /^parallel.shard: .*use parameters, which divides the base, or none/,
-    ],
-    ['adapter: {}\nparallel: { shard: parameters, offload: optimizer }', /^parallel.offload: .*remove this key/],
-    [
-      'adapter: {}\nquantize: nf4\nparallel: { shard: parameters }',
-      /^quantize: .*4 bits are not divided among processes/,
-    ],
-    ['save: { merged: true }', /^save.merged: .*there is no adapter to be merged/],
-  ])('such as %j is refused', (lines, message) => {
-    expect(problems(`${minimal}\n${lines}\n`)).toEqual([expect.stringMatching(message)]);
-  });
-
   it.each(['sft', 'kto', 'kto-pair'])('such as a divergence with method %s is refused', (method) => {
     const found = problems(`model: m\nmethod: ${method}\ndata: { train: a }\nloss: { fDivergenceType: forward_kl }\n`);
     expect(found).toEqual([
