@@ -25,7 +25,7 @@ const allowed: Record<string, string> = {
   recipe: 'errors secrets formats',
   adapters: 'errors formats text recipe',
   runs: 'errors version formats recipe torch/host',
-  data: 'errors random formats stats text recipe hub runs',
+  data: 'errors random formats stats text recipe adapters hub runs',
   sinks: 'secrets clock formats recipe runs',
   serve: 'errors clock runs eval',
   plots: '',
@@ -46,7 +46,7 @@ const allowed: Record<string, string> = {
   toy: 'random stats plots losses optim reference torch',
   quickstart: 'errors formats stats eval sweep',
   sweep:
-    'errors clock random formats stats text recipe runs hub data models generate planning driver estimate eval torch/host',
+    'errors clock random formats stats text recipe runs data models generate planning driver estimate eval torch/host',
   cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve launch parallel torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',

@@ -55,6 +55,27 @@ function writeRecipe(text: string): string {
   return file;
 }
 
+test('an adapter names its base at the commit that it was trained on, and is scored on that', async () => {
+  const recipe = writeRecipe(
+    '{ model: some/tiny@v1, method: dpo, adapter: { r: 2 }, steps: 1, data: { train: some/pairs, maxLength: 96 } }',
+  );
+  const out = join(folder, 'run');
+  const trained = await reanchor('train', recipe, '--out', out);
+  expect(trained.code, trained.stderr).toBe(0);
+  const config = JSON.parse(readFileSync(join(out, 'final/adapter_config.json'), 'utf8'));
+  expect(config).toMatchObject({ base_model_name_or_path: 'some/tiny', revision: model.v1 });
+  cpSync(join(out, 'final'), join(folder, 'copied'), { recursive: true });
+  vi.stubEnv('HF_HUB_OFFLINE', '1');
+  const score = async (adapter: string) => {
+    const scores = join(folder, 'scores.jsonl');
+    const flags = ['--reference', 'some/tiny@v1', '--data', tinyPairs, '--max-length', '96', '--out', scores];
+    const { code, stderr } = await reanchor('score', '--model', adapter, ...flags);
+    expect(code, stderr).toBe(0);
+    return readFileSync(scores, 'utf8');
+  };
+  expect(await score(join(folder, 'copied'))).toBe(await score(join(out, 'final')));
+});
+
 test('train, score, generate and tokens take a name; a run says which commits it used, then needs no network', async () => {
   const recipe = writeRecipe(
     '{ model: some/tiny, method: dpo, reference: { update: soft, alpha: 0.6, model: some/tiny@v1 }, steps: 2, data: { train: some/pairs, maxLength: 96 } }',

@@ -2,6 +2,9 @@
 export {
   describeSkips,
   loadPreferenceRows,
+  type ModelPlace,
+  type ModelPlaceOptions,
+  modelPlace,
   type PreferenceRow,
   packGroups,
   packPairs,
@@ -40,6 +43,7 @@ export { CausalLM, type ConfigJson, sequenceLogprobs, tokenLogprobs } from './mo
 export { initModel } from './models/init.js';
 export { loadModel } from './models/load.js';
 export { type LogRatio, logRatios } from './models/log-ratios.js';
+export { ModelLoader } from './models/model-loader.js';
 export { saveModel } from './models/save.js';
 export { scorePairs } from './models/score-pairs.js';
 export { type SpanBatch, spanBatch } from './nn/spans.js';

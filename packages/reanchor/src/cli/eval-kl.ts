@@ -12,7 +12,9 @@ import { type Terminal, table } from './terminal.js';
 /** The flags of `eval kl` as commander gives them. */
 export interface KlFlags extends ProcessesFlags {
   model: string;
+  adapter?: string;
   reference: string;
+  referenceAdapter?: string;
   prompts?: string;
   answers?: string;
   samples?: string;
@@ -41,10 +43,10 @@ async function measure(
 ): Promise<undefined> {
   if (flags.json !== undefined && leads(world)) await requireWritable(flags.json, 0);
   const { measureKl } = await import('../eval/kl/measure.js');
-  const { model, reference, exact = false, chatTemplate } = flags;
+  const { model, adapter, reference, referenceAdapter, exact = false, chatTemplate } = flags;
+  const models = { model, adapter, reference, referenceAdapter };
   const result = await measureKl({
-    model,
-    reference,
+    ...models,
     of,
     exact,
     chatTemplate,
@@ -68,7 +70,7 @@ async function measure(
   );
   for (const line of caveats(result, of)) terminal.note(line);
   if (flags.json === undefined || !leads(world)) return;
-  const settings = { model, reference, ...of, exact, chatTemplate };
+  const settings = { ...models, ...of, exact, chatTemplate };
   const document = { evaluation: 'kl', reanchor: packageVersion(), settings, ...result };
   await writeFileAtomic(flags.json, `${JSON.stringify(document, null, 1)}\n`);
   terminal.note(`wrote ${flags.json}`);

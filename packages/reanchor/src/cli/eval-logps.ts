@@ -11,6 +11,7 @@ import { type Terminal, table } from './terminal.js';
 
 /** The flags of `eval logps` as commander gives them. */
 export interface LogpsFlags extends ProcessesFlags {
+  base?: string;
   data: string[];
   maxLength?: string;
   format?: string;
@@ -51,12 +52,12 @@ async function measure(
   { level, resamples, seed, ...text }: ReturnType<typeof settingsOf>,
   { terminal, world, device, signal }: Shared,
 ): Promise<undefined> {
-  const { data, keepIdentical, chatTemplate } = flags;
+  const { base, data, keepIdentical, chatTemplate } = flags;
   if (flags.json !== undefined && leads(world)) await requireWritable(flags.json, 0);
   const { checkpointLogps, measures } = await import('../eval/logps/logps.js');
   const drawing = { level, resamples, seed };
   const result = await checkpointLogps({
-    ...{ models, data, keepIdentical, chatTemplate, ...text, ...drawing, world, device, signal },
+    ...{ models, base, data, keepIdentical, chatTemplate, ...text, ...drawing, world, device, signal },
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),
     onProgress: (name, done, total) => terminal.status(`${name}: scored ${Math.floor((100 * done) / total)} %`),
@@ -84,7 +85,7 @@ async function measure(
     `${number(scored)} of ${number(rows)} rows, ${number(tokens.chosen)} tokens chosen and ${number(tokens.rejected)} rejected`,
   );
   if (flags.json === undefined || !leads(world)) return;
-  const settings = { data, ...result.settings, ...drawing };
+  const settings = { base, data, ...result.settings, ...drawing };
   const reasons = Object.fromEntries([...skipped.byReason].map(([reason, places]) => [reason, places.length]));
   const document = {
     ...{ evaluation: 'logps', reanchor: packageVersion(), settings, rows, scored, skipped: reasons, tokens },

@@ -11,6 +11,7 @@ import type { Terminal } from './terminal.js';
 /** The flags of `generate` as commander gives them. */
 export interface GenerateFlags extends ProcessesFlags {
   model?: string;
+  adapter?: string;
   run?: string;
   prompts?: string;
   out?: string;
@@ -89,10 +90,13 @@ function optionsOf(flags: GenerateFlags, isSingle: boolean) {
     if (options.topP !== undefined) throw new UsageError(`--top-p ${why}`);
     if (options.samples > 1) throw new UsageError(`--samples ${why}: all would be the same`);
   }
+  const { adapter } = flags;
+  if (adapter !== undefined && flags.model === undefined)
+    throw new UsageError('--adapter has no effect without --model, the model that it is on');
   const run = flags.run === undefined ? undefined : runText(flags.run);
   const model = flags.model ?? (run && trainedModel(run));
   if (model === undefined) throw new UsageError('--model is missing: name a model, or a run with --run');
-  return { ...options, model, run };
+  return { ...options, model, adapter, run };
 }
 
 type Options = ReturnType<typeof optionsOf>;

@@ -88,10 +88,12 @@ describe('the command', () => {
       'tokens recipe': ['--run <folder>', '--set <key=value>', '--rows <count>'],
       score: [
         '--model <model>',
+        '--adapter <adapter>',
         '--run <folder>',
         '--data <file...>',
         '--out <file>',
         '--reference <model>',
+        '--reference-adapter <adapter>',
         '--beta <number>',
         '--max-length <tokens>',
         '--format <form>',
@@ -102,6 +104,7 @@ describe('the command', () => {
       ],
       generate: [
         '--model <model>',
+        '--adapter <adapter>',
         '--run <folder>',
         '--prompts <file>',
         '--out <file>',

@@ -1,5 +1,5 @@
 /** The judge of `eval winrate`: a chat model behind a URL, or the implicit rewards of a model here. */
-import { UsageError } from '../errors.js';
+import { UsageError, UserError } from '../errors.js';
 import type { PairJudge } from '../eval/judge/judge.js';
 import type { JudgeFlags, LocalJudgeFlags } from './commands/judge-options.js';
 import { numberFlag } from './flags.js';
@@ -40,9 +40,10 @@ export async function openPairJudge(
   { terminal, world, device, signal }: Shared,
   isGiven: (name: string) => boolean,
 ): Promise<PairJudgeSession> {
-  const { judgeModel, judgeReference, beta, chatTemplate } = flags;
+  const { judgeModel, judgeReference, judgeAdapter, judgeReferenceAdapter, beta, chatTemplate } = flags;
   if (judgeReference === undefined) {
-    for (const [flag, value] of Object.entries({ '--beta': beta, '--chat-template': chatTemplate })) {
+    const ofRewards = { '--judge-adapter': judgeAdapter, '--judge-reference-adapter': judgeReferenceAdapter };
+    for (const [flag, value] of Object.entries({ ...ofRewards, '--beta': beta, '--chat-template': chatTemplate })) {
       if (value === undefined) continue;
       throw new UsageError(`${flag} has no effect without --judge-reference, which makes rewards the judge`);
     }
@@ -67,12 +68,14 @@ export async function openPairJudge(
   const strength = beta === undefined ? undefined : numberFlag('--beta', beta, { above: true });
   const { RewardJudge } = await import('../eval/rewards/reward-judge.js');
   const judge = await RewardJudge.load({
-    model: judgeModel,
-    reference: judgeReference,
+    ...{ model: judgeModel, adapter: judgeAdapter },
+    ...{ reference: judgeReference, referenceAdapter: judgeReferenceAdapter },
     beta: strength,
     ...{ chatTemplate, world, device, signal },
     onDownload: downloadStatus(terminal),
     onNote: (note) => terminal.note(note),
+  }).catch((error) => {
+    throw ofJudge(error);
   });
   return {
     judge,
@@ -85,4 +88,15 @@ export async function openPairJudge(
       judge[Symbol.dispose]();
     },
   };
+}
+
+/** An error with the models of a judge called as its flags do. */
+function ofJudge(error: unknown): unknown {
+  if (!(error instanceof UserError)) return error;
+  const names: Readonly<Record<string, string>> = {
+    ...{ model: 'judgeModel', adapter: 'judgeAdapter' },
+    ...{ reference: 'judgeReference', referenceAdapter: 'judgeReferenceAdapter' },
+  };
+  const Kind = error instanceof UsageError ? UsageError : UserError;
+  return new Kind((option) => error.told((name) => option(names[name] ?? name)), { cause: error });
 }

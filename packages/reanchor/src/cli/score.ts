@@ -8,10 +8,12 @@ import { type Terminal, table } from './terminal.js';
 /** The flags of `score` as commander gives them. */
 export interface ScoreFlags extends ProcessesFlags {
   model?: string;
+  adapter?: string;
   run?: string;
   data?: string[];
   out: string;
   reference?: string;
+  referenceAdapter?: string;
   beta?: string;
   maxLength?: string;
   format?: string;
@@ -46,10 +48,12 @@ export async function scoreVerb(
     const { score, describeSkips } = await load();
     const result = await score({
       model: flags.model,
+      adapter: flags.adapter,
       run: flags.run,
       data: flags.data,
       out: flags.out,
       reference: flags.reference,
+      referenceAdapter: flags.referenceAdapter,
       beta: beta as number | undefined,
       maxLength: maxLength as number | undefined,
       format: format as ScoreOptions['format'],

@@ -10,6 +10,15 @@ export {
   textMicroBatch,
 } from './micro-batch.js';
 export {
+  folderOf,
+  foldersOf,
+  type ModelPlace,
+  type ModelPlaceOptions,
+  modelPlace,
+  placeOf,
+  placeOfRun,
+} from './model-place.js';
+export {
   microBatches,
   type PlanOptions,
   planSteps,

@@ -15,7 +15,12 @@ type Run = Pick<RunText, 'run' | 'info'>;
  * A model that the recipe of a run names by `key`: a folder here, or one on the Hub at the commit that the run had.
  * Errors: UserError for one that is neither, which ends in `remedy`.
  */
-export function modelOfRun(run: Run, key: 'model' | 'reference.model', name: string, remedy: Message): string {
+export function modelOfRun(
+  run: Run,
+  key: 'model' | 'reference.model' | 'adapter.resumeFrom',
+  name: string,
+  remedy: Message,
+): string {
   const here = textHere(key, name);
   if (existsSync(here)) return here;
   return atCommit(run, parseRepositoryName(here, 'model')) ?? missing(run, key, name, remedy);
@@ -37,7 +42,7 @@ const publishedName = (name: RepositoryName) => ({ ...name, id: publishedSet(nam
 /**
  * What the run downloaded; a path that is not here may look like a name on the Hub, and must not be asked for there.
  */
-function atCommit({ info: { commits = {} } }: Run, name: RepositoryName | undefined): string | undefined {
+export function atCommit({ info: { commits = {} } }: Run, name: RepositoryName | undefined): string | undefined {
   const commit = name && commits[repositoryText(name)];
   return commit && repositoryText({ ...name, revision: commit });
 }

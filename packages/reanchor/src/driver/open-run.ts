@@ -3,7 +3,7 @@ import { realpathSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Device, ProcessGroup } from '@reanchor/torch';
 import { UserError } from '../errors.js';
-import { isAdapterFolder } from '../hub/index.js';
+import { isAdapterFolder, parseRepositoryName, repositoryText } from '../hub/index.js';
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
@@ -70,11 +70,13 @@ export interface OpenRun extends Checkpointed {
   seconds(): number;
 }
 
-type PolicySources = Pick<RunOptions, 'plan' | 'mesh' | 'modelFolder' | 'startAdapter'> & { device: Device };
+type PolicySources = Pick<RunOptions, 'plan' | 'mesh' | 'modelFolder' | 'startAdapter' | 'commits'> & {
+  device: Device;
+};
 
 /** The policy as a run begins with it, or as a checkpoint has it. Errors: those of {@link loadWeights}. */
 export function loadPolicy(
-  { plan, device, mesh, modelFolder, startAdapter }: PolicySources,
+  { plan, device, mesh, modelFolder, startAdapter, commits }: PolicySources,
   checkpoint: Checkpoint | undefined,
 ): Promise<ModelWeights> {
   const { recipe } = plan;
@@ -82,9 +84,16 @@ export function loadPolicy(
   const options = { ...plan.dtypes, device, mesh, parallel: recipe.parallel, quantize };
   if (!recipe.adapter) return loadWeights(checkpoint?.path ?? modelFolder, options);
   const from = checkpoint?.path ?? startAdapter ?? recipeAdapter(recipe);
+  return loadAdapterWeights(modelFolder, { ...baseOf(recipe.model, commits), from }, options);
+}
+
+/** What an adapter calls its base: a name on the Hub at the commit that it had, or a folder. */
+function baseOf(model: string, commits: Readonly<Record<string, string>>): { base: string; revision?: string } {
   // A variable stands for a place on this machine.
-  const base = recipe.model.includes('${') ? basename(recipe.model) : recipe.model;
-  return loadAdapterWeights(modelFolder, { base, from }, options);
+  if (model.includes('${')) return { base: basename(model) };
+  const name = parseRepositoryName(model, 'model');
+  const revision = name && commits[repositoryText(name)];
+  return name && revision ? { base: name.id, revision } : { base: model };
 }
 
 /** The reference policy of a run and the initial one, as far as it needs them, before the folder is made. */

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type Device, DistributedError, nativeConfig, ProcessGroup } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { requireWritable } from '../formats/index.js';
-import { adapterFolder, type HubOptions, modelFolder } from '../hub/index.js';
+import { adapterFolder, type HubOptions, modelFolder, modelOrAdapterFolder } from '../hub/index.js';
 import { requireVocabulary } from '../models/score-pairs.js';
 import { AgreedStop } from '../parallel/agreed-stop.js';
 import { type Mesh, openMesh } from '../parallel/mesh.js';
@@ -178,7 +178,7 @@ async function readInputs(
   await unlessStopped(signal);
   const folder = await modelFolder(here.model, hub);
   const { model: initialModel } = here.reference;
-  const initialFolder = initialModel === undefined ? undefined : await modelFolder(initialModel, hub);
+  const initialFolder = initialModel === undefined ? undefined : await modelOrAdapterFolder(initialModel, hub);
   const { resumeFrom } = here.adapter ?? {};
   const startAdapter = resumeFrom === undefined ? undefined : await adapterFolder(resumeFrom, hub);
   const tokenizer = await loadTokenizer(folder);

@@ -4,14 +4,18 @@
  */
 import { resolve } from 'node:path';
 import {
+  folderOf,
   kindOf,
+  type ModelPlace,
   type PreferenceRow,
+  placeOfRun,
   type RowFormat,
   type TokenizedPair,
   type TokenizeOptions,
   tokenizePairs,
 } from '../data/index.js';
 import { UserError } from '../errors.js';
+import type { HubOptions } from '../hub/index.js';
 import { localTimeOf, type RunText, runTextOfModel, runTextOfModels } from '../runs/index.js';
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
 import { requireSameTokens } from './same-tokens.js';
@@ -28,7 +32,7 @@ export interface RowTextOptions {
 }
 
 /** `now` is the moment that templates tell where no run says another one. */
-type Given = RowTextOptions & { onNote?: ((note: string) => void) | undefined; now?: Date | undefined };
+type Given = RowTextOptions & HubOptions & { now?: Date | undefined };
 
 export interface RowText {
   /** The folder whose tokenizer it is: that of the run, else of the first model. */
@@ -41,22 +45,21 @@ export interface RowText {
 }
 
 /**
- * What rows become tokens by, for models in `folders`: that of `run`, by default of the first of them that a run left.
+ * What rows become tokens by, for models at `places`: that of `run`, by default of the first of them that a run left.
  * `onNote` hears what is taken from it. Errors: those of `loadChatTemplate`, and of a run folder that is broken.
  */
 export async function rowText(
-  folders: readonly string[],
+  places: readonly [ModelPlace, ...ModelPlace[]],
   given: Given,
-  run: RunText | undefined = runTextOfModels(folders, given.onNote),
+  run: RunText | undefined = runTextOfModels(places.map(folderOf), given.onNote),
 ): Promise<RowText> {
-  const text = await textOf(folders[0]!, given, run);
+  const text = await textOf(await placeOfRun(run, places, given), given, run);
   if (run) given.onNote?.(noteOf(run, text));
   return text;
 }
 
-async function textOf(model: string, given: Given, run: RunText | undefined): Promise<RowText> {
-  const folder = run?.folder ?? model;
-  const tokenizer = await loadTokenizer(folder);
+async function textOf(place: ModelPlace, given: Given, run: RunText | undefined): Promise<RowText> {
+  const tokenizer = await loadTokenizer(place);
   const data = run?.recipe.data;
   const chatTemplate = given.chatTemplate ?? run?.chatTemplate ?? 'none';
   // That of texts, or of labelled answers, says nothing of pairs.
@@ -71,7 +74,8 @@ async function textOf(model: string, given: Given, run: RunText | undefined): Pr
     now: run?.now ?? given.now,
     chatTemplate: chatTemplate === 'none' ? undefined : await loadChatTemplate(chatTemplate, tokenizer, 'chatTemplate'),
   };
-  return { folder, tokenizer, format, tokenize, settings: { maxLength, format, keepIdentical, chatTemplate } };
+  const settings = { maxLength, format, keepIdentical, chatTemplate };
+  return { folder: folderOf(place), tokenizer, format, tokenize, settings };
 }
 
 function noteOf({ run }: RunText, { settings, tokenize: { truncate, loss, chatTemplate, now } }: RowText): string {
@@ -93,39 +97,42 @@ function shown(choice: string): string {
 }
 
 /**
- * Makes sure that the tokenizer of a model's folder gives the tokens of `pairs`, by the first of them. Errors:
+ * Makes sure that the tokenizer of the model at `place` gives the tokens of `pairs`, by the first of them. Errors:
  * UserError.
  */
 export async function requireTokensOf(
   { folder: ours, tokenizer, tokenize }: RowText,
   rows: readonly PreferenceRow[],
   pairs: readonly TokenizedPair[],
-  folder: string,
+  place: ModelPlace,
 ): Promise<void> {
-  if (resolve(folder) === resolve(ours)) return;
+  if (resolve(folderOf(place)) === resolve(ours)) return;
   const indices = new Set(pairs.slice(0, 32).map(({ index }) => index));
   const sample = rows.filter(({ index }) => indices.has(index));
   const idsOf = (one: Tokenizer) => pairIds(tokenizePairs(sample, one, tokenize).pairs);
-  await requireSameTokens(folder, tokenizer, idsOf, `${ours}: log-probabilities of other tokens cannot be compared`);
+  await requireSameTokens(place, tokenizer, idsOf, `${ours}: log-probabilities of other tokens cannot be compared`);
 }
 
 const pairIds = (pairs: readonly TokenizedPair[]) =>
   pairs.map(({ index, prompt, chosen, rejected }) => [index, prompt, chosen, rejected].join()).join(';');
 
 /**
- * Makes sure that the runs of all models in `folders` make the same tokens of rows, as far as options can decide it: a
+ * Makes sure that the runs of all models at `places` make the same tokens of rows, as far as options can decide it: a
  * number of each model is of tokens that it knows. Errors: UserError that says what differs.
  */
 export async function requireOneText(
-  folders: readonly string[],
+  places: readonly ModelPlace[],
   given: Given,
   text: RowText,
   rows: readonly PreferenceRow[],
 ): Promise<void> {
-  const runs = new Map(folders.flatMap((folder) => runTextOfModel(folder) ?? []).map((run) => [run.run, run]));
-  const [first, ...others] = runs.values();
-  for (const other of others) {
-    const theirs = await textOf(other.folder!, given, other);
+  const runs = places.flatMap((place) => {
+    const run = runTextOfModel(folderOf(place));
+    return run ? [[run.run, { run, place }] as const] : [];
+  });
+  const [first, ...others] = new Map(runs).values();
+  for (const { run: other, place } of others) {
+    const theirs = await textOf(place, given, other);
     const { maxLength, keepIdentical, chatTemplate } = theirs.tokenize;
     const tokenize = { ...text.tokenize, maxLength, keepIdentical, chatTemplate };
     const [ours, found] = [text, { ...theirs, tokenize }].map(({ tokenizer, tokenize: how }) =>
@@ -140,7 +147,7 @@ export async function requireOneText(
     const deciding = differing.length > 0 ? differing : ['chatTemplate'];
     throw new UserError(
       (option) =>
-        `${first!.run} and ${other.run} make other tokens of these rows (${what.join('; ') || 'by their chat templates'}): say which with ${deciding.map(option).join(', ')}`,
+        `${first!.run.run} and ${other.run} make other tokens of these rows (${what.join('; ') || 'by their chat templates'}): say which with ${deciding.map(option).join(', ')}`,
     );
   }
 }

@@ -3,6 +3,7 @@ import {
   completionTokens,
   describeSkips,
   loadPreferenceRows,
+  type ModelPlace,
   pairGroup,
   type SkipReport,
   type TokenizedPair,
@@ -10,9 +11,8 @@ import {
 } from '../data/index.js';
 import { UsageError, UserError } from '../errors.js';
 import { requireWritable, writeJsonl } from '../formats/index.js';
-import { modelFolder } from '../hub/index.js';
 import { chooseDevice } from '../models/device.js';
-import { loadModel } from '../models/load.js';
+import { ModelLoader } from '../models/model-loader.js';
 import { pairRewards, type ScoredPair, scorePairs } from '../models/score-pairs.js';
 import { tell } from '../parallel/tell.js';
 import { afterRankZero, leads } from '../parallel/together.js';
@@ -21,7 +21,7 @@ import { accuracyOf } from '../stats/index.js';
 import { scoringNotes } from './positions.js';
 import { requireTokensOf, rowText } from './row-text.js';
 import { requireSameInputs } from './same-inputs.js';
-import { noPairs, requireReferenceOfRun, requireRowsOfRun, type ScoreOptions, scoreInputs } from './score-inputs.js';
+import { noPairs, requireRowsOfRun, type ScoreOptions, scoredPlaces, scoreInputs } from './score-inputs.js';
 
 export interface ScoreResult {
   rows: number;
@@ -48,26 +48,26 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { world, signal } = options;
   const device = chooseDevice(options.device);
   const now = new Date(tell(world, Date.now()));
-  const { run, folder, others, text, rows, beta } = await afterRankZero(world, () => readInputs({ ...options, now }));
+  const { run, places, text, rows, beta } = await afterRankZero(world, () => readInputs({ ...options, now }));
   const { tokenizer, tokenize } = text;
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
   if (run && options.data === undefined) requireRowsOfRun(run, options, text, rows);
-  for (const other of [folder, ...others]) await requireTokensOf(text, rows, pairs, other);
-  await requireSameInputs(world, [folder, ...others], 'data', pairs.map(pairGroup));
-  const passes = 1 + others.length;
+  for (const place of places) await requireTokensOf(text, rows, pairs, place);
+  await requireSameInputs(world, places, 'data', pairs.map(pairGroup));
   let finished = 0;
-  for (const note of await scoringNotes([folder, ...others], pairs.map(pairGroup))) onNote?.(note);
-  const scoreWith = async (folder: string): Promise<ScoredPair[]> => {
-    using model = await loadModel(folder, { dtype: 'float32', device });
-    const onProgress = (done: number) => options.onProgress?.(finished + done, passes * pairs.length);
+  for (const note of await scoringNotes(places, pairs.map(pairGroup))) onNote?.(note);
+  using loader = new ModelLoader({ dtype: 'float32', device });
+  const scoreWith = async (place: ModelPlace): Promise<ScoredPair[]> => {
+    using model = await loader.load(place);
+    const onProgress = (done: number) => options.onProgress?.(finished + done, places.length * pairs.length);
     const scores = await scorePairs(model, pairs, { tokensPerMicroBatch, onProgress, world, signal });
     finished += pairs.length;
     return scores;
   };
-  const policy = await scoreWith(folder);
-  const reference = others[0] === undefined ? undefined : await scoreWith(others[0]);
+  const policy = await scoreWith(places[0]);
+  const reference = places[1] && (await scoreWith(places[1]));
 
   const lines = pairs.map((pair, i) => scoreLine(pair, policy[i]!, reference?.[i], beta));
   const skips = [...report.byReason].flatMap(([skipped, places]) =>
@@ -94,17 +94,14 @@ async function readInputs(options: ScoreOptions & { now: Date }) {
   const { onNote } = options;
   if (leads(options.world)) await requireWritable(options.out, 0);
   const run = options.run === undefined ? undefined : runText(options.run);
-  const { model, data, reference: referenceName, beta } = await scoreInputs(options, run);
+  const { model, data, beta } = await scoreInputs(options, run);
   await refuseInput(options.out, data);
-  const folder = await modelFolder(model, options);
-  const referenceFolder = referenceName === undefined ? undefined : await modelFolder(referenceName, options);
-  if (run && options.reference === undefined) await requireReferenceOfRun(run, referenceFolder);
-  const others = referenceFolder === undefined ? [] : [referenceFolder];
-  const text = await rowText([folder, ...others], options, run);
+  const places = await scoredPlaces(model, options, run);
+  const text = await rowText(places, options, run);
   const rows = await loadPreferenceRows(data, { format: text.format, onNote }).catch((cause) => {
     throw run && options.data === undefined ? noPairs(run, cause) : cause;
   });
-  return { run, folder, others, text, rows, beta };
+  return { run, places, text, rows, beta };
 }
 
 /** The output replaces what was there; the rows themselves must not be lost to it. */

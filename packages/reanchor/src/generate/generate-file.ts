@@ -1,9 +1,18 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Content, loadPrompts, type PromptText, promptColumns, sourceRecords } from '../data/index.js';
+import {
+  type Content,
+  foldersOf,
+  loadPrompts,
+  type ModelPlace,
+  modelPlace,
+  type PromptText,
+  promptColumns,
+  sourceRecords,
+} from '../data/index.js';
 import { Journal, requireWritable, writeJsonl } from '../formats/index.js';
-import { type HubOptions, modelFolder } from '../hub/index.js';
+import type { HubOptions } from '../hub/index.js';
 import { tell } from '../parallel/tell.js';
 import { afterRankZero, leads, requireSame } from '../parallel/together.js';
 import { packageVersion } from '../version.js';
@@ -17,6 +26,8 @@ import {
 export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'>, HubOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. */
   model: string;
+  /** The adapter on it, named so too. */
+  adapter?: string | undefined;
   /** File of rows with a `prompt`, a text or a list of messages, or with `messages`. */
   prompts: string;
   /** The JSONL file to be written. */
@@ -61,6 +72,7 @@ export interface CompletionLine {
  */
 export async function generateFile({
   model,
+  adapter,
   prompts: file,
   out,
   chatTemplate,
@@ -71,21 +83,24 @@ export async function generateFile({
 }: GenerateFileOptions): Promise<number> {
   const { world } = options;
   const isWriter = leads(world);
-  const { prompts, folder } = await afterRankZero(world, async () => {
+  const { prompts, place } = await afterRankZero(world, async () => {
     if (isWriter) await requireWritable(out, 0);
-    return { prompts: await readPrompts(file, options.onNote), folder: await modelFolder(model, options) };
+    return {
+      prompts: await readPrompts(file, options.onNote),
+      place: await modelPlace(model, { ...options, adapter }),
+    };
   });
-  using generator = await TextGenerator.load(folder, { chatTemplate, run, device, ...options });
+  using generator = await TextGenerator.load(place, { chatTemplate, run, device, ...options });
   const head = {
     reanchor: packageVersion(),
-    model: await fingerprint(folder),
+    model: await fingerprint(place),
     prompts: digest(generator.encodeAll(prompts)),
     chatTemplate,
     ...decisive(options),
   };
   const journal = isWriter && !(await isDevice(out)) ? await Journal.open(`${out}.partial`, head) : undefined;
   try {
-    const sizes = (await weightFiles(folder)).map(({ name, size }) => `${name} ${size}`);
+    const sizes = (await weightFiles(place)).map(({ name, size }) => `${name} ${size}`);
     requireSame(world, { model: digest(sizes), prompts: head.prompts });
     const lines = new Map<string, CompletionLine>();
     const keyOf = (index: number, sample: number) => `${index} ${sample}`;
@@ -131,15 +146,18 @@ function decisive({ maxNewTokens, temperature, topK, topP, stopStrings, samples 
   return { maxNewTokens, temperature, topK, topP, stopStrings, samples, seed };
 }
 
-/** What tells one state of a model's folder from another: names, sizes and times of its weights. */
-async function fingerprint(folder: string): Promise<string> {
-  const files = await weightFiles(folder);
+/** What tells one state of a model's folders from another: names, sizes and times of its weights. */
+async function fingerprint(place: ModelPlace): Promise<string> {
+  const files = await weightFiles(place);
   return digest(files.map(({ name, size, mtimeMs }) => `${name} ${size} ${mtimeMs}`));
 }
 
-async function weightFiles(folder: string) {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
-  return await Promise.all(names.map(async (name) => ({ name, ...(await stat(join(folder, name))) })));
+async function weightFiles(place: ModelPlace) {
+  const found = foldersOf(place).map(async (folder) => {
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.safetensors')).sort();
+    return await Promise.all(names.map(async (name) => ({ name, ...(await stat(join(folder, name))) })));
+  });
+  return (await Promise.all(found)).flat();
 }
 
 function digest(parts: readonly (string | Int32Array)[]): string {

@@ -1,5 +1,7 @@
 /** The tokens that end what a model writes. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { foldersOf, type ModelPlace, placeOf } from '../data/index.js';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { readFile } from '../formats/index.js';
 import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer } from '../text/index.js';
@@ -10,18 +12,14 @@ import { type ChatTemplate, loadChatTemplate, modelChatTemplate, type Tokenizer 
  * FormatError.
  */
 export async function stopTokens(
-  folder: string,
+  at: string | ModelPlace,
   tokenizer: Tokenizer,
   chatTemplate?: string | ChatTemplate,
 ): Promise<number[]> {
   const own = tokenizer.chatTemplate === undefined ? undefined : modelChatTemplate(tokenizer);
   const named = typeof chatTemplate === 'string' ? await loadChatTemplate(chatTemplate, tokenizer) : chatTemplate;
   const template = named ?? own;
-  const ends = [
-    tokenizer.eosId,
-    ...(await modelStopTokens(folder, tokenizer)),
-    template && answerEnd(template, tokenizer),
-  ];
+  const ends = [tokenizer.eosId, ...(await modelStopTokens(at, tokenizer)), template && answerEnd(template, tokenizer)];
   return [...new Set(ends)].filter((id) => id !== undefined);
 }
 
@@ -61,9 +59,13 @@ function firstSpecial(ids: readonly number[], tokenizer: Tokenizer): number | un
   return next !== undefined && tokenizer.decode([next], { skipSpecialTokens: true }) === '' ? next : undefined;
 }
 
-/** The tokens that end a text: those of generation_config.json, or the tokenizer's EOS token. */
-export async function modelStopTokens(folder: string, { eosId }: Tokenizer): Promise<number[]> {
-  const file = join(folder, 'generation_config.json');
+/**
+ * The tokens that end a text: those of generation_config.json, which an adapter may have of its own, or the tokenizer's
+ * EOS token.
+ */
+export async function modelStopTokens(at: string | ModelPlace, { eosId }: Tokenizer): Promise<number[]> {
+  const files = foldersOf(placeOf(at)).map((folder) => join(folder, 'generation_config.json'));
+  const file = files.find((one) => existsSync(one)) ?? files[0]!;
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '{}';
     throw new UserError(unreadable(file, error), { cause: error });

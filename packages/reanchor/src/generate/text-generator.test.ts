@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../../../../tests/support/repository.js';
+import { loadTokenizer } from '../text/index.js';
+import { modelStopTokens } from './stop-tokens.js';
 import { streamText } from './stream-text.js';
 import { TextGenerator } from './text-generator.js';
 
@@ -59,6 +61,16 @@ test('a chat ends at the token that its template writes after an answer, whateve
   const answers = await chat.complete(prompts, { ...options, batchSize: 64 });
   expect(answers.filter(({ text }) => text.includes('</s>'))).toEqual([]);
   expect(answers.filter(({ finish }) => finish === 'stop').length).toBeGreaterThan(0);
+});
+
+test('the tokens that end a text are those of an adapter where it says so, else those of its base', async () => {
+  const [base, adapter] = [mkdtempSync(join(tmpdir(), 'base-')), mkdtempSync(join(tmpdir(), 'adapter-'))];
+  writeFileSync(join(base, 'generation_config.json'), '{"eos_token_id": 5}');
+  const tokenizer = await loadTokenizer(tiny);
+  expect(await modelStopTokens({ base, adapter }, tokenizer)).toEqual([5]);
+  writeFileSync(join(adapter, 'generation_config.json'), '{"eos_token_id": [6, 7]}');
+  expect(await modelStopTokens({ base, adapter }, tokenizer)).toEqual([6, 7]);
+  expect(await modelStopTokens(base, tokenizer)).toEqual([5]);
 });
 
 test('a broken generation_config.json is named', async () => {

@@ -1,11 +1,20 @@
 /** Generation from texts and chats to texts: a model with its tokenizer. */
-import { resolve } from 'node:path';
-import { type Content, encodePrompt, encodeRow, type PromptText, promptMessages } from '../data/index.js';
+import {
+  type Content,
+  encodePrompt,
+  encodeRow,
+  folderOf,
+  type ModelPlace,
+  modelPlace,
+  type PromptText,
+  placeOfRun,
+  promptMessages,
+} from '../data/index.js';
 import { UserError } from '../errors.js';
-import { type HubOptions, modelFolder } from '../hub/index.js';
+import type { HubOptions } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { chooseDevice } from '../models/device.js';
-import { loadModel } from '../models/load.js';
+import { ModelLoader } from '../models/model-loader.js';
 import { writingNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
 import { tell } from '../parallel/tell.js';
@@ -45,6 +54,10 @@ export interface TextCompletion extends GeneratedCompletion {
 }
 
 export interface TextGeneratorOptions extends HubOptions {
+  /** The adapter on the model, by its folder or its name on the Hub. */
+  adapter?: string | undefined;
+  /** What loads the model, in fp32, where other models are loaded by it too. */
+  loader?: ModelLoader | undefined;
   /**
    * The chat template, as in a recipe: `model`, a built-in name, a .jinja file or Jinja text; with it a text is a
    * message of the user, too. `none`: texts are gone on from as they are, and chats take the template of the model.
@@ -67,8 +80,6 @@ export interface TextGeneratorOptions extends HubOptions {
  */
 export class TextGenerator implements Disposable {
   private constructor(
-    /** Where the model's files are. */
-    readonly folder: string,
     readonly model: CausalLM,
     readonly tokenizer: Tokenizer,
     private readonly template: ChatTemplate | undefined,
@@ -77,29 +88,30 @@ export class TextGenerator implements Disposable {
   ) {}
 
   /**
-   * Loads a Hugging Face folder, or a model of the Hub by owner/name. Errors: UserError, FormatError of model,
-   * tokenizer and template.
+   * Loads a model by its folder or by owner/name on the Hub; see {@link modelPlace}. Errors: UserError, FormatError of
+   * model, tokenizer and template.
    */
   static async load(
-    name: string,
-    { chatTemplate, run: givenRun, now: givenNow, device: deviceSetting, world, ...hub }: TextGeneratorOptions = {},
+    name: string | ModelPlace,
+    { chatTemplate, run: givenRun, now: givenNow, device, world, adapter, ...options }: TextGeneratorOptions = {},
   ): Promise<TextGenerator> {
-    const device = chooseDevice(deviceSetting);
-    const folder = await modelFolder(name, hub);
-    const run = givenRun ?? runTextOfModel(folder, hub.onNote);
-    const own = await loadTokenizer(folder);
-    const isOwn = run?.folder === undefined || resolve(run.folder) === resolve(folder);
-    const tokenizer = isOwn ? own : withTemplatesOf(own, await loadTokenizer(run.folder!));
+    const { loader, ...hub } = options;
+    using own = loader ? undefined : new ModelLoader({ dtype: 'float32', device: chooseDevice(device) });
+    const place = typeof name === 'string' ? await modelPlace(name, { ...hub, adapter }) : name;
+    const run = givenRun ?? runTextOfModel(folderOf(place), hub.onNote);
+    const ofRun = await placeOfRun(run, [place], hub);
+    const plain = await loadTokenizer(place);
+    const tokenizer = ofRun === place ? plain : withTemplatesOf(plain, await loadTokenizer(ofRun));
     const choice = chatTemplate ?? run?.chatTemplate ?? 'none';
     const template = choice === 'none' ? undefined : await loadChatTemplate(choice, tokenizer, 'chatTemplate');
     if (chatTemplate === undefined && template)
       hub.onNote?.(`every text goes through a chat template, as in ${run!.run}`);
-    const stopTokens = await modelStopTokens(folder, tokenizer);
-    const model = await loadModel(folder, { dtype: 'float32', device });
+    const stopTokens = await modelStopTokens(place, tokenizer);
+    const model = await (loader ?? own!).load(place);
     const quantised = quantizationNote(model.configJson, model.quantized);
     if (quantised !== undefined) hub.onNote?.(quantised);
     const now = givenNow ?? run?.now ?? new Date(tell(world, Date.now()));
-    return new TextGenerator(folder, model, tokenizer, template, now, stopTokens);
+    return new TextGenerator(model, tokenizer, template, now, stopTokens);
   }
 
   /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */

@@ -2,14 +2,26 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
+import { isOfUse } from './files-of-use.js';
 import { parseRepositoryName } from './names.js';
-import { type HubOptions, openRepository } from './repository.js';
+import { type HubOptions, openRepository, type Repository } from './repository.js';
 
 const [config, weights] = ['adapter_config.json', 'adapter_model.safetensors'];
 
 /** Whether a folder holds an adapter, and no model. */
 export const isAdapterFolder = (folder: string): boolean =>
   existsSync(join(folder, config)) && !existsSync(join(folder, 'config.json'));
+
+/** Whether a repository has an adapter, and no model. */
+export const isAdapterRepository = ({ paths }: Repository): boolean =>
+  paths.includes(config) && !paths.includes('config.json');
+
+/** Makes sure that the files of an adapter are there, with those of a tokenizer beside it. Returns their folder. */
+export async function fetchAdapter(repository: Repository): Promise<string> {
+  const { paths, folder } = repository;
+  await repository.get([config, weights, ...paths.filter((path) => path === 'tokenizer.json' || isOfUse(path))]);
+  return folder;
+}
 
 /**
  * The folder of an adapter that is named by its folder, or else by `owner/name` or `owner/name@revision` on the Hugging
@@ -28,7 +40,5 @@ export async function adapterFolder(name: string, options: HubOptions = {}): Pro
       `${name} does not exist: an adapter is a folder of PEFT with ${config} and ${weights}, or owner/name of one on the Hugging Face Hub`,
     );
   }
-  const repository = await openRepository(repositoryName, options);
-  await repository.get([config, weights]);
-  return repository.folder;
+  return await fetchAdapter(await openRepository(repositoryName, options));
 }

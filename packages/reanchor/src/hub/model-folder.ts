@@ -3,6 +3,8 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { isPickle, pickleRefusal, shardNames } from '../formats/index.js';
+import { fetchAdapter, isAdapterFolder, isAdapterRepository } from './adapter-folder.js';
+import { isOfUse } from './files-of-use.js';
 import { parseRepositoryName, repositoryText } from './names.js';
 import { type HubOptions, openRepository, type Repository } from './repository.js';
 
@@ -12,19 +14,6 @@ export interface ModelFolderOptions extends HubOptions {
 }
 
 const required = ['config.json', 'tokenizer.json'];
-
-/** Files of a model that are of use where they exist. */
-const optional = [
-  'generation_config.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'chat_template.jinja',
-  'chat_template.json',
-  'tokenizer.model',
-  'vocab.json',
-  'merges.txt',
-];
 const single = 'model.safetensors';
 const index = 'model.safetensors.index.json';
 
@@ -33,10 +22,19 @@ const index = 'model.safetensors.index.json';
  * Face Hub: of this config.json, the tokenizer's files, generation_config.json and safetensors weights are downloaded
  * into the Hub's cache unless they are there. A folder of that name here is taken before the Hub is asked.
  *
- * Errors: UserError for a name that is neither, for the folder of a run, for a model that the Hub does not give out or
- * that has no safetensors weights, and for failed downloads.
+ * Errors: UserError for a name that is neither, for the folder of a run or of an adapter, for a model that the Hub does
+ * not give out or that has no safetensors weights, and for failed downloads.
  */
 export async function modelFolder(name: string, options: ModelFolderOptions = {}): Promise<string> {
+  const folder = await modelOrAdapterFolder(name, options);
+  if (!isAdapterFolder(folder)) return folder;
+  throw new UserError(
+    `${name} holds an adapter, and no model: name the model that it is on, and the adapter beside it`,
+  );
+}
+
+/** As {@link modelFolder}, and the folder of an adapter as well, for which `isAdapterFolder` holds. */
+export async function modelOrAdapterFolder(name: string, options: ModelFolderOptions = {}): Promise<string> {
   if (existsSync(name)) return localFolder(name);
   const repositoryName = parseRepositoryName(name, 'model');
   if (!repositoryName) {
@@ -45,8 +43,8 @@ export async function modelFolder(name: string, options: ModelFolderOptions = {}
     );
   }
   const repository = await openRepository(repositoryName, options);
+  if (isAdapterRepository(repository)) return await fetchAdapter(repository);
   const weights = options.weights === false ? [] : weightFiles(repository, repositoryText(repositoryName));
-  const isOfUse = (path: string) => optional.includes(path) || /^additional_chat_templates\/[^/]+\.jinja$/.test(path);
   await repository.get([...required, ...repository.paths.filter(isOfUse), ...weights]);
   if (weights[0] === index) await repository.get(await shardNames(join(repository.folder, index)));
   return repository.folder;

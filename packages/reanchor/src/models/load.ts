@@ -79,7 +79,7 @@ export async function loadModel(
 }
 
 /** An adapter's factors are never rounded to half precision. */
-const factorDType = (dtype: DType): DType => (dtype === 'float64' ? dtype : 'float32');
+export const factorDType = (dtype: DType): DType => (dtype === 'float64' ? dtype : 'float32');
 
 /** The config.json of a model folder. Errors: UserError, FormatError. */
 export async function readConfig(folder: string): Promise<ConfigJson> {

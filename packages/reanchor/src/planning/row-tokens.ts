@@ -1,4 +1,4 @@
-import { loadRows, modelOfRun, type RowPlace, resolveSources, sourceOfRun } from '../data/index.js';
+import { loadRows, modelOfRun, modelPlace, type RowPlace, resolveSources, sourceOfRun } from '../data/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
 import type { RunText } from '../runs/index.js';
@@ -30,7 +30,8 @@ export async function rowTokens(
   const recipe = 'info' in of ? recipeOfRun(of) : recipeHere(of);
   const now = 'info' in of ? of.now : undefined;
   const hub: HubOptions = { onDownload, onNote: (note) => notes.push(note) };
-  const tokenizer = await loadTokenizer(await modelFolder(recipe.model, { ...hub, weights: false }));
+  const place = await ('info' in of ? modelPlace : modelFolder)(recipe.model, { ...hub, weights: false });
+  const tokenizer = await loadTokenizer(place);
   const { validation: _held, ...data } = recipe.data;
   const first = { ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } };
   const shown = await recipeData(first, tokenizer, { ...hub, now });

@@ -1,10 +1,9 @@
 /** What a policy writes on prompts, and the scores of it. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Group, type PromptText, promptColumns } from '../data/index.js';
+import { type Group, modelPlace, type PromptText, promptColumns } from '../data/index.js';
 import { makeFolder, readJsonl, writeJsonl } from '../formats/index.js';
 import { drawnTokens, generate, stopTokens, TextGenerator } from '../generate/index.js';
-import { modelFolder } from '../hub/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { scoreCompletions } from '../models/score-completions.js';
 import { recipeHere } from '../recipe/index.js';
@@ -48,13 +47,13 @@ export class Measuring implements Disposable {
 
   /** Errors: UserError, FormatError of the prompts, the initial model and the scores. */
   static async load(job: RunJob, signal: AbortSignal): Promise<Measuring> {
-    const { model, data } = recipeHere(job.recipe);
-    const folder = await modelFolder(model, { signal });
+    const { model, adapter, data } = recipeHere(job.recipe);
+    const place = await modelPlace(model, { adapter: adapter?.resumeFrom, signal });
     const { device } = job.recipe;
-    const initial = await TextGenerator.load(folder, { chatTemplate: data.chatTemplate ?? 'none', device, signal });
+    const initial = await TextGenerator.load(place, { chatTemplate: data.chatTemplate ?? 'none', device, signal });
     try {
       const prompts = await drawPrompts(job.measure);
-      const stops = await stopTokens(folder, initial.tokenizer, data.chatTemplate);
+      const stops = await stopTokens(place, initial.tokenizer, data.chatTemplate);
       return new Measuring(job, initial, await Scorer.load(job.measure.scores, signal), prompts, stops, signal);
     } catch (error) {
       initial[Symbol.dispose]();

@@ -46,6 +46,32 @@ describe('a tokenizer from a folder', () => {
     expect((await loadTokenizer(folderWith(without))).eosId).toBe(1);
   });
 
+  test("of an adapter is the adapter's where it has one, and so is the chat template", async () => {
+    const base = folderWith({ 'chat_template.jinja': 'base' });
+    const none = {
+      'tokenizer.json': undefined,
+      'tokenizer_config.json': undefined,
+      'special_tokens_map.json': undefined,
+    };
+    const of = async (adapter: string) => (await loadTokenizer({ base, adapter })).chatTemplate;
+    expect(await of(folderWith(none))).toBe('base');
+    expect(await of(folderWith({ ...none, 'chat_template.jinja': 'own' }))).toBe('own');
+    const eos = { 'tokenizer_config.json': '{"eos_token": "<s>"}', 'special_tokens_map.json': undefined };
+    const own = await loadTokenizer({ base, adapter: folderWith(eos) });
+    expect(own).toMatchObject({ eosToken: '<s>', chatTemplate: 'base' });
+    expect(new TextDecoder().decode(own.files.get('chat_template.jinja'))).toBe('base');
+    expect(await of(folderWith({ ...eos, 'chat_template.jinja': 'own' }))).toBe('own');
+  });
+
+  test("of an adapter goes by the config.json of the base, which decides a tokenizer's class", async () => {
+    const files = { 'tokenizer_config.json': '{}', 'special_tokens_map.json': undefined };
+    const base = folderWith({ ...files, 'config.json': '{"model_type": "gpt_neox"}' });
+    const adapter = folderWith(files);
+    expect((await loadTokenizer(adapter)).specialTokens).toEqual({});
+    expect((await loadTokenizer({ base, adapter })).specialTokens).toEqual((await loadTokenizer(base)).specialTokens);
+    expect((await loadTokenizer(base)).specialTokens).not.toEqual({});
+  });
+
   test.each([
     ['a missing folder', () => join(fixture, 'nowhere'), /nowhere does not exist: name a Hugging Face folder/],
     ['a file', () => join(fixture, 'config.json'), /config.json is a file/],

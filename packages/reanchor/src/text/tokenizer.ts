@@ -2,6 +2,7 @@
  * Tokenizers of Hugging Face folders: tokenizer.json through @huggingface/tokenizers, made to agree with the Rust
  * library.
  */
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
@@ -62,13 +63,33 @@ const tokenizerFiles = [
   'merges.txt',
 ];
 
+/** Where the files of a tokenizer are: in the folder of a model, or in that of an adapter on it. */
+interface TokenizerPlace {
+  base: string;
+  adapter?: string | undefined;
+}
+
 /**
  * The tokenizer of a Hugging Face folder: tokenizer.json, and what the files beside it say of it, as transformers 5.18
- * reads them: special and added tokens, the class, which a model's config.json may decide. Errors: UserError for a
- * folder without tokenizer.json; FormatError for files that are not JSON, not a tokenizer, or one that is not
- * supported.
+ * reads them: special and added tokens, the class, which a model's config.json may decide. An adapter's folder may have
+ * the tokenizer, or the chat template, that the base was given with it. Errors: UserError for a folder without
+ * tokenizer.json; FormatError for files that are not JSON, not a tokenizer, or one that is not supported.
  */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+export async function loadTokenizer(at: string | TokenizerPlace): Promise<Tokenizer> {
+  const { base, adapter } = typeof at === 'string' ? { base: at } : at;
+  if (adapter === undefined) return tokenizerIn(base, base);
+  if (!existsSync(join(adapter, definition))) {
+    const template = join(adapter, templateFile);
+    return tokenizerIn(base, base, existsSync(template) ? await readFile(template) : undefined);
+  }
+  const own = await tokenizerIn(adapter, base);
+  if (own.chatTemplate !== undefined || !existsSync(join(base, definition))) return own;
+  const { chatTemplate } = await tokenizerIn(base, base);
+  return chatTemplate === undefined ? own : tokenizerIn(adapter, base, new TextEncoder().encode(chatTemplate));
+}
+
+/** The tokenizer in a folder, for the model in another, with the text of another chat template where one is given. */
+async function tokenizerIn(folder: string, model: string, template?: Uint8Array): Promise<Tokenizer> {
   let names: string[];
   try {
     names = await readdir(folder);
@@ -89,17 +110,17 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   for (const name of [...tokenizerFiles.filter((one) => names.includes(one)), ...templates]) {
     files.set(name, await readFile(join(folder, name)));
   }
+  if (template) files.set(templateFile, template);
   const json = (name: string) => {
     const bytes = files.get(name);
     return bytes && parseJson(bytes, join(folder, name));
   };
+  const modelConfig = join(model, 'config.json');
   return parseTokenizer(json(definition), {
     config: json(config),
     specialTokens: json(specialTokens),
     addedTokens: json(addedTokens),
-    modelConfig: names.includes('config.json')
-      ? parseJson(await readFile(join(folder, 'config.json')), join(folder, 'config.json'))
-      : undefined,
+    modelConfig: existsSync(modelConfig) ? parseJson(await readFile(modelConfig), modelConfig) : undefined,
     file: join(folder, definition),
     files,
   });

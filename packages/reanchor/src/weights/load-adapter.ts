@@ -25,6 +25,8 @@ import type { LoadWeightsOptions } from './load.js';
 export interface AdapterRequest {
   /** What the base is called in the files of the adapter. */
   base: string;
+  /** Its commit, where it is on the Hub. */
+  revision?: string | undefined;
   /** A new adapter, or the folder of one that is trained on. */
   from: NewAdapterOptions | string;
 }
@@ -36,7 +38,7 @@ export interface AdapterRequest {
  */
 export async function loadAdapterWeights(
   folder: string,
-  { base: baseName, from }: AdapterRequest,
+  { base: baseName, revision, from }: AdapterRequest,
   { dtype, device = 'cpu', mesh, parallel, quantize }: LoadWeightsOptions,
 ): Promise<AdapterWeights> {
   const configJson = await readConfig(folder);
@@ -55,7 +57,7 @@ export async function loadAdapterWeights(
       `${folder} holds weights of 4 bits, which are not divided among processes: use parallel.shard none`,
     );
   }
-  const saved = { whole, baseName, adapter };
+  const saved = { whole, baseName, revision: revision ?? null, adapter };
   const config = parseAdapterConfig(configOf(model, saved), 'adapter_config.json');
   const weights = new AdapterWeights(model, {
     ...{ whole, world, reduce: parallel?.reduce, base },
@@ -80,6 +82,7 @@ interface Saved {
   /** The parameters of the base that are trained whole. */
   whole: ReadonlySet<string>;
   baseName: string;
+  revision: string | null;
   adapter: NewAdapter | FolderAdapter;
 }
 
@@ -104,15 +107,15 @@ function wholeName(name: string, { configJson, lowRank }: CausalLM): string {
 }
 
 /** The config of a model's adapter; that of a folder which is trained on keeps all that it said. */
-function configOf({ configJson, lowRank }: CausalLM, { baseName, adapter }: Saved): Record<string, unknown> {
+function configOf({ configJson, lowRank }: CausalLM, { baseName, revision, adapter }: Saved): Record<string, unknown> {
   if (adapter instanceof FolderAdapter && hasForm(lowRank, adapter)) {
-    return { ...rewrittenConfigJson(adapter.config), base_model_name_or_path: baseName };
+    return { ...rewrittenConfigJson(adapter.config), base_model_name_or_path: baseName, revision };
   }
   const { dropout, bias, modulesToSave } = adapter.saved;
   const rslora = [...lowRank.values()].some((shape) => !isClose(scaleOf({ ...shape, rslora: false }), shape.scale));
   const network = networkOf(configJson);
   const config = adapterConfigJson({ network, modules: lowRank, rslora, dropout, base: baseName });
-  return { ...config, bias, modules_to_save: modulesToSave.length > 0 ? [...modulesToSave] : null };
+  return { ...config, revision, bias, modules_to_save: modulesToSave.length > 0 ? [...modulesToSave] : null };
 }
 
 /** Whether factors have the ranks and alphas of a folder: those of an averaged reference have not. */

@@ -1,15 +1,17 @@
 import type { Command } from 'commander';
 import type { KlFlags } from '../eval-kl.js';
 import type { Terminal } from '../terminal.js';
-import { processesOption } from './options.js';
+import { adapterOption, processesOption } from './options.js';
 
 /** Adds `reanchor eval kl`. */
 export function addKl(group: Command, terminal: Terminal): void {
   group
     .command('kl')
     .description('the KL divergence of a model from a reference, on answers that the model writes')
-    .requiredOption('--model <folder or name>', 'the model, pi')
+    .requiredOption('--model <folder or name>', 'the model, pi, or an adapter that names its base')
+    .addOption(adapterOption('--adapter', '--model'))
     .requiredOption('--reference <folder or name>', 'the reference')
+    .addOption(adapterOption('--reference-adapter', '--reference'))
     .option('--prompts <file>', 'the JSONL file of prompts to answer')
     .option('--answers <file>', "answers that the model has written, instead of --prompts: generate's file")
     .option('--samples <count>', 'the answers to each prompt (default: 1)')

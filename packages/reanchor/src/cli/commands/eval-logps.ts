@@ -12,8 +12,9 @@ export function addLogps(group: Command, terminal: Terminal): void {
     )
     .argument(
       '<models...>',
-      'run folders, model folders or names on the Hub, MODEL or name=MODEL; the first is compared with',
+      'run folders, folders of models and adapters, or names on the Hub, MODEL or name=MODEL; the first is compared with',
     )
+    .option('--base <model>', 'the model that the adapters among them are on (default: the one that each names)')
     .requiredOption('--data <file...>', 'the JSONL files (also .gz) of preference pairs')
     .addOption(recipeOption('--max-length <tokens>', 'data.maxLength'))
     .addOption(recipeOption('--format <form>', 'data.format'))

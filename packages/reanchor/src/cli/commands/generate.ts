@@ -1,14 +1,15 @@
 import type { Command } from 'commander';
 import type { GenerateFlags } from '../generate.js';
 import type { Terminal } from '../terminal.js';
-import { processesOption, recipeOption, repeated, templateHelp } from './options.js';
+import { adapterOption, modelHelp, processesOption, recipeOption, repeated, templateHelp } from './options.js';
 
 /** Adds `reanchor generate`. */
 export function addGenerate(program: Command, terminal: Terminal): void {
   program
     .command('generate')
     .description('write completions of prompts, or stream that of one')
-    .option('--model <model>', 'the model: a Hugging Face folder, or owner/name[@revision] on the Hub')
+    .option('--model <model>', modelHelp)
+    .addOption(adapterOption('--adapter', '--model'))
     .option('--run <folder>', 'a run folder: its model unless another one is named, its chat template and date')
     .option(
       '--prompts <file>',

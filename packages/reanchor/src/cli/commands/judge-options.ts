@@ -1,5 +1,6 @@
 /** The options of verbs that ask a judge: a chat model, or the rewards of a model here. */
 import type { Command } from 'commander';
+import { adapterOption } from './options.js';
 
 /** The flags of {@link addJudgeOptions} as commander gives them. */
 export interface JudgeFlags {
@@ -58,6 +59,8 @@ export function addJudgeOptions(command: Command): Command {
 /** The flags of {@link addLocalJudgeOptions} as commander gives them. */
 export interface LocalJudgeFlags {
   judgeReference?: string;
+  judgeAdapter?: string;
+  judgeReferenceAdapter?: string;
   beta?: string;
   chatTemplate?: string;
 }
@@ -69,6 +72,8 @@ export function addLocalJudgeOptions(command: Command): Command {
       '--judge-reference <folder or name>',
       'judge without a URL, by the implicit rewards of the model of --judge-model against this reference',
     )
+    .addOption(adapterOption('--judge-adapter', '--judge-model'))
+    .addOption(adapterOption('--judge-reference-adapter', '--judge-reference'))
     .option('--beta <number>', 'the strength beta of those rewards (default: 0.1)')
     .option('--chat-template <name or file>', 'what makes chats of the prompts for those rewards');
 }

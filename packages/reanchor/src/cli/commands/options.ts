@@ -13,6 +13,9 @@ export function recipeOption(flags: string, path: string): Option {
   return new Option(flags, `${description}: ${type} (default: ${value})`);
 }
 
+export const modelHelp =
+  'the model: a Hugging Face folder, or owner/name[@revision] on the Hub; of an adapter that names its base, that alone';
+
 export const templateHelp =
   "what makes text of chats, and of a plain prompt a user's message: model, the name of one that is built in, a .jinja file, Jinja text, or none (default: that of the run that left the model; else the model's for chats, none for plain prompts)";
 
@@ -28,3 +31,7 @@ export function addDrawOptions(command: Command, resamples: string): Command {
 /** The option of commands that several processes can share. */
 export const processesOption = () =>
   new Option('--processes <count>', 'share the work among so many processes of this machine: docs/guide/parallel.md');
+
+/** The option that names the adapter on the model of another option. */
+export const adapterOption = (flag: string, model: string) =>
+  new Option(`${flag} <adapter>`, `the adapter on ${model}: a folder of PEFT, or owner/name[@revision] on the Hub`);

@@ -1,18 +1,21 @@
 /** The KL of a model from a reference, on answers that it writes or has written. */
-import { type Group, type PromptText, textOf } from '../../data/index.js';
+import { folderOf, type Group, modelPlace, type PromptText, textOf } from '../../data/index.js';
 import { UserError } from '../../errors.js';
 import { exactJson } from '../../formats/index.js';
 import { drawnTokens, type Prompt, readPrompts, TextGenerator } from '../../generate/index.js';
-import { type HubOptions, modelFolder } from '../../hub/index.js';
+import type { HubOptions } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
-import { loadModel, readConfig } from '../../models/load.js';
+import { chooseDevice } from '../../models/device.js';
+import { readConfig } from '../../models/load.js';
 import { logRatios } from '../../models/log-ratios.js';
+import { ModelLoader } from '../../models/model-loader.js';
 import type { PassOptions } from '../../models/passes.js';
 import { positionsNote, shortestOf, writingNote } from '../../models/positions.js';
 import { afterRankZero } from '../../parallel/together.js';
 import { runTextOfModels } from '../../runs/index.js';
 import type { Tokenizer } from '../../text/index.js';
 import { type Answer, readAnswers } from '../answers.js';
+import { referencePlace } from '../reference-place.js';
 import { requireSameInputs } from '../same-inputs.js';
 import { requireSameTokens } from '../same-tokens.js';
 import { type KlEstimate, klEstimate } from './estimate.js';
@@ -33,7 +36,10 @@ interface KlSampling {
 export interface KlOptions extends HubOptions {
   /** The policy: a Hugging Face folder, or owner/name on the Hub. */
   model: string;
+  /** The adapter on it, named so too. */
+  adapter?: string | undefined;
   reference: string;
+  referenceAdapter?: string | undefined;
   /** What answers are measured: new ones, or those of a file, as `generateFile` writes them. */
   of: KlSampling | { answers: string };
   /** Compare whole next-token distributions, too. */
@@ -64,19 +70,20 @@ export interface KlResult extends KlEstimate {
  */
 export async function measureKl(options: KlOptions): Promise<KlResult> {
   const { of, exact, chatTemplate, tokensPerMicroBatch = 16384, onProgress, world } = options;
-  const { own, folder, configJson, given } = await afterRankZero(world, async () => {
-    const [own, folder] = [await modelFolder(options.model, options), await modelFolder(options.reference, options)];
+  const { own, other, configJson, given } = await afterRankZero(world, async () => {
+    const [own, other] = [await modelPlace(options.model, options), await referencePlace(options.reference, options)];
     const given = 'answers' in of ? await readAnswers(of.answers) : await readPrompts(of.prompts, options.onNote);
-    return { own, folder, configJson: await readConfig(folder), given };
+    return { own, other, configJson: await readConfig(other.base), given };
   });
-  const run = runTextOfModels([own, folder], options.onNote);
-  using generator = await TextGenerator.load(own, { ...options, chatTemplate, run });
+  const run = runTextOfModels([own, other].map(folderOf), options.onNote);
+  using loader = new ModelLoader({ dtype: 'float32', device: chooseDevice(options.device) });
+  using generator = await TextGenerator.load(own, { ...options, chatTemplate, run, loader });
   const told: Told = {
     shortest: shortestOf([generator.model, { configJson }]),
     onNote: options.onNote,
     onProgress,
     world,
-    requireSame: (name, groups) => requireSameInputs(world, [own, folder], name, groups),
+    requireSame: (name, groups) => requireSameInputs(world, [own, other], name, groups),
   };
   const { groups, ended, texts } =
     'answers' in of
@@ -85,8 +92,8 @@ export async function measureKl(options: KlOptions): Promise<KlResult> {
   const sample = texts.slice(0, 32);
   const idsOf = (tokenizer: Tokenizer) => sample.map((text) => tokenizer.encode(plainText(text)).join()).join(';');
   const why = 'the model: a KL needs a reference with the same tokenizer';
-  await requireSameTokens(folder, generator.tokenizer, idsOf, why);
-  using reference = await loadModel(folder, generator.model);
+  await requireSameTokens(other, generator.tokenizer, idsOf, why);
+  using reference = await loader.load(other);
   const count = groups.reduce((sum, { completions }) => sum + completions.length, 0);
   if (count === 0) throw new UserError('there is no answer to measure');
   const ratios = await logRatios(generator.model, reference, groups, {

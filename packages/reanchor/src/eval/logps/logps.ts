@@ -4,14 +4,16 @@ import {
   completionTokens,
   describeSkips,
   loadPreferenceRows,
+  type ModelPlace,
+  modelPlace,
   pairGroup,
   type SkipReport,
   tokenizePairs,
 } from '../../data/index.js';
-import { UserError } from '../../errors.js';
-import { type HubOptions, modelFolder } from '../../hub/index.js';
+import { type Naming, UserError } from '../../errors.js';
+import type { HubOptions } from '../../hub/index.js';
 import { chooseDevice } from '../../models/device.js';
-import { loadModel } from '../../models/load.js';
+import { ModelLoader } from '../../models/model-loader.js';
 import type { PassOptions } from '../../models/passes.js';
 import { type ScoredPair, scorePairs } from '../../models/score-pairs.js';
 import { tell } from '../../parallel/tell.js';
@@ -21,11 +23,13 @@ import { accuracyOf, type BootstrapResult, clusterBootstrap, clusterError, group
 import { scoringNotes } from '../positions.js';
 import { type RowText, type RowTextOptions, requireOneText, requireTokensOf, rowText } from '../row-text.js';
 import { requireSameInputs } from '../same-inputs.js';
-import { modelsOf } from './models.js';
+import { modelsOf, type NamedModel } from './models.js';
 
 export interface LogpsOptions extends HubOptions, RowTextOptions {
-  /** Run folders, folders of checkpoints, model folders, names on the Hub; each may be `name=...`. */
+  /** Run folders, folders of checkpoints, of models and adapters, names on the Hub; each may be `name=...`. */
   models: readonly string[];
+  /** The model that the adapters among them are on. Default: the one that each names. */
+  base?: string | undefined;
   /** Files of preference pairs. */
   data: string[];
   /** Coverage of the intervals; default 0.95. */
@@ -80,26 +84,26 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
   const device = chooseDevice(options.device);
   const models = modelsOf(options.models);
   const given = { ...options, now: new Date(tell(world, Date.now())) };
-  const { folders, text, rows } = await afterRankZero(world, async () => {
-    const folders: string[] = [];
-    for (const { model } of models) folders.push(await modelFolder(model, options));
-    const text = await rowText(folders, given);
-    return { folders, text, rows: await loadPreferenceRows(options.data, { format: text.format, onNote }) };
+  const { places, text, rows } = await afterRankZero(world, async () => {
+    const places = await placesOf(models, options);
+    const text = await rowText(places, given);
+    return { places, text, rows: await loadPreferenceRows(options.data, { format: text.format, onNote }) };
   });
   const { tokenizer, tokenize, settings } = text;
   const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
-  await requireOneText(folders, given, text, rows);
-  for (const folder of folders) await requireTokensOf(text, rows, pairs, folder);
-  for (const note of await scoringNotes(folders, pairs.map(pairGroup))) onNote?.(note);
+  await requireOneText(places, given, text, rows);
+  for (const place of places) await requireTokensOf(text, rows, pairs, place);
+  for (const note of await scoringNotes(places, pairs.map(pairGroup))) onNote?.(note);
 
-  await requireSameInputs(world, folders, 'data', pairs.map(pairGroup));
+  await requireSameInputs(world, places, 'data', pairs.map(pairGroup));
   const prompts = [...groupBy(pairs.keys(), (i) => pairs[i]!.prompt.join()).values()];
   const results: ModelLogps[] = [];
   let first: Record<Measure, number[]> | undefined;
+  using loader = new ModelLoader({ dtype: 'float32', device });
   for (const [i, { name, model }] of models.entries()) {
-    using loaded = await loadModel(folders[i]!, { dtype: 'float32', device });
+    using loaded = await loader.load(places[i]!);
     const onProgress = (done: number) =>
       options.onProgress?.(name, i * pairs.length + done, models.length * pairs.length);
     const values = valuesOf(await scorePairs(loaded, pairs, { tokensPerMicroBatch, onProgress, world, signal }));
@@ -126,6 +130,13 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
     tokens: { chosen: tokens(0), rejected: tokens(1) },
     models: results,
   };
+}
+
+async function placesOf(models: readonly NamedModel[], options: LogpsOptions) {
+  const remedy = (option: Naming) => `give it with ${option('base')}`;
+  const places: ModelPlace[] = [];
+  for (const { model } of models) places.push(await modelPlace(model, { ...options, remedy }));
+  return places as [ModelPlace, ...ModelPlace[]];
 }
 
 function valuesOf(scores: readonly ScoredPair[]): Record<Measure, number[]> {

@@ -2,14 +2,15 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError, UserError } from '../../errors.js';
+import { isAdapterFolder } from '../../hub/index.js';
 
-/** A model by its folder, or owner/name on the Hub. */
+/** A model, or an adapter, by its folder, or owner/name on the Hub. */
 export interface NamedModel {
   name: string;
   model: string;
 }
 
-const isModel = (folder: string) => existsSync(join(folder, 'config.json'));
+const isModel = (folder: string) => existsSync(join(folder, 'config.json')) || isAdapterFolder(folder);
 
 /**
  * The models of what is given, `MODEL` or `name=MODEL`: of a run folder `checkpoints/step-*` by step and `final`, of a
@@ -35,7 +36,7 @@ function expand(name: string, model: string): NamedModel[] {
   const inner = [...steps(join(model, 'checkpoints')), ...steps(model), join(model, 'final')].filter(isModel);
   if (inner.length > 0) return inner.map((folder) => ({ name: `${name}/${folder.split('/').at(-1)}`, model: folder }));
   throw new UserError(
-    `${model} holds no model: a model folder has config.json; a run folder has such folders as checkpoints/step-* and final`,
+    `${model} holds no model: a model folder has config.json, an adapter's adapter_config.json; a run folder has such folders as checkpoints/step-* and final`,
   );
 }
 

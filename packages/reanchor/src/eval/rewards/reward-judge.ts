@@ -1,12 +1,13 @@
 /** A judge without a judge model: the implicit rewards of a model against its reference. */
 import { setImmediate } from 'node:timers/promises';
-import type { Content, Group } from '../../data/index.js';
+import { type Content, folderOf, type Group, modelPlace } from '../../data/index.js';
 import { exactJson } from '../../formats/index.js';
 import { TextGenerator } from '../../generate/index.js';
-import { type HubOptions, modelFolder } from '../../hub/index.js';
+import type { HubOptions } from '../../hub/index.js';
 import type { CausalLM } from '../../models/causal-lm.js';
-import { loadModel } from '../../models/load.js';
+import { chooseDevice } from '../../models/device.js';
 import { logRatios } from '../../models/log-ratios.js';
+import { ModelLoader } from '../../models/model-loader.js';
 import type { PassOptions } from '../../models/passes.js';
 import { positionsNote, shortestOf } from '../../models/positions.js';
 import { tell } from '../../parallel/tell.js';
@@ -14,14 +15,18 @@ import { afterRankZero, leads } from '../../parallel/together.js';
 import { runTextOfModels } from '../../runs/index.js';
 import { sigmoid } from '../../stats/index.js';
 import type { Pair, PairJudge, Verdict } from '../judge/judge.js';
+import { referencePlace } from '../reference-place.js';
 import { requireSameInputs } from '../same-inputs.js';
 import { requireSameTokens } from '../same-tokens.js';
 
 export interface RewardJudgeOptions extends HubOptions {
   /** The model whose rewards judge: a Hugging Face folder, or owner/name on the Hub. */
   model: string;
+  /** The adapter on it, named so too. */
+  adapter?: string | undefined;
   /** What it was trained against. */
   reference: string;
+  referenceAdapter?: string | undefined;
   /** Strength beta of the rewards. Default: 0.1. */
   beta?: number | undefined;
   chatTemplate?: string | undefined;
@@ -52,27 +57,28 @@ export class RewardJudge implements PairJudge, Disposable {
     private readonly beta: number,
     private readonly options: RewardJudgeOptions,
   ) {
-    const { model, reference: anchor, chatTemplate } = options;
-    this.name = `implicit reward of ${model}`;
-    this.settings = { judge: 'implicit reward', model, reference: anchor, beta, chatTemplate };
+    const { model, adapter, reference: anchor, referenceAdapter, chatTemplate } = options;
+    this.name = `implicit reward of ${adapter ?? model}`;
+    const models = { model, adapter, reference: anchor, referenceAdapter };
+    this.settings = { judge: 'implicit reward', ...models, beta, chatTemplate };
   }
 
   /** Errors: UserError, FormatError of the models; UserError for a reference with another tokenizer; RangeError. */
   static async load(options: RewardJudgeOptions): Promise<RewardJudge> {
-    const { model, reference, beta = 0.1, chatTemplate, world } = options;
+    const { model, beta = 0.1, chatTemplate, world } = options;
     if (!(beta > 0)) throw new RangeError(`beta is ${beta}; numbers above 0 are allowed`);
-    const [own, folder] = await afterRankZero(
-      world,
-      async (): Promise<[string, string]> => [await modelFolder(model, options), await modelFolder(reference, options)],
-    );
-    await requireSameInputs(world, [own, folder], 'answers', []);
-    const run = runTextOfModels([own, folder], options.onNote);
-    const generator = await TextGenerator.load(own, { ...options, chatTemplate, run });
+    const { own, other } = await afterRankZero(world, async () => {
+      return { own: await modelPlace(model, options), other: await referencePlace(options.reference, options) };
+    });
+    await requireSameInputs(world, [own, other], 'answers', []);
+    const run = runTextOfModels([own, other].map(folderOf), options.onNote);
+    using loader = new ModelLoader({ dtype: 'float32', device: chooseDevice(options.device) });
+    const generator = await TextGenerator.load(own, { ...options, chatTemplate, run, loader });
     try {
       const sample = 'One plain sentence, with 3 numbers: 1, 22 and 333.\n\nAnd one more?';
       const why = `${model}: rewards need a reference with the same tokenizer`;
-      await requireSameTokens(folder, generator.tokenizer, ({ encode }) => encode(sample).join(), why);
-      return new RewardJudge(generator, await loadModel(folder, generator.model), beta, options);
+      await requireSameTokens(other, generator.tokenizer, ({ encode }) => encode(sample).join(), why);
+      return new RewardJudge(generator, await loader.load(other), beta, options);
     } catch (error) {
       generator[Symbol.dispose]();
       throw error;
