@@ -66,5 +66,7 @@ export { SelfCheckError } from './train/self-checks.js';
 export { stepMetrics } from './train/step-metrics.js';
 export { Trainer } from './train/trainer.js';
 export type { StepResult, TrainerOptions } from './train/trainer-options.js';
+export { AdapterWeights } from './weights/adapter-weights.js';
 export { type LoadWeightsOptions, loadWeights } from './weights/load.js';
+export { type AdapterRequest, loadAdapterWeights } from './weights/load-adapter.js';
 export { type AnchorOptions, type ModelWeights, Weights, type WeightsOptions } from './weights/weights.js';
