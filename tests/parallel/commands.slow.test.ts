@@ -1,4 +1,4 @@
-// Every command that processes share, on 3 and 4 of them; and what is kept when they are stopped or killed.
+// Every command that processes share, on 2 to 4 of them; and what is kept when they are stopped or killed.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,9 +21,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('3 and 4 processes write and print what one does', async () => {
+test('2, 3 and 4 processes write and print what one does', async () => {
   for (const command of await sharedCommands(folder)) {
-    for (const world of [3, 4]) await expectSame(command, ranks, world);
+    for (const world of [2, 3, 4]) await expectSame(command, ranks, world);
   }
 });
 

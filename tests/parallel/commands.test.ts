@@ -23,14 +23,11 @@ afterAll(async () => {
 
 const commandOf = (name: string) => commands.find((command) => command.name === name)!;
 
-test.each([
-  'score',
-  'generate',
-  'generate of one prompt',
-  'eval kl of prompts',
-  'eval logps',
-  'eval winrate by rewards',
-])('%s: two processes write and print what one does', (name) => expectSame(commandOf(name), ranks, 2));
+// All of them are in commands.slow.test.ts.
+test.each(['score', 'generate', 'generate of one prompt', 'eval kl of prompts', 'eval winrate by rewards'])(
+  '%s: two processes write and print what one does',
+  (name) => expectSame(commandOf(name), ranks, 2),
+);
 
 test('generate goes on from what one process has left, and writes the same', async () => {
   const command = commandOf('generate');

@@ -78,6 +78,10 @@ const corners: Record<string, () => Promise<object> | object> = {
     ...{ loss: { type: 'aot_unpaired', over: 'microBatch' }, batch: { size: 7, rowsPerMicroBatch: 1 } },
     activationCheckpointing: true,
   }),
+  'AOT over the step, a plateau of the margin': () => ({
+    loss: { type: 'aot' },
+    reference: { update: 'plateau', metric: 'margin', patience: 1, minGain: 0 },
+  }),
   'a plateau of the accuracy': () => ({
     evaluate: { every: 1 },
     reference: { update: 'plateau', metric: 'accuracy', patience: 1, minGain: 0.01, resetOptimizer: true },
@@ -192,6 +196,17 @@ test('a run goes on in another number of processes and another division, or in t
     await ranks.train(after, { recipe: recipe(then), out: whole });
     expect(outcome(out)).toEqual(outcome(whole));
   }
+});
+
+test('replicas of one process go on as replicas of three', async () => {
+  const keys = { reference: { update: 'soft', alpha: 0.3 }, logEvery: 1, evaluate: { every: 3 }, steps: 5 };
+  const out = place();
+  const recipe = (parallel: object) => recipeOf({ ...keys, parallel });
+  const stop = { rank: 0, step: 3 };
+  await ranks.train(2, { recipe: recipe({ shard: 'gradients', replicas: 2 }), out, stop });
+  const answers = await ranks.train(3, { recipe: recipe({ shard: 'optimizer', replicas: 3 }), out, resume: true });
+  expect(answers).toEqual(Array(3).fill({ isFinished: true, steps: 5 }));
+  expectEqualNumbers(await runNumbers(out), await alone(keys));
 });
 
 test('run.json says how many processes began a run, and what they divide', async () => {

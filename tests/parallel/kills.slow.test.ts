@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { uniforms } from '#reanchor/random.js';
+import { listCheckpoints, verifyCheckpoint } from '#reanchor/runs/index.js';
 import type { Strike } from '../support/actions.js';
 import { outcome } from '../support/resuming.js';
 import { tinyModel, tinyPairs } from '../support/training.js';
@@ -69,4 +70,22 @@ test.each([
   }
   console.log(`${shard}: ${kills} kills, ${inCheckpoints} in checkpoints`);
   expect(inCheckpoints).toBeGreaterThanOrEqual(4);
+});
+
+test.each([
+  ['while pieces are written', 1, 'write .*step-000002.*optimizer-00002', 3],
+  ['before a whole checkpoint has its name', 0, 'rename .*step-000002[^/]*$', 1],
+])('killed %s, rank %i: the run goes on from what was saved', async (_when, rank, at, n) => {
+  const [whole, out] = ['whole', 'struck'].map((name) => join(folder, `${name}-${rank}`)) as [string, string];
+  const recipe = recipeOf('parameters');
+  await ranks.train(2, { recipe, out: whole });
+  const answers = await ranks.train(2, { recipe, out, strikes: [{ rank, at, n, what: 'SIGKILL' }] });
+  for (const [i, answer] of answers.entries()) {
+    const words = i === rank ? 'has ended: SIGKILL' : 'killed, hung or still at work';
+    expect(answer).toEqual({ error: expect.stringContaining(`rank ${rank}`) });
+    expect(answer).toEqual({ error: expect.stringContaining(words) });
+  }
+  for (const { path } of listCheckpoints(join(out, 'checkpoints'))) await verifyCheckpoint(path);
+  expect(await ranks.train(2, { recipe, out, resume: true })).toEqual(Array(2).fill({ isFinished: true, steps: 8 }));
+  expect(outcome(out)).toEqual(outcome(whole));
 });

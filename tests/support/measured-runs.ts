@@ -38,7 +38,7 @@ export class MeasuredRuns implements AsyncDisposable {
 
   static async start(): Promise<MeasuredRuns> {
     const folder = mkdtempSync(join(tmpdir(), 'parallel-estimate-'));
-    const sizes = { vocab_size: 512, hidden_size: 256, intermediate_size: 512, num_hidden_layers: 6 };
+    const sizes = { vocab_size: 512, hidden_size: 160, intermediate_size: 320, num_hidden_layers: 6 };
     const parameters = await sizedLlama(join(folder, 'model'), sizes);
     const ranks = new TrainingRanks(2);
     await ranks.start();
@@ -48,7 +48,7 @@ export class MeasuredRuns implements AsyncDisposable {
   /** The text of a recipe. */
   recipe(rest: string): string {
     return `model: ${join(this.folder, 'model')}
-data: { train: ${tinyPairs}, limit: 24, maxLength: 48 }
+data: { train: ${tinyPairs}, limit: 24, maxLength: 32 }
 batch: { size: 8, tokensPerMicroBatch: 100 }
 method: dpo
 reference: { update: soft, alpha: 0.3 }

@@ -16,8 +16,8 @@ export function answered<Answer extends object>(answers: readonly (Answer | Ende
 }
 
 export class RankProcesses implements AsyncDisposable {
-  /** Each, once it is ready. */
-  readonly #ranks: Promise<ChildProcess>[];
+  /** Each, once it is ready; none where one has ended and no other was asked for yet. */
+  readonly #ranks: (Promise<ChildProcess> | undefined)[];
 
   private constructor(
     private readonly program: URL,
@@ -35,26 +35,29 @@ export class RankProcesses implements AsyncDisposable {
   }
 
   async #start(): Promise<ChildProcess> {
-    const child = fork(this.program, { execArgv: ['--expose-gc', '--import', 'tsx'] });
+    // Most of what these processes do is done once: to compile it well takes longer than it saves.
+    const child = fork(this.program, { execArgv: ['--expose-gc', '--no-opt', '--import', 'tsx'] });
     await new Promise((ready) => child.once('message', ready));
     return child;
   }
 
   /**
    * Sends each of the first `world` processes an order, and hears their answers. One that ends meanwhile answers with
-   * that, and another takes its place. `stopped` is a rank that will not answer: it is ended when the others have.
+   * that; the next order starts another in its place. `stopped` is a rank that will not answer: it is ended when the
+   * others have.
    */
   async ask<Answer>(
     world: number,
     orderOf: (rank: number) => object,
     stopped?: number,
   ): Promise<(Answer | EndedRank)[]> {
-    const children = await Promise.all(this.#ranks.slice(0, world));
+    const ready = Array.from({ length: world }, (_, rank) => (this.#ranks[rank] ??= this.#start()));
+    const children = await Promise.all(ready);
     const answers = children.map((child, rank) => {
       child.send(orderOf(rank));
       return new Promise<Answer | EndedRank>((heard) => {
         const exited = (code: number | null, signal: string | null) => {
-          this.#ranks[rank] = this.#start();
+          this.#ranks[rank] = undefined;
           heard({ error: `rank ${rank} has ended: ${signal ?? code}` });
         };
         child.once('exit', exited).once('message', (message) => {
@@ -71,7 +74,7 @@ export class RankProcesses implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const children = await Promise.all(this.#ranks);
+    const children = (await Promise.all(this.#ranks)).filter((child) => child !== undefined);
     const isRunning = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
     // One that is not gone yet may still hold the lock of its run.
     await Promise.all(

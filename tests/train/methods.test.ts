@@ -28,7 +28,13 @@ import {
   weights,
 } from '../support/training.js';
 
-const pairs = await loadTinyPairs();
+// Of a few tokens, since every method trains on them again and again.
+const pairs = (await loadTinyPairs()).map(({ prompt, chosen, rejected, ...row }) => ({
+  ...row,
+  prompt: prompt.slice(-6),
+  chosen: chosen.slice(0, 9),
+  rejected: rejected.slice(0, 7),
+}));
 const examples: TokenizedExample[] = pairs.flatMap(({ chosen, rejected, ...row }) => [
   { ...row, completion: chosen, label: true },
   { ...row, completion: rejected, label: false },
@@ -48,7 +54,7 @@ interface RunOptions {
 async function run<Row, Score extends LoggedRow>(
   objective: Objective<Row, Score>,
   rows: readonly Row[],
-  { rule, storage = 'copy', steps = 6, tokensPerMicroBatch = 10_000, options }: RunOptions,
+  { rule, storage = 'copy', steps = 5, tokensPerMicroBatch = 10_000, options }: RunOptions,
 ) {
   using policy = await loadModel(tinyModel, { dtype: 'float64' });
   const trained = new Weights(policy);
@@ -104,17 +110,17 @@ describe.each(methods)('%s', (_, trainAnew) => {
 
   test('soft with alpha = 1 is hard with tau = 1, bit for bit', async () => {
     const [soft, hard] = [
-      await train({ rule: { update: 'soft', alpha: 1 } }),
-      await train({ rule: { update: 'hard', tau: 1 } }),
+      await train({ rule: { update: 'soft', alpha: 1 }, steps: 3 }),
+      await train({ rule: { update: 'hard', tau: 1 }, steps: 3 }),
     ];
     expect(soft.losses).toEqual(hard.losses);
     expect(soft.weights).toEqual(hard.weights);
   });
 
   test('alpha = 0 and tau beyond the run are the fixed reference, bit for bit', async () => {
-    const fixed = await train({ rule: { update: 'fixed' } });
-    for (const rule of [{ update: 'soft', alpha: 0 } as const, { update: 'hard', tau: 7 } as const]) {
-      expect((await train({ rule })).weights).toEqual(fixed.weights);
+    const fixed = await train({ rule: { update: 'fixed' }, steps: 3 });
+    for (const rule of [{ update: 'soft', alpha: 0 } as const, { update: 'hard', tau: 4 } as const]) {
+      expect((await train({ rule, steps: 3 })).weights).toEqual(fixed.weights);
     }
   });
 
@@ -127,7 +133,7 @@ describe.each(methods)('%s', (_, trainAnew) => {
     expect(hard.losses[0]).toBe(first);
     for (const step of [2, 4]) expect(hard.losses[step]! / first!).toBeCloseTo(1, 1);
     for (const { gradNorm } of hard.results) expect(gradNorm).toBeGreaterThan(0);
-    expect(hard.versions).toEqual([0, 1, 0, 2, 0, 3]);
+    expect(hard.versions).toEqual([0, 1, 0, 2, 0]);
   });
 
   test('cached and copied references give the same losses over three windows', async () => {
@@ -141,8 +147,8 @@ describe.each(methods)('%s', (_, trainAnew) => {
   });
 
   test('micro-batches change results by rounding only', async () => {
-    const rule = { update: 'hard', tau: 3 } as const;
-    const [whole, cut] = [await train({ rule, steps: 4 }), await train({ rule, steps: 4, tokensPerMicroBatch: 150 })];
+    const rule = { update: 'hard', tau: 2 } as const;
+    const [whole, cut] = [await train({ rule }), await train({ rule, tokensPerMicroBatch: 40 })];
     for (const [i, loss] of whole.losses.entries()) expect(cut.losses[i]! / loss).toBeCloseTo(1, 9);
     expect(cut.weights).toBeCloseToTensor(whole.weights, 1e-7);
   });
@@ -152,7 +158,7 @@ test('SFT: micro-batches change results by rounding only, since the mean is over
   const rule = { update: 'fixed' } as const;
   const [whole, cut] = [
     await run(textObjective(), texts, { rule }),
-    await run(textObjective(), texts, { rule, tokensPerMicroBatch: 60 }),
+    await run(textObjective(), texts, { rule, tokensPerMicroBatch: 20 }),
   ];
   expect(cut.losses).toBeCloseToTensor(whole.losses, 1e-10);
   expect(cut.weights).toBeCloseToTensor(whole.weights, 1e-7);
@@ -186,7 +192,7 @@ test('a plateau of the margin moves the reference, and a divergence above the ca
   const stalled = await run(objective, pairs, {
     rule: { update: 'plateau', metric: 'margin', patience: 1, minGain: 1000 },
   });
-  expect(stalled.versions).toEqual([0, 1, 0, 2, 0, 3]);
+  expect(stalled.versions).toEqual([0, 1, 0, 2, 0]);
 });
 
 test('a reference with other weights than the policy has rewards from the first step on', async () => {

@@ -76,3 +76,16 @@ test('a file that is too large to be read as a whole is not begun', async () => 
   expect(() => readFileSync(at('large'), 'utf8')).toThrow(message);
   expect(() => readFileSync(at('file'), 'utf8', 3)).toThrow(/file has 4 bytes; .* may have 3$/);
 });
+
+test('a stream reads in pieces of the size asked for, and makes no larger buffers than a file may fill', async () => {
+  const streamed = async (bytes: number) => {
+    writeFileSync(at('streamed'), '');
+    truncateSync(at('streamed'), bytes);
+    const stream = createReadStream(at('streamed'), { highWaterMark: 1 << 20 });
+    const pieces: number[] = [];
+    for await (const piece of stream) pieces.push((piece as Buffer).length);
+    return { pieces, buffer: stream.readableHighWaterMark };
+  };
+  expect(await streamed(5)).toEqual({ pieces: [5], buffer: 1 << 16 });
+  expect(await streamed(3 << 19)).toEqual({ pieces: [1 << 20, 1 << 19], buffer: 1 << 20 });
+});

@@ -94,6 +94,8 @@ export function readFileSync(path: string, encoding?: 'utf8', most = mostWholeBy
 }
 
 /** The bytes of a file in pieces; it is open when this returns. Errors, at once: NotReadable, those of the system. */
-export function createReadStream(path: string, options: { highWaterMark?: number } = {}): ReadStream {
-  return nodeStream(path, { ...options, fd: openSync(path) });
+export function createReadStream(path: string, { highWaterMark = 1 << 16 } = {}): ReadStream {
+  const fd = openSync(path);
+  // Every piece is read into a new buffer of this size: a small file is not to take a large one.
+  return nodeStream(path, { fd, highWaterMark: Math.min(highWaterMark, Math.max(1 << 16, fstatSync(fd).size)) });
 }

@@ -67,6 +67,14 @@ test('scores of answers: built in, of models, of a program, and combined', async
   expect(told!.metrics).toMatchObject({ 'kl/initial': 0, 'score/lines': 3, 'score/long': start!.scores.long!.mean });
 });
 
+test('a score that fails is named', async () => {
+  const scores = { none: { command: ['/bin/sh', '-c', 'echo 1; echo no; echo why >&2; exit 0'] } };
+  using measuring = await Measuring.load(jobOf('failing', { scores }), new AbortController().signal);
+  using policy = await loadModel(tinyModel, { dtype: 'float32' });
+  const measured = measuring.measure(policy, { step: 0, isEnd: true });
+  await expect(measured).rejects.toThrow(/score none: \/bin\/sh, line 2: "no" is not allowed/);
+});
+
 test('with a step of KL, what has moved less since the last measurement is not measured', async () => {
   const job = jobOf('step', { klStep: 0.2 });
   using measuring = await Measuring.load(job, new AbortController().signal);

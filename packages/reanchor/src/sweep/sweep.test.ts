@@ -1,9 +1,10 @@
 // A whole study of the tiny model: a model, answers, pairs, two arms of two seeds, in processes.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { tinyArms, tinyStudy } from '../../../../tests/support/tiny-study.js';
+import { tinyModel, tinyPairs } from '../../../../tests/support/training.js';
 import { commandLine } from '../cli/main.js';
 import { Terminal } from '../cli/terminal.js';
 import { front } from '../eval/front/front.js';
@@ -128,16 +129,18 @@ test('an arm that is not there, and a folder that another sweep is at work in, a
 });
 
 test('a job that fails ends no other, and what needs it is not begun', limit, async () => {
-  const result = await run('arms: { dpo: {} }\nsave: ends', { out: join(folder, 'failing') }, (study) =>
-    study
-      .replace('over: pairs, seeds: [1, 2]', 'over: order, seeds: [1]')
-      .replace('long: length', 'none: { command: [/bin/sh, -c, "echo 1; echo no; echo why >&2; exit 0"] }')
-      .replace('rows: 12', 'rows: 3'),
+  const failing = join(folder, 'failing');
+  // What the other arm needs has been made.
+  cpSync(join(out, 'stages'), join(failing, 'stages'), { recursive: true });
+  const none = `none: { train: { model: ${tinyModel}, method: sft, data: { train: ${tinyPairs}, maxLength: 2 }, steps: 1 } }`;
+  const arms = `arms: { none: { model: "\${stages.none}" }, dpo: {} }`;
+  const result = await run(arms, { out: failing }, (study) =>
+    study.replace('stages:\n', `stages:\n  ${none}\n`).replace('seeds: [1, 2]', 'seeds: [1]'),
   );
-  expect(result.failed).toEqual([
-    { title: 'dpo seed 1', message: expect.stringMatching(/score none: \/bin\/sh, line 2: "no" is not allowed/) },
-  ]);
-  expect(result).toMatchObject({ left: 1, made: 3, rows: [] });
+  expect(result.begun).toEqual(['dpo seed 1', 'stage none']);
+  expect(result.failed).toEqual([{ title: 'stage none', message: expect.stringMatching(/no row is left of \d+/) }]);
+  expect(result).toMatchObject({ left: 1, made: 1 });
+  expect(result.rows.map(({ arm, step }) => `${arm} ${step}`)).toEqual(['dpo 0', 'dpo 2', 'dpo 4']);
 });
 
 test('the command prints how the settings ended and how arms differ, and refuses what is no study', async () => {
