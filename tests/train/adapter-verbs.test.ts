@@ -142,7 +142,7 @@ describe('score --run', () => {
     const packed = await trained('quantize=nf4', 'steps=1');
     const text = await printed('score', '--run', packed, '--out', place('out'));
     expect(text).toContain(
-      `the model under ${packed}/final is quantised when it is loaded (nf4), as it was in ${packed}`,
+      `the model under ${packed}/final is quantised when it is loaded (nf4), as it was when that was trained`,
     );
     const [own] = linesOf(await written('score', '--run', packed));
     const [dense] = linesOf(await written('score', '--run', run));

@@ -6,6 +6,7 @@ export { type LowRankShape, scaleOf } from './low-rank-shape.js';
 export { factorName, prefix as adapterPrefix } from './names.js';
 export { type AdaptableNetwork, headParameter } from './network.js';
 export { otherToolsNotes } from './other-tools.js';
+export { type BaseQuantization, baseQuantization } from './quantization.js';
 export { readAdapter, type StoredAdapter } from './read.js';
 export { targetModules } from './targets.js';
 export { writeAdapter } from './write.js';

@@ -1,7 +1,7 @@
 /** From the name of a model, which may be an adapter, to the folders with its files. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { readAdapterConfig } from '../adapters/index.js';
+import { baseQuantization, readAdapterConfig } from '../adapters/index.js';
 import { type Naming, shown, UserError } from '../errors.js';
 import {
   adapterFolder,
@@ -62,9 +62,11 @@ export async function modelPlace(name: string, options: ModelPlaceOptions = {}):
   const run = runTextOfModel(folder);
   const explicit = adapter === undefined ? given : name;
   const base = await (explicit === undefined ? baseOf(folder, run, { ...hub, remedy }) : modelFolder(explicit, hub));
-  const { quantize = 'none' } = run?.recipe ?? {};
-  if (quantize === 'none') return { base, adapter: folder };
-  hub.onNote?.(`the model under ${folder} is quantised when it is loaded (${quantize}), as it was in ${run!.run}`);
+  const quantize = await baseQuantization(folder);
+  if (quantize === undefined) return { base, adapter: folder };
+  hub.onNote?.(
+    `the model under ${folder} is quantised when it is loaded (${quantize}), as it was when that was trained`,
+  );
   return { base, adapter: folder, quantize };
 }
 

@@ -16,6 +16,7 @@ import { networkOf } from '../models/network.js';
 import { NewAdapter, type NewAdapterOptions } from '../models/new-adapter.js';
 import { rawBytes, type SaveOptions } from '../models/save.js';
 import { FolderAdapter } from '../models/stored-adapter.js';
+import type { Quantization } from '../models/stored-weights.js';
 import { storedName } from '../models/weight-dtypes.js';
 import { isFactor } from '../nn/low-rank.js';
 import { AdapterWeights } from './adapter-weights.js';
@@ -57,7 +58,7 @@ export async function loadAdapterWeights(
       `${folder} holds weights of 4 bits, which are not divided among processes: use parallel.shard none`,
     );
   }
-  const saved = { whole, baseName, revision: revision ?? null, adapter };
+  const saved = { whole, baseName, revision: revision ?? null, adapter, quantize };
   const config = parseAdapterConfig(configOf(model, saved), 'adapter_config.json');
   const weights = new AdapterWeights(model, {
     ...{ whole, world, reduce: parallel?.reduce, base },
@@ -84,6 +85,7 @@ interface Saved {
   baseName: string;
   revision: string | null;
   adapter: NewAdapter | FolderAdapter;
+  quantize: Quantization | undefined;
 }
 
 /** Writes what is trained of a model as an adapter in PEFT's form. */
@@ -96,7 +98,7 @@ async function write(folder: string, model: CausalLM, saved: Saved, options: Sav
       ...{ dtype: storedName(dtype), shape: parameter.shape, bytes: () => rawBytes(name, parameter, dtype) },
     };
   });
-  await writeAdapter(folder, { config: configOf(model, saved), tensors });
+  await writeAdapter(folder, { config: configOf(model, saved), tensors, quantize: saved.quantize });
 }
 
 /** What PEFT calls a parameter of the base. */
