@@ -13,6 +13,7 @@ import { mergedParameter, mergedParameters } from '#reanchor/models/merged.js';
 import type { NewAdapterOptions } from '#reanchor/models/new-adapter.js';
 import { saveParameters } from '#reanchor/models/save.js';
 import { FolderAdapter } from '#reanchor/models/stored-adapter.js';
+import { StoredMerge } from '#reanchor/models/stored-merge.js';
 import { isFactor } from '#reanchor/nn/low-rank.js';
 import { spanBatch } from '#reanchor/nn/spans.js';
 import { loadAdapterWeights } from '#reanchor/weights/load-adapter.js';
@@ -136,6 +137,19 @@ describe.skipIf(names.length === 0).each(names)('%s', (name) => {
     } finally {
       rmSync(out, { recursive: true });
     }
+  });
+
+  test('merged weight by weight from the files it has the same bits', async () => {
+    const baseFolder = await base();
+    using adapter = await FolderAdapter.over(at, await readConfig(baseFolder));
+    using model = await loadModel(baseFolder, { dtype: 'float32', adapter });
+    using merge = await StoredMerge.open({ base: baseFolder, adapter: at, quantize: undefined }, 'cpu');
+    expect(merge.configJson).toEqual(model.configJson);
+    tidy(() => {
+      for (const { name, value } of merge.parameters('float32'))
+        expect(value().equal(mergedParameter(model, name)), name).toBe(true);
+    });
+    expect(merge.change().modules).toBeGreaterThanOrEqual(model.lowRank.size);
   });
 });
 

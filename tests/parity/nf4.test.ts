@@ -6,8 +6,10 @@ import { describe, expect, test } from 'vitest';
 import { packGroups } from '#reanchor/data/index.js';
 import { type CausalLM, tokenLogprobs } from '#reanchor/models/causal-lm.js';
 import { loadModel, readConfig } from '#reanchor/models/load.js';
+import { mergedParameter } from '#reanchor/models/merged.js';
 import { findNf4 } from '#reanchor/models/nf4-folder.js';
 import { FolderAdapter } from '#reanchor/models/stored-adapter.js';
+import { StoredMerge } from '#reanchor/models/stored-merge.js';
 import { isFactor } from '#reanchor/nn/low-rank.js';
 import { Nf4Weight } from '#reanchor/nn/nf4-weight.js';
 import { spanBatch } from '#reanchor/nn/spans.js';
@@ -137,5 +139,18 @@ here('the model folder', () => {
       const largest = stored.abs().max().item();
       expect(gradient.sub(stored).abs().max().item() / largest, name).toBeLessThan(gradientTolerance);
     }
+  });
+
+  test('an adapter on it is merged into the values of its codes, and into bfloat16, which it came from', async () => {
+    const at = join(folder, 'adapter');
+    using adapter = await FolderAdapter.over(at, await readConfig(model));
+    using adapted = await loadModel(model, { dtype: 'float32', adapter });
+    using merge = await StoredMerge.open({ base: model, adapter: at, quantize: undefined }, 'cpu');
+    expect(merge.dtype).toBe('bfloat16');
+    tidy(() => {
+      for (const { name, value } of merge.parameters('bfloat16'))
+        expect(value().equal(mergedParameter(adapted, name)), name).toBe(true);
+    });
+    expect(merge.change()).toMatchObject({ modules: adapted.lowRank.size });
   });
 });

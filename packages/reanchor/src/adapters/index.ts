@@ -4,7 +4,7 @@ export { type AdapterConfig, parseAdapterConfig, readAdapterConfig } from './con
 export { adapterConfigJson, rewrittenConfigJson } from './config-json.js';
 export { type LowRankShape, scaleOf } from './low-rank-shape.js';
 export { factorName, prefix as adapterPrefix } from './names.js';
-export { type AdaptableNetwork, headParameter } from './network.js';
+export { type AdaptableNetwork, headParameter, moduleOf } from './network.js';
 export { otherToolsNotes } from './other-tools.js';
 export { type BaseQuantization, baseQuantization } from './quantization.js';
 export { readAdapter, type StoredAdapter } from './read.js';

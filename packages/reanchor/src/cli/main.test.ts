@@ -121,6 +121,15 @@ describe('the command', () => {
         '--device <device>',
         '--processes <count>',
       ],
+      merge: [
+        '--model <model>',
+        '--adapter <adapter>',
+        '--out <folder>',
+        '--dtype <type>',
+        '--max-shard-size <size>',
+        '--check <file...>',
+        '--device <device>',
+      ],
       toy: [
         '--seeds <count>',
         '--steps <count>',

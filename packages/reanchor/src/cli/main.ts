@@ -7,6 +7,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addEstimate } from './commands/estimate.js';
 import { addEval } from './commands/eval.js';
 import { addGenerate } from './commands/generate.js';
+import { addMerge } from './commands/merge.js';
 import { addQuickstart } from './commands/quickstart.js';
 import { addScore } from './commands/score.js';
 import { addSetup } from './commands/setup.js';
@@ -77,6 +78,7 @@ const verbs = [
   addTokens,
   addScore,
   addGenerate,
+  addMerge,
   addToy,
   addEval,
   addDashboard,

@@ -1,6 +1,7 @@
 /** What a model folder says of itself in README.md. */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import type { DType } from '@reanchor/torch';
 import { parseRepositoryName } from '../hub/index.js';
 import type { Recipe } from '../recipe/index.js';
 import type { Metrics } from '../train/metrics.js';
@@ -15,10 +16,14 @@ export interface ModelCardInput {
   /** How often the reference moved. */
   updates: number;
   evaluations: readonly { step: number; metrics: Metrics }[];
+  /** Whether the adapter that was trained is merged into its base. */
+  isMerged?: boolean | undefined;
 }
 
 /** The model card: what it was made from, how, and what was measured. */
-export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluations }: ModelCardInput): string {
+export function modelCard(input: ModelCardInput): string {
+  const { recipe, commits, steps, totalSteps, updates, evaluations, isMerged = false } = input;
+  const isAdapter = recipe.adapter !== undefined && !isMerged;
   const base = sourceName(recipe.model);
   const commit = commits[recipe.model];
   const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
@@ -38,12 +43,12 @@ export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluat
         ];
   return [
     '---',
-    `library_name: ${recipe.adapter ? 'peft' : 'transformers'}`,
+    `library_name: ${isAdapter ? 'peft' : 'transformers'}`,
     ...(commit === undefined ? [] : [`base_model: ${base.split('@')[0]}`]),
     `tags: [${method}, preference-alignment, reanchor]`,
     '---',
     '',
-    `# ${recipe.adapter ? `An adapter on ${base}, trained` : `${base} trained`} with ${method.toUpperCase()}`,
+    `# ${isAdapter ? `An adapter on ${base}, trained` : `${base} trained`} with ${method.toUpperCase()}`,
     '',
     `${length} optimizer steps of ${recipe.batch.size} rows with reanchor, from \`${base}\`${commit === undefined ? '' : ` (commit ${commit})`}.${recipe.method === 'sft' ? '' : ` The reference moved ${updates} times.`}`,
     '',
@@ -56,6 +61,23 @@ export function modelCard({ recipe, commits, steps, totalSteps, updates, evaluat
     '```json',
     JSON.stringify(withoutPaths(recipe), null, 2),
     '```',
+    '',
+  ].join('\n');
+}
+
+/** The model card of a base with an adapter merged into it, by what the two are called. */
+export function mergedCard({ base, adapter, dtype }: { base: string; adapter: string; dtype: DType }): string {
+  const [onHub, own] = [base, adapter].map(sourceName) as [string, string];
+  return [
+    '---',
+    'library_name: transformers',
+    ...(onHub.includes('/') ? [`base_model: ${onHub.split('@')[0]}`] : []),
+    'tags: [reanchor]',
+    '---',
+    '',
+    `# ${onHub} with an adapter`,
+    '',
+    `\`${onHub}\` with the adapter \`${own}\` merged into its weights by reanchor, stored in ${dtype}.`,
     '',
   ].join('\n');
 }

@@ -1,6 +1,8 @@
 /** The files beside the weights of a trained model: with them, others go on from it as it was trained. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { foldersOf, type ModelPlace, placeOf } from '../data/index.js';
 import { FormatError } from '../errors.js';
 import { isRecord, readJson } from '../formats/index.js';
 import { stopTokens } from '../generate/index.js';
@@ -16,21 +18,32 @@ export interface ModelFiles {
 }
 
 /**
- * The files of a model that is trained from `folder`: those of its tokenizer, with the chat template that it is trained
- * with where that is another than its own, and a generation_config.json whose `eos_token_id` are all tokens that end
- * what it writes. Errors: UserError, FormatError for files of the folder that cannot be read.
+ * The files of a model that is trained, or merged, from one that is there: those of its tokenizer, with the chat
+ * template that it is trained with where that is another than its own, and a generation_config.json whose
+ * `eos_token_id` are all tokens that end what it writes. Errors: UserError, FormatError for files that cannot be read.
  */
 export async function modelFiles(
-  folder: string,
+  from: string | ModelPlace,
   tokenizer: Tokenizer,
   chatTemplate: ChatTemplate | undefined,
 ): Promise<ModelFiles> {
-  const ends = await stopTokens(folder, tokenizer, chatTemplate);
+  const ends = await stopTokens(from, tokenizer, chatTemplate);
   const config = ends.length === 0 ? {} : { eos_token_id: ends.length === 1 ? ends[0] : ends };
-  const generation = { ...(await generationConfig(folder, tokenizer)), ...config };
+  const generation = { ...(await generationConfig(placeOf(from), tokenizer)), ...config };
   const files = new Map<string, string | Uint8Array>(tokenizerFiles(tokenizer, chatTemplate));
   if (Object.keys(generation).length > 0) files.set('generation_config.json', json(generation));
   return { config, files };
+}
+
+/** Writes files into a folder that is there, by their paths. */
+export async function writeFiles(
+  folder: string,
+  files: Iterable<readonly [string, string | Uint8Array]>,
+): Promise<void> {
+  for (const [path, content] of files) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), content);
+  }
 }
 
 /** What config.json may say of generation, where there is no generation_config.json. Source: GenerationConfig. */
@@ -40,10 +53,13 @@ const generationKeys = [
   'bos_token_id pad_token_id',
 ].flatMap((keys) => keys.split(' '));
 
-/** What the model's folder says of generation, with a padding token only if the model has a row for it. */
-async function generationConfig(folder: string, { bosId }: Tokenizer): Promise<ConfigJson> {
-  const config = await readConfig(folder);
-  const given = (await readObject(join(folder, 'generation_config.json'))) ?? pick(config, generationKeys);
+/** What the model's folders say of generation, with a padding token only if the model has a row for it. */
+async function generationConfig(place: ModelPlace, { bosId }: Tokenizer): Promise<ConfigJson> {
+  const config = await readConfig(place.base);
+  const file = foldersOf(place)
+    .map((folder) => join(folder, 'generation_config.json'))
+    .find((one) => existsSync(one));
+  const given = file === undefined ? pick(config, generationKeys) : await readObject(file);
   // That it was made from config.json would let transformers 4 make it again.
   const { _from_model_config: _made, _commit_hash: _of, ...own } = given;
   const { pad_token_id: pad, ...rest } = own;
@@ -55,8 +71,7 @@ async function generationConfig(folder: string, { bosId }: Tokenizer): Promise<C
 const pick = (values: ConfigJson, keys: readonly string[]): ConfigJson =>
   Object.fromEntries(Object.entries(values).filter(([key, value]) => keys.includes(key) && value !== null));
 
-async function readObject(file: string): Promise<ConfigJson | undefined> {
-  if (!existsSync(file)) return undefined;
+async function readObject(file: string): Promise<ConfigJson> {
   const value = await readJson(file);
   if (isRecord(value)) return value;
   throw new FormatError('not a JSON object', { file });

@@ -1,4 +1,3 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.js';
@@ -9,7 +8,7 @@ import { recipeSaveOptions } from '../planning/dtypes.js';
 import { AdapterWeights } from '../weights/adapter-weights.js';
 import type { ModelWeights } from '../weights/weights.js';
 import { type ModelCardInput, modelCard } from './model-card.js';
-import type { ModelFiles } from './model-files.js';
+import { type ModelFiles, writeFiles } from './model-files.js';
 
 export interface TrainedModel extends ModelCardInput {
   weights: ModelWeights;
@@ -57,7 +56,7 @@ export async function saveMerged(folder: string, trained: TrainedModel): Promise
   const parameters = mergedParameters(weights.model);
   await writeFolderAtomic(folder, async (temporary) => {
     await saveParameters({ configJson, dtype, parameters }, temporary, options);
-    await writeOtherFiles(temporary, trained);
+    await writeOtherFiles(temporary, { ...trained, isMerged: true });
   });
 }
 
@@ -67,10 +66,5 @@ export async function writeModelFiles(folder: string, trained: TrainedModel, opt
   await writeOtherFiles(folder, trained);
 }
 
-async function writeOtherFiles(folder: string, trained: TrainedModel): Promise<void> {
-  for (const [path, bytes] of trained.modelFiles.files) {
-    await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), bytes);
-  }
-  await writeFile(join(folder, 'README.md'), modelCard(trained));
-}
+const writeOtherFiles = (folder: string, trained: TrainedModel) =>
+  writeFiles(folder, [...trained.modelFiles.files, ['README.md', modelCard(trained)]]);

@@ -63,12 +63,7 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
  * Either way the temporary folder is removed.
  */
 export async function writeFolderAtomic<T>(path: string, fill: (temporary: string) => Promise<T>): Promise<T> {
-  const existing = await stat(path).catch(() => undefined);
-  if (existing && !existing.isDirectory()) throw new UserError(`${path} is a file: name a new folder`);
-  if (existing && (await readdir(path)).length > 0) {
-    throw new UserError(`${path} exists and is not empty: name a new folder, or move this one away`);
-  }
-  const target = existing ? await realpath(path) : resolve(path);
+  const target = (await requireNewFolder(path)) ? await realpath(path) : resolve(path);
   const temporary = temporaryName(target);
   let isMade = false;
   try {
@@ -86,6 +81,16 @@ export async function writeFolderAtomic<T>(path: string, fill: (temporary: strin
     const isWithin = told instanceof UserError && told.message.includes(temporary);
     throw isWithin ? new UserError(told.message.replaceAll(temporary, path), { cause: told }) : told;
   }
+}
+
+/** Whether an empty folder is at `path`, and else nothing. Errors: UserError for anything else. */
+export async function requireNewFolder(path: string): Promise<boolean> {
+  const existing = await stat(path).catch(() => undefined);
+  if (existing && !existing.isDirectory()) throw new UserError(`${path} is a file: name a new folder`);
+  if (existing && (await readdir(path)).length > 0) {
+    throw new UserError(`${path} exists and is not empty: name a new folder, or move this one away`);
+  }
+  return existing !== undefined;
 }
 
 /** Makes a folder whose parent is there, so that its name is on the disk; it may exist. Errors: UserError. */

@@ -1,6 +1,7 @@
 export {
   isTemporary,
   makeFolder,
+  requireNewFolder,
   requireWritable,
   syncFolder,
   temporaryName,

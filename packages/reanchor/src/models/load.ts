@@ -73,7 +73,7 @@ export async function loadModel(
       lowRank: (layer, size) => adapter?.lowRank(layer, size),
     });
     last?.free?.();
-    weights.refuseLeft(model);
+    weights.refuseLeft({ parameters: model.parameters, head: () => model.head_VD });
     return model.keep();
   });
 }

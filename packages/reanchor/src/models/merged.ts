@@ -12,19 +12,33 @@ export function frozenMatrix({ parameters, quantized }: CausalLM, layer: string,
   return quantized.get(name)?.dense(dtype) ?? parameters.get(name)!.detach().to(dtype);
 }
 
+/** What an adapter has of a linear layer. */
+export interface Factors {
+  a_RI: Tensor;
+  b_OR: Tensor;
+  scale: number;
+  magnitude_O?: Tensor | undefined;
+}
+
 /**
- * The matrix of a linear layer with its adapter, [O, I], in the dtype of the factors:
+ * A matrix with an adapter, [O, I], which is in the dtype of the factors:
  *
  *     W + scale B A,  of DoRA  m (W + scale B A) / |W + scale B A|
  */
+export function withFactors(frozen_OI: Tensor, { a_RI, b_OR, scale, magnitude_O }: Factors): Tensor {
+  const sum_OI = frozen_OI.addmm(b_OR, a_RI, { alpha: scale });
+  if (!magnitude_O) return sum_OI;
+  return sum_OI.mul(magnitude_O.div(sum_OI.linalgVectorNorm(2, [1])).unsqueeze(1));
+}
+
+/** The matrix of a linear layer with its adapter, [O, I], in the dtype of the factors: see {@link withFactors}. */
 export function adaptedMatrix(model: CausalLM, layer: string): Tensor {
   const { parameters, lowRank } = model;
   const names = factorNames(layer);
   const [a_RI, b_OR] = [parameters.get(names.a)!.detach(), parameters.get(names.b)!.detach()];
-  const sum_OI = frozenMatrix(model, layer, a_RI.dtype).addmm(b_OR, a_RI, { alpha: lowRank.get(layer)!.scale });
+  const { scale } = lowRank.get(layer)!;
   const magnitude_O = parameters.get(names.magnitude)?.detach();
-  if (!magnitude_O) return sum_OI;
-  return sum_OI.mul(magnitude_O.div(sum_OI.linalgVectorNorm(2, [1])).unsqueeze(1));
+  return withFactors(frozenMatrix(model, layer, a_RI.dtype), { a_RI, b_OR, scale, magnitude_O });
 }
 
 /** The parameters of a model without an adapter that computes what this one does, in their order. */

@@ -2,8 +2,9 @@ import { type Device, type DType, type Tensor, tidy } from '@reanchor/torch';
 import { FormatError, UserError } from '../errors.js';
 import { openWeights, type WeightTensor } from '../formats/index.js';
 import { Nf4Weight } from '../nn/nf4-weight.js';
-import type { CausalLM, ConfigJson } from './causal-lm.js';
+import type { ConfigJson } from './causal-lm.js';
 import { findNf4 } from './nf4-folder.js';
+import { weightDTypes } from './weight-dtypes.js';
 import { readTensor, WeightFile } from './weight-file.js';
 
 /** Tables that old checkpoints carry and that are computed here. */
@@ -11,6 +12,12 @@ const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
 
 /** NormalFloat of 4 bits, with the scales of its blocks as they are or quantised as well. */
 export type Quantization = 'nf4' | 'nf4-double';
+
+/** The names of a network's parameters, and its head, which may be the embedding. */
+interface NamedParameters {
+  parameters: Pick<ReadonlyMap<string, unknown>, 'has'>;
+  head(): Tensor;
+}
 
 /**
  * The weights of a folder, each taken once by its name and shape. Strict: a missing or misshapen weight is an error,
@@ -67,11 +74,11 @@ export class StoredWeights implements Disposable {
     }
   }
 
-  /** Errors: UserError for a weight that was not taken. */
-  refuseLeft(model: CausalLM): void {
+  /** Errors: UserError for a weight that was not taken for the network that they are of. */
+  refuseLeft(network: NamedParameters): void {
     const { checkpoint, folder } = this;
     const left = [...checkpoint.keys()].filter((name) => !this.#taken.has(name) && !leftovers.test(name));
-    const problem = left.find((name) => !(name === 'lm_head.weight' && this.#isTiedCopy(model)));
+    const problem = left.find((name) => !(name === 'lm_head.weight' && this.#isTiedCopy(network)));
     if (problem === undefined) return;
     const others = left.length === 1 ? '' : ` and ${left.length - 1} more`;
     throw new UserError(
@@ -81,12 +88,13 @@ export class StoredWeights implements Disposable {
   }
 
   /** Some checkpoints with a tied head store the head as well; it may be dropped when it is the embedding. */
-  #isTiedCopy(model: CausalLM): boolean {
+  #isTiedCopy({ parameters, head }: NamedParameters): boolean {
     const entry = this.checkpoint.get('lm_head.weight')!;
     return tidy(() => {
-      const head = readTensor('lm_head.weight', entry, model, this.#files);
-      const isAlike = head.shape.join() === model.head_VD.shape.join();
-      return !model.parameters.has('lm_head.weight') && isAlike && head.equal(model.head_VD);
+      const own_VD = head();
+      const stored_VD = readTensor('lm_head.weight', entry, own_VD, this.#files);
+      const isAlike = stored_VD.shape.join() === own_VD.shape.join();
+      return !parameters.has('lm_head.weight') && isAlike && stored_VD.equal(own_VD);
     });
   }
 
@@ -100,6 +108,17 @@ export class StoredWeights implements Disposable {
   [Symbol.dispose](): void {
     this.#files[Symbol.dispose]();
   }
+}
+
+/** The dtype that most of the numbers of a checkpoint are stored in, those of `names`; float32 where none is read. */
+export function storedDType(checkpoint: ReadonlyMap<string, WeightTensor>, names: Iterable<string>): DType {
+  const bytes = new Map<DType, number>();
+  for (const name of names) {
+    const entry = checkpoint.get(name);
+    const dtype = entry && weightDTypes[entry.dtype];
+    if (dtype) bytes.set(dtype, (bytes.get(dtype) ?? 0) + entry.end - entry.begin);
+  }
+  return [...bytes].sort(([, a], [, b]) => b - a)[0]?.[0] ?? 'float32';
 }
 
 const advice = 'config.json and the weights must belong together: fetch the folder again';

@@ -2,7 +2,8 @@ import type { DType } from '@reanchor/torch';
 import type { SaveOptions } from '../models/save.js';
 import { type Recipe, sizeBytes } from '../recipe/index.js';
 
-const dtypes = {
+/** The dtypes that a recipe's words mean. */
+export const dtypes = {
   fp32: 'float32',
   fp64: 'float64',
   bf16: 'bfloat16',
