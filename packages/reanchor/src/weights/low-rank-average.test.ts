@@ -1,4 +1,4 @@
-import { manualSeed, memory, randn, type Tensor, tidy } from '@reanchor/torch';
+import { manualSeed, memory, randn, resetPeak, type Tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
 import { moveProducts_, type Product, putInto_, squaredNorm } from './low-rank-average.js';
 
@@ -26,6 +26,19 @@ test('a product is itself at a higher rank', () => {
     const wide = atRank(product, 5);
     expect(wide.a_RI.shape).toEqual([5, 7]);
     expect(dense(wide)).toBeCloseToTensor(dense(product), 1e-7);
+  });
+});
+
+test('the distance of products takes the memory of one layer', () => {
+  tidy(() => {
+    const peakOf = (layers: number) => {
+      const [one, other] = [1, 2].map(() => Array.from({ length: layers }, () => random([300, 200, 4], 1)));
+      resetPeak();
+      const before = memory().tensorBytes;
+      squaredNorm(one!, other!);
+      return memory().peakTensorBytes - before;
+    };
+    expect(peakOf(20)).toBeLessThan(1.1 * peakOf(1));
   });
 });
 

@@ -20,24 +20,27 @@ export function squaredNorm(products: readonly Product[], others?: readonly Prod
   if (products.length === 0) return 0;
   return tidy(() =>
     noGrad(() => {
-      const squares = products.map((product, i) => {
-        const both = others ? [product, negative(others[i]!)] : [product];
-        const b_OP = cat(
-          both.map(({ b_OR, scale }) => b_OR.to('float64').mul(scale)),
-          1,
-        );
-        const a_PI = cat(
-          both.map(({ a_RI }) => a_RI.to('float64')),
-          0,
-        );
-        return b_OP.t().matmul(b_OP).mul(a_PI.matmul(a_PI.t())).sum();
-      });
+      const squares = products.map((product, i) => squareOf(product, others?.[i]));
       return Math.max(0, stack(squares).sum().item());
     }),
   );
 }
 
-const negative = (product: Product): Product => ({ ...product, scale: -product.scale });
+/** Of one layer, so that what is widened goes with it. */
+function squareOf(product: Product, other: Product | undefined): Tensor {
+  return tidy(() => {
+    const both = other ? [product, { ...other, scale: -other.scale }] : [product];
+    const b_OP = cat(
+      both.map(({ b_OR, scale }) => b_OR.to('float64').mul(scale)),
+      1,
+    );
+    const a_PI = cat(
+      both.map(({ a_RI }) => a_RI.to('float64')),
+      0,
+    );
+    return b_OP.t().matmul(b_OP).mul(a_PI.matmul(a_PI.t())).sum();
+  });
+}
 
 /**
  * Moves products towards others of the same scale, in the space of the matrices, and keeps their rank:
