@@ -60,10 +60,10 @@ export function moveProducts_(products: readonly Product[], others: readonly Pro
 /** {@link moveProducts_} of layers of one size, in calls of all of them. */
 function moveAlike_(pairs: readonly { product: Product; other: Product }[], share: number): number {
   const rank = pairs[0]!.product.a_RI.shape[0]!;
-  const b_LOP = stack(pairs.map(({ product, other }) => cat([product.b_OR.mul(1 - share), other.b_OR.mul(share)], 1)));
-  const a_LIP = stack(pairs.map(({ product, other }) => cat([product.a_RI, other.a_RI], 0).t()));
-  const [left_LOP, b_LPP] = linalgQr(b_LOP);
-  const [right_LIP, a_LPP] = linalgQr(a_LIP);
+  const [left_LOP, b_LPP] = stackedQr(pairs, ({ product, other }) =>
+    cat([product.b_OR.mul(1 - share), other.b_OR.mul(share)], 1),
+  );
+  const [right_LIP, a_LPP] = stackedQr(pairs, ({ product, other }) => cat([product.a_RI, other.a_RI], 0).t());
   const [u_LPP, values_LP, v_LPP] = linalgSvd(b_LPP.matmul(a_LPP.transpose(1, 2)), false);
   const found = values_LP.shape[1]!;
   const kept = Math.min(rank, found);
@@ -83,6 +83,10 @@ function moveAlike_(pairs: readonly { product: Product; other: Product }[], shar
     .toList();
   return sum(rest_LP.map((square, i) => pairs[i]!.product.scale ** 2 * square));
 }
+
+/** QR of a matrix of each item, all of one size; the matrices themselves are given back. */
+const stackedQr = <T>(items: readonly T[], matrixOf: (item: T) => Tensor) =>
+  tidy(() => linalgQr(tidy(() => stack(items.map((item) => tidy(() => matrixOf(item)))))));
 
 /**
  * Fills a tensor with another that is smaller in one dimension at most, and with zeros behind: a factor of a higher
