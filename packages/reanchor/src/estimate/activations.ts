@@ -45,10 +45,11 @@ function keptTerms(block: BlockShape): Terms {
 }
 
 /**
- * The most that the backward pass of a block holds at once besides what is kept: gradients of its feed-forward part.
+ * The most that the backward pass of a block holds at once besides what is kept: gradients of its feed-forward part, or
+ * of a GPT-NeoX that has a narrow one the sums of its parts, where the block is computed again.
  */
 function backwardTerms({ family, width: D, feedForward: F }: BlockShape): Terms {
-  return { residualGradient: 2 * D, feedForwardGradients: family === 'llama' ? 2 * F : F };
+  return { residualGradient: D, feedForwardGradients: family === 'llama' ? 2 * F : Math.max(F, 3 * D) };
 }
 
 /**

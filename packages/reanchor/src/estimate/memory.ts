@@ -59,16 +59,23 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
   const gradient = gradientMoments(isFirst, options);
   const headGradient = vocabulary * block.width * bytes;
   const residual = tokens * block.width * bytes;
-  // With checkpoints each block's input, the last one's output and the gradient of that; all until the pass has ended.
-  const perBlocks = activationCheckpointing ? (layers + 2) * residual : layers * tokens * keptPerToken(block) * bytes;
-  const activations = inputBytes(pack, options) + perBlocks + scored * finalPerRow(block) * bytes;
+  const inputs = inputBytes(pack, options);
+  const ofBlock = tokens * keptPerToken(block) * bytes;
+  // With checkpoints each block's input, until it has been passed; the last one's output until the end.
+  const ofBlocks = layers * (activationCheckpointing ? residual : ofBlock);
+  const afterBlocks = residual + scored * finalPerRow(block) * bytes;
   const { chunk, gradients } = headMemory(pack, options);
-  const atHead: MemoryParts = { ...base, gradients: gradient.atHead, activations, workspace: chunk + gradients };
+  const atHead: MemoryParts = {
+    ...base,
+    gradients: gradient.atHead,
+    activations: inputs + ofBlocks + afterBlocks,
+    workspace: chunk + gradients,
+  };
   const atBlock: MemoryParts = {
     ...base,
     gradients: gradient.atBlock,
     // The block that is computed again: what it keeps but its input, which is kept already, and its output.
-    activations: activations + (activationCheckpointing ? tokens * keptPerToken(block) * bytes : 0),
+    activations: inputs + ofBlocks + (activationCheckpointing ? residual + ofBlock : 0),
     workspace: tokens * backwardPerToken(block) * bytes,
   };
   // The last block of the backward pass is the network's first: then all gradients but the embedding's are there, or
@@ -76,13 +83,13 @@ function backwardMoments(pack: PackLayout, isFirst: boolean, options: MemoryOpti
   const atFirstBlock: MemoryParts = {
     ...atBlock,
     gradients: gradient.atFirstBlock,
-    activations: activationCheckpointing ? atBlock.activations : atBlock.activations - perBlocks * (1 - 1 / layers),
+    activations: atBlock.activations - ofBlocks * (1 - 1 / layers),
   };
   // A block's weights are gone when its gradients are made ready to be sent; those of the next one are there.
   const atEnd: MemoryParts = {
     ...standingInPasses(options, 1),
     gradients: gradient.atEnd,
-    activations: activationCheckpointing ? activations : inputBytes(pack, options),
+    activations: inputs + (activationCheckpointing ? 2 * residual : 0),
     workspace: residual + (isTied || !isFirst ? headGradient : 0),
   };
   const atSum: MemoryParts = { ...base, gradients: gradient.atSum };

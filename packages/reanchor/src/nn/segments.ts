@@ -41,7 +41,7 @@ export class Segments {
 
   /**
    * The output of the blocks, one after the other. `held` are the tensors besides the input that the blocks read; like
-   * the input they live until `backward`.
+   * the input they live until `backward`, which gives back what belongs to a block as soon as it has passed that.
    */
   run(blocks: readonly Block[], x_ND: Tensor, held: readonly Tensor[]): Tensor {
     const { residency } = this.options;
@@ -59,7 +59,9 @@ export class Segments {
     const owned = keep([output, x_ND, ...segments.flatMap(tensorsOf), ...held]);
     this.#pending.push(() => {
       tidy(() => {
-        const gradient = this.#backward(blocks, segments, output.grad!);
+        const last = output.grad!;
+        output.grad = null;
+        const gradient = this.#backward(blocks, segments, last);
         // A frozen embedding asks for none.
         if (x_ND.requiresGrad) x_ND.backward(gradient);
       });
@@ -89,13 +91,14 @@ export class Segments {
     let gradient = last;
     for (const [i, block] of [...blocks.entries()].reverse()) {
       residency?.enter(i, i > 0 ? i - 1 : undefined);
-      gradient = tidy(() => {
-        const { input_ND, output_ND } = segments[i]!;
+      const { input_ND, output_ND } = segments[i]!;
+      const next = tidy(() => {
         const leaf = output_ND ? input_ND : leafOf(input_ND);
         (output_ND ?? block(leaf)).backward(gradient);
-        output_ND?.dispose();
         return leaf.grad!;
       });
+      for (const passed of [input_ND, output_ND, gradient]) passed?.dispose();
+      gradient = next;
       // Gradients are flattened without the weights: the peak of a divided run is here.
       residency?.leave(i);
       residency?.collect(i);

@@ -1,4 +1,4 @@
-import { manualSeed, memory, randn, type Tensor, tidy } from '@reanchor/torch';
+import { manualSeed, memory, randn, resetPeak, type Tensor, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
 import { moveProducts_, type Product, putInto_, squaredNorm } from './low-rank-average.js';
 
@@ -27,6 +27,27 @@ test('a product is itself at a higher rank', () => {
     expect(wide.a_RI.shape).toEqual([5, 7]);
     expect(dense(wide)).toBeCloseToTensor(dense(product), 1e-7);
   });
+});
+
+/** Bytes at the peak of what `use` does with two adapters of so many layers, and those of the two. */
+function peakOf(layers: number, use: (one: Product[], other: Product[]) => void) {
+  return tidy(() => {
+    const before = memory().tensorBytes;
+    const [one, other] = [1, 2].map(() => Array.from({ length: layers }, () => random([300, 200, 4], 1)));
+    resetPeak();
+    const factors = memory().tensorBytes - before;
+    use(one!, other!);
+    return { peak: memory().peakTensorBytes - before - factors, factors };
+  });
+}
+
+test('the distance of products takes the memory of one layer', () => {
+  expect(peakOf(20, squaredNorm).peak).toBeLessThan(1.1 * peakOf(1, squaredNorm).peak);
+});
+
+test('products that move take less than twice the memory of their factors', () => {
+  const { peak, factors } = peakOf(20, (one, other) => moveProducts_(one, other, 0.3));
+  expect(peak / factors).toBeLessThan(2);
 });
 
 test('norm and distance of products are those of the matrices, and 0 of equal ones', () => {

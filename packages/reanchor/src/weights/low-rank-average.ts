@@ -20,24 +20,27 @@ export function squaredNorm(products: readonly Product[], others?: readonly Prod
   if (products.length === 0) return 0;
   return tidy(() =>
     noGrad(() => {
-      const squares = products.map((product, i) => {
-        const both = others ? [product, negative(others[i]!)] : [product];
-        const b_OP = cat(
-          both.map(({ b_OR, scale }) => b_OR.to('float64').mul(scale)),
-          1,
-        );
-        const a_PI = cat(
-          both.map(({ a_RI }) => a_RI.to('float64')),
-          0,
-        );
-        return b_OP.t().matmul(b_OP).mul(a_PI.matmul(a_PI.t())).sum();
-      });
+      const squares = products.map((product, i) => squareOf(product, others?.[i]));
       return Math.max(0, stack(squares).sum().item());
     }),
   );
 }
 
-const negative = (product: Product): Product => ({ ...product, scale: -product.scale });
+/** Of one layer, so that what is widened goes with it. */
+function squareOf(product: Product, other: Product | undefined): Tensor {
+  return tidy(() => {
+    const both = other ? [product, { ...other, scale: -other.scale }] : [product];
+    const b_OP = cat(
+      both.map(({ b_OR, scale }) => b_OR.to('float64').mul(scale)),
+      1,
+    );
+    const a_PI = cat(
+      both.map(({ a_RI }) => a_RI.to('float64')),
+      0,
+    );
+    return b_OP.t().matmul(b_OP).mul(a_PI.matmul(a_PI.t())).sum();
+  });
+}
 
 /**
  * Moves products towards others of the same scale, in the space of the matrices, and keeps their rank:
@@ -57,10 +60,10 @@ export function moveProducts_(products: readonly Product[], others: readonly Pro
 /** {@link moveProducts_} of layers of one size, in calls of all of them. */
 function moveAlike_(pairs: readonly { product: Product; other: Product }[], share: number): number {
   const rank = pairs[0]!.product.a_RI.shape[0]!;
-  const b_LOP = stack(pairs.map(({ product, other }) => cat([product.b_OR.mul(1 - share), other.b_OR.mul(share)], 1)));
-  const a_LIP = stack(pairs.map(({ product, other }) => cat([product.a_RI, other.a_RI], 0).t()));
-  const [left_LOP, b_LPP] = linalgQr(b_LOP);
-  const [right_LIP, a_LPP] = linalgQr(a_LIP);
+  const [left_LOP, b_LPP] = stackedQr(pairs, ({ product, other }) =>
+    cat([product.b_OR.mul(1 - share), other.b_OR.mul(share)], 1),
+  );
+  const [right_LIP, a_LPP] = stackedQr(pairs, ({ product, other }) => cat([product.a_RI, other.a_RI], 0).t());
   const [u_LPP, values_LP, v_LPP] = linalgSvd(b_LPP.matmul(a_LPP.transpose(1, 2)), false);
   const found = values_LP.shape[1]!;
   const kept = Math.min(rank, found);
@@ -80,6 +83,10 @@ function moveAlike_(pairs: readonly { product: Product; other: Product }[], shar
     .toList();
   return sum(rest_LP.map((square, i) => pairs[i]!.product.scale ** 2 * square));
 }
+
+/** QR of a matrix of each item, all of one size; the matrices themselves are given back. */
+const stackedQr = <T>(items: readonly T[], matrixOf: (item: T) => Tensor) =>
+  tidy(() => linalgQr(tidy(() => stack(items.map((item) => tidy(() => matrixOf(item)))))));
 
 /**
  * Fills a tensor with another that is smaller in one dimension at most, and with zeros behind: a factor of a higher
