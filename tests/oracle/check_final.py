@@ -5,7 +5,7 @@
     python check_final.py MODEL_DIR [--data pairs.jsonl]
 
 The folder must load with AutoModelForCausalLM and AutoTokenizer, without a missing, unexpected or mismatched weight and
-without a value that is not finite. FILE.json:
+without a value that is not finite. A folder with adapter_config.json is put on its base by PEFT. FILE.json:
 
     { "rows": [ { "input_ids": number[],      T tokens, unpadded, special tokens included
                   "logprobs": number[],       T-1: log p(input_ids[t+1] | input_ids[0..t])
@@ -56,10 +56,22 @@ def exact_float64():
 
 
 def load(folder: Path, dtype: torch.dtype):
+    config = folder / "adapter_config.json"
+    base = json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"] if config.exists() else folder
     model, info = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, output_loading_info=True
+        base, dtype=dtype, attn_implementation="sdpa", local_files_only=True, output_loading_info=True
     )
     wrong = {k: sorted(map(str, info[k])) for k in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[k]}
+    if config.exists():
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, folder)
+        # PEFT only warns of what is missing, and passes over what it does not know.
+        result = model.load_adapter(folder, "default")
+        missing = [key for key in result.missing_keys if "lora_" in key or "modules_to_save" in key]
+        wrong |= {k: v for k, v in {"missing_keys": missing, "unexpected_keys": result.unexpected_keys}.items() if v}
+        # Its factors are float32 whatever the base is.
+        model = model.to(dtype)
     return model.eval(), wrong
 
 

@@ -1,17 +1,20 @@
-// Writes what our side computes with a saved model folder, in float64, for tests/oracle/check_final.py.
+// Writes what our side computes with a saved model folder, or that of an adapter, in float64, for
+// tests/oracle/check_final.py.
 //
-//   npx tsx tests/oracle/write_logits.ts MODEL_FOLDER OUT.json TEXT [TEXT ...]
+//   npx tsx tests/oracle/write_logits.ts FOLDER OUT.json TEXT [TEXT ...]
 import { writeFileSync } from 'node:fs';
 import { noGrad, tidy } from '@reanchor/torch';
-import { loadModel, loadTokenizer, packGroups, spanBatch, tokenLogprobs } from 'reanchor';
+import { loadTokenizer, ModelLoader, modelPlace, packGroups, spanBatch, tokenLogprobs } from 'reanchor';
 
 const [folder, out, ...texts] = process.argv.slice(2);
 if (!folder || !out || texts.length === 0) {
-  console.error('usage: npx tsx tests/oracle/write_logits.ts MODEL_FOLDER OUT.json TEXT [TEXT ...]');
+  console.error('usage: npx tsx tests/oracle/write_logits.ts FOLDER OUT.json TEXT [TEXT ...]');
   process.exit(2);
 }
-const tokenizer = await loadTokenizer(folder);
-using model = await loadModel(folder, { dtype: 'float64' });
+const place = await modelPlace(folder);
+const tokenizer = await loadTokenizer(place);
+using loader = new ModelLoader({ dtype: 'float64', device: 'cpu' });
+using model = await loader.load(place);
 
 /** Every token of `ids` but the first is scored. */
 const batchOf = (ids: number[]) =>

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { memory, resetPeak, type Tensor, tidy } from '@reanchor/torch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asPrinted } from '../../../../tests/support/as-printed.js';
+import { modelLike } from '../../../../tests/support/model-like.js';
 import { fixtures } from '../../../../tests/support/repository.js';
 import { writeTinyAdapter } from '../../../../tests/support/tiny-adapter.js';
 import { tinyModel, tinyPairs } from '../../../../tests/support/training.js';
@@ -11,9 +12,8 @@ import { factorsOf, tensorsOf, writeFolder } from '../adapters/testing/folders.j
 import { commandLine } from '../cli/main.js';
 import { Terminal } from '../cli/terminal.js';
 import { scoredRows } from '../eval/scored-rows.js';
-import { makeFolder, openWeights } from '../formats/index.js';
-import { initModel } from '../models/init.js';
-import { loadModel, readConfig } from '../models/load.js';
+import { openWeights } from '../formats/index.js';
+import { loadModel } from '../models/load.js';
 import { saveModel } from '../models/save.js';
 import { parseRecipe } from '../recipe/index.js';
 import { mergeAdapter } from './merge.js';
@@ -42,17 +42,6 @@ async function printed(...args: string[]): Promise<string> {
   return text;
 }
 
-/** A model of a form of the fixtures, with as many tokens as the tokenizer of the tiny one has, which it has too. */
-async function modelLike(name: string): Promise<string> {
-  const path = place(name);
-  const config = await readConfig(join(fixtures, 'models', name));
-  using model = initModel({ ...config, vocab_size: 512 }, { seed: 1, dtype: 'float32' });
-  await makeFolder(path);
-  await saveModel(model, path);
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(tinyModel, file), join(path, file));
-  return path;
-}
-
 describe('a merged model gives the log-probabilities of base and adapter', () => {
   test.each<[string, string | undefined, Parameters<typeof writeTinyAdapter>[1]]>([
     ['lora', undefined, {}],
@@ -60,7 +49,7 @@ describe('a merged model gives the log-probabilities of base and adapter', () =>
     ['rslora on some layers', 'qwen2', { rslora: true, targets: ['q_proj', 'down_proj'] }],
     ['dora of GPT-NeoX', 'gpt-neox-parallel', { type: 'dora' }],
   ])('%s', async (_, name, form) => {
-    const base = name === undefined ? tinyModel : await modelLike(name);
+    const base = name === undefined ? tinyModel : await modelLike(place(name), name);
     const adapted = { base, adapter: await writeTinyAdapter(place('adapter'), { ...form, model: base }) };
     const out = place('merged');
     const { lost, dtype, modules } = await mergeAdapter(adapted, { out });
