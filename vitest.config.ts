@@ -10,7 +10,7 @@ const shared = {
   maxWorkers: 2,
   // No test asks the Hub itself: those that download start one on the loopback device.
   env: { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: '1', HF_HUB_OFFLINE: '1' },
-  setupFiles: [path('tests/support/matchers.ts')],
+  setupFiles: [path('tests/support/compile-late.ts'), path('tests/support/matchers.ts')],
   // What a test waits for comes sooner or later, however busy the machine is.
   expect: { poll: { timeout: 45_000 } },
 };

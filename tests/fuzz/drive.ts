@@ -99,17 +99,17 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
 
 /** Runs a process over a part; gives the finding that ended it, if one did. */
 async function runPart(
-  { reader, seed, first, end }: Omit<Part, 'heartbeat' | 'table'>,
+  { reader, seed, first, end }: Omit<Part, 'heartbeat' | 'table' | 'temporary'>,
   { limitMs = 2000, limitBytes = 1 << 30, table = 'readers.ts' }: FuzzOptions,
   result: FuzzResult,
 ): Promise<Finding | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'fuzz-drive-'));
   const heartbeat = join(folder, 'heartbeat');
-  const part: Part = { reader, seed, first, end, heartbeat, table };
+  const part: Part = { reader, seed, first, end, heartbeat, table, temporary: folder };
   const child = spawn(
     process.execPath,
     ['--max-old-space-size=768', '--import', 'tsx', program, JSON.stringify(part)],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TMPDIR: folder, HF_HUB_OFFLINE: '' } },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HF_HUB_OFFLINE: '' } },
   );
   let errors = '';
   child.stderr!.on('data', (chunk: Buffer) => {

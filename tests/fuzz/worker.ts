@@ -16,6 +16,8 @@ export interface Part {
   heartbeat: string;
   /** The file beside this one that has the readers. */
   table: string;
+  /** Where readers leave temporary files. tsx has begun in that of all processes, which keeps what it compiles. */
+  temporary: string;
 }
 
 /** What such a file exports. */
@@ -28,7 +30,8 @@ export type Report =
   | { kind: 'finding'; index: number; what: string }
   | { kind: 'done'; accepted: number; refused: number; slowestMs: number; slowest: number };
 
-async function main({ reader: name, seed, first, end, heartbeat, table }: Part): Promise<void> {
+async function main({ reader: name, seed, first, end, heartbeat, table, temporary }: Part): Promise<void> {
+  process.env.TMPDIR = temporary;
   const { readers, inputOf } = (await import(`./${table}`)) as Table;
   const reader = readers[name]!;
   const folder = mkdtempSync(join(tmpdir(), 'fuzz-'));

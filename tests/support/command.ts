@@ -12,7 +12,7 @@ export function startCommand(
   const launch = `import { main } from ${JSON.stringify(main)}; await main(['node', 'reanchor', ...process.argv.slice(1)]);`;
   const child = spawn(
     process.execPath,
-    ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', launch, '--', ...args],
+    ['--no-opt', '--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', launch, '--', ...args],
     { cwd, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const written = { stdout: '', stderr: '' };

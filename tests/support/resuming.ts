@@ -54,7 +54,7 @@ export async function otherLlama(folder: string): Promise<string> {
 export function resumableRecipe(model: string, ...set: string[]) {
   return parseRecipe(
     `{ model: ${model}, method: dpo, batch: { size: 4 }, steps: 8, logEvery: 3, threads: 1, optimizer: { lr: 1.0e-3 },
-       data: { train: ${tinyPairs}, validation: 8, maxLength: 96, limit: 40 }, evaluate: { every: 4 } }`,
+       data: { train: ${tinyPairs}, validation: 8, maxLength: 48, limit: 40 }, evaluate: { every: 4 } }`,
     { file: 'test.yaml', set, env: {} },
   );
 }

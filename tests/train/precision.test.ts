@@ -142,7 +142,7 @@ describe('a whole run', () => {
       const events: RunEvent[] = [];
       const recipe = parseRecipe(
         `model: ${tinyModel}\nprecision: ${precision}\nmethod: dpo\nreference: { ${reference} }\n` +
-          `data: { train: ${tinyPairs}, validation: 4, maxLength: 96 }\nbatch: { size: 8, rowsPerMicroBatch: 4 }\noptimizer: { lr: 1e-3 }\n` +
+          `data: { train: ${tinyPairs}, limit: 40, validation: 4, maxLength: 48 }\nbatch: { size: 8, rowsPerMicroBatch: 4 }\noptimizer: { lr: 1e-3 }\n` +
           'steps: 5\nevaluate: { every: 5, generate: { prompts: 2, maxNewTokens: 4 } }\n',
         { file: 'r.yaml' },
       );
@@ -171,7 +171,7 @@ describe('a whole run', () => {
       const losses: number[] = [];
       const recipe = parseRecipe(
         `model: ${tinyModel}\nprecision: ${precision}\nmethod: kto\nreference: { ${reference} }\n` +
-          `data: { train: ${tinyPairs}, maxLength: 96 }\nbatch: { size: 8, rowsPerMicroBatch: 4 }\noptimizer: { lr: 1e-3 }\nsteps: 5\n`,
+          `data: { train: ${tinyPairs}, limit: 40, maxLength: 48 }\nbatch: { size: 8, rowsPerMicroBatch: 4 }\noptimizer: { lr: 1e-3 }\nsteps: 5\n`,
         { file: 'r.yaml' },
       );
       const out = mkdtempSync(join(folder, 'kto-'));

@@ -19,7 +19,10 @@ test('both sizes are valid studies of three arms, each on the sets of pairs that
   }
 });
 
-test('the experiment is made once, in a folder that goes on and holds no other', async () => {
+/** Its processes take longer where others work. */
+const limit = { timeout: 180_000 };
+
+test('the experiment is made once, in a folder that goes on and holds no other', limit, async () => {
   const options = { out: folder, size: 'fast', seed: 1, threads: 2 } as const;
   const made: number[] = [];
   const first = await quickstart({ ...options, onChange: ({ done }) => made.push(done) });

@@ -118,9 +118,9 @@ function reportOf(line: string): Report | undefined {
   }
 }
 
-/** The program of a worker: that of the package, or its source, as tests run it. */
+/** The program of a worker: that of the package, or its source, as tests run it, whose jobs are short. */
 function workerProgram(): string[] {
   const main = fileURLToPath(new URL('./worker-main.js', import.meta.url));
   if (!import.meta.url.endsWith('.ts')) return [main];
-  return ['--import', import.meta.resolve('tsx'), main.replace(/js$/, 'ts')];
+  return ['--no-opt', '--import', import.meta.resolve('tsx'), main.replace(/js$/, 'ts')];
 }
