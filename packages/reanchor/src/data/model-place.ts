@@ -1,7 +1,7 @@
 /** From the name of a model, which may be an adapter, to the folders with its files. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { baseQuantization, readAdapterConfig } from '../adapters/index.js';
+import { type BaseQuantization, baseQuantization, readAdapterConfig } from '../adapters/index.js';
 import { type Naming, shown, UserError } from '../errors.js';
 import {
   adapterFolder,
@@ -24,7 +24,7 @@ export interface ModelPlace {
   /** With adapter_config.json and the adapter's weights. */
   adapter?: string | undefined;
   /** How the matrices of the base are quantised when they are loaded, where the adapter was trained on such. */
-  quantize?: 'nf4' | 'nf4-double' | undefined;
+  quantize?: BaseQuantization | undefined;
 }
 
 /** A model by its folder alone has no adapter. */

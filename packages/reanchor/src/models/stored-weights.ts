@@ -1,4 +1,5 @@
 import { type Device, type DType, type Tensor, tidy } from '@reanchor/torch';
+import type { BaseQuantization } from '../adapters/index.js';
 import { FormatError, UserError } from '../errors.js';
 import { openWeights, type WeightTensor } from '../formats/index.js';
 import { Nf4Weight } from '../nn/nf4-weight.js';
@@ -11,7 +12,7 @@ import { readTensor, WeightFile } from './weight-file.js';
 const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
 
 /** NormalFloat of 4 bits, with the scales of its blocks as they are or quantised as well. */
-export type Quantization = 'nf4' | 'nf4-double';
+export type Quantization = BaseQuantization;
 
 /** The names of a network's parameters, and its head, which may be the embedding. */
 interface NamedParameters {
