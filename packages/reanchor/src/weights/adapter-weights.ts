@@ -19,6 +19,7 @@ import { FolderAdapter } from '../models/stored-adapter.js';
 import { factorNames, isFactor } from '../nn/low-rank.js';
 import type { DividedBase } from './divided-base.js';
 import { moveProducts_, type Product, putInto_, squaredNorm } from './low-rank-average.js';
+import { widenedShapes } from './reference-shapes.js';
 import {
   type AdapterAverage,
   type AnchorOptions,
@@ -66,9 +67,7 @@ export class AdapterWeights extends Weights {
 
   /** Errors: UserError for products of DoRA, which have no low rank. */
   override anchor({ average }: AnchorOptions = {}): AdapterWeights {
-    const rank = average && productRank(this.model, average);
-    const shapes = rank === undefined ? this.model.lowRank : widened(this.model, rank);
-    return this.#beside(shapes, rank !== undefined, (name) => this.trained.get(name)!.detach());
+    return this.#beside(widened(this.model, average), (name) => this.trained.get(name)!.detach());
   }
 
   /**
@@ -78,30 +77,29 @@ export class AdapterWeights extends Weights {
   async anchorFrom(folder: string, { average }: AnchorOptions = {}): Promise<AdapterWeights> {
     const { model } = this;
     using adapter = await FolderAdapter.over(folder, model.configJson);
-    const rank = average && productRank(model, average);
-    const shapes = rank === undefined ? model.lowRank : widened(model, rank);
-    requireForm(folder, adapter, shapes, rank !== undefined);
+    const wider = widened(model, average);
+    requireForm(folder, adapter, wider ?? model.lowRank, wider !== undefined);
     const place = { dtype: this.dtype, device: model.device };
     const own = (name: string) => model.parameters.get(name)!.detach();
-    return this.#beside(shapes, rank !== undefined, (name) => adapter.trained(name, place) ?? own(name));
+    return this.#beside(wider, (name) => adapter.trained(name, place) ?? own(name));
   }
 
   /** Weights of their own that start as the base without an adapter. */
   anchorAtBase({ average }: AnchorOptions = {}): AdapterWeights {
     const { model } = this;
-    const rank = average && productRank(model, average);
-    const shapes = rank === undefined ? model.lowRank : widened(model, rank);
-    return this.#beside(shapes, rank !== undefined, (name, shape) => {
+    return this.#beside(widened(model, average), (name, shape) => {
       const layer = [...model.lowRank.keys()].find((one) => factorNames(one).magnitude === name);
       if (layer === undefined) return isFactor(name) ? zeros([...shape], model) : this.trained.get(name)!.detach();
       return withBase(model, layer, () => frozenMatrix(model, layer, this.dtype).linalgVectorNorm(2, [1]));
     });
   }
 
-  /** Others on the same base, whose values are given, or the first part of them in one dimension; the rest is 0. */
+  /**
+   * Others on the same base, whose values are given, or the first part of them in one dimension; the rest is 0. Those
+   * of `wider` forms move products.
+   */
   #beside(
-    shapes: ReadonlyMap<string, LowRankShape>,
-    movesProducts: boolean,
+    wider: ReadonlyMap<string, LowRankShape> | undefined,
     initial: (name: string, shape: readonly number[]) => Tensor,
   ): AdapterWeights {
     const { model } = this;
@@ -116,10 +114,10 @@ export class AdapterWeights extends Weights {
           });
         },
         quantized: (name) => model.quantized.get(name)?.share(),
-        lowRank: (layer) => shapes.get(layer),
+        lowRank: (layer) => (wider ?? model.lowRank).get(layer),
       }).keep(),
     );
-    return new AdapterWeights(other, this.#options, { movesProducts, ownsBase: false });
+    return new AdapterWeights(other, this.#options, { movesProducts: wider !== undefined, ownsBase: false });
   }
 
   override moveTowards_(other: ModelWeights, share: number): WeightDistances {
@@ -219,22 +217,6 @@ function withBase<T>({ residency }: CausalLM, layer: string, use: () => T): T {
   }
 }
 
-/** The rank at which products are kept; undefined where factors are averaged. Errors: UserError. */
-function productRank({ lowRank }: CausalLM, { form, rank }: AdapterAverage): number | undefined {
-  const shapes = [...lowRank.values()];
-  const isTurned = shapes.some(({ isDora }) => isDora);
-  if (form === 'product' && isTurned) {
-    throw new UserError(
-      'reference.average is product, and the adapter is of type dora, whose matrices have no low rank: use factors',
-    );
-  }
-  const least = Math.max(...shapes.map(({ r }) => r));
-  if (rank !== undefined && rank < least) {
-    throw new UserError(`reference.rank is ${rank}, below the rank of the adapter (${least}): take that at least`);
-  }
-  return form === 'factors' || isTurned ? undefined : (rank ?? 4 * least);
-}
-
 /** Errors: UserError for an adapter that cannot stand in the place of one of these shapes. */
 function requireForm(
   folder: string,
@@ -254,13 +236,10 @@ function requireForm(
   );
 }
 
-/** The forms of factors of another rank that keep the scale; no higher rank than their matrix has. */
-function widened({ lowRank, parameters }: CausalLM, rank: number): Map<string, LowRankShape> {
-  return new Map(
-    [...lowRank].map(([layer, { r: least, scale, ...shape }]) => {
-      const { a, b } = factorNames(layer);
-      const r = Math.max(least, Math.min(rank, parameters.get(b)!.shape[0]!, parameters.get(a)!.shape[1]!));
-      return [layer, { ...shape, r, alpha: scale * r, scale }];
-    }),
-  );
+/** The forms of a reference's factors that averages products, see {@link widenedShapes}. */
+function widened({ lowRank, parameters }: CausalLM, average: AdapterAverage | undefined) {
+  return widenedShapes(lowRank, average, (layer) => {
+    const { a, b } = factorNames(layer);
+    return { inputs: parameters.get(a)!.shape[1]!, outputs: parameters.get(b)!.shape[0]! };
+  });
 }
