@@ -10,11 +10,13 @@ beforeAll(async () => {
 afterAll(() => runs[Symbol.asyncDispose]());
 
 test.each<EstimatedRun>([
-  ...shardModes.map((shard) => [shard, 'bf16', 'dpo', soft, 100, ''] as const),
-  ...(['none', 'gradients'] as const).map((shard) => [shard, 'bf16', 'kto', soft, 10_000, ''] as const),
-  ['parameters', 'fp32', 'dpo', cached, 10_000, ''],
-  ['gradients', 'bf16', 'dpo', cached, 100, ', reduce: bfloat16'],
-  ['parameters', 'bf16', 'dpo', soft, 100, ', replicas: 2'],
-])('%s: %s, %s, %s, %s tokens%s: sent and held as estimated', async (...run) => {
+  ...shardModes.map((shard) => [shard, 'bf16', 'dpo', soft, 100, '', ''] as const),
+  ...(['none', 'gradients'] as const).map((shard) => [shard, 'bf16', 'kto', soft, 10_000, '', ''] as const),
+  ['parameters', 'fp32', 'dpo', cached, 10_000, '', ''],
+  ['gradients', 'bf16', 'dpo', cached, 100, ', reduce: bfloat16', ''],
+  ['parameters', 'bf16', 'dpo', soft, 100, ', replicas: 2', ''],
+  ['none', 'bf16', 'kto', soft, 10_000, ', reduce: bfloat16', 'adapter: { r: 8 }'],
+  ['parameters', 'bf16', 'dpo', soft, 10_000, ', replicas: 2', 'adapter: { r: 8 }'],
+])('%s: %s, %s, %s, %s tokens%s, %s: sent and held as estimated', async (...run) => {
   await runs.expectAsEstimated(run);
 });

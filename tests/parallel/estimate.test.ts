@@ -31,9 +31,11 @@ test('shard: gradients never holds all of them', async () => {
 });
 
 test.each([
-  ['none', 'fp32', 'dpo', soft, 100, ''],
-  ['optimizer', 'fp32', 'dpo', cached, 10_000, ''],
-  ['parameters', 'fp32', 'dpo', soft, 10_000, ', replicas: 2'],
-] as const)('%s: %s, %s, %s, %s tokens%s: sent and held as estimated', async (...run) => {
+  ['none', 'fp32', 'dpo', soft, 100, '', ''],
+  ['optimizer', 'fp32', 'dpo', cached, 10_000, '', ''],
+  ['parameters', 'fp32', 'dpo', soft, 10_000, ', replicas: 2', ''],
+  ['none', 'fp32', 'dpo', soft, 100, '', 'adapter: { r: 8 }'],
+  ['parameters', 'fp32', 'dpo', soft, 10_000, '', 'adapter: { r: 8 }'],
+] as const)('%s: %s, %s, %s, %s tokens%s, %s: sent and held as estimated', async (...run) => {
   await runs.expectAsEstimated(run);
 });

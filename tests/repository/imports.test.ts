@@ -41,7 +41,7 @@ const allowed: Record<string, string> = {
   planning: 'errors formats text recipe runs hub data nn models losses reference train weights torch',
   driver:
     'errors clock formats stats text recipe runs sinks hub data models reference parallel weights generate train planning optim torch',
-  estimate: 'errors stats text recipe data nn models reference planning weights torch',
+  estimate: 'errors stats text recipe adapters data nn models reference planning weights torch',
   eval: 'errors clock secrets random formats stats text recipe runs hub data parallel models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
   quickstart: 'errors formats stats eval sweep',

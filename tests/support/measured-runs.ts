@@ -13,8 +13,8 @@ import { type RankMeasures, TrainingRanks } from './training-ranks.js';
 export const soft = 'reference: { update: soft, alpha: 0.3 }';
 export const cached = 'reference: { update: hard, tau: 2, storage: cached }';
 
-/** `parallel.shard`, precision, method, reference, tokens of a micro-batch, and what else `parallel` has. */
-export type EstimatedRun = readonly [ShardMode, string, string, string, number, string];
+/** `parallel.shard`, precision, method, reference, tokens of a micro-batch, the rest of `parallel`, and other keys. */
+export type EstimatedRun = readonly [ShardMode, string, string, string, number, string, string];
 
 /** Bytes that a process sends in the steps of a run, those of weights and gradients. */
 function sentInSteps(calls: readonly MeasuredCall[]): number {
@@ -65,8 +65,8 @@ ${rest}`;
   }
 
   /** Runs it, and expects to be sent and held what is estimated. */
-  async expectAsEstimated([shard, precision, method, reference, tokens, rest]: EstimatedRun): Promise<void> {
-    const text = this.recipe(`parallel: { shard: ${shard}${rest} }\nprecision: ${precision}`)
+  async expectAsEstimated([shard, precision, method, reference, tokens, rest, keys]: EstimatedRun): Promise<void> {
+    const text = this.recipe(`parallel: { shard: ${shard}${rest} }\nprecision: ${precision}\n${keys}`)
       .replace('PerMicroBatch: 100', `PerMicroBatch: ${tokens}`)
       .replace('method: dpo', `method: ${method}`)
       .replace(soft, reference);
@@ -80,7 +80,9 @@ ${rest}`;
     for (const { calls, peak } of await this.measure(text)) {
       expect(Math.abs((sentInSteps(calls) - atStart) / (3 * totalSent(sent)) - 1)).toBeLessThan(1e-3);
       expect(Math.abs(rests(calls)[0]! / held - 1)).toBeLessThan(0.02);
-      expect(Math.abs(estimated / peak - 1), `${estimated} bytes estimated, ${peak} held`).toBeLessThan(0.08);
+      // Beside an adapter the block that gloo copies on its way is more of the whole.
+      const most = recipe.adapter ? 0.1 : 0.08;
+      expect(Math.abs(estimated / peak - 1), `${estimated} bytes estimated, ${peak} held`).toBeLessThan(most);
     }
   }
 

@@ -22,6 +22,25 @@ const models = {
     num_attention_heads: 8,
     num_key_value_heads: 4,
   },
+  'llama, 69M': {
+    model_type: 'llama',
+    vocab_size: 50304,
+    hidden_size: 512,
+    intermediate_size: 1376,
+    num_hidden_layers: 6,
+    num_attention_heads: 8,
+    num_key_value_heads: 4,
+  },
+  'llama, 135M': {
+    model_type: 'llama',
+    vocab_size: 49152,
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_hidden_layers: 30,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    tie_word_embeddings: true,
+  },
   'gpt-neox, 70M': {
     model_type: 'gpt_neox',
     vocab_size: 50304,
@@ -57,16 +76,14 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const soft = { reference: { update: 'soft', alpha: 0.6 } };
+const hard = { reference: { update: 'hard', tau: 2 } };
 const cached = { reference: { update: 'hard', tau: 2, storage: 'cached' } };
+const lora = { adapter: { r: 16 } };
 
-test.each<[keyof typeof models, string, object]>([
-  ['llama, 18M', 'dpo', { ...soft, batch: { size: 16, tokensPerMicroBatch: 16384 } }],
-  ['llama, 18M', 'dpo', { ...cached, batch: { size: 16, tokensPerMicroBatch: 2048 } }],
-  ['llama, 18M', 'kto', { ...soft, batch: { size: 24 }, activationCheckpointing: true }],
-  ['gpt-neox, 70M', 'dpo', { ...soft, batch: { size: 4, tokensPerMicroBatch: 1024 } }],
-  ['gpt-neox, 70M', 'sft', { batch: { size: 16 } }],
-  ['gpt-neox, 70M', 'dpo', { ...cached, batch: { size: 8 }, activationCheckpointing: true }],
-])('%s, %s, %j', async (name, method, options) => {
+type Case = [name: keyof typeof models, method: string, options: object];
+
+/** What is said of a run of two steps, and what a process held that made it. */
+async function estimatedAndMeasured(...[name, method, options]: Case) {
   const data = { train: join(folder, 'rows.jsonl'), maxLength: 512 };
   const text = JSON.stringify({ model: join(folder, name), method, data, steps: 2, threads: 1, ...options });
   const estimate = await estimateRun({ recipe: parseRecipe(text, { file: 'recipe.json', env: {} }) });
@@ -76,7 +93,23 @@ test.each<[keyof typeof models, string, object]>([
     encoding: 'utf8',
   });
   expect(run.stderr).toBe('');
-  const measured = JSON.parse(run.stdout) as ProcessReport;
+  return { estimate, measured: JSON.parse(run.stdout) as ProcessReport };
+}
+
+test.each<Case>([
+  ['llama, 18M', 'dpo', { ...soft, batch: { size: 16, tokensPerMicroBatch: 16384 } }],
+  ['llama, 18M', 'dpo', { ...cached, batch: { size: 16, tokensPerMicroBatch: 2048 } }],
+  ['llama, 18M', 'kto', { ...soft, batch: { size: 24 }, activationCheckpointing: true }],
+  ['gpt-neox, 70M', 'dpo', { ...soft, batch: { size: 4, tokensPerMicroBatch: 1024 } }],
+  ['gpt-neox, 70M', 'sft', { batch: { size: 16 } }],
+  ['gpt-neox, 70M', 'dpo', { ...cached, batch: { size: 8 }, activationCheckpointing: true }],
+  ['llama, 18M', 'dpo', { ...soft, ...lora, batch: { size: 24 }, activationCheckpointing: true }],
+  ...[soft, { ...soft, ...lora }, { ...hard, ...lora }, { ...cached, ...lora }].flatMap((options): Case[] => [
+    ['llama, 69M', 'dpo', { ...options, batch: { size: 8 } }],
+    ['llama, 135M', 'dpo', { ...options, batch: { size: 2 } }],
+  ]),
+])('%s, %s, %j', async (name, method, options) => {
+  const { estimate, measured } = await estimatedAndMeasured(name, method, options);
   expect(measured.steps).toBe(estimate.steps);
   expect(measured.updates).toBe(estimate.updates);
 
@@ -95,4 +128,24 @@ test.each<[keyof typeof models, string, object]>([
   expect(Math.abs(tensors / measured.tensors - 1)).toBeLessThan(0.05);
   expect(Math.abs(over / overMeasured - 1)).toBeLessThan(0.1);
   expect(Math.abs(total / peak - 1)).toBeLessThan(0.1);
+});
+
+test('a reference beside an adapter takes its factors, and no second base', async () => {
+  const run = (reference: object) =>
+    estimatedAndMeasured('llama, 135M', 'dpo', { ...reference, ...lora, batch: { size: 2 } });
+  const { estimate, measured } = await run(cached);
+  const base = 4 * estimate.model.shape.parameters;
+  const adapter = 4 * estimate.adapter!.parameters;
+  // Besides there are factors and their two moments; their gradients come while activations go.
+  const activations = measured.tensors - base - 3 * adapter;
+  const most = 1.05 * (base + 4 * adapter + activations);
+  for (const [reference, adapters] of [
+    [hard, 1],
+    [soft, 4],
+  ] as const) {
+    const { tensors } = (await run(reference)).measured;
+    expect((tensors - measured.tensors) / adapter).toBeCloseTo(adapters, 1);
+    expect(tensors).toBeLessThan(most);
+    expect(tensors + base).toBeGreaterThan(most);
+  }
 });

@@ -40,10 +40,11 @@ async function modelFolder(name: string): Promise<string> {
 
 const soft = 'reference: { update: soft, alpha: 0.6 }';
 const hard = 'reference: { update: hard, tau: 2 }';
+const cached = 'reference: { update: hard, tau: 2, storage: cached }';
 
 test.each([
   ['llama-tiny', 'dpo', `${soft}, epochs: 2`],
-  ['llama-tiny', 'dpo', 'reference: { update: hard, tau: 2, storage: cached }, steps: 3'],
+  ['llama-tiny', 'dpo', `${cached}, steps: 3`],
   ['llama-tiny', 'dpo', `${hard}, steps: 2, batch: { size: 16, tokensPerMicroBatch: 400 }`],
   ['llama-tiny', 'dpo', `${hard}, steps: 2, activationCheckpointing: true, precision: fp64`],
   ['llama-tiny', 'dpo', `${soft}, steps: 1, loss: { type: aot }, batch: { size: 8, tokensPerMicroBatch: 200 }`],
@@ -55,6 +56,14 @@ test.each([
   ['gpt-neox-sequential', 'dpo', `${hard}, steps: 1`],
   ['qwen2', 'dpo', `${soft}, steps: 1`],
   ['qwen3', 'dpo', `${soft}, steps: 1`],
+  ['llama-tiny', 'dpo', `${soft}, steps: 2, adapter: { r: 4 }`],
+  ['llama-tiny', 'dpo', `${soft}, steps: 2, adapter: { r: 4 }, batch: { size: 16, tokensPerMicroBatch: 200 }`],
+  ['llama-tiny', 'dpo', `${hard}, steps: 2, adapter: { type: dora, r: 4 }, activationCheckpointing: true`],
+  ['llama-tiny', 'dpo', `${cached}, steps: 3, adapter: { r: 4, targets: [q_proj, v_proj] }`],
+  ['llama-tiny', 'kto', `${hard}, steps: 2, adapter: { r: 4, targets: '/.*layers.2.*/' }`],
+  ['gpt-neox-parallel', 'dpo', `${soft}, steps: 2, adapter: { r: 4, modulesToSave: [lm_head, embed_in] }`],
+  ['gpt-neox-sequential', 'sft', 'steps: 2, adapter: { r: 4, targets: [dense_4h_to_h] }'],
+  ['qwen3', 'dpo', `${soft}, steps: 1, adapter: { r: 4 }, activationCheckpointing: true`],
 ])('%s, %s, { %s }: as estimated', async (name, method, options) => {
   const recipe = parseRecipe(
     `{ model: ${await modelFolder(name)}, method: ${method}, data: { train: ${tinyPairs}, limit: 24, maxLength: 96 }, ${options} }`,
@@ -69,7 +78,9 @@ test.each([
 
   const start = events.find((event) => event.type === 'start')!;
   expect(estimate.rows).toBe(start.rows);
-  expect(estimate.model.shape.parameters).toBe(start.parameters);
+  const { adapter, model } = estimate;
+  expect(adapter?.parameters).toBe(start.trained);
+  if (!adapter) expect(model.shape.parameters).toBe(start.parameters);
   expect(estimate.steps).toBe(events.filter(({ type }) => type === 'step').length);
   expect(estimate.updates).toBe(events.filter(({ type }) => type === 'reference').length);
   const last = events.filter((event) => event.type === 'step').at(-1)!;
@@ -78,6 +89,45 @@ test.each([
 
   const estimated = totalMemory({ ...estimate.memory, process: 0 });
   expect(Math.abs(estimated / measured - 1), `${estimated} bytes estimated, ${measured} measured`).toBeLessThan(0.06);
+});
+
+test('an adapter that is trained on has the form that its folder says, and where it is not there that of a new one', async () => {
+  const model = await modelFolder('llama-tiny');
+  const recipe = (adapter: string) =>
+    parseRecipe(
+      `{ model: ${model}, method: dpo, steps: 1, adapter: ${adapter}, data: { train: ${tinyPairs}, limit: 8, maxLength: 96 } }`,
+      { file: 'r.yaml', env: {} },
+    );
+  const made = recipe('{ r: 3, targets: [q_proj, down_proj] }');
+  const { final } = await train({ recipe: made, out: join(folder, 'made'), command: [] });
+  const form = async (one: ReturnType<typeof recipe>) => {
+    const { resumeFrom, ...rest } = (await estimateRun({ recipe: one })).adapter!;
+    return { ...rest, isNamed: resumeFrom !== undefined };
+  };
+  expect(await form(recipe(`{ resumeFrom: ${final} }`))).toEqual({ ...(await form(made)), isNamed: true });
+  const unmade = await form(recipe('{ resumeFrom: someone/adapter }'));
+  expect(unmade).toEqual({ ...(await form(recipe('{}'))), isNamed: true, isAssumed: true });
+});
+
+test('the command names the adapter: what is trained, where, and what it leaves', async () => {
+  const set = ['adapter={ r: 8, targets: [q_proj, v_proj] }', 'quantize=nf4-double', 'checkpoint.every=100'];
+  const { stdout } = await estimateOf('paper/llama3-8b-base-tr-dpo-soft.yaml', ...set, 'parallel.shard=none');
+  expect(stdout).toContain('parameters in bf16, matrices of the blocks in nf4-double: 32 blocks');
+  expect(stdout).toMatch(
+    /\nadapter +lora of rank 8 on 64 of 224 linear layers: 3,407,872 parameters are trained, 0.042 % of the model\n/,
+  );
+  expect(stdout).toMatch(/\ndisk +13 MiB of the result, and 2 checkpoints of 91 MiB, 3 at times\n/);
+  expect(stdout).toMatch(/\n {2}weights of the base, which the reference shares +5,438 MiB\n {2}adapter +13 MiB\n/);
+  expect(stdout).toMatch(/\n {2}reference, products of rank 32 +52 MiB\n/);
+  const resumed = 'adapter={ resumeFrom: runs/sft/final }';
+  const { stdout: two } = await estimateOn(
+    '8',
+    'paper/llama3-8b-base-tr-dpo-soft.yaml',
+    resumed,
+    'parallel.shard=parameters',
+  );
+  expect(two).toContain('runs/sft/final is not here: the form of a new adapter is assumed');
+  expect(two).toMatch(/\n {2}none .*\n {2}parameters .*\n\nsent by each/);
 });
 
 test('answers at evaluations are in it: the initial policy that is kept, the passes over prompts and answers', async () => {

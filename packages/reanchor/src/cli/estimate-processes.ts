@@ -39,8 +39,8 @@ function modeRows({ modes }: WorldEstimate, { totalMemory, totalSent }: Estimati
   return [
     [...head, 'between steps', 'sent a step'],
     ...modes.map(({ shard, memory, held, sent }) => {
-      const { weights, gradients, optimizer, reference, activations, workspace } = memory;
-      const parts = [weights, gradients, optimizer, reference, activations, workspace, totalMemory(memory)];
+      const { weights, adapter, gradients, optimizer, reference, activations, workspace } = memory;
+      const parts = [weights + adapter, gradients, optimizer, reference, activations, workspace, totalMemory(memory)];
       return [shard, ...[...parts, held, totalSent(sent)].map(bytesText)];
     }),
   ];

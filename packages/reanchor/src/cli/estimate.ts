@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js';
-import type { LinkName, RunEstimate } from '../estimate/index.js';
+import type { AdapterSummary, LinkName, ModelFiles, RunEstimate } from '../estimate/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { modelsNamed } from '../recipe/index.js';
 import { estimateProcesses } from './estimate-processes.js';
@@ -69,7 +69,7 @@ function lenient(env: Readonly<Record<string, string | undefined>>): Readonly<Re
 }
 
 function overview(recipe: Recipe, estimate: RunEstimate): string[][] {
-  const { model, rows, rowsFrom, steps, updates, atMost, tokens } = estimate;
+  const { model, adapter, rows, rowsFrom, steps, updates, atMost, tokens, files } = estimate;
   const { shape, shapeFrom, name } = model;
   const most = atMost ? 'at most ' : '';
   const rowsText = {
@@ -85,7 +85,7 @@ function overview(recipe: Recipe, estimate: RunEstimate): string[][] {
   return [
     [
       'model',
-      `${number(shape.parameters)} parameters in ${recipe.precision}: ${shape.layers} blocks of width ${shape.block.width}, vocabulary ${number(shape.vocabulary)}`,
+      `${number(shape.parameters)} parameters in ${recipe.precision}${quantizedText(recipe)}: ${shape.layers} blocks of width ${shape.block.width}, vocabulary ${number(shape.vocabulary)}`,
     ],
     [
       '',
@@ -93,6 +93,7 @@ function overview(recipe: Recipe, estimate: RunEstimate): string[][] {
         ? `as ${shapeFrom} says`
         : `${name} is not here: the shape is that of ${shapeFrom} as published`,
     ],
+    ...(adapter ? adapterRows(adapter, shape.parameters) : []),
     ['rows', rowsText],
     ['steps', steps === undefined ? 'unknown without the rows' : `${most}${number(steps)}, ${length}`],
     ['updates', updatesText(recipe, steps, updates, most)],
@@ -100,7 +101,36 @@ function overview(recipe: Recipe, estimate: RunEstimate): string[][] {
       'tokens',
       tokens ? `${number(tokens.packed)} packed, ${number(tokens.scored)} of them scored` : 'unknown without the rows',
     ],
+    ...(files ? [['disk', diskText(files)]] : []),
   ];
+}
+
+const quantizedText = ({ quantize = 'none' }: Recipe) =>
+  quantize === 'none' ? '' : `, matrices of the blocks in ${quantize}`;
+
+function adapterRows(adapter: AdapterSummary, modelParameters: number): string[][] {
+  const { type, ranks, layers, linearLayers, parameters, whole, resumeFrom, isAssumed } = adapter;
+  const share = Number(((100 * parameters) / modelParameters).toPrecision(2));
+  const form = `${type} of rank ${spanText(ranks)} on ${number(layers)} of ${countOf(linearLayers, 'linear layer')}`;
+  return [
+    ['adapter', `${form}: ${number(parameters)} parameters are trained, ${share} % of the model`],
+    ...(whole.length > 0 ? [['', `whole: ${whole.join(', ')}`]] : []),
+    ...(resumeFrom === undefined ? [] : [['', resumedText(resumeFrom, isAssumed)]]),
+  ];
+}
+
+const resumedText = (folder: string, isAssumed: boolean) =>
+  isAssumed ? `${folder} is not here: the form of a new adapter is assumed` : `as ${folder} says`;
+
+const spanText = (ranks: readonly number[]) =>
+  ranks.length === 1 ? String(ranks[0]) : `${ranks[0]} to ${ranks.at(-1)}`;
+
+function diskText({ final, checkpoint, checkpoints, mostCheckpoints }: ModelFiles): string {
+  const timed = `and checkpoints by time, of ${bytesText(checkpoint)} each`;
+  if (checkpoints === undefined) return `${bytesText(final)} of the result, ${timed}`;
+  if (checkpoints === 0) return `${bytesText(final)} of the result`;
+  const passing = mostCheckpoints > checkpoints ? `, ${mostCheckpoints} at times` : '';
+  return `${bytesText(final)} of the result, and ${countOf(checkpoints, 'checkpoint')} of ${bytesText(checkpoint)}${passing}`;
 }
 
 function updatesText(
@@ -127,18 +157,29 @@ function updatesText(
   }
 }
 
-function memoryRows({ reference, method }: Recipe, { memory, isAssumed }: RunEstimate, total: number): string[][] {
+function memoryRows(recipe: Recipe, estimate: RunEstimate, total: number): string[][] {
+  const { reference, method } = recipe;
+  const { memory, adapter, isAssumed } = estimate;
+  const products =
+    adapter && adapter.referenceRanks.join() !== adapter.ranks.join()
+      ? `, products of rank ${spanText(adapter.referenceRanks)}`
+      : '';
+  const trained: [string, number][] = adapter ? [['adapter', memory.adapter]] : [];
   const cached = method !== 'sft' && reference.storage === 'cached' ? ' (cached: no second model)' : '';
   const initial: [string, number][] =
     memory.initial > 0 ? [['initial policy, for the KL of answers', memory.initial]] : [];
   const rows: [string, number][] = [
-    ['weights', memory.weights],
+    [
+      adapter ? `weights of the base${memory.reference > 0 ? ', which the reference shares' : ''}` : 'weights',
+      memory.weights,
+    ],
+    ...trained,
     ['gradients there at that moment', memory.gradients],
     ['AdamW, two moments', memory.optimizer],
-    [`reference${method === 'sft' ? ' (SFT: none)' : cached}`, memory.reference],
+    [`reference${method === 'sft' ? ' (SFT: none)' : cached || products}`, memory.reference],
     ...initial,
     ['activations kept for the backward pass', memory.activations],
-    ['workspace, of the head or of a block', memory.workspace],
+    [`workspace, of the head or of a block${adapter ? ', or of the average of adapters' : ''}`, memory.workspace],
     [isAssumed ? 'Node.js, libtorch; the rows come on top' : 'Node.js, libtorch, rows', memory.process],
     ['total', total],
   ];

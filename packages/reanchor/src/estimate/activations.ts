@@ -7,49 +7,122 @@ import type { BlockShape } from '../models/shape.js';
 
 type Terms = Record<string, number>;
 
-const sum = (terms: Terms) => Object.values(terms).reduce((a, b) => a + b, 0);
-
-/** What attention keeps: its inputs and its output. */
-function attentionTerms({ heads: H, headChannels: C, keyValueHeads: K }: BlockShape): Terms {
-  return { rotatedQueries: H * C, rotatedKeys: K * C, attended: H * C, logSumExp: H };
+/** What is trained of a block whose base is frozen. */
+export interface BlockTraining {
+  /** The modules that are trained, or have factors that are, by the ends of their paths. */
+  modules: ReadonlySet<string>;
+  /** Whether a gradient goes to the block's input: something before it is trained, or its passes are walked apart. */
+  isReached: boolean;
+  /** Numbers a token that factors keep besides their inputs: A x, and of DoRA W x + s B A x. */
+  keptPerToken: number;
+  /** Numbers of factors that are rounded to the dtype of the passes, and kept so. */
+  rounded: number;
 }
 
-/** What the forward pass of a block leaves for its backward pass. */
-function keptTerms(block: BlockShape): Terms {
+const sum = (terms: Terms) => Object.values(terms).reduce((a, b) => a + b, 0);
+
+/** The linear layers that read what attention, and the feed-forward part, begin with, and what these end with. */
+const readers = {
+  llama: {
+    attention: ['q_proj', 'k_proj', 'v_proj'],
+    attended: ['o_proj'],
+    feedForward: ['gate_proj', 'up_proj'],
+    product: ['down_proj'],
+  },
+  gpt_neox: {
+    attention: ['query_key_value'],
+    attended: ['dense'],
+    feedForward: ['dense_h_to_4h'],
+    product: ['dense_4h_to_h'],
+  },
+};
+
+/** What a gradient of a block goes through, and which inputs of linear layers are kept for theirs. */
+function passesOf(block: BlockShape, training: BlockTraining | undefined) {
+  const { attention, attended, feedForward, product } = readers[block.family];
+  const trains = (...modules: string[]) => training === undefined || modules.some((one) => training.modules.has(one));
+  const isParallel = block.family === 'gpt_neox' && block.parallelResidual;
+  const entersBlock = training?.isReached ?? true;
+  const entersAttention = entersBlock || trains(...attention);
+  const leavesAttention = entersAttention || trains(...attended);
+  const reachesFeedForward = isParallel ? entersBlock : leavesAttention;
+  return {
+    ...{ trains, entersBlock, entersAttention, leavesAttention, reachesFeedForward },
+    entersFeedForward: reachesFeedForward || trains(...feedForward),
+    keepsAttentionInput: trains(...attention),
+    keepsFeedForwardInput: trains(...feedForward),
+    keepsProduct: trains(...product),
+  };
+}
+
+/** Whether a gradient goes to what a linear layer reads, by the end of its path. */
+export function reachesInput(block: BlockShape, training: BlockTraining, module: string): boolean {
+  const { attention, attended, feedForward } = readers[block.family];
+  const passes = passesOf(block, training);
+  if (attention.includes(module)) return passes.entersBlock;
+  if (attended.includes(module)) return passes.entersAttention;
+  return feedForward.includes(module) ? passes.reachesFeedForward : passes.entersFeedForward;
+}
+
+/** Whether a gradient goes through attention. */
+export const reachesAttention = (block: BlockShape, training: BlockTraining) =>
+  passesOf(block, training).entersAttention;
+
+/** What the forward pass of a block leaves for its backward pass, some of it only where a gradient goes through. */
+function keptTerms(block: BlockShape, training: BlockTraining | undefined): Terms {
   const { width: D, feedForward: F, heads: H, headChannels: C, keyValueHeads: K } = block;
+  const passes = passesOf(block, training);
+  const { trains, entersBlock, entersAttention, reachesFeedForward, entersFeedForward } = passes;
+  const where = (isKept: boolean, numbers: number) => (isKept ? numbers : 0);
+  const attention: Terms = {
+    rotatedQueries: where(entersAttention, H * C),
+    rotatedKeys: where(entersAttention, K * C),
+    attended: where(passes.leavesAttention, H * C),
+    logSumExp: where(entersAttention, H),
+  };
+  const factors = training?.keptPerToken ?? 0;
   if (block.family === 'gpt_neox') {
     return {
-      attentionNormInput: D,
-      attentionNormOutput: D,
+      attentionNormInput: where(entersBlock, D),
+      attentionNormOutput: where(passes.keepsAttentionInput, D),
       // The values are a view of the projection to queries, keys and values, which stays as a whole.
-      queriesKeysValues: 3 * D,
-      ...attentionTerms(block),
-      feedForwardNormInput: block.parallelResidual ? 0 : D,
-      feedForwardNormOutput: D,
-      up: F,
-      gelu: F,
+      queriesKeysValues: where(entersAttention, 3 * D),
+      ...attention,
+      feedForwardNormInput: where(reachesFeedForward && !block.parallelResidual, D),
+      feedForwardNormOutput: where(passes.keepsFeedForwardInput, D),
+      up: where(entersFeedForward, F),
+      gelu: where(passes.keepsProduct, F),
+      factors,
     };
   }
+  // libtorch's RMS norm on the CPU is made of operators: input, input over its root mean square, output.
+  const norm = (name: string, isReached: boolean, isRead: boolean) =>
+    where(isReached || trains(name), D) + where(trains(name), D) + where(isRead, D);
+  const headNorms = (H + K) * C * (trains('q_norm', 'k_norm') ? 2 : 1);
   return {
-    // libtorch's RMS norm on the CPU is made of operators: input, input over its root mean square, output.
-    attentionNorm: 3 * D,
-    values: K * C,
-    headNorms: block.headNorms ? 2 * (H + K) * C : 0,
-    ...attentionTerms(block),
-    feedForwardNorm: 3 * D,
-    gate: F,
-    silu: F,
-    up: F,
-    product: F,
+    attentionNorm: norm('input_layernorm', entersBlock, passes.keepsAttentionInput),
+    values: where(entersAttention, K * C),
+    headNorms: where(entersAttention && block.headNorms, headNorms),
+    ...attention,
+    feedForwardNorm: norm('post_attention_layernorm', reachesFeedForward, passes.keepsFeedForwardInput),
+    gate: where(entersFeedForward, F),
+    silu: where(entersFeedForward, F),
+    up: where(entersFeedForward, F),
+    product: where(passes.keepsProduct, F),
+    factors,
   };
 }
 
 /**
- * The most that the backward pass of a block holds at once besides what is kept: gradients of its feed-forward part, or
- * of a GPT-NeoX that has a narrow one the sums of its parts, where the block is computed again.
+ * The most that the backward pass of a block holds at once besides what is kept: gradients of its feed-forward part, of
+ * which one takes the place of that part's result where this was kept; or of a GPT-NeoX that has a narrow one the sums
+ * of its parts, where the block is computed again.
  */
-function backwardTerms({ family, width: D, feedForward: F }: BlockShape): Terms {
-  return { residualGradient: D, feedForwardGradients: family === 'llama' ? 2 * F : Math.max(F, 3 * D) };
+function backwardTerms(block: BlockShape, training: BlockTraining | undefined): Terms {
+  const { family, width: D, feedForward: F } = block;
+  const more = passesOf(block, training).keepsProduct ? 0 : F;
+  const feedForwardGradients = family === 'llama' ? 2 * F + more : Math.max(F + more, 3 * D);
+  return { residualGradient: D, feedForwardGradients };
 }
 
 /**
@@ -63,14 +136,14 @@ function forwardTerms({ family, width: D, feedForward: F, ...block }: BlockShape
 }
 
 /** What the final norm keeps of a scored row: the rows picked out, and what its own backward pass needs. */
-function finalNormTerms({ family, width: D }: BlockShape): Terms {
-  return { pickedRows: D, norm: family === 'llama' ? 2 * D : D };
+function finalNormTerms({ family, width: D }: BlockShape, isTrained: boolean): Terms {
+  return { pickedRows: D, norm: family === 'llama' && isTrained ? 2 * D : D };
 }
 
-export const keptPerToken = (block: BlockShape) => sum(keptTerms(block));
-export const backwardPerToken = (block: BlockShape) => sum(backwardTerms(block));
+export const keptPerToken = (block: BlockShape, training?: BlockTraining) => sum(keptTerms(block, training));
+export const backwardPerToken = (block: BlockShape, training?: BlockTraining) => sum(backwardTerms(block, training));
 export const forwardPerToken = (block: BlockShape) => sum(forwardTerms(block));
-export const finalPerRow = (block: BlockShape) => sum(finalNormTerms(block));
+export const finalPerRow = (block: BlockShape, isTrained: boolean) => sum(finalNormTerms(block, isTrained));
 
 /**
  * The scored rows whose logits the head holds, as packages/torch/native/ops_logprob.cc takes them on the CPU: chunks of

@@ -18,8 +18,12 @@ import { type Recipe, recipeHere } from '../recipe/index.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
 import { sum } from '../stats/index.js';
 import { planUnits } from '../weights/unit-plan.js';
+import { type AdapterForm, type AdapterSummary, adapterForm, adapterSummary } from './adapter-form.js';
+import { adapterMemory } from './adapter-memory.js';
+import { adapterWork } from './adapter-work.js';
 import { answeredPrompts, answerPasses, keepsInitial } from './answers.js';
 import { assumedPlan } from './assumed-rows.js';
+import { type ModelFiles, modelFiles } from './disk.js';
 import { type Flops, runFlops } from './flops.js';
 import { layouts, type OwnedLayout, type PackLayout, packLayout } from './layout.js';
 import { type HeadMemory, headMemory } from './memory.js';
@@ -58,6 +62,8 @@ export interface Expected {
 /** What a run will take. Numbers that cannot be known without the rows are undefined. */
 export interface RunEstimate {
   model: { name: string; shapeFrom: string; shape: ModelShape };
+  /** Undefined where all weights are trained. */
+  adapter: AdapterSummary | undefined;
   /** Rows that are trained on, and how they are known. */
   rows: number | undefined;
   rowsFrom: Rows['from'];
@@ -80,6 +86,8 @@ export interface RunEstimate {
   head: HeadMemory;
   /** The total with the other choice of activationCheckpointing. */
   otherCheckpointing: number;
+  /** Undefined where the steps are. */
+  files: ModelFiles | undefined;
   processes: number;
   shard: ShardMode;
   /** The run on `processes`, and the first steps of it on other numbers of them. */
@@ -119,17 +127,18 @@ export async function estimateRun(options: EstimateOptions): Promise<RunEstimate
   const { totalSteps, rule, held, warnings } = outlook;
   const isRead = rows.from === 'reading';
   const updates = rule && totalSteps !== undefined ? plannedUpdates(rule, totalSteps) : [];
-  const traits = runTraits(recipe, rule?.update === 'soft' ? 1 : updates.length / (totalSteps ?? 1));
-  const memory = memoryOptions(recipe, shape, processBytes(held));
-  const { shard, replicas, reduce, offload } = recipe.parallel;
-  const parallel = {
-    replicas,
-    reduceBytes: reduce && dtypeBytes(reduce),
-    isOffloaded: offload === 'optimizer',
-  };
-  const division: DivisionOptions = { memory, units: planUnits(configJson), traits, parallel };
+  const { shard, replicas } = recipe.parallel;
+  const form = await adapterForm(recipe, configJson);
+  const adapter = form && adapterSummary(form);
+  const division = divisionOptions(recipe, configJson, {
+    ...{ form, processes, process: processBytes(held) },
+    updatesPerStep: rule?.update === 'soft' ? 1 : updates.length / (totalSteps ?? 1),
+  });
+  const { memory, traits } = division;
   const steps = [...outlook.steps(processes)];
-  const world = worldEstimate(steps, processes, shard, division, shardModes);
+  // Gradients and moments of an adapter are not divided.
+  const modes = form ? (['none', 'parameters'] as const) : shardModes;
+  const world = worldEstimate(steps, processes, shard, division, modes);
   const others = otherProcesses
     .filter((count) => count !== processes && count % replicas === 0)
     .map((count) => worldEstimate(firstOf(outlook.steps(count)), count, shard, division));
@@ -137,6 +146,7 @@ export async function estimateRun(options: EstimateOptions): Promise<RunEstimate
   const largest = counted.flat().reduce((a, b) => (b.policy.tokens > a.policy.tokens ? b : a));
   return {
     model: { name: written.model, shapeFrom: from, shape },
+    adapter,
     rows: outlook.rows,
     rowsFrom: rows.from,
     steps: totalSteps,
@@ -160,7 +170,26 @@ export async function estimateRun(options: EstimateOptions): Promise<RunEstimate
     mainMemory: modeOf(world, shard).mainMemory,
     otherCheckpointing: totalMemory(otherMemory(steps, processes, shard, division)),
     head: headMemory(largest.policy, memory),
+    files: totalSteps === undefined ? undefined : modelFiles(recipe, shape, adapter, totalSteps),
     ...{ processes, shard, worlds: [world, ...others], warnings },
+  };
+}
+
+/** What is the same on all processes of a run, of which each holds so many bytes without tensors. */
+function divisionOptions(
+  recipe: Recipe,
+  configJson: ConfigJson,
+  run: { form: AdapterForm | undefined; processes: number; process: number; updatesPerStep: number },
+): DivisionOptions {
+  const { form, processes, process, updatesPerStep } = run;
+  const { shard, replicas, reduce, offload } = recipe.parallel;
+  const shape = modelShape(configJson);
+  const isWalked = recipe.activationCheckpointing || (shard === 'parameters' && processes > replicas);
+  return {
+    memory: memoryOptions(recipe, shape, form, process),
+    units: planUnits(configJson, (name) => !form?.whole.has(name)),
+    traits: { ...runTraits(recipe, updatesPerStep), adapter: form && adapterWork(form, shape.block, isWalked) },
+    parallel: { replicas, reduceBytes: reduce && dtypeBytes(reduce), isOffloaded: offload === 'optimizer' },
   };
 }
 
@@ -177,11 +206,22 @@ function runTraits(recipe: Recipe, updatesPerStep: number): RunTraits {
   };
 }
 
-function memoryOptions(recipe: Recipe, shape: ModelShape, process: number): MemoryOptions {
+function memoryOptions(
+  recipe: Recipe,
+  shape: ModelShape,
+  form: AdapterForm | undefined,
+  process: number,
+): MemoryOptions {
   const { needsReference } = recipeObjective(recipe);
   const hasModel = needsReference && recipe.reference.storage !== 'cached';
   const { activationCheckpointing } = recipe;
-  return { shape, ...bytesOf(recipe, hasModel), needsReference, activationCheckpointing, process };
+  const weights = form ? besideBase(recipe, form, hasModel) : bytesOf(recipe, hasModel);
+  return { shape, ...weights, needsReference, activationCheckpointing, process };
+}
+
+function besideBase(recipe: Recipe, form: AdapterForm, hasCopy: boolean) {
+  const bytes = dtypeBytes(recipeDTypes(recipe).dtype);
+  return { bytes, wideBytes: 0, referenceBytes: 0, adapter: adapterMemory(form, recipe, hasCopy) };
 }
 
 function tokensOf(steps: readonly OwnedLayout[][]): { packed: number; scored: number } {

@@ -1,6 +1,7 @@
 /** What each of several processes keeps of weights, gradients and the optimizer's state. Bytes, from counts alone. */
 import { sum } from '../stats/index.js';
 import type { Shard } from '../weights/sharded-weights.js';
+import type { AdapterMemory } from './adapter-memory.js';
 import type { Division, MemoryOptions, MemoryParts } from './memory-parts.js';
 
 /** Elements of a division. */
@@ -48,8 +49,14 @@ export function keptBytes({ bytes, wideBytes, referenceBytes }: MemoryOptions) {
  * named.
  */
 export function standing(options: MemoryOptions, rank = 0): MemoryParts {
-  const { shape, bytes, wideBytes, referenceBytes, initialBytes = 0, process, division } = options;
-  const rest = { gradients: 0, activations: 0, workspace: 0, process };
+  const { shape, bytes, wideBytes, referenceBytes, initialBytes = 0, adapter, process, division } = options;
+  const rest = { gradients: 0, activations: 0, workspace: 0, adapter: 0, process };
+  if (adapter) {
+    const { base, trained, reference, initial } = adapter;
+    const divided = isDivided(division) ? sizesOf(division) : undefined;
+    const weights = divided ? (divided.slices + (leavesRoot(adapter) ? 0 : divided.root)) * bytes : base;
+    return { ...rest, weights, adapter: trained, optimizer: 2 * trained, reference, initial };
+  }
   if (!isDivided(division)) {
     return {
       ...rest,
@@ -71,6 +78,9 @@ export function standing(options: MemoryOptions, rank = 0): MemoryParts {
     initial: initialBytes === 0 ? 0 : slices * initialBytes + whole,
   };
 }
+
+/** Whether what lies around the blocks of a divided base goes between steps: where a reference has been computed. */
+export const leavesRoot = ({ reference }: AdapterMemory): boolean => reference > 0;
 
 /** What a process moves, with the gradients that it is moved by. */
 function movedParts(options: MemoryOptions, division: Division, rank: number) {
@@ -99,12 +109,13 @@ export function mainMemory(options: MemoryOptions, rank = 0): number {
  */
 export function standingInPasses(options: MemoryOptions, blocks = 2): MemoryParts {
   const parts = standing(options);
-  const { bytes, referenceBytes, division } = options;
+  const { bytes, referenceBytes, division, adapter } = options;
   if (!isDivided(division) || division.shard !== 'parameters') return parts;
   const { root, block, count } = sizesOf(division);
+  const comes = adapter === undefined || leavesRoot(adapter) ? root : 0;
   return {
     ...parts,
-    weights: parts.weights + (root + Math.min(blocks, count) * block) * bytes,
+    weights: parts.weights + (comes + Math.min(blocks, count) * block) * bytes,
     reference: parts.reference + (referenceBytes === 0 ? 0 : root * bytes),
   };
 }
@@ -124,26 +135,28 @@ export interface GradientMoments {
 
 /** Those of a backward pass; `isFirst` of the first one of a step. */
 export function gradientMoments(isFirst: boolean, options: MemoryOptions): GradientMoments {
-  const { division } = options;
-  if (!isDivided(division)) return wholeGradients(isFirst, options);
+  const { division, adapter } = options;
+  // The base of an adapter is divided, and what is trained is not.
+  if (!isDivided(division) || adapter) return wholeGradients(isFirst, options);
   return division.shard === 'optimizer'
     ? gradientsSentOnce(isFirst, options, division)
     : gradientsSentByBlocks(isFirst, options, division);
 }
 
 /** Those of the head, and those of all but the embedding: that comes at the end. */
-function ownGradients({ shape, bytes }: MemoryOptions) {
+function ownGradients({ shape, bytes, adapter }: MemoryOptions) {
+  if (adapter) return { head: adapter.head, all: adapter.trained, butEmbedding: adapter.trained - adapter.embedding };
   const all = shape.parameters * bytes;
   const head = shape.vocabulary * shape.block.width * bytes;
   return { head, all, butEmbedding: shape.isTied ? all : all - head };
 }
 
 function wholeGradients(isFirst: boolean, options: MemoryOptions): GradientMoments {
-  const { shape, bytes, wideBytes } = options;
+  const { shape, bytes, wideBytes, adapter } = options;
   const own = ownGradients(options);
   // A later micro-batch adds to gradients that are there; its own of the head is a tensor besides until it is added.
   // Those of master weights are summed apart, when the backward pass has ended.
-  const before = isFirst ? 0 : shape.parameters * (wideBytes || bytes);
+  const before = isFirst ? 0 : (adapter?.trained ?? shape.parameters * (wideBytes || bytes));
   const sumsApart = wideBytes > 0;
   const beside = (mine: number) => (sumsApart ? before + mine : isFirst ? mine : own.all);
   return {

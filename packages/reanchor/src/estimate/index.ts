@@ -1,5 +1,6 @@
+export type { AdapterSummary } from './adapter-form.js';
 export { answerPack } from './answers.js';
-export { type ModelFiles, modelFiles } from './disk.js';
+export type { ModelFiles } from './disk.js';
 export { type EstimateOptions, type Expected, estimateRun, type RunEstimate, shapeSource } from './estimate.js';
 export { backwardFlops, type Flops, flopsFormula, forwardFlops } from './flops.js';
 export type { MicroBatchLayout, PackLayout } from './layout.js';

@@ -2,6 +2,7 @@
 import type { ModelShape } from '../models/shape.js';
 import type { Shard } from '../weights/sharded-weights.js';
 import type { UnitPlan } from '../weights/unit-plan.js';
+import type { AdapterMemory } from './adapter-memory.js';
 
 /** The modes of `parallel.shard`. */
 export const shardModes = ['none', 'optimizer', 'gradients', 'parameters'] as const;
@@ -22,18 +23,21 @@ export interface Division {
 
 /** Memory in bytes by what it is for, at the moment when a training process holds most. */
 export interface MemoryParts {
+  /** Of an adapter those of its base, which the reference shares. */
   weights: number;
+  /** What is trained of an adapter; 0 without one. */
+  adapter: number;
   /** Those that exist at that moment. */
   gradients: number;
   /** The two moments of AdamW. */
   optimizer: number;
-  /** The second model, where there is one. */
+  /** The second model, where there is one; beside an adapter its factors. */
   reference: number;
   /** The initial policy, where answers at evaluations are compared with it. */
   initial: number;
   /** What the forward pass has left for the backward pass, masks and positions included. */
   activations: number;
-  /** Temporary tensors of what is running at that moment: the head, or the passes through a block. */
+  /** Temporary tensors of what is running at that moment: the head, passes through a block, an adapter's average. */
   workspace: number;
   /** Node.js, libtorch and the rows. */
   process: number;
@@ -49,6 +53,8 @@ export interface MemoryOptions {
   referenceBytes: number;
   /** Bytes that the initial policy keeps of a parameter; none where it is not kept. */
   initialBytes?: number | undefined;
+  /** Where an adapter is trained: then the bytes of a parameter are those of the base, and no others are told. */
+  adapter?: AdapterMemory | undefined;
   needsReference: boolean;
   activationCheckpointing: boolean;
   /** What the process holds without any tensor. */

@@ -8,7 +8,10 @@ import { stepMemory } from './memory.js';
 import { type Division, type MemoryOptions, type MemoryParts, type ShardMode, totalMemory } from './memory-parts.js';
 import { type SentBytes, type StepPasses, sentBytes } from './sending.js';
 
-export type RunTraits = Pick<RunPasses, 'storage' | 'capsDivergence' | 'couplesRows' | 'activationCheckpointing'> & {
+export type RunTraits = Pick<
+  RunPasses,
+  'storage' | 'capsDivergence' | 'couplesRows' | 'activationCheckpointing' | 'adapter'
+> & {
   /** Updates of the reference, a step. */
   updatesPerStep: number;
 };

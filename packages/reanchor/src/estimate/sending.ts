@@ -1,5 +1,6 @@
 /** What each process sends in a step. */
-import { isDivided, keptBytes, processesOfReplica, sizesOf } from './holding.js';
+import type { AdapterMemory } from './adapter-memory.js';
+import { isDivided, keptBytes, leavesRoot, processesOfReplica, sizesOf } from './holding.js';
 import type { MemoryOptions } from './memory-parts.js';
 
 /** Bytes that a process sends in a step, by what they are. */
@@ -31,7 +32,7 @@ export interface StepPasses {
 export function sentBytes(passes: StepPasses, options: MemoryOptions): SentBytes {
   const { division, bytes, referenceBytes, shape } = options;
   const { processes = 1, replicas = 1, reduceBytes = keptBytes(options).policy } = division ?? {};
-  const among = (count: number) => (whole: number) => (whole * (count - 1)) / count;
+  if (options.adapter) return sentBesideBase(passes, options.adapter, options);
   if (!isDivided(division)) {
     return { gradients: 2 * among(processes)(shape.parameters * reduceBytes), weights: 0, reference: 0 };
   }
@@ -51,6 +52,24 @@ export function sentBytes(passes: StepPasses, options: MemoryOptions): SentBytes
     gradients,
     weights: ring(root * bytes + (2 * passes.trained + passes.forward) * blocks),
     reference: hasModel ? ring(root * bytes + passes.reference * blocks) : 0,
+  };
+}
+
+/** What goes through a ring of so many processes. */
+const among = (count: number) => (whole: number) => (whole * (count - 1)) / count;
+
+/** Gradients of what is trained, which all have; a divided base comes for the passes of policy and reference. */
+function sentBesideBase(passes: StepPasses, adapter: AdapterMemory, { division, bytes }: MemoryOptions): SentBytes {
+  const { processes = 1, reduceBytes } = division ?? {};
+  const gradients = 2 * among(processes)(reduceBytes ? adapter.parameters * reduceBytes : adapter.trained);
+  if (!isDivided(division)) return { gradients, weights: 0, reference: 0 };
+  const ring = among(processesOfReplica(division));
+  const { all, root } = sizesOf(division);
+  const blocks = (all - root) * bytes;
+  return {
+    gradients,
+    weights: ring((leavesRoot(adapter) ? root * bytes : 0) + (2 * passes.trained + passes.forward) * blocks),
+    reference: ring(passes.reference * blocks),
   };
 }
 

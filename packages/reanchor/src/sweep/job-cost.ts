@@ -1,6 +1,6 @@
 /** What the jobs of a study take: floating-point operations, and bytes on disk. */
 import { UserError } from '../errors.js';
-import { answerPack, estimateRun, forwardFlops, modelFiles } from '../estimate/index.js';
+import { answerPack, estimateRun, forwardFlops } from '../estimate/index.js';
 import { modelShape } from '../models/shape.js';
 import type { Recipe } from '../recipe/index.js';
 import { loadPassages } from './corpus.js';
@@ -84,9 +84,11 @@ export class JobCosts {
   /** Training, of whose models `save` says what is left. */
   async #training(written: Recipe, needs: readonly PlannedStage[], save: StudyValues['save']) {
     const { recipe, expected } = await this.inputs.recipe(written, needs);
-    const { steps, updates = 0, flops, model } = await estimateRun({ recipe, expected });
-    if (steps === undefined) throw new UserError('its rows are not here, and so its steps are not known');
-    const { final, checkpoint, checkpoints, mostCheckpoints } = modelFiles(recipe, model.shape, steps);
+    const { steps, updates = 0, flops, files } = await estimateRun({ recipe, expected });
+    if (steps === undefined || files === undefined) {
+      throw new UserError('its rows are not here, and so its steps are not known');
+    }
+    const { final, checkpoint, checkpoints, mostCheckpoints } = files;
     const left = { none: 0, ends: final, all: final + (checkpoints ?? 0) * checkpoint }[save];
     const isTimed = save === 'all' && checkpoints === undefined;
     return {

@@ -90,4 +90,4 @@ export function planUnits(
 }
 
 /** The block of a parameter, by the number in its name; -1 for what lies around the blocks. */
-const blockOf = (name: string): number => Number(/\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
+export const blockOf = (name: string): number => Number(/\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
