@@ -82,7 +82,7 @@ function updateBytes({ layers, movesProducts }: AdapterForm, bytes: number): num
   const distances = layers.map((layer) => {
     const { inputs: I, outputs: O, shape } = layer;
     const { P } = ranks(layer);
-    // DoRA's are the matrices of policy and reference, before and after they are turned, and widened where they are not.
+    // DoRA's are the matrices of policy and reference, before and after they are turned, widened where they are not.
     return shape.isDora ? 4 * (bytes < 4 ? 6 : 4) * O * I : 8 * (3 * O * P + 2 * I * P + 3 * P ** 2);
   });
   if (!movesProducts) return Math.max(0, ...distances);
