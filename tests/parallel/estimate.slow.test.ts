@@ -17,6 +17,7 @@ test.each<EstimatedRun>([
   ['parameters', 'bf16', 'dpo', soft, 100, ', replicas: 2', ''],
   ['none', 'bf16', 'kto', soft, 10_000, ', reduce: bfloat16', 'adapter: { r: 8 }'],
   ['parameters', 'bf16', 'dpo', soft, 10_000, ', replicas: 2', 'adapter: { r: 8 }'],
+  ['parameters', 'fp32', 'dpo', 'reference: { update: hard, tau: 2 }', 10_000, '', 'adapter: { r: 8, type: dora }'],
 ])('%s: %s, %s, %s, %s tokens%s, %s: sent and held as estimated', async (...run) => {
   await runs.expectAsEstimated(run);
 });

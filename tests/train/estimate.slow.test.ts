@@ -104,6 +104,7 @@ test.each<Case>([
   ['gpt-neox, 70M', 'sft', { batch: { size: 16 } }],
   ['gpt-neox, 70M', 'dpo', { ...cached, batch: { size: 8 }, activationCheckpointing: true }],
   ['llama, 18M', 'dpo', { ...soft, ...lora, batch: { size: 24 }, activationCheckpointing: true }],
+  ['llama, 135M', 'dpo', { ...soft, ...lora, quantize: 'nf4-double', batch: { size: 2 } }],
   ...[soft, { ...soft, ...lora }, { ...hard, ...lora }, { ...cached, ...lora }].flatMap((options): Case[] => [
     ['llama, 69M', 'dpo', { ...options, batch: { size: 8 } }],
     ['llama, 135M', 'dpo', { ...options, batch: { size: 2 } }],

@@ -63,6 +63,8 @@ test.each([
   ['llama-tiny', 'kto', `${hard}, steps: 2, adapter: { r: 4, targets: '/.*layers.2.*/' }`],
   ['gpt-neox-parallel', 'dpo', `${soft}, steps: 2, adapter: { r: 4, modulesToSave: [lm_head, embed_in] }`],
   ['gpt-neox-sequential', 'sft', 'steps: 2, adapter: { r: 4, targets: [dense_4h_to_h] }'],
+  ['llama-tiny', 'dpo', `${hard}, steps: 2, adapter: { r: 4, dropout: 0.1 }`],
+  ['llama-tiny', 'dpo', `${soft}, steps: 2, adapter: { r: 4 }, quantize: nf4, activationCheckpointing: true`],
   ['qwen3', 'dpo', `${soft}, steps: 1, adapter: { r: 4 }, activationCheckpointing: true`],
 ])('%s, %s, { %s }: as estimated', async (name, method, options) => {
   const recipe = parseRecipe(

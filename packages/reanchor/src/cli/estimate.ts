@@ -85,7 +85,7 @@ function overview(recipe: Recipe, estimate: RunEstimate): string[][] {
   return [
     [
       'model',
-      `${number(shape.parameters)} parameters in ${recipe.precision}${quantizedText(recipe)}: ${shape.layers} blocks of width ${shape.block.width}, vocabulary ${number(shape.vocabulary)}`,
+      `${number(shape.parameters)} parameters in ${recipe.precision}${quantizedText(adapter)}: ${shape.layers} blocks of width ${shape.block.width}, vocabulary ${number(shape.vocabulary)}`,
     ],
     [
       '',
@@ -105,8 +105,8 @@ function overview(recipe: Recipe, estimate: RunEstimate): string[][] {
   ];
 }
 
-const quantizedText = ({ quantize = 'none' }: Recipe) =>
-  quantize === 'none' ? '' : `, matrices of the blocks in ${quantize}`;
+const quantizedText = (adapter: AdapterSummary | undefined) =>
+  adapter?.quantize === undefined ? '' : `, matrices of the blocks in ${adapter.quantize}`;
 
 function adapterRows(adapter: AdapterSummary, modelParameters: number): string[][] {
   const { type, ranks, layers, linearLayers, parameters, whole, resumeFrom, isAssumed } = adapter;

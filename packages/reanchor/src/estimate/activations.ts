@@ -13,7 +13,9 @@ export interface BlockTraining {
   modules: ReadonlySet<string>;
   /** Whether a gradient goes to the block's input: something before it is trained, or its passes are walked apart. */
   isReached: boolean;
-  /** Numbers a token that factors keep besides their inputs: A x, and of DoRA W x + s B A x. */
+  /** Whether dropout stands before the factors, which then keep what it leaves, and where, and not their inputs. */
+  drops: boolean;
+  /** Numbers a token that factors keep besides their inputs: A x, of DoRA W x + s B A x, and what dropout makes. */
   keptPerToken: number;
   /** Numbers of factors that are rounded to the dtype of the passes, and kept so. */
   rounded: number;
@@ -41,6 +43,7 @@ const readers = {
 function passesOf(block: BlockShape, training: BlockTraining | undefined) {
   const { attention, attended, feedForward, product } = readers[block.family];
   const trains = (...modules: string[]) => training === undefined || modules.some((one) => training.modules.has(one));
+  const keeps = (modules: string[]) => !training?.drops && trains(...modules);
   const isParallel = block.family === 'gpt_neox' && block.parallelResidual;
   const entersBlock = training?.isReached ?? true;
   const entersAttention = entersBlock || trains(...attention);
@@ -49,9 +52,10 @@ function passesOf(block: BlockShape, training: BlockTraining | undefined) {
   return {
     ...{ trains, entersBlock, entersAttention, leavesAttention, reachesFeedForward },
     entersFeedForward: reachesFeedForward || trains(...feedForward),
-    keepsAttentionInput: trains(...attention),
-    keepsFeedForwardInput: trains(...feedForward),
-    keepsProduct: trains(...product),
+    keepsAttentionInput: keeps(attention),
+    keepsFeedForwardInput: keeps(feedForward),
+    keepsProduct: keeps(product),
+    trainsProduct: trains(...product),
   };
 }
 
@@ -114,15 +118,17 @@ function keptTerms(block: BlockShape, training: BlockTraining | undefined): Term
 }
 
 /**
- * The most that the backward pass of a block holds at once besides what is kept: gradients of its feed-forward part, of
- * which one takes the place of that part's result where this was kept; or of a GPT-NeoX that has a narrow one the sums
- * of its parts, where the block is computed again.
+ * The most that the passes of a block hold at once besides what is kept: gradients of its feed-forward part, of which
+ * one takes the place of what was kept for its last layer; what dropout of that layer makes; or of a GPT-NeoX that has
+ * a narrow one the sums of its parts, where the block is computed again.
  */
 function backwardTerms(block: BlockShape, training: BlockTraining | undefined): Terms {
   const { family, width: D, feedForward: F } = block;
-  const more = passesOf(block, training).keepsProduct ? 0 : F;
+  const { trainsProduct } = passesOf(block, training);
+  const more = trainsProduct ? 0 : F;
   const feedForwardGradients = family === 'llama' ? 2 * F + more : Math.max(F + more, 3 * D);
-  return { residualGradient: D, feedForwardGradients };
+  const dropout = training?.drops && trainsProduct ? 4.25 * F : 0;
+  return { residualGradient: D, largest: Math.max(feedForwardGradients, dropout) };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The adapter of a recipe, as training will have it: its layers, and how that is known. */
 import { existsSync } from 'node:fs';
-import type { AdaptableNetwork, LowRankShape } from '../adapters/index.js';
+import type { AdaptableNetwork, BaseQuantization, LowRankShape } from '../adapters/index.js';
 import type { ConfigJson } from '../models/causal-lm.js';
 import { networkOf } from '../models/network.js';
 import { NewAdapter } from '../models/new-adapter.js';
@@ -15,6 +15,8 @@ import { blockOf } from '../weights/unit-plan.js';
 /** An adapter as it is told of. */
 export interface AdapterSummary {
   type: 'lora' | 'dora';
+  /** The form of the matrices of the base; undefined where they are in the precision of the run. */
+  quantize: BaseQuantization | undefined;
   /** The ranks of its layers, and of those of a reference that is a copy, each once. */
   ranks: number[];
   referenceRanks: number[];
@@ -45,10 +47,14 @@ export interface AdaptedLayer {
 
 export interface AdapterForm {
   network: AdaptableNetwork;
+  quantize: BaseQuantization | undefined;
   layers: AdaptedLayer[];
   /** The parameters of the base that are trained whole. */
   whole: ReadonlySet<string>;
-  /** Whether a reference averages products, which have other ranks. */
+  /** Whether factors have dropout in training. */
+  drops: boolean;
+  /** Whether a reference is averaged, and whether in products, which have other ranks. */
+  averages: boolean;
   movesProducts: boolean;
   resumeFrom: string | undefined;
   isAssumed: boolean;
@@ -68,21 +74,36 @@ export async function adapterForm(recipe: Recipe, configJson: ConfigJson): Promi
     ? { modules: stored.stored.modules, whole: stored.whole }
     : new NewAdapter(network, recipeAdapter(recipe));
   const sizeOf = (module: string) => network.linear.get(module)!;
-  const wider = widenedShapes(modules, recipeAverage(recipe, recipeRule(recipe.reference, 1)), sizeOf);
+  const average = recipeAverage(recipe, recipeRule(recipe.reference, 1));
+  const wider = widenedShapes(modules, average, sizeOf);
   const layers = [...modules].map(([module, shape]) => {
     const { inputs, outputs } = sizeOf(module);
     const referenceShape = wider?.get(module) ?? shape;
     return { module, block: blockOf(module), inputs, outputs, shape, referenceShape };
   });
   const isAssumed = resumeFrom !== undefined && !isHere;
-  return { network, layers, whole: new Set(whole), movesProducts: wider !== undefined, resumeFrom, isAssumed };
+  return {
+    ...{ network, layers, whole: new Set(whole), resumeFrom, isAssumed },
+    quantize: storedForm(configJson) ?? (recipe.quantize === 'none' ? undefined : recipe.quantize),
+    drops: (recipe.adapter.dropout ?? 0) > 0,
+    averages: average !== undefined,
+    movesProducts: wider !== undefined,
+  };
+}
+
+/** The form in which a base of bitsandbytes is stored; undefined for another one. */
+function storedForm({ quantization_config: config }: ConfigJson): BaseQuantization | undefined {
+  const { load_in_4bit, bnb_4bit_quant_type, bnb_4bit_use_double_quant } = (config ?? {}) as Record<string, unknown>;
+  if (load_in_4bit !== true || bnb_4bit_quant_type !== 'nf4') return undefined;
+  return bnb_4bit_use_double_quant === true ? 'nf4-double' : 'nf4';
 }
 
 export function adapterSummary(form: AdapterForm): AdapterSummary {
-  const { network, layers, whole, resumeFrom, isAssumed } = form;
+  const { network, quantize, layers, whole, resumeFrom, isAssumed } = form;
   const ranks = (shapes: LowRankShape[]) => [...new Set(shapes.map(({ r }) => r))].sort((a, b) => a - b);
   return {
     type: layers.some(({ shape }) => shape.isDora) ? 'dora' : 'lora',
+    quantize,
     ranks: ranks(layers.map(({ shape }) => shape)),
     referenceRanks: ranks(layers.map(({ referenceShape }) => referenceShape)),
     layers: layers.length,

@@ -26,17 +26,19 @@ export interface AdapterMemory {
   dense: number;
   /** What is made on the way when the reference moves, or its distance is measured. */
   update: number;
+  /** Matrices of the base that are asked for in a step for the distance of policy and reference. */
+  measured: number;
   /** What is trained of each block, where each one's pass has a graph of its own, and where all have one. */
   walked: BlockTraining[];
   unwalked: BlockTraining[];
 }
 
 /** Bits of a weight of the blocks: those of its code, and its part of the scales that 64 codes share. */
-const bits = { none: undefined, nf4: 4 + 32 / 64, 'nf4-double': 4 + 8 / 64 + 32 / (64 * 256) };
+const bits = { nf4: 4 + 32 / 64, 'nf4-double': 4 + 8 / 64 + 32 / (64 * 256) };
 
 /** The bytes of a recipe's adapter; `hasCopy` where the reference is one. */
 export function adapterMemory(form: AdapterForm, recipe: Recipe, hasCopy: boolean): AdapterMemory {
-  const { network, whole } = form;
+  const { network, quantize, layers, whole, averages } = form;
   const { dtype, reference } = recipeDTypes(recipe);
   const [bytes, factorBytes] = [dtypeBytes(dtype), dtypeBytes(reference)];
   const bytesOf = (of: 'shape' | 'referenceShape') => factorNumel(form, of) * factorBytes + wholeNumel(form) * bytes;
@@ -44,46 +46,47 @@ export function adapterMemory(form: AdapterForm, recipe: Recipe, hasCopy: boolea
   const isNorm = (name: string) => blockOf(name) < 0 && name !== head && name !== embedding;
   return {
     parameters: trainedNumel(form, 'shape'),
-    base: baseBytes(form, recipe, bytes),
+    base: baseBytes(form, bytes),
     trained: bytesOf('shape'),
     head: head === undefined ? 0 : wholeNumel(form, [head]) * bytes,
     embedding: wholeNumel(form, [embedding]) * bytes,
     trainsFinalNorm: [...whole].some(isNorm),
     reference: hasCopy ? bytesOf('referenceShape') : 0,
     initial: keepsInitial(recipe) ? bytesOf('shape') : 0,
-    dense: denseBytes(form, recipe, bytes),
-    update: hasCopy ? updateBytes(form, bytes) : 0,
+    dense: denseBytes(form, bytes),
+    update: hasCopy ? updateBytes(form, bytes < 4 || quantize !== undefined) : 0,
+    measured: hasCopy ? layers.filter(({ shape }) => shape.isDora).length * (averages ? 2 : 1) : 0,
     walked: blockTrainings(form, { isWalked: true, isRounded: bytes < factorBytes }),
     unwalked: blockTrainings(form, { isWalked: false, isRounded: bytes < factorBytes }),
   };
 }
 
-function baseBytes({ network, whole }: AdapterForm, { quantize = 'none' }: Recipe, bytes: number): number {
+function baseBytes({ network, quantize, whole }: AdapterForm, bytes: number): number {
   const matrices = new Set([...network.linear.keys()].map((module) => `${module}.weight`));
-  const quantized = (bits[quantize] ?? 8 * bytes) / 8;
+  const quantized = quantize === undefined ? bytes : bits[quantize] / 8;
   const frozen = [...network.parameters].filter(([name]) => !whole.has(name));
   return sum(frozen.map(([name, shape]) => numel(shape) * (matrices.has(name) ? quantized : bytes)));
 }
 
 /** The largest matrix that is made of a quantised one, and of DoRA's that in float32 of which norms are taken. */
-function denseBytes({ network, layers }: AdapterForm, { quantize = 'none' }: Recipe, bytes: number): number {
+function denseBytes({ network, quantize, layers }: AdapterForm, bytes: number): number {
   const largest = (some: Iterable<{ inputs: number; outputs: number }>) =>
     Math.max(0, ...[...some].map(({ inputs, outputs }) => inputs * outputs));
   const widened = bytes < 4 ? 4 * largest(layers.filter(({ shape }) => shape.isDora)) : 0;
-  return (quantize === 'none' ? 0 : bytes * largest(network.linear.values())) + widened;
+  return (quantize === undefined ? 0 : bytes * largest(network.linear.values())) + widened;
 }
 
 /**
  * The tensors that weights/low-rank-average.ts and the distances of weights/adapter-weights.ts make: of all layers of
  * one shape where products move, of one layer where a distance is measured.
  */
-function updateBytes({ layers, movesProducts }: AdapterForm, bytes: number): number {
+function updateBytes({ layers, movesProducts }: AdapterForm, isWidened: boolean): number {
   const ranks = ({ shape, referenceShape }: AdaptedLayer) => ({ R: referenceShape.r, P: shape.r + referenceShape.r });
   const distances = layers.map((layer) => {
     const { inputs: I, outputs: O, shape } = layer;
     const { P } = ranks(layer);
-    // DoRA's are the matrices of policy and reference, before and after they are turned, widened where they are not.
-    return shape.isDora ? 4 * (bytes < 4 ? 6 : 4) * O * I : 8 * (3 * O * P + 2 * I * P + 3 * P ** 2);
+    // DoRA's are the matrices of policy and reference, before and after they are turned; widened ones once more.
+    return shape.isDora ? 4 * (isWidened ? 6 : 4) * O * I : 8 * (3 * O * P + 2 * I * P + 3 * P ** 2);
   });
   if (!movesProducts) return Math.max(0, ...distances);
   const alike = groupBy(layers, (layer) => [layer.inputs, layer.outputs, layer.shape.r, layer.referenceShape.r].join());

@@ -4,7 +4,7 @@ import type { BlockShape } from '../models/shape.js';
 import { sum } from '../stats/index.js';
 import { blockOf } from '../weights/unit-plan.js';
 import { type BlockTraining, reachesAttention, reachesInput } from './activations.js';
-import { type AdapterForm, numelOf, wholeNumel } from './adapter-form.js';
+import { type AdaptedLayer, type AdapterForm, numelOf, wholeNumel } from './adapter-form.js';
 import type { AdapterWork } from './flops.js';
 
 /**
@@ -15,7 +15,7 @@ export function blockTrainings(
   form: AdapterForm,
   { isWalked, isRounded }: { isWalked: boolean; isRounded: boolean },
 ): BlockTraining[] {
-  const { network, layers, whole } = form;
+  const { network, layers, whole, drops } = form;
   const modules = [...layers.map(({ module }) => module), ...[...whole].map(moduleOf)];
   const first =
     isWalked || whole.has(network.embedding) ? -1 : Math.min(...modules.map(blockOf).filter((at) => at >= 0));
@@ -24,11 +24,15 @@ export function blockTrainings(
     return {
       modules: new Set(modules.filter((module) => blockOf(module) === block).map(lastPart)),
       isReached: block > first,
-      keptPerToken: sum(own.map(({ shape, outputs }) => shape.r + (shape.isDora ? outputs : 0))),
+      drops,
+      keptPerToken: sum(own.map((layer) => keptPerToken(layer, drops))),
       rounded: isRounded ? sum(own.map((layer) => numelOf(layer, layer.shape))) : 0,
     };
   });
 }
+
+const keptPerToken = ({ shape, inputs, outputs }: AdaptedLayer, drops: boolean) =>
+  shape.r + (shape.isDora ? outputs : 0) + (drops ? 2 * inputs : 0);
 
 const blockCount = ({ network }: AdapterForm) => 1 + Math.max(...[...network.linear.keys()].map(blockOf));
 const lastPart = (module: string) => module.slice(module.lastIndexOf('.') + 1);

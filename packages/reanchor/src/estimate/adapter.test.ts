@@ -1,17 +1,19 @@
 import { expect, test } from 'vitest';
+import { publishedConfig } from '../models/published-configs.js';
 import { parseRecipe } from '../recipe/index.js';
 import { estimateRun } from './estimate.js';
 import { totalMemory } from './memory-parts.js';
 
 /** A run of Llama 3 8B whose micro-batches have 4,096 packed tokens. */
-const llama = (keys: string, precision = 'bf16') =>
-  estimateRun({
-    recipe: parseRecipe(
-      `{ model: meta-llama/Meta-Llama-3-8B, precision: ${precision}, method: dpo, activationCheckpointing: true, steps: 100,
-         data: { train: rows.jsonl, maxLength: 2732 }, batch: { size: 16, tokensPerMicroBatch: 4096 }, ${keys} }`,
-      { file: 'r.yaml', env: {} },
-    ),
+function llama(keys: string, { precision = 'bf16', maxLength = 2732, config = {} } = {}) {
+  const { id, configJson } = publishedConfig('Meta-Llama-3-8B')!;
+  const text = `{ model: ${id}, precision: ${precision}, method: dpo, activationCheckpointing: true, steps: 100,
+    data: { train: rows.jsonl, maxLength: ${maxLength} }, batch: { size: 16, tokensPerMicroBatch: 4096 }, ${keys} }`;
+  return estimateRun({
+    recipe: parseRecipe(text, { file: 'r.yaml', env: {} }),
+    expected: { config: { configJson: { ...configJson, ...config }, from: id } },
   });
+}
 const cached = 'reference: { update: hard, tau: 64, storage: cached }';
 const hard = 'reference: { update: hard, tau: 64 }';
 const soft = 'reference: { update: soft, alpha: 0.6 }';
@@ -19,8 +21,8 @@ const factors = 41_943_040;
 const [matrices, around] = [6_979_321_856, 1_050_939_392];
 
 // Summed by hand, GB: the base, factors with gradients and moments 0.67, a product of rank 64 0.67, activations and
-// gradients of a block 2.2, a chunk of logits 0.2; of NF4 the dense values of a matrix 0.12. Here chunk and block are
-// not counted at once, nor what norms that are frozen do not keep.
+// gradients of a block 2.2, a chunk of logits 0.2; of NF4 the dense values of a matrix 0.12. Here the chunk, a dense
+// matrix and the gradients of a block are not counted at once, nor what norms that are frozen do not keep.
 test.each([
   ['none', cached, 19.1],
   ['none', soft, 19.8],
@@ -57,22 +59,26 @@ test('the base is there once, and what is trained in float32 beside it', async (
   expect(references).toEqual([0, 1, 1, 1].map((count) => count * 4 * factors));
 });
 
-test('quantize: 4.5 bits of a weight of the blocks, or 4.127, and one dense matrix at a time', async () => {
-  const plain = await llama(`adapter: {}, ${cached}`);
-  for (const [form, bits] of [
-    ['nf4', 4.5],
-    ['nf4-double', 4.126953125],
-  ] as const) {
-    const { memory } = await llama(`adapter: {}, quantize: ${form}, ${cached}`);
-    expect(memory.weights).toBe((matrices * bits) / 8 + 2 * around);
-    expect(memory.workspace - plain.memory.workspace).toBe(2 * 4096 * 14336);
-  }
+test.each([
+  ['nf4', 4.5],
+  ['nf4-double', 4.126953125],
+])('quantize %s: %s bits of a weight of the blocks, and one dense matrix at a time', async (form, bits) => {
+  const { memory } = await llama(`adapter: {}, quantize: ${form}, ${cached}`);
+  expect(memory.weights).toBe((matrices * bits) / 8 + 2 * around);
+  const small = await llama(`adapter: {}, quantize: ${form}, ${cached}`, { maxLength: 8 });
+  // Beside the gradients of a block's output and of what the matrix reads.
+  const gradients = 2 * small.microBatch.tokens * (4096 + 14336);
+  expect(small.memory.workspace).toBe(2 * 4096 * 14336 + gradients);
+  const stored = { load_in_4bit: true, bnb_4bit_quant_type: 'nf4', bnb_4bit_use_double_quant: form !== 'nf4' };
+  const read = await llama(`adapter: {}, ${cached}`, { config: { quantization_config: stored } });
+  expect(read.adapter!.quantize).toBe(form);
+  expect(read.memory).toEqual(memory);
 });
 
 test('modules that are trained whole have gradients, moments and a copy, and are no part of the base', async () => {
   const head = 128_256 * 4096;
-  const plain = await llama(`adapter: {}, ${hard}`, 'fp32');
-  const saved = await llama(`adapter: { modulesToSave: [lm_head] }, ${hard}`, 'fp32');
+  const plain = await llama(`adapter: {}, ${hard}`, { precision: 'fp32' });
+  const saved = await llama(`adapter: { modulesToSave: [lm_head] }, ${hard}`, { precision: 'fp32' });
   expect(saved.adapter).toMatchObject({ parameters: factors + head, whole: ['lm_head.weight'] });
   expect(plain.memory.weights - saved.memory.weights).toBe(4 * head);
   expect(saved.memory.optimizer - plain.memory.optimizer).toBe(8 * head);

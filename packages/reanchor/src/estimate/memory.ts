@@ -63,7 +63,9 @@ function blockBytes({ tokens }: PackLayout, options: MemoryOptions) {
   const keptByEach = trainings.map(
     (training) => (tokens * keptPerToken(block, training) + (training?.rounded ?? 0)) * bytes,
   );
-  const backward = Math.max(...trainings.map((training) => backwardPerToken(block, training)));
+  const backward = tokens * bytes * Math.max(...trainings.map((training) => backwardPerToken(block, training)));
+  // A dense matrix is there with the gradient of one input of its size.
+  const product = (adapter?.dense ?? 0) + tokens * bytes * (block.width + block.feedForward);
   const input = tokens * block.width * bytes;
   return {
     input,
@@ -72,7 +74,7 @@ function blockBytes({ tokens }: PackLayout, options: MemoryOptions) {
     atFirst: activationCheckpointing ? input : keptByEach[0]!,
     /** What a block that is computed again keeps, its output in the place of its input, and the last one's output. */
     again: activationCheckpointing ? Math.max(...keptByEach) + input : 0,
-    backward: tokens * backward * bytes + (adapter?.dense ?? 0),
+    backward: Math.max(backward, product),
   };
 }
 

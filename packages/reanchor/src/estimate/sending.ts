@@ -58,18 +58,21 @@ export function sentBytes(passes: StepPasses, options: MemoryOptions): SentBytes
 /** What goes through a ring of so many processes. */
 const among = (count: number) => (whole: number) => (whole * (count - 1)) / count;
 
-/** Gradients of what is trained, which all have; a divided base comes for the passes of policy and reference. */
+/**
+ * Gradients of what is trained, which all have; a divided base comes for the passes of policy and reference, and for
+ * each matrix of it by which their distance is measured (DoRA) its block.
+ */
 function sentBesideBase(passes: StepPasses, adapter: AdapterMemory, { division, bytes }: MemoryOptions): SentBytes {
   const { processes = 1, reduceBytes } = division ?? {};
   const gradients = 2 * among(processes)(reduceBytes ? adapter.parameters * reduceBytes : adapter.trained);
   if (!isDivided(division)) return { gradients, weights: 0, reference: 0 };
   const ring = among(processesOfReplica(division));
-  const { all, root } = sizesOf(division);
+  const { all, root, count } = sizesOf(division);
   const blocks = (all - root) * bytes;
   return {
     gradients,
     weights: ring((leavesRoot(adapter) ? root * bytes : 0) + (2 * passes.trained + passes.forward) * blocks),
-    reference: ring(passes.reference * blocks),
+    reference: ring((passes.reference + adapter.measured / count) * blocks),
   };
 }
 
