@@ -1,8 +1,7 @@
-import { Tensor, tidy } from '@reanchor/torch';
-import { buildModel } from './architectures.js';
 import type { ConfigJson } from './causal-lm.js';
 import { gptNeoxConfig } from './gpt-neox/config.js';
 import { llamaConfig } from './llama/config.js';
+import { networkOf } from './network.js';
 
 /** The sizes of a block of a network. */
 export type BlockShape = {
@@ -32,18 +31,11 @@ export interface ModelShape {
  * one that cannot be built.
  */
 export function modelShape(configJson: ConfigJson): ModelShape {
-  const sizes = new Map<string, { numel: number; isMatrix: boolean }>();
-  tidy(() => {
-    buildModel(configJson, {
-      parameter(name, shape) {
-        sizes.set(name, { numel: shape.reduce((product, n) => product * n, 1), isMatrix: shape.length > 1 });
-        // Handle 0 is a tensor that has been freed: nothing but the shape of a parameter is asked for.
-        return new Tensor(0);
-      },
-    });
-  });
+  const { parameters } = networkOf(configJson);
   const total = (isCounted: (name: string, isMatrix: boolean) => boolean) =>
-    [...sizes].reduce((sum, [name, { numel, isMatrix }]) => sum + (isCounted(name, isMatrix) ? numel : 0), 0);
+    [...parameters]
+      .filter(([name, shape]) => isCounted(name, shape.length > 1))
+      .reduce((sum, [, shape]) => sum + shape.reduce((product, n) => product * n, 1), 0);
   return {
     parameters: total(() => true),
     matrixParameters: total((name, isMatrix) => isMatrix && name.includes('.layers.')),

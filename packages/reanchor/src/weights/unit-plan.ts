@@ -1,7 +1,6 @@
 /** How the parameters of a model are divided among processes: arithmetic alone, without libtorch. */
-import { Tensor, tidy } from '@reanchor/torch';
-import { buildModel } from '../models/architectures.js';
 import type { ConfigJson } from '../models/causal-lm.js';
+import { networkOf } from '../models/network.js';
 
 /** A parameter in a unit. */
 export interface PlannedParameter {
@@ -74,17 +73,11 @@ export function planUnits(
   isDivided: (name: string) => boolean = () => true,
 ): [root: UnitPlan, ...blocks: UnitPlan[]] {
   const units = new Map([[-1, new UnitPlan()]]);
-  tidy(() => {
-    buildModel(configJson, {
-      parameter(name, shape) {
-        const at = blockOf(name);
-        if (!units.has(at)) units.set(at, new UnitPlan());
-        if (isDivided(name)) units.get(at)!.add(name, shape);
-        // Handle 0 is a tensor that has been freed: nothing but the shape of a parameter is asked for.
-        return new Tensor(0);
-      },
-    });
-  });
+  for (const [name, shape] of networkOf(configJson).parameters) {
+    const at = blockOf(name);
+    if (!units.has(at)) units.set(at, new UnitPlan());
+    if (isDivided(name)) units.get(at)!.add(name, shape);
+  }
   const [root, ...blocks] = [...units].sort(([a], [b]) => a - b).map(([, unit]) => unit);
   return [root!, ...blocks];
 }
