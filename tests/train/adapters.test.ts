@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memory, noGrad, tidy } from '@reanchor/torch';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { BaseQuantization } from '#reanchor/adapters/index.js';
 import { pairMicroBatch } from '#reanchor/data/index.js';
 import { adaptedMatrix } from '#reanchor/models/merged.js';
 import type { NewAdapterOptions } from '#reanchor/models/new-adapter.js';
-import type { Quantization } from '#reanchor/models/stored-weights.js';
 import { isFactor } from '#reanchor/nn/low-rank.js';
 import { CachedReference } from '#reanchor/reference/cached-reference.js';
 import { CopiedReference } from '#reanchor/reference/copied-reference.js';
@@ -36,7 +36,7 @@ interface Changes {
   dropout?: number;
   /** Of AdamW; an infinite one lets no step move anything. */
   eps?: number;
-  quantize?: Quantization;
+  quantize?: BaseQuantization;
   lr?: number;
 }
 

@@ -1,15 +1,15 @@
 import { join } from 'node:path';
 import { type Device, type DType, type Tensor, tidy } from '@reanchor/torch';
-import { headParameter } from '../adapters/index.js';
+import { type BaseQuantization, headParameter } from '../adapters/index.js';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { readFile } from '../formats/index.js';
 import { isFactor } from '../nn/low-rank.js';
 import { Nf4Weight } from '../nn/nf4-weight.js';
-import type { ModelAdapter } from './adapter.js';
+import { adaptedConfig, factorDType, type ModelAdapter } from './adapter.js';
 import { buildModel } from './architectures.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { networkOf } from './network.js';
-import { type Quantization, StoredWeights } from './stored-weights.js';
+import { StoredWeights } from './stored-weights.js';
 
 export interface LoadOptions {
   dtype: DType;
@@ -23,7 +23,7 @@ export interface LoadOptions {
   /** What is put on the model while it is loaded. */
   adapter?: ModelAdapter | undefined;
   /** The form of the matrices of the blocks, where they are not trained; as they are stored when left out. */
-  quantize?: Quantization | undefined;
+  quantize?: BaseQuantization | undefined;
 }
 
 /**
@@ -38,7 +38,7 @@ export async function loadModel(
 ): Promise<CausalLM> {
   const stored = await readConfig(folder);
   using weights = await StoredWeights.open(folder, stored, { dtype, device });
-  const configJson = adapter?.untiesHead ? { ...stored, tie_word_embeddings: false } : stored;
+  const configJson = adapter ? adaptedConfig(stored, adapter) : stored;
   const network = adapter && networkOf(stored);
   return tidy(() => {
     // The weight of the layer whose factors may come next; one that was placed elsewhere is freed by what follows it.
@@ -70,16 +70,13 @@ export async function loadModel(
         if (weight) remember(weight);
         return weight;
       },
-      lowRank: (layer, size) => adapter?.lowRank(layer, size),
+      lowRank: (layer) => adapter?.lowRank(layer),
     });
     last?.free?.();
     weights.refuseLeft({ parameters: model.parameters, head: () => model.head_VD });
     return model.keep();
   });
 }
-
-/** An adapter's factors are never rounded to half precision. */
-export const factorDType = (dtype: DType): DType => (dtype === 'float64' ? dtype : 'float32');
 
 /** The config.json of a model folder. Errors: UserError, FormatError. */
 export async function readConfig(folder: string): Promise<ConfigJson> {

@@ -1,6 +1,7 @@
 /** A model with its adapter merged into its matrices. */
 // Shapes: I inputs, O outputs.
 import { type DType, noGrad, type Tensor, tidy } from '@reanchor/torch';
+import { moduleOf } from '../adapters/index.js';
 import { factorNames } from '../nn/low-rank.js';
 import type { CausalLM } from './causal-lm.js';
 import { networkOf } from './network.js';
@@ -52,8 +53,7 @@ export function mergedParameters(model: CausalLM): StoredParameter[] {
 /** A parameter of the base, with what the adapter adds to it, in the dtype of the factors where it adds something. */
 export function mergedParameter(model: CausalLM, name: string): Tensor {
   const { parameters, lowRank } = model;
-  const at = name.lastIndexOf('.');
-  const layer = name.slice(0, at);
+  const layer = moduleOf(name);
   const shape = lowRank.get(layer);
   if (!shape && !parameters.has(name)) return frozenMatrix(model, layer, model.dtype);
   if (shape && !name.endsWith('.bias')) return noGrad(() => tidy(() => adaptedMatrix(model, layer)));

@@ -2,9 +2,10 @@ import { resolve } from 'node:path';
 import { type Device, type DType, tidy } from '@reanchor/torch';
 import type { ModelPlace } from '../data/index.js';
 import { isFactor } from '../nn/low-rank.js';
+import { adaptedConfig, factorDType } from './adapter.js';
 import { buildModel, copyModel } from './architectures.js';
 import type { CausalLM } from './causal-lm.js';
-import { factorDType, loadModel } from './load.js';
+import { loadModel } from './load.js';
 import { FolderAdapter } from './stored-adapter.js';
 
 /**
@@ -40,7 +41,7 @@ function withAdapter(base: CausalLM, adapter: FolderAdapter): CausalLM {
   const { configJson, parameters, quantized, head_VD, device } = base;
   const place = { dtype: factorDType(base.dtype), device };
   return tidy(() =>
-    buildModel(adapter.untiesHead ? { ...configJson, tie_word_embeddings: false } : configJson, {
+    buildModel(adaptedConfig(configJson, adapter), {
       parameter(name) {
         if (isFactor(name)) return adapter.trained(name, place)!;
         // A head that the adapter has made another than the embedding begins as that.

@@ -1,5 +1,5 @@
 import { type Tensor, tensor, tidy, zeros } from '@reanchor/torch';
-import { type AdaptableNetwork, type LowRankShape, scaleOf, targetModules } from '../adapters/index.js';
+import { type AdaptableNetwork, type LowRankShape, moduleOf, scaleOf, targetModules } from '../adapters/index.js';
 import { shown, UsageError } from '../errors.js';
 import { uniforms } from '../random.js';
 import type { FactorPlace, ModelAdapter } from './adapter.js';
@@ -93,8 +93,7 @@ function wholeParameters(
   const fail = (name: string, why: string): never => {
     throw new UsageError(`adapter.modulesToSave: ${shown(name)} ${why}`);
   };
-  const pathOf = (parameter: string) =>
-    parameter === network.head ? 'lm_head' : parameter.slice(0, parameter.lastIndexOf('.'));
+  const pathOf = (parameter: string) => (parameter === network.head ? 'lm_head' : moduleOf(parameter));
   const paths = [...network.parameters.keys()].map((parameter) => ({ parameter, path: pathOf(parameter) }));
   return names.flatMap((name) => {
     // As PEFT takes them: norm is input_layernorm as well.

@@ -4,7 +4,7 @@ import { noGrad, tidy } from '@reanchor/torch';
 import { type AdapterConfig, type LowRankShape, readAdapter, type StoredAdapter } from '../adapters/index.js';
 import { FormatError } from '../errors.js';
 import type { WeightTensor } from '../formats/index.js';
-import type { FactorPlace, ModelAdapter } from './adapter.js';
+import { type FactorPlace, factorDType, type ModelAdapter } from './adapter.js';
 import type { ConfigJson } from './causal-lm.js';
 import { networkOf } from './network.js';
 import { readTensor, WeightFile } from './weight-file.js';
@@ -68,7 +68,7 @@ export class FolderAdapter implements ModelAdapter, Disposable {
     if (!product) return value;
     return noGrad(() =>
       tidy(() => {
-        const place = { dtype: value.dtype === 'float64' ? value.dtype : 'float32', device: value.device } as const;
+        const place = { dtype: factorDType(value.dtype), device: value.device };
         const [a, b] = [this.#read(name, product.a, place), this.#read(name, product.b, place)];
         const sum = b.matmul(a);
         return value

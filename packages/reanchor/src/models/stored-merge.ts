@@ -1,15 +1,16 @@
 import { type Device, type DType, noGrad, type Tensor, tidy } from '@reanchor/torch';
-import { type AdaptableNetwork, headParameter, moduleOf } from '../adapters/index.js';
+import { type AdaptableNetwork, type BaseQuantization, headParameter, moduleOf } from '../adapters/index.js';
 import type { ModelPlace } from '../data/index.js';
 import { openWeights } from '../formats/index.js';
 import { factorNames } from '../nn/low-rank.js';
+import { adaptedConfig, factorDType } from './adapter.js';
 import type { ConfigJson } from './causal-lm.js';
-import { factorDType, readConfig } from './load.js';
+import { readConfig } from './load.js';
 import { withFactors } from './merged.js';
 import { networkOf } from './network.js';
 import type { StoredParameter } from './save.js';
 import { FolderAdapter } from './stored-adapter.js';
-import { type Quantization, StoredWeights, storedDType } from './stored-weights.js';
+import { StoredWeights, storedDType } from './stored-weights.js';
 
 /** What merging has changed, by L2 norms over all weights that the adapter changes. */
 export interface MergeChange {
@@ -36,13 +37,13 @@ export class StoredMerge implements Disposable {
   private constructor(
     private readonly weights: StoredWeights,
     private readonly adapter: FolderAdapter,
-    private readonly quantize: Quantization | undefined,
+    private readonly quantize: BaseQuantization | undefined,
     private readonly place: { dtype: DType; device: Device },
     stored: ConfigJson,
     /** The dtype that most of the base is stored in. */
     readonly dtype: DType,
   ) {
-    this.configJson = adapter.untiesHead ? { ...stored, tie_word_embeddings: false } : stored;
+    this.configJson = adaptedConfig(stored, adapter);
     this.#network = networkOf(this.configJson);
   }
 

@@ -11,9 +11,6 @@ import { readTensor, WeightFile } from './weight-file.js';
 /** Tables that old checkpoints carry and that are computed here. */
 const leftovers = /\.rotary_emb\.inv_freq$|\.attention\.(masked_)?bias$/;
 
-/** NormalFloat of 4 bits, with the scales of its blocks as they are or quantised as well. */
-export type Quantization = BaseQuantization;
-
 /** The names of a network's parameters, and its head, which may be the embedding. */
 interface NamedParameters {
   parameters: Pick<ReadonlyMap<string, unknown>, 'has'>;
@@ -58,7 +55,7 @@ export class StoredWeights implements Disposable {
   }
 
   /** A matrix that is stored in NF4, or is to be quantised; undefined for one that is neither. Errors: FormatError. */
-  takeNf4(name: string, shape: readonly number[], quantize?: Quantization): Nf4Weight | undefined {
+  takeNf4(name: string, shape: readonly number[], quantize?: BaseQuantization): Nf4Weight | undefined {
     const { checkpoint, configJson } = this;
     const found = findNf4(name, { checkpoint, configJson, bytes: (entry) => this.#files.bytes(entry) });
     if (found) {

@@ -1,4 +1,5 @@
 import type { DType } from '@reanchor/torch';
+import { factorDType } from '../models/adapter.js';
 import type { SaveOptions } from '../models/save.js';
 import { type Recipe, sizeBytes } from '../recipe/index.js';
 
@@ -31,7 +32,7 @@ export function recipeDTypes({
   adapter,
 }: Pick<Recipe, 'precision' | 'reference' | 'adapter'>): PlannedDTypes {
   const dtype = dtypes[precision];
-  if (adapter) return { dtype, wide: undefined, reference: dtype === 'float64' ? dtype : 'float32' };
+  if (adapter) return { dtype, wide: undefined, reference: factorDType(dtype) };
   const movesByParts = reference.update === 'soft' || reference.update === 'mixed';
   return {
     dtype,

@@ -2,7 +2,9 @@ import { ProcessGroup } from '@reanchor/torch';
 import {
   adapterConfigJson,
   adapterPrefix,
+  type BaseQuantization,
   headParameter,
+  moduleOf,
   otherToolsNotes,
   parseAdapterConfig,
   rewrittenConfigJson,
@@ -16,7 +18,6 @@ import { networkOf } from '../models/network.js';
 import { NewAdapter, type NewAdapterOptions } from '../models/new-adapter.js';
 import { rawBytes, type SaveOptions } from '../models/save.js';
 import { FolderAdapter } from '../models/stored-adapter.js';
-import type { Quantization } from '../models/stored-weights.js';
 import { storedName } from '../models/weight-dtypes.js';
 import { isFactor } from '../nn/low-rank.js';
 import { AdapterWeights } from './adapter-weights.js';
@@ -85,7 +86,7 @@ interface Saved {
   baseName: string;
   revision: string | null;
   adapter: NewAdapter | FolderAdapter;
-  quantize: Quantization | undefined;
+  quantize: BaseQuantization | undefined;
 }
 
 /** Writes what is trained of a model as an adapter in PEFT's form. */
@@ -103,7 +104,7 @@ async function write(folder: string, model: CausalLM, saved: Saved, options: Sav
 
 /** What PEFT calls a parameter of the base. */
 function wholeName(name: string, { configJson, lowRank }: CausalLM): string {
-  const module = name.slice(0, name.lastIndexOf('.'));
+  const module = moduleOf(name);
   if (lowRank.has(module)) return `${adapterPrefix}${module}.base_layer.${name.slice(module.length + 1)}`;
   return `${adapterPrefix}${name === headParameter(networkOf(configJson)) ? 'lm_head.weight' : name}`;
 }

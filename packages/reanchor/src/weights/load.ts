@@ -1,9 +1,9 @@
 import { type Device, type DType, ProcessGroup } from '@reanchor/torch';
+import type { BaseQuantization } from '../adapters/index.js';
 import { UserError } from '../errors.js';
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, readConfig } from '../models/load.js';
-import type { Quantization } from '../models/stored-weights.js';
 import type { Mesh } from '../parallel/mesh.js';
 import { type Shard, ShardedWeights, type ShardOptions } from './sharded-weights.js';
 import { type ModelWeights, Weights } from './weights.js';
@@ -12,7 +12,7 @@ export interface LoadWeightsOptions {
   /** The dtype that the model computes in. */
   dtype: DType;
   /** The form of matrices under an adapter. */
-  quantize?: Quantization | undefined;
+  quantize?: BaseQuantization | undefined;
   /** The dtype of what the optimizer moves, where it is a wider one. */
   wide?: DType | undefined;
   device?: Device | undefined;
