@@ -1,7 +1,7 @@
 import type { Device, DType, ProcessGroup, Tensor } from '@reanchor/torch';
 import type { ConfigJson } from '../models/causal-lm.js';
 import type { Residency } from '../nn/segments.js';
-import { Unit } from './unit.js';
+import { gatheredForPasses, Unit } from './unit.js';
 import { planUnits } from './unit-plan.js';
 
 export interface DividedBaseOptions {
@@ -43,15 +43,7 @@ export class DividedBase implements Disposable {
   }
 
   get residency(): Residency {
-    return {
-      begin: () => this.#root.use(),
-      enter: (block, next) => {
-        this.#blocks[block]!.use();
-        if (next !== undefined) this.#blocks[next]!.gather();
-      },
-      leave: (block) => this.#blocks[block]!.free(),
-      collect: () => {},
-    };
+    return { ...gatheredForPasses(this.#root, this.#blocks), collect: () => {} };
   }
 
   /** Gives back what is held for passes alone. */

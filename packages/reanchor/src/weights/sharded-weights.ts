@@ -20,7 +20,7 @@ import type { AdamW } from '../optim/index.js';
 import { gather, tell } from '../parallel/tell.js';
 import { type PiecesReport, readPiecesInto, writePieces, writtenFiles } from './pieces-file.js';
 import { writeTensors } from './tensor-file.js';
-import { type Piece, Unit } from './unit.js';
+import { gatheredForPasses, type Piece, Unit } from './unit.js';
 import { planUnits } from './unit-plan.js';
 import {
   type AnchorOptions,
@@ -345,12 +345,7 @@ export class ShardedWeights implements ModelWeights {
 function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency | undefined {
   if (shard === 'optimizer') return undefined;
   return {
-    begin: () => root.use(),
-    enter(block, next) {
-      blocks[block]!.use();
-      if (next !== undefined) blocks[next]!.gather();
-    },
-    leave: (block) => blocks[block]!.free(),
+    ...gatheredForPasses(root, blocks),
     collect(block) {
       // What is under way holds a whole gradient until it is waited for; it has had the pass through a block.
       (blocks[block + 1] ?? root).settle();

@@ -14,6 +14,7 @@ import {
   untracked,
   zeros,
 } from '@reanchor/torch';
+import type { Residency } from '../nn/segments.js';
 import type { UnitPlan } from './unit-plan.js';
 
 export interface UnitOptions {
@@ -258,4 +259,16 @@ export class Unit implements Disposable {
     for (const { tensor } of this.#pieces.values()) tensor.dispose();
     for (const tensor of [this.#slice, this.#whole, this.#wholeGradient, this.#gradient]) tensor?.dispose();
   }
+}
+
+/** What gathers units for the passes through them: the root for a whole pass, each block for its part of it. */
+export function gatheredForPasses(root: Unit, blocks: readonly Unit[]): Omit<Residency, 'collect'> {
+  return {
+    begin: () => root.use(),
+    enter(block, next) {
+      blocks[block]!.use();
+      if (next !== undefined) blocks[next]!.gather();
+    },
+    leave: (block) => blocks[block]!.free(),
+  };
 }
