@@ -20,6 +20,7 @@ import { factorNames, isFactor } from '../nn/low-rank.js';
 import type { DividedBase } from './divided-base.js';
 import { moveProducts_, type Product, putInto_, squaredNorm } from './low-rank-average.js';
 import { widenedShapes } from './reference-shapes.js';
+import { blockOf } from './unit-plan.js';
 import {
   type AdapterAverage,
   type AnchorOptions,
@@ -87,8 +88,9 @@ export class AdapterWeights extends Weights {
   /** Weights of their own that start as the base without an adapter. */
   anchorAtBase({ average }: AnchorOptions = {}): AdapterWeights {
     const { model } = this;
+    const layers = new Map([...model.lowRank.keys()].map((layer) => [factorNames(layer).magnitude, layer]));
     return this.#beside(widened(model, average), (name, shape) => {
-      const layer = [...model.lowRank.keys()].find((one) => factorNames(one).magnitude === name);
+      const layer = layers.get(name);
       if (layer === undefined) return isFactor(name) ? zeros([...shape], model) : this.trained.get(name)!.detach();
       return withBase(model, layer, () => frozenMatrix(model, layer, this.dtype).linalgVectorNorm(2, [1]));
     });
@@ -208,7 +210,7 @@ function squaredTurns(one: CausalLM, other: CausalLM): number {
 
 /** What `use` makes of a layer's matrix, which is gathered for it where the base is divided. */
 function withBase<T>({ residency }: CausalLM, layer: string, use: () => T): T {
-  const block = Number(/\.layers\.(\d+)\./.exec(layer)?.[1]);
+  const block = blockOf(layer);
   residency?.enter(block, undefined);
   try {
     return use();

@@ -92,10 +92,11 @@ interface Saved {
 /** Writes what is trained of a model as an adapter in PEFT's form. */
 async function write(folder: string, model: CausalLM, saved: Saved, options: SaveOptions): Promise<void> {
   const { dtype = 'float32' } = options;
+  const head = headParameter(networkOf(model.configJson));
   const tensors = [...model.parameters].flatMap(([name, parameter]) => {
     if (!isFactor(name) && !saved.whole.has(name)) return [];
     return {
-      name: isFactor(name) ? name : wholeName(name, model),
+      name: isFactor(name) ? name : wholeName(name, { lowRank: model.lowRank, head }),
       ...{ dtype: storedName(dtype), shape: parameter.shape, bytes: () => rawBytes(name, parameter, dtype) },
     };
   });
@@ -103,10 +104,10 @@ async function write(folder: string, model: CausalLM, saved: Saved, options: Sav
 }
 
 /** What PEFT calls a parameter of the base. */
-function wholeName(name: string, { configJson, lowRank }: CausalLM): string {
+function wholeName(name: string, { lowRank, head }: Pick<CausalLM, 'lowRank'> & { head: string }): string {
   const module = moduleOf(name);
   if (lowRank.has(module)) return `${adapterPrefix}${module}.base_layer.${name.slice(module.length + 1)}`;
-  return `${adapterPrefix}${name === headParameter(networkOf(configJson)) ? 'lm_head.weight' : name}`;
+  return `${adapterPrefix}${name === head ? 'lm_head.weight' : name}`;
 }
 
 /** The config of a model's adapter; that of a folder which is trained on keeps all that it said. */
