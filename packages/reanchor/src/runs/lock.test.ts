@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } fro
 import { platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { lockHolderState, lockName, lockRun } from './lock.js';
 
 const newFolder = () => mkdtempSync(join(tmpdir(), 'lock-'));
@@ -66,6 +66,17 @@ describe('the lock of a run folder', () => {
     expect(() => lockRun(folder)).toThrow(/is being written by another process: try again/);
     utimesSync(path, new Date(0), new Date(0));
     lockRun(folder)[Symbol.dispose]();
+  });
+
+  it('that is no lock is being written in the millisecond of its first byte as well', () => {
+    const folder = newFolder();
+    const path = join(folder, lockName);
+    writeFileSync(path, '{"pid":');
+    const now = Date.now();
+    const seconds = (now + 0.75) / 1000;
+    utimesSync(path, seconds, seconds);
+    using _clock = vi.spyOn(Date, 'now').mockReturnValue(now);
+    expect(() => lockRun(folder)).toThrow(/is being written by another process: try again/);
   });
 
   it('tells from its text whether its process runs, is gone, or cannot be seen', async () => {

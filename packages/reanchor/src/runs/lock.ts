@@ -81,7 +81,8 @@ export function lockHolderState(text: string): ProcessState {
 /** Errors: UserError for all but what is no whole lock, and has been so for a while. */
 function refuseHeld(folder: string, path: string, held: HeldLock): void {
   if (held.holder === undefined) {
-    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    // Date.now() is in whole milliseconds: without floor, what was written in this one would be of the future.
+    const age = Date.now() - Math.floor(statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
     if (age >= 0 && age < unwrittenMs) throw new UserError(`${path} is being written by another process: try again`);
     return;
   }
