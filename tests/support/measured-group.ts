@@ -5,7 +5,7 @@ export interface MeasuredCall {
   name: 'allReduce' | 'allReduce_' | 'allGather' | 'allGatherInto' | 'reduceScatter' | 'broadcast_' | 'sum';
   /** Bytes of what all processes have together, or sum up. */
   bytes: number;
-  /** Bytes of all tensors of this process. */
+  /** Bytes of all tensors of this process, before the call; after it of a sum. */
   held: number;
   /** Tensors that its JavaScript holds. */
   live: number;
@@ -37,12 +37,17 @@ export function measuredGroup(group: ProcessGroup, calls: MeasuredCall[]): Proce
         };
       }
       const name = Object.keys(wholeOf).find((one) => one === key) as MeasuredCall['name'] | undefined;
+      const note = (given: Sized[]) => {
+        if (!name) return;
+        const { tensorBytes: held, liveTensors: live } = memory();
+        calls.push({ name, bytes: wholeOf[name](...given), held, live });
+      };
       return (...given: Sized[]) => {
-        if (name) {
-          const { tensorBytes: held, liveTensors: live } = memory();
-          calls.push({ name, bytes: wholeOf[name](...given), held, live });
-        }
-        return found.apply(target, given);
+        // gloo's threads let go of a tensor a moment after it is sent. A sum, which is waited for, gives them that moment.
+        if (name !== 'sum') note(given);
+        const made: unknown = found.apply(target, given);
+        if (name === 'sum') note(given);
+        return made;
       };
     },
   });
