@@ -43,7 +43,7 @@ export function measuredGroup(group: ProcessGroup, calls: MeasuredCall[]): Proce
         calls.push({ name, bytes: wholeOf[name](...given), held, live });
       };
       return (...given: Sized[]) => {
-        // gloo's threads let go of a tensor a moment after it is sent. A sum, which is waited for, gives them that moment.
+        // gloo's threads let go of a tensor a moment after it is sent: a sum, which is waited for, gives them that.
         if (name !== 'sum') note(given);
         const made: unknown = found.apply(target, given);
         if (name === 'sum') note(given);
