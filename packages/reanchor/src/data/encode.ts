@@ -1,7 +1,6 @@
 /** A prompt and its completions as token ids: plain text, or chats that a template turns into text. */
 import { UserError } from '../errors.js';
-import type { Tokenizer } from '../text/index.js';
-import { type ChatTemplate, modelChatTemplate } from '../text/index.js';
+import { type ChatTemplate, encodingFrom, modelChatTemplate, type Tokenizer } from '../text/index.js';
 import type { Answer, Render } from './answers.js';
 import { type ChatTexts, chatTexts, promptText, type Skipped, type WholeChat } from './chat-texts.js';
 import { isLearnt } from './message.js';
@@ -102,8 +101,9 @@ function encodeTexts(prompt: string, given: readonly string[], tokenizer: Tokeni
   }
   const texts = given.map((text) => (text.endsWith(eos) ? text.slice(0, -eos.length) : text));
   if (texts.some(isEmpty)) return { skipped: 'empty completion' };
-  const wholes = texts.map((text) => encodePlain(prompt + text + eos, tokenizer));
-  return split(encodePlain(prompt, tokenizer), wholes, tokenizer);
+  const encode = encodingFrom(prompt, tokenizer);
+  const wholes = texts.map((text) => encodePlain(prompt + text + eos, tokenizer, encode));
+  return split(encodePlain(prompt, tokenizer, encode), wholes, tokenizer);
 }
 
 /**
@@ -145,13 +145,14 @@ function split(prompt: number[], wholes: readonly number[][], tokenizer: Tokeniz
 
 /** The ids of a prompt and of what follows it, with the answers in that where they were looked for. */
 function encodeChats({ prompt, wholes }: ChatTexts, tokenizer: Tokenizer): Encoded | Skipped {
-  const texts = wholes.map(({ text }) => encodeRendered(text, tokenizer));
-  const encoded = split(encodeRendered(prompt, tokenizer), texts, tokenizer);
+  const encode = encodingFrom(prompt, tokenizer);
+  const texts = wholes.map(({ text }) => encodeRendered(text, { encode }));
+  const encoded = split(encodeRendered(prompt, { encode }), texts, tokenizer);
   if ('skipped' in encoded) return encoded;
   for (const [i, completion] of encoded.completions.entries()) {
     const whole = wholes[i]!;
     if (whole.answers === undefined) continue;
-    const { answers, isCleanCut } = answersAmong([...encoded.prompt, ...completion.ids], whole, tokenizer);
+    const { answers, isCleanCut } = answersAmong([...encoded.prompt, ...completion.ids], whole, { encode });
     const { length } = encoded.prompt;
     completion.answers = answers.map((one) => ({ ...one, start: one.start - length, end: one.end - length }));
     encoded.isCleanCut &&= isCleanCut;
@@ -192,7 +193,7 @@ export function encodeChat(
 }
 
 /** Where the answers in a text are among its ids, and whether no token lies over an end of one. */
-function answersAmong(ids: readonly number[], { text, answers = [] }: WholeChat, tokenizer: Tokenizer) {
+function answersAmong(ids: readonly number[], { text, answers = [] }: WholeChat, tokenizer: Pick<Tokenizer, 'encode'>) {
   let isCleanCut = true;
   const place = (at: number) => {
     const before = encodeRendered(text.slice(0, at), tokenizer);
@@ -206,12 +207,12 @@ function answersAmong(ids: readonly number[], { text, answers = [] }: WholeChat,
 const twoStarts: Skipped = { skipped: 'two BOS tokens at the start' };
 
 /** The ids of a rendered text: what the template writes is all there is. */
-const encodeRendered = (text: string, tokenizer: Tokenizer) => tokenizer.encode(text, { addSpecialTokens: false });
+const encodeRendered = (text: string, { encode }: Pick<Tokenizer, 'encode'>) =>
+  encode(text, { addSpecialTokens: false });
 
 /** The ids of a plain text, with the tokenizer's own special tokens unless the text spells out BOS at its start. */
-function encodePlain(text: string, tokenizer: Tokenizer): number[] {
-  const { bosToken } = tokenizer;
-  return tokenizer.encode(text, { addSpecialTokens: bosToken === undefined || !text.startsWith(bosToken) });
+function encodePlain(text: string, { bosToken, encode: whole }: Tokenizer, encode = whole): number[] {
+  return encode(text, { addSpecialTokens: bosToken === undefined || !text.startsWith(bosToken) });
 }
 
 /** How many BOS tokens ids begin with: 0, 1, or 2 for more. */

@@ -8,6 +8,7 @@ export {
   type TemplateInput,
   withTemplatesOf,
 } from './chat-template.js';
+export { encodingFrom } from './encoding-from.js';
 export { fail, printedForms, TemplateError } from './jinja/index.js';
 export { TimeLimitError, withinTime } from './time-limit.js';
 export { tokenTexts } from './token-texts.js';

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Tokenizer as JsTokenizer } from '@huggingface/tokenizers';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { isRecord, readFile } from '../formats/index.js';
@@ -13,6 +13,7 @@ import { hasForeignPattern } from './patterns.js';
 import { namedTokens, specialToken, type TokenFiles, withAddedTokens } from './special-tokens.js';
 import { TimeLimitError, withinTime } from './time-limit.js';
 import { tokenizerClass, withPrefixSpace } from './tokenizer-class.js';
+import { endsWordsAtSpaces } from './word-borders.js';
 
 /** Text to token ids and back. */
 export interface Tokenizer {
@@ -39,6 +40,19 @@ export interface Tokenizer {
   readonly toolTemplate: string | undefined;
   /** The tokenizer's files, chat templates included, for a folder that a model is saved to. */
   readonly files: ReadonlyMap<string, Uint8Array>;
+  /** Whether a word always ends between a letter or a digit and a space, so that a text can be cut there. */
+  readonly endsWordsAtSpaces: boolean;
+  /** What it was made from, for another thread; undefined where it was made from values. */
+  readonly origin: TokenizerOrigin | undefined;
+}
+
+/** The files of a tokenizer, and what else decides its ids. */
+export interface TokenizerOrigin {
+  files: ReadonlyMap<string, Uint8Array>;
+  /** The value of the model's config.json. */
+  modelConfig: unknown;
+  /** The name of the definition in messages. */
+  file: string;
 }
 
 const definition = 'tokenizer.json';
@@ -111,19 +125,20 @@ async function tokenizerIn(folder: string, model: string, template?: Uint8Array)
     files.set(name, await readFile(join(folder, name)));
   }
   if (template) files.set(templateFile, template);
+  const configFile = join(model, 'config.json');
+  const modelConfig = existsSync(configFile) ? parseJson(await readFile(configFile), configFile) : undefined;
+  return tokenizerOf({ files, modelConfig, file: join(folder, definition) });
+}
+
+/** The tokenizer of some files. Errors: FormatError as in {@link loadTokenizer}. */
+export function tokenizerOf(origin: TokenizerOrigin): Tokenizer {
+  const { files, modelConfig, file } = origin;
   const json = (name: string) => {
     const bytes = files.get(name);
-    return bytes && parseJson(bytes, join(folder, name));
+    return bytes && parseJson(bytes, join(dirname(file), name));
   };
-  const modelConfig = join(model, 'config.json');
-  return parseTokenizer(json(definition), {
-    config: json(config),
-    specialTokens: json(specialTokens),
-    addedTokens: json(addedTokens),
-    modelConfig: existsSync(modelConfig) ? parseJson(await readFile(modelConfig), modelConfig) : undefined,
-    file: join(folder, definition),
-    files,
-  });
+  const beside = { config: json(config), specialTokens: json(specialTokens), addedTokens: json(addedTokens) };
+  return { ...parseTokenizer(json(definition), { ...beside, modelConfig, file, files }), origin };
 }
 
 /** The time for a text where patterns are limited, and more for long ones; usual is a hundredth. */
@@ -150,7 +165,7 @@ export function parseTokenizer(
   const config = objectOf(beside.config);
   const named = { config, specialTokens: objectOf(beside.specialTokens), addedTokens: objectOf(beside.addedTokens) };
   const className = tokenizerClass(config, objectOf(beside.modelConfig));
-  const { library, prepare, isLimited } = libraryOf(
+  const { library, prepare, isLimited, endsWordsAtSpaces } = libraryOf(
     tokenizerJson,
     (json) => asTransformers(json, named, className),
     file,
@@ -191,6 +206,8 @@ export function parseTokenizer(
     chatTemplate: chatTemplateText('default', config, files),
     toolTemplate: chatTemplateText('tool_use', config, files),
     files,
+    endsWordsAtSpaces,
+    origin: undefined,
   };
 }
 
@@ -199,12 +216,15 @@ function libraryOf(
   tokenizerJson: unknown,
   change: (tokenizerJson: unknown) => unknown,
   file: string,
-): { library: Library; prepare: Portable['prepare']; isLimited: boolean } {
+): { library: Library; prepare: Portable['prepare']; isLimited: boolean; endsWordsAtSpaces: boolean } {
   let library: Library;
   let prepare: Portable['prepare'];
   let isLimited: boolean;
+  let hasBorders: boolean;
   try {
-    const source = portable(change(tokenizerJson));
+    const changed = change(tokenizerJson);
+    const source = portable(changed);
+    hasBorders = endsWordsAtSpaces(changed);
     library = new JsTokenizer(source.definition, {});
     prepare = source.prepare;
     const { normalizer, pre_tokenizer, decoder } = tokenizerJson as Record<string, unknown>;
@@ -214,7 +234,7 @@ function libraryOf(
   }
   mendByteFallback(library.decoder);
   cacheWords(library);
-  return { library, prepare, isLimited };
+  return { library, prepare, isLimited, endsWordsAtSpaces: hasBorders };
 }
 
 /**
