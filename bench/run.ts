@@ -38,6 +38,7 @@ const scripts: Record<string, { file: string; args: string[] }> = {
   'long-prompt': { file: 'long-prompt.ts', args: ['3', flags.threads] },
   parallel: { file: 'parallel.ts', args: [flags.rounds, ...(flags.tiny ? ['tiny'] : [])] },
   start: { file: 'start.ts', args: [flags.rounds] },
+  rows: { file: 'rows.ts', args: [] },
   gpu: { file: 'gpu.ts', args: [flags.rounds] },
 };
 

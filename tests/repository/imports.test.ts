@@ -26,6 +26,7 @@ const allowed: Record<string, string> = {
   adapters: 'errors formats text recipe',
   runs: 'errors version formats recipe torch/host',
   data: 'errors random formats stats text recipe adapters hub runs',
+  tokens: 'errors clock formats text data torch/host',
   sinks: 'secrets clock formats recipe runs',
   serve: 'errors clock runs eval',
   plots: '',
@@ -38,7 +39,7 @@ const allowed: Record<string, string> = {
   reference: 'stats data nn models parallel weights torch',
   generate: 'errors version random formats text runs hub data nn models parallel torch',
   train: 'errors random stats data nn models losses optim parallel weights reference torch',
-  planning: 'errors formats text recipe runs hub data nn models losses reference train weights torch',
+  planning: 'errors version formats text recipe runs hub data tokens nn models losses reference train weights torch',
   driver:
     'errors clock formats stats text recipe runs sinks hub data models reference parallel weights generate train planning optim torch',
   estimate: 'errors stats text recipe adapters data nn models reference planning weights torch',
@@ -47,7 +48,7 @@ const allowed: Record<string, string> = {
   quickstart: 'errors formats stats eval sweep',
   sweep:
     'errors clock random formats stats text recipe runs data models generate planning driver estimate eval torch/host',
-  cli: 'errors secrets version formats stats recipe runs hub data generate planning driver estimate eval toy quickstart sweep serve launch parallel torch/host torch/setup',
+  cli: 'errors secrets version formats stats recipe runs hub data tokens generate planning driver estimate eval toy quickstart sweep serve launch parallel torch/host torch/setup',
   index:
     'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };

@@ -104,7 +104,7 @@ describe('train', () => {
       'epochs=2',
     );
     const data = await recipeData(mixed, await loadTokenizer(tinyModel));
-    const own = (file: string) => data.train.filter((row) => row.file === file).length;
+    const own = (file: string) => [...data.train].filter((row) => row.file === file).length;
     expect(data.shares).toEqual([
       { rows: own(a), weight: 0.5 },
       { rows: own(b), weight: 2 },

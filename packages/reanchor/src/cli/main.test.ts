@@ -141,6 +141,7 @@ describe('the command', () => {
       ],
       eval: [],
       'dashboard runs': ['--port <number>', '--host <address>', '--open'],
+      cache: ['--clear', '--unused-for <days>', '--json'],
     });
   });
 

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { writeError } from '../formats/index.js';
 import { packageVersion } from '../version.js';
+import { addCache } from './commands/cache.js';
 import { addDashboard } from './commands/dashboard.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEstimate } from './commands/estimate.js';
@@ -82,6 +83,7 @@ const verbs = [
   addToy,
   addEval,
   addDashboard,
+  addCache,
 ];
 
 /** The command with all its verbs; a test holds the list of their flags. */

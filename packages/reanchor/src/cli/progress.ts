@@ -1,5 +1,6 @@
 /** The events of a training run as lines and a status line. */
 import type { DownloadProgress } from '../hub/index.js';
+import type { ReadingProgress } from '../planning/token-rows.js';
 import type { RunEvent } from '../runs/index.js';
 import { duration, type Terminal } from './terminal.js';
 
@@ -132,6 +133,26 @@ export function downloadStatus(
     if (rate > 0) parts.push(`${bytes(1000 * rate)}/s`, `${duration((total - done) / rate / 1000)} left`);
     terminal.status([...parts, file].join('  '));
     if (done === total) terminal.endStatus();
+  };
+}
+
+/** Rows of a small file are there sooner than it can be read how many there are. */
+const untoldMs = 500;
+
+/** Shows on a terminal how far the reading of rows is: rows, rate and time left. */
+export function readingStatus(
+  terminal: Terminal,
+  now: () => number = () => performance.now(),
+): (progress: ReadingProgress) => void {
+  const begun = now();
+  return ({ rows, share, waitsFor }) => {
+    const ms = now() - begun;
+    if (waitsFor !== undefined) return terminal.status(`waiting for the rows, which ${waitsFor} makes tokens`);
+    if (share === 1) return terminal.endStatus();
+    if (ms < untoldMs) return;
+    const parts = [`rows to tokens  ${number(rows)} rows`, `${number(Math.round((1000 * rows) / ms))} rows/s`];
+    if (share > 0) parts.push(`${duration((ms / 1000 / share) * (1 - share))} left`);
+    terminal.status(parts.join('  '));
   };
 }
 

@@ -2,7 +2,7 @@ import { tieToLauncher, type World } from '../launch/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { isUnusedFolder, newestRun, reserveRunFolder } from '../runs/index.js';
 import { placeOf, startProcesses, stoppedCode } from './processes.js';
-import { downloadStatus, TrainProgress } from './progress.js';
+import { downloadStatus, readingStatus, TrainProgress } from './progress.js';
 import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
 import { shellWord, type Terminal, table } from './terminal.js';
@@ -84,6 +84,7 @@ async function trainHere(recipe: Recipe, options: TrainHere): Promise<number> {
       resume,
       onEvent: (event) => progress.onEvent(event),
       onDownload: downloadStatus(terminal),
+      onReading: isWriter ? readingStatus(terminal) : undefined,
       signal: launched?.launcher === 'reanchor' ? AbortSignal.any([stop.signal, tieToLauncher()]) : stop.signal,
       profile,
     });

@@ -53,16 +53,18 @@ export type {
   RawRecord,
   RowOf,
   RowPlace,
+  Rows,
   SkipReason,
   TextRow,
 } from './row.js';
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
 export { modelOfRun, sourceOfRun } from './run-places.js';
 export { addReport, describeRemarks, describeSkips, type SkipReport } from './skips.js';
-export { isLocalSource, publishedRows, resolveSources, Source, sourceRecords } from './sources.js';
+export { isLocalSource, publishedRows, resolveSources, Source, type SourceCounts, sourceRecords } from './sources.js';
 export { promptColumns, systemOf, templateInput } from './template-input.js';
 export {
   type TokenizedExample,
+  type TokenizedOf,
   type TokenizedPair,
   type TokenizedText,
   type TokenizeOptions,

@@ -1,5 +1,6 @@
 /** Rows laid out for one forward and backward pass, and what else their loss needs. */
 import { type PackedBatch, packGroups, packPairs } from './pack.js';
+import type { Rows } from './row.js';
 import type { TokenizedExample, TokenizedPair, TokenizedText } from './tokenize.js';
 
 export interface MicroBatch {
@@ -20,8 +21,8 @@ export interface MicroBatch {
 }
 
 /** Pairs at these positions: two sequences a pair, chosen before rejected. */
-export function pairMicroBatch(positions: readonly number[], pairs: readonly TokenizedPair[]): MicroBatch {
-  const packed = packPairs(positions.map((i) => pairs[i]!));
+export function pairMicroBatch(positions: readonly number[], pairs: Rows<TokenizedPair>): MicroBatch {
+  const packed = packPairs(positions.map((i) => pairs.at(i)!));
   return { policy: packed, reference: packed, keys: positions.flatMap((i) => [`${i}+`, `${i}-`]) };
 }
 
@@ -32,11 +33,11 @@ export function pairMicroBatch(positions: readonly number[], pairs: readonly Tok
 export function exampleMicroBatch(
   positions: readonly number[],
   partners: readonly number[],
-  examples: readonly TokenizedExample[],
+  examples: Rows<TokenizedExample>,
   maxLength: number,
 ): MicroBatch {
   const rows = positions.map((i, k) => {
-    const [row, lender] = [examples[i]!, examples[partners[k]!]!];
+    const [row, lender] = [examples.at(i)!, examples.at(partners[k]!)!];
     const other = (lender.uncut ?? lender.completion).subarray(0, maxLength - row.prompt.length);
     const groupOf = (completions: Int32Array[], scored: (Uint8Array | undefined)[]) => ({
       prompt: row.prompt,
@@ -60,8 +61,8 @@ export function exampleMicroBatch(
 }
 
 /** Texts to be imitated, at these positions: one sequence each, scored where its mask says so. */
-export function textMicroBatch(positions: readonly number[], texts: readonly TokenizedText[]): MicroBatch {
-  const rows = positions.map((i) => texts[i]!);
+export function textMicroBatch(positions: readonly number[], texts: Rows<TokenizedText>): MicroBatch {
+  const rows = positions.map((i) => texts.at(i)!);
   const packed = packGroups(
     rows.map(({ prompt, completion, scored }) => ({ prompt, completions: [completion], scored: [scored] })),
   );

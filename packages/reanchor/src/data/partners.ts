@@ -1,6 +1,7 @@
 /** Mismatched completions for KTO: which other row lends its completion to a row's prompt. */
 import { UserError } from '../errors.js';
 import { shuffled } from '../random.js';
+import type { Rows } from './row.js';
 
 export interface PartnerOptions {
   /**
@@ -25,7 +26,7 @@ interface Example {
  */
 export function choosePartners(
   microBatches: readonly (readonly number[])[],
-  examples: readonly Example[],
+  examples: Rows<Example>,
   { partners, seed, step }: PartnerOptions,
 ): number[][] {
   if (partners === 'previous') {
@@ -51,13 +52,13 @@ export function choosePartners(
 const partnerKey = 3;
 
 /** The first candidate that is another row with another prompt and completion, or with another completion at least. */
-function pick(row: number, candidates: readonly number[], examples: readonly Example[]): number | undefined {
-  const own = examples[row]!;
-  const isOther = (j: number) => j !== row && !isEqual(examples[j]!.completion, own.completion);
-  return candidates.find((j) => isOther(j) && !isEqual(examples[j]!.prompt, own.prompt)) ?? candidates.find(isOther);
+function pick(row: number, candidates: readonly number[], examples: Rows<Example>): number | undefined {
+  const own = examples.at(row)!;
+  const isOther = (j: number) => j !== row && !isEqual(examples.at(j)!.completion, own.completion);
+  return candidates.find((j) => isOther(j) && !isEqual(examples.at(j)!.prompt, own.prompt)) ?? candidates.find(isOther);
 }
 
-function anyOther(row: number, examples: readonly Example[], seed: number, step: number): number {
+function anyOther(row: number, examples: Rows<Example>, seed: number, step: number): number {
   const n = examples.length;
   const [first] = shuffled(n, seed, partnerKey, step, row);
   const found = pick(

@@ -46,6 +46,12 @@ export interface RowPlace {
   file: string;
 }
 
+/** Rows by their position: a list, or what reads them when they are asked for. */
+export interface Rows<Row> extends Iterable<Row> {
+  readonly length: number;
+  at(position: number): Row | undefined;
+}
+
 /** Text as it is, or messages that a chat template makes text of. In a row it is the same for prompt and completion. */
 export type Content = string | readonly Message[];
 

@@ -11,11 +11,16 @@ import { countProblem, type Published, publishedSet, type Split } from './publis
 import { parseSourceName, type SetName, withoutSelection } from './source-name.js';
 import { type PreferenceCounts, uniquelyPreferred } from './uniquely-preferred.js';
 
+/** What was found in the files of a source: records, and of comparisons that become texts to imitate more. */
+export interface SourceCounts {
+  records: number;
+  preferences?: PreferenceCounts | undefined;
+}
+
 /** Rows of one name. */
 export class Source {
-  /** Records read of its files. */
-  #found = 0;
-  #counts: PreferenceCounts | undefined;
+  /** What was found in its files, once all of them have been read. */
+  counts: SourceCounts = { records: 0 };
 
   constructor(
     readonly name: string,
@@ -29,17 +34,17 @@ export class Source {
     return this.origin?.part === 'sft';
   }
 
-  /** Its records in order. Errors: those of `readRecords`. */
-  async *records(): AsyncGenerator<RawRecord> {
-    this.#found = 0;
+  /** Its records in order; `onRead` hears how many bytes of its files were read. Errors: those of `readRecords`. */
+  async *records(onRead?: (bytes: number) => void): AsyncGenerator<RawRecord> {
+    this.counts = { records: 0 };
     yield* this.isSft
       ? uniquelyPreferred(
-          () => sourceRecords(this.files),
-          (counts) => {
-            this.#counts = counts;
+          () => sourceRecords(this.files, onRead),
+          (preferences) => {
+            this.counts = { ...this.counts, preferences };
           },
         )
-      : this.#counted();
+      : this.#counted(onRead);
   }
 
   /** What is wrong with the number of rows, once all have been read; undefined where nothing is, or none is known. */
@@ -47,7 +52,7 @@ export class Source {
     if (!this.origin) return undefined;
     const { set, split } = this.origin;
     const { rows } = set.splits[split];
-    const problem = rows && countProblem(this.#counts?.comparisons ?? this.#found, rows);
+    const problem = rows && countProblem(this.counts.preferences?.comparisons ?? this.counts.records, rows);
     return problem && `${this.name}, ${split} split: ${problem}`;
   }
 
@@ -58,15 +63,16 @@ export class Source {
     const why = part === undefined ? set.splits[split].note : set.parts?.[part]?.[split];
     if (why === undefined) return undefined;
     const number = (value: number) => value.toLocaleString('en-US');
-    const read = this.#counts
-      ? `${number(this.#counts.kept)} of the ${number(this.#counts.preferred)} different preferred summaries in ${number(this.#counts.comparisons)} comparisons`
-      : `${number(this.#found)} rows`;
+    const { records, preferences } = this.counts;
+    const read = preferences
+      ? `${number(preferences.kept)} of the ${number(preferences.preferred)} different preferred summaries in ${number(preferences.comparisons)} comparisons`
+      : `${number(records)} rows`;
     return `${this.name}, ${split} split: ${read} were read, ${number(kept)} rows are used: ${why}`;
   }
 
-  async *#counted(): AsyncGenerator<RawRecord> {
-    for await (const record of sourceRecords(this.files)) {
-      this.#found++;
+  async *#counted(onRead: ((bytes: number) => void) | undefined): AsyncGenerator<RawRecord> {
+    for await (const record of sourceRecords(this.files, onRead)) {
+      this.counts = { records: this.counts.records + 1 };
       yield record;
     }
   }
@@ -148,8 +154,11 @@ function localCopy({ repository, isRevised }: SetName): string | undefined {
 }
 
 /** The records of files of any supported form, one file after the other. Errors: those of `readRecords`. */
-export async function* sourceRecords(files: readonly string[]): AsyncGenerator<RawRecord> {
-  for (const file of files) yield* readRecords(file, { exactNumbers: true });
+export async function* sourceRecords(
+  files: readonly string[],
+  onRead?: (bytes: number) => void,
+): AsyncGenerator<RawRecord> {
+  for (const file of files) yield* readRecords(file, { exactNumbers: true, onRead });
 }
 
 /** The files of a published set's split. Errors: UserError where there are none. */

@@ -1,4 +1,4 @@
-import type { RowPlace, StepPlan } from '../data/index.js';
+import type { RowPlace, Rows, StepPlan } from '../data/index.js';
 import type { Recipe } from '../recipe/index.js';
 import type { TrainingState } from '../runs/index.js';
 import { NonFiniteError } from '../train/finite.js';
@@ -30,7 +30,7 @@ export class NonFiniteSteps {
 
   constructor(
     readonly mode: Recipe['onDivergence'],
-    readonly rows: readonly RowPlace[],
+    readonly rows: Rows<RowPlace>,
     state: NonFiniteState = { skipped: 0, consecutive: 0, rollbacks: 0, leftOut: [] },
   ) {
     this.#state = { ...state, leftOut: [...state.leftOut] };
@@ -101,9 +101,9 @@ export class NonFiniteSteps {
     const positions = microBatches.flat();
     // Culprits are scores, of which a row has one; where it has more, it cannot be told which row they are.
     const known = culprits.length > 0 && culprits.every((i) => i < positions.length);
-    const all = `The rows of the step: ${placesText(positions.map((row) => this.rows[row]!))}`;
+    const all = `The rows of the step: ${placesText(positions.map((row) => this.rows.at(row)!))}`;
     if (!known || culprits.length === positions.length) return all;
-    return `Rows with such a loss: ${placesText(culprits.map((i) => this.rows[positions[i]!]!))}. ${all}`;
+    return `Rows with such a loss: ${placesText(culprits.map((i) => this.rows.at(positions[i]!)!))}. ${all}`;
   }
 }
 

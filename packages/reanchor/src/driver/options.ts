@@ -1,6 +1,7 @@
 import type { Device, ProcessGroup } from '@reanchor/torch';
 import type { Clock } from '../clock.js';
 import type { HubOptions } from '../hub/index.js';
+import type { RecipeDataOptions } from '../planning/data.js';
 import type { Recipe } from '../recipe/index.js';
 import type { RunEvent } from '../runs/index.js';
 import type { BestCheckpoint } from './checkpointer.js';
@@ -25,6 +26,8 @@ export interface TrainOptions {
   signal?: AbortSignal | undefined;
   /** Hears how far a download from the Hub is. */
   onDownload?: HubOptions['onDownload'];
+  /** Hears how far the reading of rows is, where they are not in the cache. */
+  onReading?: RecipeDataOptions['onReading'];
   /** Measures the policy besides the recipe's evaluations: before the run, after every n steps, and after the last. */
   probe?: Probe | undefined;
   /** By which checkpoints by time are due, and waits are made; the system's when left out. */

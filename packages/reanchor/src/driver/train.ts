@@ -162,7 +162,7 @@ async function readInputs(
   options: TrainOptions & { world: ProcessGroup; mesh: Mesh },
   output: Pick<OutputFolder, 'commits' | 'device' | 'now' | 'beginsAgain'> & { locked?: LockedRun | undefined },
 ): Promise<RunInputs> {
-  const { recipe, out, signal, clock, onDownload, world } = options;
+  const { recipe, out, signal, clock, onDownload, onReading, world } = options;
   const { locked, commits, device, now, beginsAgain } = output;
   const here = recipeHere(recipe);
   const notes: string[] = [];
@@ -185,7 +185,7 @@ async function readInputs(
   await unlessStopped(signal);
   const before = locked?.from?.checkpoint.state.sources;
   const onChatTemplate = before && ((template: ChatTemplate) => requireSameTemplate(before, template, out));
-  const data = await recipeData(here, tokenizer, { ...hub, now, onChatTemplate });
+  const data = await recipeData(here, tokenizer, { ...hub, now, onChatTemplate, onReading });
   const report = { ...data.report, notes: [...(locked?.notes ?? []), ...notes, ...data.report.notes] };
   return {
     ...options,
@@ -228,7 +228,8 @@ async function runFrom(
   await unlessStopped(signal);
   using weights = await loadPolicy(inputs, from?.checkpoint);
   await requireWritable(existingParent(out), diskBytes(plan, weights, from !== undefined));
-  requireVocabulary(weights.model, [...plan.rows, ...plan.validation]);
+  requireVocabulary(weights.model, plan.rows);
+  requireVocabulary(weights.model, plan.validation);
   const sources = await digests();
   tell<Begin>(world, { checkpoint: from?.checkpoint, sources });
   await unlessStopped(signal);

@@ -42,4 +42,4 @@ export function assumedPlan(recipe: Recipe, lengths: RowLengths, most: number | 
   return new Plan(oneStep, data, ranks);
 }
 
-const noReport = { skips: [], notes: [], characters: 0, emptyPromptTokens: 0 };
+const noReport = { skips: [], notes: [], emptyPromptTokens: 0 };

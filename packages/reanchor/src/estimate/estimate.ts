@@ -106,7 +106,7 @@ interface Outlook {
   validation: PackLayout[];
   prompts: number[];
   /** What the process keeps of the rows, and has read of them. */
-  held: { rows: number; tokens: number; characters: number };
+  held: { rows: number; tokens: number };
   warnings: string[];
 }
 
@@ -277,7 +277,7 @@ function evaluationsOf({ evaluate }: Recipe, totalSteps: number): number {
 /** The run exactly as training will make it. */
 function exactOutlook(recipe: Recipe, data: RecipeData, configJson: ConfigJson): Outlook {
   const plan = new Plan(recipe, data);
-  const { objective, validation, lengths, report } = plan;
+  const { objective, validation, lengths } = plan;
   const groups = validation.map((row) => objective.group(row));
   const evaluated = [...microBatches(groups, recipe.batch.tokensPerMicroBatch)].map((some) =>
     packLayout(packGroups(some)),
@@ -292,7 +292,6 @@ function exactOutlook(recipe: Recipe, data: RecipeData, configJson: ConfigJson):
     held: {
       rows: plan.rows.length + validation.length,
       tokens: [...lengths, ...evaluated.map(({ tokens }) => tokens)].reduce((sum, length) => sum + length, 0),
-      characters: report.characters,
     },
     warnings: runWarnings(plan, { configJson, dtype: plan.dtypes.dtype }),
   };
@@ -319,7 +318,7 @@ function assumedOutlook(recipe: Recipe, rows: Exclude<Rows, { from: 'reading' }>
     validation: [],
     prompts: Array.from({ length: recipe.evaluate.generate?.prompts ?? 0 }, () => Math.floor(data.maxLength / 2)),
     // How long the rows are is not known; what they take comes on top.
-    held: { rows: 0, tokens: 0, characters: 0 },
+    held: { rows: 0, tokens: 0 },
     warnings: totalSteps === undefined ? [] : planWarnings(recipe, totalSteps, rule ?? { update: 'fixed' }),
   };
 }

@@ -6,16 +6,20 @@ import { resolve } from 'node:path';
 import {
   folderOf,
   kindOf,
+  loadPreferenceRows,
   type ModelPlace,
   type PreferenceRow,
   placeOfRun,
   type RowFormat,
+  type SkipReport,
+  Source,
   type TokenizedPair,
   type TokenizeOptions,
   tokenizePairs,
 } from '../data/index.js';
 import { UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
+import { tokenRows } from '../planning/token-rows.js';
 import { localTimeOf, type RunText, runTextOfModel, runTextOfModels } from '../runs/index.js';
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from '../text/index.js';
 import { requireSameTokens } from './same-tokens.js';
@@ -97,18 +101,37 @@ function shown(choice: string): string {
 }
 
 /**
+ * The pairs of files as tokens, from the cache where they have been read before, and a report on all rows. `onNote`
+ * hears what is to be said of them. Errors: those of `tokenRows`.
+ */
+export async function pairsOfFiles(
+  files: readonly string[],
+  { tokenizer, tokenize, format }: RowText,
+  { onNote, signal, clock, now = new Date() }: HubOptions & { now?: Date | undefined },
+): Promise<{ pairs: TokenizedPair[]; report: SkipReport }> {
+  const read = await tokenRows<'pairs'>([new Source(files.join(', '), files)], {
+    ...{ kind: 'pairs', tokenizer, tokenize: { ...tokenize, now: tokenize.now ?? now }, hub: { signal, clock } },
+    ...{ limit: undefined, data: { format, checkRows: true }, isKept: true },
+  });
+  for (const note of read.notes) onNote?.(note);
+  const { rows, report } = read.file.select();
+  return { pairs: [...rows], report };
+}
+
+/**
  * Makes sure that the tokenizer of the model at `place` gives the tokens of `pairs`, by the first of them. Errors:
  * UserError.
  */
 export async function requireTokensOf(
-  { folder: ours, tokenizer, tokenize }: RowText,
-  rows: readonly PreferenceRow[],
+  { folder: ours, tokenizer, tokenize, format }: RowText,
+  files: readonly string[],
   pairs: readonly TokenizedPair[],
   place: ModelPlace,
 ): Promise<void> {
   if (resolve(folderOf(place)) === resolve(ours)) return;
   const indices = new Set(pairs.slice(0, 32).map(({ index }) => index));
-  const sample = rows.filter(({ index }) => indices.has(index));
+  const first = await loadPreferenceRows(files, { format, limit: Math.max(...indices) + 1 });
+  const sample = first.filter(({ index }) => indices.has(index));
   const idsOf = (one: Tokenizer) => pairIds(tokenizePairs(sample, one, tokenize).pairs);
   await requireSameTokens(place, tokenizer, idsOf, `${ours}: log-probabilities of other tokens cannot be compared`);
 }

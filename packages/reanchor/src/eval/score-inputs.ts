@@ -6,10 +6,8 @@ import {
   type ModelPlace,
   modelOfRun,
   modelPlace,
-  type PreferenceRow,
   resolveSources,
   sourceOfRun,
-  tokenizePairs,
 } from '../data/index.js';
 import { FormatError, type Message, messageText, type Naming, UsageError, UserError } from '../errors.js';
 import type { HubOptions } from '../hub/index.js';
@@ -17,7 +15,7 @@ import type { PassOptions } from '../models/passes.js';
 import { modelDigest, rowsDigest } from '../planning/digests.js';
 import { type RunText, trainedModel } from '../runs/index.js';
 import { referencePlace } from './reference-place.js';
-import type { RowText, RowTextOptions } from './row-text.js';
+import { pairsOfFiles, type RowText, type RowTextOptions } from './row-text.js';
 
 export interface ScoreOptions extends HubOptions, RowTextOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
@@ -156,17 +154,18 @@ async function requireContent({ run, info }: RunText, key: string, folder: strin
  * Makes sure that validation rows are those of a run, as far as that is known, and they are made tokens of as there.
  * Errors: UserError.
  */
-export function requireRowsOfRun(
+export async function requireRowsOfRun(
   { run, info, recipe }: RunText,
-  { maxLength, format, chatTemplate, keepIdentical }: ScoreOptions,
-  { tokenizer, tokenize }: RowText,
-  rows: readonly PreferenceRow[],
-): void {
+  { maxLength, format, chatTemplate, keepIdentical, signal, clock, now }: ScoreOptions & { now: Date },
+  text: RowText,
+  files: readonly string[],
+): Promise<void> {
   const known = info.sources?.['data.validation'];
   const isOther = [maxLength, format, chatTemplate, keepIdentical].some((given) => given !== undefined);
   if (known === undefined || isOther || kindOf(recipe) !== 'pairs') return;
   // An evaluation leaves identical pairs out.
-  const { pairs } = tokenizePairs(rows, tokenizer, { ...tokenize, keepIdentical: false });
+  const evaluated = { ...text, tokenize: { ...text.tokenize, keepIdentical: false } };
+  const { pairs } = await pairsOfFiles(files, evaluated, { signal, clock, now });
   if (rowsDigest(pairs) === known) return;
   throw new UserError(
     (option) =>

@@ -2,12 +2,10 @@ import { realpath } from 'node:fs/promises';
 import {
   completionTokens,
   describeSkips,
-  loadPreferenceRows,
   type ModelPlace,
   pairGroup,
   type SkipReport,
   type TokenizedPair,
-  tokenizePairs,
 } from '../data/index.js';
 import { UsageError, UserError } from '../errors.js';
 import { requireWritable, writeJsonl } from '../formats/index.js';
@@ -19,7 +17,7 @@ import { afterRankZero, leads } from '../parallel/together.js';
 import { runText } from '../runs/index.js';
 import { accuracyOf } from '../stats/index.js';
 import { scoringNotes } from './positions.js';
-import { requireTokensOf, rowText } from './row-text.js';
+import { pairsOfFiles, requireTokensOf, rowText } from './row-text.js';
 import { requireSameInputs } from './same-inputs.js';
 import { noPairs, requireRowsOfRun, type ScoreOptions, scoredPlaces, scoreInputs } from './score-inputs.js';
 
@@ -48,13 +46,12 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   const { world, signal } = options;
   const device = chooseDevice(options.device);
   const now = new Date(tell(world, Date.now()));
-  const { run, places, text, rows, beta } = await afterRankZero(world, () => readInputs({ ...options, now }));
-  const { tokenizer, tokenize } = text;
-  const { pairs, report } = tokenizePairs(rows, tokenizer, tokenize);
+  const inputs = await afterRankZero(world, () => readInputs({ ...options, now }));
+  const { run, places, text, data, pairs, report, beta } = inputs;
   if (pairs.length === 0)
-    throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
-  if (run && options.data === undefined) requireRowsOfRun(run, options, text, rows);
-  for (const place of places) await requireTokensOf(text, rows, pairs, place);
+    throw new UserError([`no pair of ${report.total} rows can be scored`, ...describeSkips(report)].join('\n'));
+  if (run && options.data === undefined) await requireRowsOfRun(run, { ...options, now }, text, data);
+  for (const place of places) await requireTokensOf(text, data, pairs, place);
   await requireSameInputs(world, places, 'data', pairs.map(pairGroup));
   let finished = 0;
   for (const note of await scoringNotes(places, pairs.map(pairGroup))) onNote?.(note);
@@ -81,7 +78,7 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
   }
   const margins = lines.map(({ reward, chosen, rejected }) => reward?.margin ?? chosen.logprob - rejected.logprob);
   return {
-    rows: rows.length,
+    rows: report.total,
     scored: pairs.length,
     skipped: report,
     accuracy: accuracyOf(margins),
@@ -91,17 +88,16 @@ export async function score(options: ScoreOptions): Promise<ScoreResult> {
 
 /** What is scored by which models, as the options and their run say. */
 async function readInputs(options: ScoreOptions & { now: Date }) {
-  const { onNote } = options;
   if (leads(options.world)) await requireWritable(options.out, 0);
   const run = options.run === undefined ? undefined : runText(options.run);
   const { model, data, beta } = await scoreInputs(options, run);
   await refuseInput(options.out, data);
   const places = await scoredPlaces(model, options, run);
   const text = await rowText(places, options, run);
-  const rows = await loadPreferenceRows(data, { format: text.format, onNote }).catch((cause) => {
+  const { pairs, report } = await pairsOfFiles(data, text, options).catch((cause) => {
     throw run && options.data === undefined ? noPairs(run, cause) : cause;
   });
-  return { run, places, text, rows, beta };
+  return { run, places, text, data, pairs, report, beta };
 }
 
 /** The output replaces what was there; the rows themselves must not be lost to it. */

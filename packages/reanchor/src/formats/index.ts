@@ -21,7 +21,7 @@ export { readJson, readText } from './json.js';
 export { type JsonLine, readJsonl, writeJsonl } from './jsonl.js';
 export { mapTexts } from './map-texts.js';
 export { isPickle, pickleRefusal } from './pickle.js';
-export { type RawRecord, readRecords } from './records.js';
+export { type RawRecord, readRecords, requireRecords } from './records.js';
 export { createReadStream, fileSize, open, openSync, readFile, readFileSync } from './regular-file.js';
 export {
   openSafetensors,

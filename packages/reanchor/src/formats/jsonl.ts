@@ -23,7 +23,7 @@ const freeBytes = 1 << 23;
 /**
  * The values of a JSONL file in order. A file that begins as gzip is unpacked, whatever its name. Lines end at "\n"
  * only: real texts hold U+2028 and U+0085. A byte order mark is tolerated, blank lines are skipped. With `exactNumbers`
- * values are those of `parseExactJson`.
+ * values are those of `parseExactJson`. `onRead` hears how many bytes of the file were read.
  *
  * Errors: UserError for a file that cannot be read; FormatError with line and column (in UTF-16 units, from 1) for a
  * line that is not JSON or not UTF-8 (with `skipBroken`, such lines are skipped instead, as a write that was cut short
@@ -35,13 +35,18 @@ export async function* readJsonl(
   {
     skipBroken = false,
     exactNumbers = false,
-  }: { skipBroken?: boolean | undefined; exactNumbers?: boolean | undefined } = {},
+    onRead,
+  }: {
+    skipBroken?: boolean | undefined;
+    exactNumbers?: boolean | undefined;
+    onRead?: ((bytes: number) => void) | undefined;
+  } = {},
 ): AsyncGenerator<JsonLine> {
   const parse = exactNumbers ? parseExactJson : JSON.parse;
   const isGzip = await beginsAsGzip(file);
   let line = 0;
   try {
-    for await (const lines of splitLines(isGzip ? gunzipped(file) : createReadStream(file))) {
+    for await (const lines of splitLines(isGzip ? gunzipped(file, onRead) : pieces(file, onRead))) {
       for (const bytes of lines) {
         if (typeof bytes === 'number') {
           line += bytes;
@@ -133,12 +138,20 @@ async function firstBytes(file: string): Promise<Buffer> {
 /** A file that is larger, or unpacks to more, than rows can be. */
 class ExcessError extends Error {}
 
-async function* gunzipped(file: string): AsyncGenerator<Buffer> {
+/** The bytes of a file, in pieces. */
+async function* pieces(file: string, onRead?: (bytes: number) => void): AsyncGenerator<Buffer> {
+  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+    yield chunk;
+    onRead?.(chunk.length);
+  }
+}
+
+async function* gunzipped(file: string, onRead?: (bytes: number) => void): AsyncGenerator<Buffer> {
   const source = createReadStream(file);
   const gunzip = createGunzip();
   source.on('error', (error) => gunzip.destroy(error));
   gunzip.on('close', () => source.destroy());
-  let bytes = 0;
+  let [bytes, packedBytes] = [0, 0];
   for await (const chunk of source.pipe(gunzip) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > freeBytes && bytes > mostRatio * gunzip.bytesWritten) {
@@ -148,6 +161,8 @@ async function* gunzipped(file: string): AsyncGenerator<Buffer> {
       );
     }
     yield chunk;
+    onRead?.(gunzip.bytesWritten - packedBytes);
+    packedBytes = gunzip.bytesWritten;
   }
 }
 

@@ -4,6 +4,7 @@ import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { readCsv } from './csv.js';
 import { readJson } from './json.js';
 import { firstCharacter, type JsonLine, readJsonl } from './jsonl.js';
+import { fileSize } from './regular-file.js';
 
 /** A row as it is in its file. */
 export interface RawRecord {
@@ -20,6 +21,18 @@ export interface RawRecord {
 export interface RecordOptions {
   /** Reads numbers of JSON and Parquet as Python has them: see `parseExactJson`. */
   exactNumbers?: boolean | undefined;
+  /** Hears how many bytes of the file were read, of all of it as it goes. */
+  onRead?: ((bytes: number) => void) | undefined;
+}
+
+/** Makes sure that a data file can be read. Errors: UserError. */
+export async function requireRecords(file: string): Promise<void> {
+  try {
+    await access(file);
+  } catch (cause) {
+    const allowed = 'name a file of rows (.jsonl, .json, .csv, .tsv, .parquet; all but the last also .gz)';
+    throw new UserError(`${unreadable(file, cause)}: ${allowed}`, { cause });
+  }
 }
 
 /**
@@ -28,19 +41,16 @@ export interface RecordOptions {
  * UserError for a file that cannot be read; FormatError with file and place.
  */
 export async function* readRecords(file: string, options: RecordOptions = {}): AsyncGenerator<RawRecord> {
-  await access(file).catch((cause) => {
-    const allowed = 'name a file of rows (.jsonl, .json, .csv, .tsv, .parquet; all but the last also .gz)';
-    throw new UserError(`${unreadable(file, cause)}: ${allowed}`, { cause });
-  });
+  await requireRecords(file);
   const [, end] = /\.(parquet|csv|tsv)(?:\.gz)?$/i.exec(file.toLowerCase()) ?? [];
-  if (end === 'csv' || end === 'tsv') yield* csvRecords(file, end === 'csv' ? ',' : '\t');
+  if (end === 'csv' || end === 'tsv') yield* csvRecords(file, end === 'csv' ? ',' : '\t', options);
   else
     for await (const { line, value } of end ? parquetRows(file, options) : jsonRows(file, options))
       yield { file, line, where: line, value };
 }
 
-async function* csvRecords(file: string, separator: ',' | '\t'): AsyncGenerator<RawRecord> {
-  for (const { line, cells } of await readCsv(file, { separator })) {
+async function* csvRecords(file: string, separator: ',' | '\t', options: RecordOptions): AsyncGenerator<RawRecord> {
+  for (const { line, cells } of heard(await readCsv(file, { separator }), file, options)) {
     const chat = Object.entries(cells).find(([, cell]) => isWrittenChat(cell));
     if (chat) {
       throw new FormatError(
@@ -52,13 +62,23 @@ async function* csvRecords(file: string, separator: ',' | '\t'): AsyncGenerator<
   }
 }
 
+/** The rows of a file that was read as a whole, of whose bytes each has an equal part. */
+function* heard<Row>(rows: readonly Row[], file: string, { onRead }: RecordOptions): Generator<Row> {
+  const bytes = fileSize(file) / rows.length;
+  for (const row of rows) {
+    yield row;
+    onRead?.(bytes);
+  }
+}
+
 /** Whether a text is a list of messages as Python or JSON writes it. */
 const isWrittenChat = (cell: string) => /^\s*\[\s*\{.*['"](role|from)['"]\s*:.*\}\s*\]\s*$/s.test(cell);
 
 /** Its library is loaded where a file needs it: most runs read no Parquet, and it reserves 10 GB of addresses. */
 async function* parquetRows(file: string, options: RecordOptions): AsyncGenerator<JsonLine> {
   const { readParquet } = await import('./parquet.js');
-  yield* readParquet(file, options);
+  for await (const row of readParquet(file, options)) yield row;
+  options.onRead?.(fileSize(file));
 }
 
 async function* jsonRows(file: string, options: RecordOptions): AsyncGenerator<JsonLine> {
@@ -67,5 +87,9 @@ async function* jsonRows(file: string, options: RecordOptions): AsyncGenerator<J
     return;
   }
   const rows = (await readJson(file, options)) as unknown[];
-  for (const [i, row] of rows.entries()) yield { line: i + 1, value: row };
+  yield* heard(
+    rows.map((value, i) => ({ line: i + 1, value })),
+    file,
+    options,
+  );
 }

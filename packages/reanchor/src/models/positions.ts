@@ -7,13 +7,13 @@ type Configured = Pick<CausalLM, 'configJson'>;
 /** What is to be said of rows that have more tokens than the model was made for, if any; `advice` says what to do. */
 export function positionsNote(
   model: Configured,
-  rows: readonly Group[],
+  rows: Iterable<Group>,
   advice: (positions: number) => string,
 ): string | undefined {
-  const longest = rows.reduce(
-    (n, { prompt, completions }) => Math.max(n, prompt.length + Math.max(...completions.map((ids) => ids.length))),
-    0,
-  );
+  let longest = 0;
+  for (const { prompt, completions } of rows) {
+    longest = Math.max(longest, prompt.length + Math.max(...completions.map((ids) => ids.length)));
+  }
   const positions = positionsOf(model);
   if (longest <= positions) return undefined;
   return beyond(`the longest row has ${longest} tokens`, positions, advice(positions));

@@ -43,7 +43,7 @@ type TokenRow = RowPlace & { [Part in 'prompt' | 'chosen' | 'rejected' | 'comple
  * Makes sure that the model has all tokens of the rows. Errors: UserError that names the first row with a token it does
  * not have.
  */
-export function requireVocabulary(model: CausalLM, rows: readonly TokenRow[]): void {
+export function requireVocabulary(model: CausalLM, rows: Iterable<TokenRow>): void {
   const [vocabulary] = model.head_VD.shape as [number, number];
   for (const row of rows) {
     for (const ids of [row.prompt, row.chosen, row.rejected, row.completion]) {

@@ -48,7 +48,7 @@ async function hashSamples(hash: Hash, handle: FileHandle): Promise<void> {
 /**
  * A digest of rows as they are trained on: all token ids, labels and lines, in their order; file names do not count.
  */
-export function rowsDigest(rows: readonly object[]): string {
+export function rowsDigest(rows: Iterable<object>): string {
   const hash = createHash('sha256');
   for (const row of rows) {
     for (const [key, value] of Object.entries(row)) {
@@ -64,10 +64,16 @@ export function rowsDigest(rows: readonly object[]): string {
 }
 
 /** How many of `rows` have the token ids of one of `others`; places, labels and what is scored do not count. */
-export function sharedRows(rows: readonly object[], others: readonly object[]): number {
+export function sharedRows(rows: readonly object[], others: Iterable<object>): number {
   if (rows.length === 0) return 0;
-  const known = new Set(others.map(idsDigest));
-  return rows.filter((row) => known.has(idsDigest(row))).length;
+  const digests = rows.map(idsDigest);
+  const wanted = new Set(digests);
+  const found = new Set<string>();
+  for (const row of others) {
+    const digest = idsDigest(row);
+    if (wanted.has(digest)) found.add(digest);
+  }
+  return digests.filter((digest) => found.has(digest)).length;
 }
 
 function idsDigest(row: object): string {
@@ -82,7 +88,7 @@ function idsDigest(row: object): string {
 /** What a run reads besides its models' weights. */
 export interface Sources {
   models: Readonly<Record<string, string>>;
-  rows: readonly object[];
+  rows: Iterable<object>;
   validation: readonly object[];
   /** The chat template that rows go through, if one does. */
   template: Pick<ChatTemplate, 'source'> | undefined;

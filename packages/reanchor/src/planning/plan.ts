@@ -4,6 +4,7 @@ import {
   type PlanOptions,
   planSteps,
   type RowPlace,
+  type Rows,
   type SourceShare,
   type StepPlan,
   stepCount,
@@ -26,7 +27,7 @@ import { recipeRule } from './rule.js';
  */
 export class Plan implements StepRules<RowPlace, LoggedRow> {
   readonly objective: Objective<RowPlace, LoggedRow>;
-  readonly rows: readonly RowPlace[];
+  readonly rows: Rows<RowPlace>;
   readonly validation: readonly RowPlace[];
   readonly report: DataReport;
   /** The packed tokens of each row. */
@@ -54,7 +55,7 @@ export class Plan implements StepRules<RowPlace, LoggedRow> {
     this.rows = data.train;
     this.validation = data.validation;
     this.report = data.report;
-    this.lengths = this.rows.map((row) => groupTokens(objective.group(row)));
+    this.lengths = Array.from(this.rows, (row) => groupTokens(objective.group(row)));
     this.#options = { ...stepOptions(recipe, data.shares), ranks };
     this.totalSteps = stepCount(this.rows.length, this.#options);
     this.rule = objective.needsReference ? recipeRule(recipe.reference, this.totalSteps) : { update: 'fixed' };

@@ -1,4 +1,14 @@
-import { loadRows, modelOfRun, modelPlace, type RowPlace, resolveSources, sourceOfRun } from '../data/index.js';
+import {
+  loadRows,
+  modelOfRun,
+  modelPlace,
+  type RowPlace,
+  resolveSources,
+  sourceOfRun,
+  type TokenizedExample,
+  type TokenizedPair,
+  type TokenizedText,
+} from '../data/index.js';
 import { type HubOptions, modelFolder } from '../hub/index.js';
 import { type Recipe, recipeHere } from '../recipe/index.js';
 import type { RunText } from '../runs/index.js';
@@ -34,7 +44,7 @@ export async function rowTokens(
   const tokenizer = await loadTokenizer(place);
   const { validation: _held, ...data } = recipe.data;
   const first = { ...recipe, data: { ...data, limit: Math.min(rows, data.limit ?? rows) } };
-  const shown = await recipeData(first, tokenizer, { ...hub, now });
+  const shown = await recipeData(first, tokenizer, { ...hub, now, isKept: false });
   notes.push(...shown.report.notes);
   for (const { byReason, remarks } of shown.report.skips) {
     for (const [reason, places] of byReason) {
@@ -63,13 +73,17 @@ function recipeOfRun(run: RunText): Recipe {
 /** What rows begin with, in words: in chats the template alone decides on BOS. */
 function startText(data: RecipeData, { bosToken, bosId }: Tokenizer): string {
   if (bosId === undefined) return 'the tokenizer has no BOS token';
-  const starts = data.train.map((row) => [...row.prompt.subarray(0, 1), ...firstOf(row)][0] === bosId);
+  const starts = Array.from<Row, boolean>(
+    data.train,
+    (row) => [...row.prompt.subarray(0, 1), ...firstOf(row)][0] === bosId,
+  );
   const how = starts.every(Boolean) ? 'every row begins' : starts.some(Boolean) ? 'some rows begin' : 'no row begins';
   return `${how} with BOS ${bosToken}`;
 }
 
 /** The first token of a row's completion. */
-const firstOf = (row: RecipeData['train'][number]) => ('chosen' in row ? row.chosen : row.completion).subarray(0, 1);
+type Row = TokenizedPair | TokenizedExample | TokenizedText;
+const firstOf = (row: Row) => ('chosen' in row ? row.chosen : row.completion).subarray(0, 1);
 
 /** Which chat template the rows go through, in words; `name` is what the recipe calls it. */
 async function templateText({ data }: Recipe, kind: RecipeData['kind'], name: string | undefined): Promise<string> {
@@ -95,7 +109,7 @@ function partsOf(data: RecipeData, tokenizer: Tokenizer): RowTokens[] {
   const place = ({ index, line, file }: RowPlace) => ({ index, line, file });
   switch (data.kind) {
     case 'pairs':
-      return data.train.map((row) => ({
+      return Array.from(data.train, (row) => ({
         ...place(row),
         parts: [
           part('prompt', row.prompt, none),
@@ -104,7 +118,7 @@ function partsOf(data: RecipeData, tokenizer: Tokenizer): RowTokens[] {
         ],
       }));
     case 'unpaired':
-      return data.train.map((row) => ({
+      return Array.from(data.train, (row) => ({
         ...place(row),
         parts: [
           part('prompt', row.prompt, none),
@@ -112,7 +126,7 @@ function partsOf(data: RecipeData, tokenizer: Tokenizer): RowTokens[] {
         ],
       }));
     case 'sft':
-      return data.train.map((row) => ({
+      return Array.from(data.train, (row) => ({
         ...place(row),
         parts: [
           part('prompt', row.prompt, none),

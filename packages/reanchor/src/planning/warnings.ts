@@ -1,4 +1,4 @@
-import { describeRemarks } from '../data/index.js';
+import { describeRemarks, type Group } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { positionsNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
@@ -52,11 +52,11 @@ export function runWarnings(
         `${plan.ranks} processes: with another number of them the numbers would be other ones`,
     );
   }
-  const groups = rows.map((row) => objective.group(row));
-  const unprompted = groups.filter(({ prompt }) => prompt.length <= report.emptyPromptTokens).length;
+  let unprompted = 0;
+  for (const { prompt } of groupsOf(plan)) if (prompt.length <= report.emptyPromptTokens) unprompted++;
   if (unprompted > 0 && objective.needsReference)
     found.push(`${unprompted} of ${rows.length} rows have an empty prompt`);
-  const tooLong = positionsNote(policy, groups, (positions) => `set data.maxLength to ${positions} or less`);
+  const tooLong = positionsNote(policy, groupsOf(plan), (positions) => `set data.maxLength to ${positions} or less`);
   if (tooLong !== undefined) found.push(tooLong);
   const dropout = dropoutNote(recipe.method, policy.configJson);
   if (dropout !== undefined) found.push(dropout);
@@ -115,9 +115,14 @@ function adapterWarnings({ adapter, optimizer: { lr }, method }: Recipe): string
   return found;
 }
 
+function* groupsOf({ rows, objective }: Plan): Generator<Group> {
+  for (const row of rows) yield objective.group(row);
+}
+
 /** KTO weighs what is desirable against what is not; with one of the two alone it only pushes one way. */
-function labelWarnings(rows: readonly object[]): string[] {
-  const labels = rows.flatMap((row) => ('label' in row ? [row.label] : []));
+function labelWarnings(rows: Iterable<object>): string[] {
+  const labels: unknown[] = [];
+  for (const row of rows) if ('label' in row) labels.push(row.label);
   const desirable = labels.filter((label) => label === true).length;
   if (labels.length === 0 || (desirable > 0 && desirable < labels.length)) return [];
   const [is, lacks] = desirable > 0 ? ['desirable', 'undesirable'] : ['undesirable', 'desirable'];

@@ -61,6 +61,9 @@ export const reservedVariables: readonly string[] = (
   'truncation max_length return_tensors return_dict return_assistant_tokens_mask tokenizer_kwargs'
 ).split(' ');
 
+/** What a template is made of: its Jinja source, and what else it was given. */
+export type ChatTemplateParts = readonly [source: string, options: ChatTemplateOptions];
+
 /** A chat template that was read. It cannot reach files, the network or anything else but the values given to it. */
 export class ChatTemplate {
   private constructor(
@@ -70,6 +73,8 @@ export class ChatTemplate {
     private readonly forTools: Template,
     private readonly name: string,
     private readonly variables: Variables,
+    /** Of which {@link ChatTemplate.of} makes it again, in another thread say. */
+    readonly parts: ChatTemplateParts,
   ) {}
 
   /**
@@ -82,7 +87,7 @@ export class ChatTemplate {
     const forTools = toolSource === undefined ? template : parsed(toolSource, name);
     const tokens = { ...specialTokens, bos_token: bosToken ?? specialTokens?.bos_token };
     const variables = { ...tokens, eos_token: eosToken ?? specialTokens?.eos_token };
-    return new ChatTemplate(source, template, forTools, name, variables);
+    return new ChatTemplate(source, template, forTools, name, variables, [source, options]);
   }
 
   /** Whether what it writes may depend on the day: whether it asks for `strftime_now`. */

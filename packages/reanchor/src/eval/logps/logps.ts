@@ -94,7 +94,7 @@ export async function checkpointLogps(options: LogpsOptions): Promise<LogpsResul
   if (pairs.length === 0)
     throw new UserError([`no pair of ${rows.length} rows can be scored`, ...describeSkips(report)].join('\n'));
   await requireOneText(places, given, text, rows);
-  for (const place of places) await requireTokensOf(text, rows, pairs, place);
+  for (const place of places) await requireTokensOf(text, options.data, pairs, place);
   for (const note of await scoringNotes(places, pairs.map(pairGroup))) onNote?.(note);
 
   await requireSameInputs(world, places, 'data', pairs.map(pairGroup));

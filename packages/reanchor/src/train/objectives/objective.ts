@@ -1,6 +1,6 @@
 // Shapes: S sequences that the policy is trained on, R rows (one sequence each, or a pair of them).
 import type { Tensor } from '@reanchor/torch';
-import type { Group, MicroBatch, StepPlan } from '../../data/index.js';
+import type { Group, MicroBatch, Rows, StepPlan } from '../../data/index.js';
 import type { Metrics } from '../metrics.js';
 
 /** A micro-batch with the log-probabilities that are known before its loss is computed; none carries a gradient. */
@@ -52,7 +52,7 @@ export interface Objective<Row, Score extends LoggedRow> extends Comparable<Scor
   /** A row as a prompt and the completions that hang on it. */
   group(row: Row): Group;
   /** The micro-batches of a step. */
-  layOut(plan: StepPlan, rows: readonly Row[]): MicroBatch[];
+  layOut(plan: StepPlan, rows: Rows<Row>): MicroBatch[];
   /** What a micro-batch counts in the mean that is the step's loss: its rows, or its scored tokens. */
   weight(microBatch: MicroBatch): number;
   /** The losses of micro-batches, whose policy log-probabilities stand one after the other in `policy_S`. */
