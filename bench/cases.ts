@@ -6,6 +6,8 @@ export interface TrainCase {
   method: 'dpo' | 'ipo' | 'kto' | 'sft';
   /** The reference's update: soft every step with alpha, or hard every tau steps. */
   update?: { alpha: number; tau: number };
+  /** Half precision: computed in bfloat16, or products of float32 matrices alone. */
+  half?: 'precision' | 'matmul';
   /** LoRA on all linear layers of the blocks. */
   adapter?: { r: number; alpha: number };
   data: 'hh' | 'ultrafeedback';
@@ -23,6 +25,8 @@ const lora = { r: 16, alpha: 32 };
 export const trainCases: Record<string, TrainCase> = {
   dpo: { title: 'DPO, HH', method: 'dpo', ...hh },
   'dpo-soft': { title: 'TR-DPO soft every step, HH', method: 'dpo', update: { alpha: 0.6, tau: 1 }, ...hh },
+  'dpo-bf16': { title: 'DPO, HH, bf16', method: 'dpo', half: 'precision', ...hh },
+  'dpo-matmul': { title: 'DPO, HH, fp32 with products in bf16', method: 'dpo', half: 'matmul', ...hh },
   'dpo-hard': { title: 'TR-DPO hard, tau 32, HH', method: 'dpo', update: { alpha: 1, tau: 32 }, ...hh },
   kto: { title: 'KTO, HH, 8 completions', method: 'kto', ...hh, rows: 8 },
   sft: { title: 'SFT, HH, 8 texts', method: 'sft', ...hh, rows: 8 },

@@ -24,6 +24,7 @@ export function benchRecipe(one: TrainCase, { model, rows, threads, steps, shard
         reference: one.update ? { update, ...moving } : { update: 'fixed' },
       }),
       ...(one.adapter && { adapter: one.adapter }),
+      ...(one.half && (one.half === 'precision' ? { precision: 'bf16' } : { matmul: 'bf16' })),
       data: { train: rows, maxLength: one.maxLength, shuffle: false },
       batch: { size: one.rows },
       optimizer: { lr: 1e-6, betas: [0.9, 0.95] },

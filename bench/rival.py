@@ -1,7 +1,7 @@
 """TRL's side of a training benchmark, a child of train.ts: one of its trainers as a user would call it, on the same model
 and rows in the same order, waiting before every round until it is told to go on. Speaks JSON lines; see turns.ts.
 
-fp32, SDPA attention, no gradient checkpointing (which is slower), logging every step, as on our side.
+fp32 unless the case says bf16, SDPA attention, no gradient checkpointing (which is slower), logging every step, as on our side.
 """
 
 import json
@@ -24,6 +24,8 @@ from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrai
 spec = json.loads(sys.argv[1])
 one = spec["one"]
 torch.set_num_threads(spec["threads"])
+if one.get("half") == "matmul":
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
 disable_caching()
 disable_progress_bars()
 hf_logging.set_verbosity_error()
@@ -88,7 +90,7 @@ options = dict(
     report_to="none",
     disable_tqdm=True,
     use_cpu=True,
-    bf16=False,
+    bf16=one.get("half") == "precision",
     gradient_checkpointing=False,
     train_sampling_strategy="sequential",
     dataloader_pin_memory=False,

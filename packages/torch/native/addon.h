@@ -155,6 +155,30 @@ struct Call {
   const napi_value* argv;  // eight values, undefined where fewer were given
 };
 
+// Numbers below 2^-126 (float32) take a CPU a hundred times as long, and a gradient of saturated probabilities is full
+// of them. While libtorch computes they count as 0; JavaScript, on the same thread, goes on with all numbers that it
+// has. Threads that libtorch starts inherit what the one that starts them has.
+class WithoutSubnormals {
+ public:
+  WithoutSubnormals();
+  ~WithoutSubnormals();
+  WithoutSubnormals(const WithoutSubnormals&) = delete;
+  WithoutSubnormals& operator=(const WithoutSubnormals&) = delete;
+
+ private:
+  uint64_t before_;
+};
+
+// While it lives, products of float32 matrices on the CPU may, where that is `wanted`, round what they multiply to
+// bfloat16; sums are float32.
+class Bf16Products {
+ public:
+  explicit Bf16Products(bool wanted);
+  ~Bf16Products();
+  Bf16Products(const Bf16Products&) = delete;
+  Bf16Products& operator=(const Bf16Products&) = delete;
+};
+
 using Body = napi_value (*)(Call&);
 
 struct Entry {

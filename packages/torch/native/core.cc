@@ -149,6 +149,7 @@ static napi_value runEntry(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &argc, argv, nullptr, &data);
   const Entry& entry = *static_cast<Entry*>(data);
   Call call{*entry.addon, env, argc, argv};
+  const WithoutSubnormals while_it_computes;
   try {
     return entry.body(call);
   } catch (...) {
@@ -201,6 +202,7 @@ static napi_value callOp(napi_env env, napi_callback_info info) {
   Op& op = *static_cast<Op*>(data);
   Addon& addon = *op.addon;
   torch::jit::Stack& stack = addon.stack;
+  const WithoutSubnormals while_it_computes;
   try {
     const size_t count = op.arguments.size();
     if (argc > count) throw BadArgument{"takes " + std::to_string(count) + " arguments, got " + std::to_string(argc)};

@@ -64,6 +64,12 @@ void chunks(int64_t total, int64_t step, F&& f) {
   for (int64_t first = 0; first < total; first += step) f(first, std::min(step, total - first));
 }
 
+// On the CPU bfloat16 numbers are multiplied as float32 ones, which a CPU with AMX may round to bfloat16 again: at no
+// loss, but of slopes, which are rounded as they are on a GPU.
+static bool isBf16OnCpu(const Tensor& hidden) {
+  return hidden.is_cpu() && hidden.scalar_type() == at::kBFloat16;
+}
+
 // logits_RV = hidden_RD @ weight_VD^T in the sum type. 16-bit logits are never rounded to 16 bits.
 static void project(const Tensor& hidden_RD, const Tensor& weight_VD, Tensor& logits_RV) {
   const auto type = logits_RV.scalar_type();
@@ -253,6 +259,7 @@ static Forward forward(const Tensor& hidden_MD, const Tensor& weight_VD, const T
   Forward out{{at::empty({M}, options), at::empty({M}, options), at::empty({M}, options)}, Tensor()};
   if (M == 0 || hidden_MD.is_meta()) return out;
   checkRange(targets_M, V);
+  const Bf16Products products(isBf16OnCpu(hidden_MD));
   const int64_t element = static_cast<int64_t>(options.dtype().itemsize());
   const int64_t R = chunkRows(requested, M, V, element, hidden_MD.is_cuda());
   const int64_t room = keep_bytes / std::max<int64_t>(V * element, 1);
@@ -287,6 +294,7 @@ static Backward backward(const Tensor& grad_M, const Tensor& hidden_MD, const Te
     // The first chunk of the usual case writes what later ones add to.
     out.weight_VD = wide && M > 0 ? at::empty({V, D}, options) : at::zeros({V, D}, options);
   }
+  const Bf16Products products(isBf16OnCpu(hidden_MD));
   const int64_t R = chunkRows(requested, M, V, c10::elementSize(type), cuda);
   const Tensor buffer_RV = K < M ? at::empty({std::min(R, M - K), V}, rows_M.logsumexp.options()) : Tensor();
   chunks(M, R, [&](int64_t m, int64_t n) {

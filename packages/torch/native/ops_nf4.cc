@@ -248,7 +248,7 @@ REANCHOR_INLINE void quantizeBlocks(const QuantizeJob& job, int64_t first, int64
       most = size > most || size != size ? size : most;
     }
     job.absmax[b] = most;
-    const float scale = 1 / std::max(most, 1e-38f);
+    const float scale = 1 / std::max(most, std::numeric_limits<float>::min());
     uint8_t* bytes = job.packed + start / 2;
     for (int64_t i = 0; i < length; i += kLane) {
       float part[kLane] = {};

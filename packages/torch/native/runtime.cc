@@ -1,5 +1,6 @@
 // libtorch as a whole: random state, threads, devices, warnings, versions.
 #include "addon.h"
+#include "kernels.h"
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -14,10 +15,14 @@
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 #if defined(__GLIBCXX__)
 #include <ext/stdio_filebuf.h>
 #endif
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -40,6 +45,83 @@ class OnceWarnings : public c10::WarningHandler {
   std::mutex mutex_;
   std::set<std::string> seen_;
 };
+
+// ---- subnormal numbers
+
+static std::atomic<bool> flushes{true};
+
+#if defined(__SSE2__)
+static uint64_t readControl() {
+  return _mm_getcsr();
+}
+static void writeControl(uint64_t control) {
+  _mm_setcsr(static_cast<uint32_t>(control));
+}
+// What an operation makes, and what it is given.
+constexpr uint64_t kFlush = 0x8000 | 0x0040;
+#elif defined(__aarch64__)
+static uint64_t readControl() {
+  uint64_t control;
+  asm volatile("mrs %0, fpcr" : "=r"(control));
+  return control;
+}
+static void writeControl(uint64_t control) {
+  asm volatile("msr fpcr, %0" ::"r"(control));
+}
+constexpr uint64_t kFlush = 1 << 24;
+#else
+static uint64_t readControl() {
+  return 0;
+}
+static void writeControl(uint64_t) {}
+constexpr uint64_t kFlush = 0;
+#endif
+
+WithoutSubnormals::WithoutSubnormals() : before_(readControl()) {
+  if (flushes.load(std::memory_order_relaxed)) writeControl(before_ | kFlush);
+}
+
+WithoutSubnormals::~WithoutSubnormals() {
+  writeControl(before_);
+}
+
+// setFlushDenormal(on): for this process, on its threads that libtorch has started too.
+static napi_value setFlushDenormal(Call& call) {
+  const bool on = readBool(call.env, call.argv[0], true);
+  flushes = on;
+  const auto set = [on](int64_t, int64_t) {
+    const uint64_t control = readControl();
+    writeControl(on ? control | kFlush : control & ~kFlush);
+  };
+  parallel(at::get_num_threads(), INT64_MAX, set);
+  return nullptr;
+}
+
+// ---- what products of float32 matrices are computed in
+
+static bool allowsBf16 = false;
+
+static void setCpuProducts(bool bf16) {
+  at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
+                                          bf16 ? at::Float32Precision::BF16 : at::Float32Precision::NONE);
+}
+
+Bf16Products::Bf16Products(bool wanted) {
+  if (wanted) setCpuProducts(true);
+}
+
+Bf16Products::~Bf16Products() {
+  setCpuProducts(allowsBf16);
+}
+
+// setMatmulPrecision(bf16): bfloat16 on the CPU, TF32 on CUDA devices; false: float32 on both.
+static napi_value setMatmulPrecision(Call& call) {
+  allowsBf16 = readBool(call.env, call.argv[0], false);
+  setCpuProducts(allowsBf16);
+  at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL,
+                                          allowsBf16 ? at::Float32Precision::TF32 : at::Float32Precision::IEEE);
+  return nullptr;
+}
 
 static napi_value manualSeed(Call& call) {
   at::manual_seed(static_cast<uint64_t>(readNumber(call.env, call.argv[0], "seed")));
@@ -162,6 +244,13 @@ static void keepFreedMemory() {
 #endif
 }
 
+// oneDNN compiles a product for its shape, and packed batches have another shape each step: libtorch and oneDNN would
+// keep 1,024 of them each, with memory of their own.
+static void keepFewProducts() {
+  setenv("LRU_CACHE_CAPACITY", "1", /*overwrite=*/0);
+  setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128", /*overwrite=*/0);
+}
+
 // Gives what is freed back to the system after all.
 static napi_value trimMemory(Call&) {
 #if defined(__GLIBC__)
@@ -214,6 +303,9 @@ void defineRuntime(Addon& addon, napi_value exports) {
   static OnceWarnings* const warnings = new OnceWarnings();
   c10::WarningUtils::set_warning_handler(warnings);
   keepFreedMemory();
+  keepFewProducts();
+  define(addon, exports, "setFlushDenormal", setFlushDenormal);
+  define(addon, exports, "setMatmulPrecision", setMatmulPrecision);
   define(addon, exports, "manualSeed", manualSeed);
   define(addon, exports, "rngState", rngState);
   define(addon, exports, "setRngState", setRngState);

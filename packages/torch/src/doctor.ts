@@ -1,6 +1,7 @@
 /** What is there: versions, devices, threads and how fast a matrix product is. */
 import { arch, availableParallelism, cpus, platform } from 'node:os';
 import { addonFile, addonProblem } from './build.js';
+import { type HalfPrecision, halfPrecision, halfPrecisionText } from './half-precision.js';
 import { cacheFolder, type Located, type Rejected, searchLibtorch, THREE_WAYS } from './locate.js';
 import { ncclHeaders } from './nccl.js';
 
@@ -24,6 +25,8 @@ export interface DoctorReport {
         vectors: string;
         blas: string;
         oneDNN: string;
+        /** What the CPU has for products of 16-bit numbers. */
+        halfPrecision: HalfPrecision;
         gflops: number;
         matmul: string;
         /** What processes compute together by: gloo; nccl, or why not. */
@@ -103,6 +106,7 @@ async function measure(seconds: number): Promise<Omit<NonNullable<DoctorReport['
     vectors: config.cpu,
     blas: /BLAS_INFO=(\w+)/.exec(config.build)?.[1] ?? 'unknown',
     oneDNN: config.oneDNN.replace(/^.*?(v[\d.]+).*$/, '$1') || 'absent',
+    halfPrecision: halfPrecision(),
     gflops,
     matmul: `${size} x ${size} float32 on ${device}`,
   };
@@ -124,6 +128,7 @@ export function describeDoctor(report: DoctorReport): string[] {
       ['devices', runtime.devices.join(', ')],
       ['threads', `${runtime.threads}`],
       ['BLAS', `${runtime.blas}, oneDNN ${runtime.oneDNN}, ${runtime.vectors}`],
+      ['half', halfPrecisionText[runtime.halfPrecision]],
       ['groups', runtime.backends],
       ['matmul', `${runtime.gflops.toFixed(1)} GFLOP/s (${runtime.matmul})`],
     );

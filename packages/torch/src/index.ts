@@ -10,6 +10,8 @@ export * from './distributed/index.js';
 export { DTYPES, type DType, dtypeBytes, isDType, type Scalar, type TypedArray } from './dtype.js';
 export { DistributedError, type Member, SetupError, TorchError, UseAfterDisposeError } from './errors.js';
 export { op } from './escape.js';
+/** How libtorch was built and what it runs on. */
+export { type HalfPrecision, halfPrecision } from './half-precision.js';
 export { linearLogprob } from './logprob.js';
 export {
   type CudaMemory,
@@ -20,6 +22,8 @@ export {
   memory,
   resetPeak,
   resetPeakCudaMemory,
+  setFlushDenormal,
+  setMatmulPrecision,
   setNumThreads,
   trimMemory,
 } from './memory.js';
@@ -40,6 +44,4 @@ export { manualSeed, rngState, setRngState } from './random.js';
 export { enableGrad, inScope, isGradEnabled, keep, noGrad, Scope, scope, tidy } from './scope.js';
 export { type FromDataOptions, full, Tensor, type ToOptions, tensor } from './tensor.js';
 export type { NativeOp };
-
-/** How libtorch was built and what it runs on. */
 export const nativeConfig = () => native().config();

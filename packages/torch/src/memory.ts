@@ -82,6 +82,21 @@ export function trimMemory(): void {
   emptyCache();
 }
 
+/**
+ * Whether numbers nearer to 0 than the smallest normal one (1.2e-38 in float32, 2.2e-308 in float64) count as 0 in
+ * what libtorch computes on the CPU, on all of its threads: on from the beginning, other than in PyTorch, since a CPU
+ * may take a hundred times as long for them. JavaScript's own numbers are as they were.
+ */
+export const setFlushDenormal = (on: boolean): void => native().setFlushDenormal(on);
+
+/**
+ * What products of float32 matrices are computed in, in this process: `fp32`, as from the beginning, or `bf16`. With
+ * that what is multiplied is rounded to bfloat16 on a CPU with AMX, and to TF32 on a CUDA device; sums are float32.
+ * On a CPU with AVX-512 and no AMX products are float32 as before, by oneDNN in place of MKL.
+ */
+export const setMatmulPrecision = (precision: 'fp32' | 'bf16'): void =>
+  native().setMatmulPrecision(precision === 'bf16');
+
 /** Threads that one operator may use. */
 export const getNumThreads = (): number => native().getNumThreads();
 

@@ -44,6 +44,8 @@ export interface Native {
   setRequiresGrad(handle: number, value: boolean): void;
   isGradEnabled(): boolean;
   setGradEnabled(enabled: boolean): boolean;
+  setFlushDenormal(on: boolean): void;
+  setMatmulPrecision(bf16: boolean): void;
   manualSeed(seed: number): void;
   rngState(device: number): Uint8Array;
   setRngState(state: Uint8Array, device: number): void;

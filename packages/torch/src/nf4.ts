@@ -175,7 +175,14 @@ function blockwise(x: Tensor, blockSize: number, values: Tensor): { codes: Tenso
   const padded = lacking === 0 ? wide : cat([wide, zeros([lacking], { device: x.device })]);
   const blocks = padded.view([-1, blockSize]);
   const absmax = blocks.abs().amax(1);
-  const scaled = blocks.mul(absmax.clampMin(1e-38).reciprocal().unsqueeze(1)).clamp_(-1, 1);
+  const scaled = blocks
+    .mul(
+      absmax
+        .clampMin(2 ** -126)
+        .reciprocal()
+        .unsqueeze(1),
+    )
+    .clamp_(-1, 1);
   const last = values.numel - 1;
   const midpoints = values
     .narrow(0, 0, last)

@@ -1,4 +1,4 @@
-import { setDeterministic, setNumThreads } from '@reanchor/torch';
+import { setDeterministic, setMatmulPrecision, setNumThreads } from '@reanchor/torch';
 
 /** What libtorch has once for a process. A recipe has these keys. */
 export interface ProcessSettings {
@@ -6,13 +6,17 @@ export interface ProcessSettings {
   threads?: number | undefined;
   /** Whether operators have to give the same bits every time; it matters on a GPU. Left as it is when left out: off. */
   deterministic?: boolean | undefined;
+  /** What products of float32 matrices are computed in. Left as it is when left out: fp32. */
+  matmul?: 'fp32' | 'bf16' | undefined;
 }
 
 /**
- * Sets threads and determinism of this process, for all that it computes from now on. The command `reanchor train` does
- * so with its recipe; a program of several runs decides for itself, before it uses a GPU for the first time.
+ * Sets threads, determinism and products of this process, for all that it computes from now on. The command
+ * `reanchor train` does so with its recipe; a program of several runs decides for itself, before it uses a GPU for the
+ * first time.
  */
-export function configureProcess({ threads, deterministic }: ProcessSettings): void {
+export function configureProcess({ threads, deterministic, matmul }: ProcessSettings): void {
   if (threads !== undefined) setNumThreads(threads);
   if (deterministic !== undefined) setDeterministic(deterministic);
+  if (matmul !== undefined) setMatmulPrecision(matmul);
 }

@@ -36,8 +36,8 @@ import { snapshotBytes } from './snapshot.js';
  * wrong with recipe, model and data is found before the folder is made.
  *
  * The seed of the recipe decides every draw, and libtorch's own generators are neither used nor set: runs in one
- * process do not touch each other. Threads and determinism belong to the process, so that `threads` and `deterministic`
- * of the recipe are for {@link configureProcess}, to be called before; without it libtorch's defaults hold.
+ * process do not touch each other. `threads`, `deterministic` and `matmul` of the recipe belong to the process, so that
+ * they are for {@link configureProcess}, to be called before; without it libtorch's defaults hold.
  *
  * Errors: UserError for what a user can mend, divergence and full disks among it; SelfCheckError when the run
  * contradicts itself; the signal's reason when it is aborted before there is something to save.

@@ -1,3 +1,4 @@
+import { deviceCount, halfPrecision } from '@reanchor/torch';
 import { describeRemarks, type Group } from '../data/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { positionsNote } from '../models/positions.js';
@@ -61,6 +62,9 @@ export function runWarnings(
   const dropout = dropoutNote(recipe.method, policy.configJson);
   if (dropout !== undefined) found.push(dropout);
   found.push(...adapterWarnings(recipe));
+  if (recipe.matmul === 'bf16' && halfPrecision() === 'none' && isOnCpu(recipe)) {
+    found.push('matmul: bf16 changes nothing on this CPU, which has neither AMX nor AVX-512');
+  }
   const smallest = recipe.optimizer.lr * 2 ** 9;
   if (recipe.precision === 'bf16-params' && smallest < 0.05) {
     found.push(
@@ -80,6 +84,8 @@ export function runWarnings(
   }
   return found;
 }
+
+const isOnCpu = ({ device }: Recipe) => device === 'cpu' || (device === 'auto' && deviceCount() === 0);
 
 /**
  * A soft reference with alpha of 1/2 or more is as good as the policy itself: the margin stays near 0, every pair keeps

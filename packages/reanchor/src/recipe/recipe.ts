@@ -125,6 +125,12 @@ export const recipeSchema = z.strictObject({
     .describe(
       'the floating-point type of the run; fp32 and fp64 hold for weights, optimizer state and arithmetic; bf16 computes in bfloat16 and trains float32 master weights; bf16-params keeps weights and optimizer state in bfloat16 alone, which takes half the memory of bf16 and loses small updates. Log-softmax, sums and losses are in fp32 or better in all of them',
     ),
+  matmul: z
+    .enum(['fp32', 'bf16'])
+    .optional()
+    .describe(
+      'the type in which matrices of float32 are multiplied; bf16 rounds their numbers to bfloat16 on a CPU with AMX, which is several times as fast at that, and to TF32 on a GPU, and adds up in float32; on a CPU with AVX-512 alone it leaves products in float32 to oneDNN, which is faster than MKL on those of AMD; `reanchor doctor` says what the CPU has; fp32 when left out',
+    ),
   device: z
     .string()
     .regex(/^(auto|cpu|cuda|cuda:\d{1,2})$/)
@@ -311,6 +317,11 @@ const adapterRules: CrossRule[] = [
     path: ['parallel', 'offload'],
     isBroken: (given) => hasAdapter(given) && section('parallel', 'offload')(given) === 'optimizer',
     rule: 'the optimizer state of an adapter is small and stays on the device: remove this key',
+  },
+  {
+    path: ['matmul'],
+    isBroken: (given) => given.matmul !== undefined && given.precision !== undefined && given.precision !== 'fp32',
+    rule: 'it says what products of float32 matrices are computed in, of which other precisions have none: remove this key, or use precision fp32',
   },
   {
     path: ['save', 'merged'],

@@ -28,7 +28,11 @@ export async function runWorker(): Promise<number> {
   using _held = Symbol.dispose in lock ? lock : undefined;
   if (process.ppid !== parent) return stoppedCode;
   const { recipe } = 'recipe' in job ? job : {};
-  configureProcess({ threads: recipe?.threads ?? threads, deterministic: recipe?.deterministic });
+  configureProcess({
+    threads: recipe?.threads ?? threads,
+    deterministic: recipe?.deterministic,
+    matmul: recipe?.matmul,
+  });
   try {
     await work(job, { signal: stop.signal, onProgress: (progress) => report({ progress }) });
     return 0;
