@@ -31,6 +31,10 @@ export const deviceRuns = [
   },
   { name: 'KTO', text: 'method: kto\nreference: { update: soft, alpha: 0.5 }' },
   { name: 'SFT', text: 'method: sft' },
+  {
+    name: 'DPO, moments of 8 bits',
+    text: 'method: dpo\noptimizer: { lr: 1e-3, weightDecay: 0.1, moments: 8bit }',
+  },
   { name: 'DPO in float64, GPT-NeoX', text: 'method: dpo\nprecision: fp64', model: 'gpt-neox' },
 ] as const;
 
@@ -64,7 +68,8 @@ export async function runOn(
   const recipe = parseRecipe(
     `model: ${model === 'gpt-neox' ? await tinyGptNeox() : tinyModel}\ndevice: ${device}\n${text}\n` +
       `data: { train: ${join(fixtures, 'text/pairs.jsonl')}, validation: 4, maxLength: 96 }\n` +
-      'batch: { size: 8, rowsPerMicroBatch: 4 }\noptimizer: { lr: 1e-3, weightDecay: 0.1 }\nsteps: 4\n' +
+      'batch: { size: 8, rowsPerMicroBatch: 4 }\nsteps: 4\n' +
+      (/^optimizer:/m.test(text) ? '' : 'optimizer: { lr: 1e-3, weightDecay: 0.1 }\n') +
       (generate ? 'evaluate: { generate: { prompts: 2, maxNewTokens: 4 } }\n' : ''),
     { file: 'device.yaml' },
   );

@@ -76,6 +76,11 @@ describe('an interrupted run goes on to the same bits', () => {
     ['texts to be imitated', ['method=sft', 'activationCheckpointing=true', 'schedule.warmupSteps=6']],
     ['float32 weights beside bfloat16', ['precision=bf16', 'reference={ update: soft, alpha: 0.05 }']],
     ['bfloat16 alone', ['precision=bf16-params', 'reference={ update: soft, alpha: 0.05 }']],
+    ['moments of 8 bits', ['optimizer={ lr: 1.0e-3, moments: 8bit }', 'reference={ update: soft, alpha: 0.4 }']],
+    [
+      'moments of 8 bits beside bfloat16 alone',
+      ['optimizer={ lr: 1.0e-3, moments: 8bit }', 'precision=bf16-params', 'reference={ update: hard, tau: 3 }'],
+    ],
     ['an adapter, its products averaged', ['adapter={ r: 3 }', 'reference={ update: soft, alpha: 0.4 }']],
     [
       'an adapter, its factors averaged, beside a base in bfloat16',

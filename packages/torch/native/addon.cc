@@ -4,6 +4,7 @@
 #include "core.cc"
 #include "distributed.cc"
 #include "grad.cc"
+#include "ops_adamw8.cc"
 #include "ops_attention.cc"
 #include "ops_decode.cc"
 #include "ops_distance.cc"

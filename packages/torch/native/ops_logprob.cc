@@ -389,6 +389,7 @@ void registerCustomOps() {
   library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(logprob::withGrad)));
   decode::registerOps(*library);
   distance::registerOps(*library);
+  adamw8::registerOps(*library);
   attention::registerOps(*library);
   rotary::registerOps(*library);
   nf4::registerOps(*library);

@@ -1,6 +1,7 @@
 /** @reanchor/torch: libtorch for Node.js. Nothing is loaded before the first tensor is made. */
 import { type NativeOp, native } from './native.js';
 
+export { adamw8bit_, adamw8bitBlock, type Moment8bit } from './adamw-8bit.js';
 export { packedAttention, rotate } from './attention.js';
 export { backward, type GradOptions, grad } from './autograd.js';
 export { decodeAttention, decodeLinear, decodeRmsNorm } from './decode.js';

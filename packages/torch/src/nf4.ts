@@ -7,7 +7,9 @@
  * the first in the high half. 4 + 32 / 64 = 4.5 bits a weight; with absmax quantised too 4 + 8 / 64 + 32 / (64 * 256) =
  * 4.127. The table stands once, in native/ops_nf4.cc.
  */
+
 import { type DType, dtypeCode } from './dtype.js';
+import { dynamicMap } from './dynamic-map.js';
 import { handles, LazyOp, make, makeAll, numbers } from './op.js';
 import { cat, empty, ones, searchsorted, zeros } from './ops.gen.js';
 import { noGrad, tidy } from './scope.js';
@@ -157,7 +159,7 @@ export function nf4QuantizeAbsmax(absmax: Tensor): DoubledAbsmax {
   return noGrad(() =>
     tidy(() => {
       const offset = absmax.mean().item();
-      const map = tensor(dynamicMap(), { device: absmax.device });
+      const map = tensor(dynamicMap({ isSigned: true }), { device: absmax.device });
       const made = blockwise(absmax.sub(offset), blockSize, map);
       const codes = made.codes.narrow(0, 0, absmax.numel).to('uint8');
       return { codes, map, nestedAbsmax: made.absmax, offset, blockSize };
@@ -189,25 +191,4 @@ function blockwise(x: Tensor, blockSize: number, values: Tensor): { codes: Tenso
     .add(values.narrow(0, 1, last))
     .div(2);
   return { codes: searchsorted(midpoints, scaled, { outInt32: true }).view([-1]), absmax };
-}
-
-/**
- * bitsandbytes' signed dynamic type of 8 bits (Dettmers et al. 2022, arXiv 2110.02861), 256 values ascending to 1: 0, 1
- * and, for e from -6 to 0, +-10^e times the means of neighbours among 2^(e + 6) + 1 even steps from 0.1 to 1, in
- * float32.
- */
-function dynamicMap(): Float32Array {
-  const [low, round] = [Math.fround(0.1), Math.fround];
-  const values = [0, 1];
-  for (let exponent = -6; exponent <= 0; exponent++) {
-    const count = 2 ** (exponent + 6);
-    const step = round(round(1 - low) / count);
-    // Counted from the nearer end, as torch.linspace does.
-    const edge = (k: number) => round(2 * k < count ? low + step * k : 1 - step * (count - k));
-    for (let k = 0; k < count; k++) {
-      const value = round(round(10 ** exponent) * round(round(edge(k) + edge(k + 1)) / 2));
-      values.push(value, -value);
-    }
-  }
-  return Float32Array.from(values).sort();
 }

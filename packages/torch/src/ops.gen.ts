@@ -158,6 +158,8 @@ const aten_is_set_to = new LazyOp('aten::is_set_to', '');
 const aten_allclose = new LazyOp('aten::allclose', '');
 const aten_bitwise_and_Tensor = new LazyOp('aten::bitwise_and', 'Tensor');
 const aten_bitwise_or_Tensor = new LazyOp('aten::bitwise_or', 'Tensor');
+const aten_bitwise_xor_Tensor = new LazyOp('aten::bitwise_xor', 'Tensor');
+const aten_bitwise_right_shift_Tensor_Scalar = new LazyOp('aten::bitwise_right_shift', 'Tensor_Scalar');
 const aten_zeros = new LazyOp('aten::zeros', '');
 const aten_ones = new LazyOp('aten::ones', '');
 const aten_empty_memory_format = new LazyOp('aten::empty', 'memory_format');
@@ -723,6 +725,12 @@ export abstract class TensorMethods extends TensorBase {
 
   /** `aten::bitwise_or.Tensor(Tensor self, Tensor other) -> Tensor` */
   bitwiseOr(other: Tensor): Tensor { return make(aten_bitwise_or_Tensor.call(this.handle, other.handle)); }
+
+  /** `aten::bitwise_xor.Tensor(Tensor self, Tensor other) -> Tensor` */
+  bitwiseXor(other: Tensor): Tensor { return make(aten_bitwise_xor_Tensor.call(this.handle, other.handle)); }
+
+  /** `aten::bitwise_right_shift.Tensor_Scalar(Tensor self, Scalar other) -> Tensor` */
+  bitwiseRightShift(other: Scalar): Tensor { return make(aten_bitwise_right_shift_Tensor_Scalar.call(this.handle, other)); }
 
   /** `aten::zeros_like(Tensor self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None, MemoryFormat? memory_format=None) -> Tensor` */
   zerosLike(options?: Creation): Tensor { return make(aten_zeros_like.call(this.handle, dtypeCode(options?.dtype), undefined, deviceCode(options?.device))); }

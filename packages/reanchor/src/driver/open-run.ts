@@ -7,13 +7,13 @@ import { isAdapterFolder, parseRepositoryName, repositoryText } from '../hub/ind
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel } from '../models/load.js';
-import { AdamW, learningRates } from '../optim/index.js';
+import { AdamW, AdamW8bit, learningRates, type Optimizer } from '../optim/index.js';
 import type { AgreedStop } from '../parallel/agreed-stop.js';
 import type { Mesh } from '../parallel/mesh.js';
 import { recipeAdapter } from '../planning/adapter.js';
 import type { Plan } from '../planning/plan.js';
 import { plannedReference } from '../planning/reference.js';
-import { recipeHash } from '../recipe/index.js';
+import { type Recipe, recipeHash } from '../recipe/index.js';
 import { savedReference } from '../reference/copied-reference.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
 import { type Checkpoint, checkpointFiles, checkpointName, type NewRunEvent, type RunFolder } from '../runs/index.js';
@@ -174,9 +174,14 @@ export async function openEvaluations(
 export function newTrainer({ plan, recipe, weights, world }: RunOptions, { reference, initialPolicy }: RunAnchors) {
   return new Trainer({
     ...{ plan, weights, reference, initial: initialPolicy, world },
-    optimizer: new AdamW(weights.trained.values(), recipe.optimizer),
+    optimizer: newOptimizer(weights, recipe),
     schedule: learningRates(recipe.schedule, recipe.optimizer.lr, plan.totalSteps),
   });
+}
+
+function newOptimizer({ trained }: ModelWeights, { optimizer, seed }: Recipe): Optimizer {
+  const isNarrow = optimizer.moments === '8bit';
+  return isNarrow ? new AdamW8bit(trained.values(), { ...optimizer, seed }) : new AdamW(trained.values(), optimizer);
 }
 
 /** What a process makes its steps with, apart from the record of them. */

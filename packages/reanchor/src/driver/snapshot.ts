@@ -1,10 +1,10 @@
 /** The state of a training run: into a checkpoint, and out of one. */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { getNumThreads, nativeConfig } from '@reanchor/torch';
+import { dtypeBytes, getNumThreads, nativeConfig } from '@reanchor/torch';
 import type { RowPlace } from '../data/index.js';
 import { makeFolder, writeFolderAtomic } from '../formats/index.js';
-import { recipeSaveOptions } from '../planning/dtypes.js';
+import { recipeMomentBytes, recipeSaveOptions } from '../planning/dtypes.js';
 import type { Plan } from '../planning/plan.js';
 import type { CachedReference } from '../reference/cached-reference.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
@@ -35,7 +35,9 @@ export function snapshotBytes({ recipe, objective, dtypes, average }: Plan, weig
   const hasCopy = objective.needsReference && recipe.reference.storage !== 'cached';
   // Averaged products have another rank.
   const ranks = average && average.form !== 'factors' ? 4 : 1;
-  return 3 * weights.bytes() + (hasCopy ? ranks * weights.bytes(dtypes.reference) : 0);
+  const moment = recipeMomentBytes(recipe);
+  const moments = moment === undefined ? weights.bytes() : (weights.bytes() / dtypeBytes(weights.dtype)) * moment;
+  return weights.bytes() + 2 * moments + (hasCopy ? ranks * weights.bytes(dtypes.reference) : 0);
 }
 
 /**

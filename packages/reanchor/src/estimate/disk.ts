@@ -1,7 +1,7 @@
 /** The bytes that a run leaves on disk. */
 import { dtypeBytes } from '@reanchor/torch';
 import type { ModelShape } from '../models/shape.js';
-import { recipeDTypes, recipeSaveOptions } from '../planning/dtypes.js';
+import { recipeDTypes, recipeMomentBytes, recipeSaveOptions } from '../planning/dtypes.js';
 import type { Recipe } from '../recipe/index.js';
 import type { AdapterSummary } from './adapter-form.js';
 
@@ -36,7 +36,9 @@ export function modelFiles(
   const trainedBytes = dtypeBytes(adapter ? reference : (wide ?? dtype));
   return {
     final: trained * dtypeBytes(recipeSaveOptions(recipe).dtype!) + merged,
-    checkpoint: 3 * trained * trainedBytes + (hasCopy ? referenceParameters * dtypeBytes(reference) : 0),
+    checkpoint:
+      trained * (trainedBytes + 2 * (recipeMomentBytes(recipe) ?? trainedBytes)) +
+      (hasCopy ? referenceParameters * dtypeBytes(reference) : 0),
     checkpoints: written === undefined ? undefined : Math.min(kept, written),
     // One more is written before an older one is deleted.
     mostCheckpoints: Math.min(kept + 1, written ?? Number.POSITIVE_INFINITY),

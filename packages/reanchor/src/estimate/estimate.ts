@@ -8,7 +8,7 @@ import { readConfig } from '../models/load.js';
 import { publishedConfig, publishedModels } from '../models/published-configs.js';
 import { type ModelShape, modelShape } from '../models/shape.js';
 import type { RecipeData } from '../planning/data.js';
-import { recipeDTypes } from '../planning/dtypes.js';
+import { recipeDTypes, recipeMomentBytes } from '../planning/dtypes.js';
 import { recipeObjective } from '../planning/objective.js';
 import { Plan, stepOptions } from '../planning/plan.js';
 import { requireReplicas } from '../planning/replicas.js';
@@ -216,7 +216,8 @@ function memoryOptions(
   const hasModel = needsReference && recipe.reference.storage !== 'cached';
   const { activationCheckpointing } = recipe;
   const weights = form ? besideBase(recipe, form, hasModel) : bytesOf(recipe, hasModel);
-  return { shape, ...weights, needsReference, activationCheckpointing, process };
+  const momentBytes = recipeMomentBytes(recipe);
+  return { shape, ...weights, momentBytes, needsReference, activationCheckpointing, process };
 }
 
 function besideBase(recipe: Recipe, form: AdapterForm, hasCopy: boolean) {

@@ -49,19 +49,36 @@ export function keptBytes({ bytes, wideBytes, referenceBytes }: MemoryOptions) {
  * named.
  */
 export function standing(options: MemoryOptions, rank = 0): MemoryParts {
-  const { shape, bytes, wideBytes, referenceBytes, initialBytes = 0, adapter, process, division } = options;
+  const {
+    shape,
+    bytes,
+    wideBytes,
+    referenceBytes,
+    initialBytes = 0,
+    adapter,
+    process,
+    division,
+    momentBytes,
+  } = options;
   const rest = { gradients: 0, activations: 0, workspace: 0, adapter: 0, process };
   if (adapter) {
     const { base, trained, reference, initial } = adapter;
     const divided = isDivided(division) ? sizesOf(division) : undefined;
     const weights = divided ? (divided.slices + (leavesRoot(adapter) ? 0 : divided.root)) * bytes : base;
-    return { ...rest, weights, adapter: trained, optimizer: 2 * trained, reference, initial };
+    return {
+      ...rest,
+      weights,
+      adapter: trained,
+      optimizer: 2 * (momentBytes === undefined ? trained : (trained / 4) * momentBytes),
+      reference,
+      initial,
+    };
   }
   if (!isDivided(division)) {
     return {
       ...rest,
       weights: shape.parameters * (bytes + wideBytes),
-      optimizer: 2 * shape.parameters * (wideBytes || bytes),
+      optimizer: 2 * shape.parameters * (momentBytes ?? (wideBytes || bytes)),
       reference: shape.parameters * referenceBytes,
       initial: shape.parameters * initialBytes,
     };

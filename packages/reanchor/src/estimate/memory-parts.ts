@@ -49,6 +49,8 @@ export interface MemoryOptions {
   bytes: number;
   /** Bytes of a float32 master weight, 4; 0 where there are none. */
   wideBytes: number;
+  /** Bytes of a moment of AdamW; those of a number that is moved when left out. */
+  momentBytes?: number | undefined;
   /** Bytes that the reference keeps of a parameter; 0 where it is no model of its own. */
   referenceBytes: number;
   /** Bytes that the initial policy keeps of a parameter; none where it is not kept. */

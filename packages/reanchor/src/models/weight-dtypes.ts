@@ -8,5 +8,8 @@ export const weightDTypes: Readonly<Record<string, DType>> = {
   BF16: 'bfloat16',
 };
 
+/** With those that only the state of an optimizer has. */
+const stateDTypes: Readonly<Record<string, DType>> = { ...weightDTypes, U8: 'uint8' };
+
 /** The name of a dtype in safetensors files. */
-export const storedName = (dtype: DType) => Object.keys(weightDTypes).find((name) => weightDTypes[name] === dtype)!;
+export const storedName = (dtype: DType) => Object.keys(stateDTypes).find((name) => stateDTypes[name] === dtype)!;

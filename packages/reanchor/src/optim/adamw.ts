@@ -1,4 +1,5 @@
 import { foreachAdd_, fusedAdamw_, keep, type Tensor, tidy, zeros } from '@reanchor/torch';
+import type { Optimizer } from './optimizer.js';
 
 export interface AdamWOptions {
   betas: readonly [number, number];
@@ -13,7 +14,7 @@ export interface AdamWOptions {
  *     m <- b1 m + (1 - b1) g;   v <- b2 v + (1 - b2) g^2;
  *     p <- p - lr [ (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) + decay p ]
  */
-export class AdamW implements Disposable {
+export class AdamW implements Optimizer {
   readonly #groups: { parameters: Tensor[]; means: Tensor[]; squares: Tensor[]; steps: Tensor[]; decay: number }[];
 
   constructor(
@@ -31,7 +32,6 @@ export class AdamW implements Disposable {
       .map((group) => ({ ...group, ...keep(freshState(group.parameters)) }));
   }
 
-  /** One step with learning rate `lr`. Every parameter must have a gradient. */
   step(lr: number): void {
     const { betas, eps } = this.options;
     for (const { parameters, means, squares, steps, decay } of this.#groups) {
@@ -51,10 +51,6 @@ export class AdamW implements Disposable {
     }
   }
 
-  /**
-   * Its tensors, by kind and parameter as in `exp_avg.layers.0.weight`; `parameters` gives the names. Values that are
-   * copied into them are a restored state.
-   */
   state(parameters: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
     const found = new Map<string, Tensor>();
     for (const [name, parameter] of parameters) {
@@ -66,7 +62,6 @@ export class AdamW implements Disposable {
     return found;
   }
 
-  /** Forgets all that earlier steps have left, as if the next one were the first. */
   reset(): void {
     for (const { means, squares, steps } of this.#groups) {
       for (const state of [...means, ...squares, ...steps]) state.zero_();

@@ -1,4 +1,4 @@
-import type { DType } from '@reanchor/torch';
+import { adamw8bitBlock, type DType } from '@reanchor/torch';
 import { factorDType } from '../models/adapter.js';
 import type { SaveOptions } from '../models/save.js';
 import { type Recipe, sizeBytes } from '../recipe/index.js';
@@ -50,3 +50,7 @@ export function recipeSaveOptions({
   const trained = adapter && precision !== 'fp64' ? 'fp32' : precision;
   return { dtype: dtypes[save.dtype ?? trained], maxShardBytes: sizeBytes(save.maxShardSize) };
 }
+
+/** Bytes of a moment of AdamW where it has a form of its own: a code, and a part of what its block shares. */
+export const recipeMomentBytes = ({ optimizer }: Recipe): number | undefined =>
+  optimizer.moments === '8bit' ? 1 + 4 / adamw8bitBlock : undefined;

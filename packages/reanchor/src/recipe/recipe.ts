@@ -54,6 +54,12 @@ const optimizerSchema = z.strictObject({
     .describe(
       'the decoupled weight decay of matrices, a share of the weight per step and unit of learning rate; biases and norms have none',
     ),
+  moments: z
+    .enum(['fp32', '8bit'])
+    .optional()
+    .describe(
+      'the form in which the two moments of AdamW are kept; fp32 has them in the type of what is trained; 8bit in a byte each, as shares of the largest in blocks of 256, rounded at random by the seed, which takes 2 bytes a parameter for 8 (4 with bf16-params); fp32 when left out',
+    ),
 });
 
 const scheduleSchema = z.strictObject({
@@ -317,6 +323,19 @@ const adapterRules: CrossRule[] = [
     path: ['parallel', 'offload'],
     isBroken: (given) => hasAdapter(given) && section('parallel', 'offload')(given) === 'optimizer',
     rule: 'the optimizer state of an adapter is small and stays on the device: remove this key',
+  },
+  {
+    path: ['optimizer', 'moments'],
+    isBroken: (given) => section('optimizer', 'moments')(given) === '8bit' && given.precision === 'fp64',
+    rule: '8bit is for float32 and bfloat16: remove this key, or use another precision',
+  },
+  {
+    path: ['optimizer', 'moments'],
+    isBroken: (given) =>
+      section('optimizer', 'moments')(given) === '8bit' &&
+      (!['none', undefined].includes(section('parallel', 'shard')(given) as string | undefined) ||
+        section('parallel', 'offload')(given) === 'optimizer'),
+    rule: 'blocks of 8-bit moments are those of whole parameters, which divided or offloaded ones are not: remove this key, or use parallel.shard none',
   },
   {
     path: ['matmul'],

@@ -1,6 +1,6 @@
 import type { ProcessGroup } from '@reanchor/torch';
 import type { Dropout } from '../nn/dropout.js';
-import type { AdamW } from '../optim/index.js';
+import type { Optimizer } from '../optim/index.js';
 import type { ReferencePolicy, ReferenceUpdate } from '../reference/reference-policy.js';
 import type { ModelWeights } from '../weights/weights.js';
 import type { LoggedRow, Objective } from './objectives/objective.js';
@@ -25,7 +25,7 @@ export interface TrainerOptions<Row, Score extends LoggedRow> {
   /** Left out where the objective needs none. */
   reference?: ReferencePolicy | undefined;
   /** Of what is trained; the trainer disposes it. */
-  optimizer: AdamW;
+  optimizer: Optimizer;
   /** The learning rate of optimizer step `step`, 0 for the first. */
   schedule: (step: number) => number;
   /** The initial policy, from which the reference's drift is measured, where a cap on it is set. */

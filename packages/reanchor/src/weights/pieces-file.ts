@@ -23,7 +23,7 @@ import {
   type StoredTensor,
   sha256,
 } from '../formats/index.js';
-import { weightDTypes } from '../models/weight-dtypes.js';
+import { storedName } from '../models/weight-dtypes.js';
 import { writeTensors } from './tensor-file.js';
 import type { Piece } from './unit.js';
 
@@ -121,7 +121,7 @@ function copyPieces(file: string, stored: ReadonlyMap<string, Divided>, pieces: 
     const found = stored.get(name);
     if (!found) throw new FormatError(`tensor ${name} is missing`, { file });
     const { dtype, shape, parts } = found;
-    if (weightDTypes[dtype] !== piece.tensor.dtype || shape.join() !== piece.shape.join())
+    if (dtype !== storedName(piece.tensor.dtype) || shape.join() !== piece.shape.join())
       throw new FormatError(
         `tensor ${name} is ${dtype} [${shape}], and should be ${piece.tensor.dtype} [${piece.shape}]`,
         { file: parts[0]!.file },

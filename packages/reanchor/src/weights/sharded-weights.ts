@@ -16,7 +16,7 @@ import { buildModel } from '../models/architectures.js';
 import type { CausalLM, ConfigJson } from '../models/causal-lm.js';
 import { type SaveOptions, type StoredParameter, saveParameters } from '../models/save.js';
 import type { Residency } from '../nn/segments.js';
-import type { AdamW } from '../optim/index.js';
+import type { Optimizer } from '../optim/index.js';
 import { gather, tell } from '../parallel/tell.js';
 import { type PiecesReport, readPiecesInto, writePieces, writtenFiles } from './pieces-file.js';
 import { writeTensors } from './tensor-file.js';
@@ -211,7 +211,7 @@ export class ShardedWeights implements ModelWeights {
   /** On rank 0, while the others {@link takePart}; a file that others do not see is as undivided weights have it. */
   async saveOptimizer(
     file: string,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     { isSeenByAll }: { isSeenByAll: boolean },
   ): Promise<ReadonlyMap<string, string>> {
     if (isSeenByAll) {
@@ -232,7 +232,7 @@ export class ShardedWeights implements ModelWeights {
   }
 
   /** On the other processes: sends what rank 0 writes, or writes it beside rank 0. */
-  async takePart({ what, file }: Omit<SaveRequest, 'of'>, optimizer: AdamW | undefined): Promise<void> {
+  async takePart({ what, file }: Omit<SaveRequest, 'of'>, optimizer: Optimizer | undefined): Promise<void> {
     if (file !== undefined) {
       await this.#writeOptimizer(file, optimizer!);
       return;
@@ -244,7 +244,7 @@ export class ShardedWeights implements ModelWeights {
     }
   }
 
-  async #writeOptimizer(file: string, optimizer: AdamW): Promise<PiecesReport[]> {
+  async #writeOptimizer(file: string, optimizer: Optimizer): Promise<PiecesReport[]> {
     const pieces = this.#optimizerPieces(optimizer);
     // A number of steps is written by the process that has the first element.
     const isElsewhere = (key: string) =>
@@ -255,7 +255,7 @@ export class ShardedWeights implements ModelWeights {
   }
 
   /** The optimizer's tensors, as parts of those that undivided weights would have. */
-  #optimizerPieces(optimizer: AdamW): Map<string, Piece> {
+  #optimizerPieces(optimizer: Optimizer): Map<string, Piece> {
     const pieces = new Map(this.#units.flatMap((unit) => [...unit.pieces]));
     const state = [...optimizer.state(this.trained)].map(([key, tensor]) => {
       const { from, shape } = pieces.get(key.slice(key.indexOf('.') + 1))!;
@@ -265,12 +265,12 @@ export class ShardedWeights implements ModelWeights {
   }
 
   /** Tells the others what is to be saved, and gives the tensors of it. */
-  #ask(what: Saved, optimizer?: AdamW): StoredParameter[] {
+  #ask(what: Saved, optimizer?: Optimizer): StoredParameter[] {
     tell<SaveRequest>(this.options.world, { of: this.options.name, what });
     return this.#saved(what, optimizer);
   }
 
-  #saved(what: Saved, optimizer: AdamW | undefined): StoredParameter[] {
+  #saved(what: Saved, optimizer: Optimizer | undefined): StoredParameter[] {
     if (what === 'parameters') {
       const parameters = this.#stored((unit) => unit.slice);
       return [...this.model.parameters.keys()].map((name) => parameters.get(name)!);
@@ -301,7 +301,7 @@ export class ShardedWeights implements ModelWeights {
   }
 
   /** Reads what this process needs of what {@link saveOptimizer} has written, of any division. */
-  async restoreOptimizer(file: string, optimizer: AdamW): Promise<void> {
+  async restoreOptimizer(file: string, optimizer: Optimizer): Promise<void> {
     await readPiecesInto(file, this.#optimizerPieces(optimizer));
   }
 

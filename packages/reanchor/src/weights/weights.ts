@@ -12,7 +12,7 @@ import {
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { modelBytes, type SaveOptions, saveModel } from '../models/save.js';
-import { type AdamW, clipGradNorm_ } from '../optim/index.js';
+import { clipGradNorm_, type Optimizer } from '../optim/index.js';
 import { readTensorsInto } from './pieces-file.js';
 import { writeTensors } from './tensor-file.js';
 
@@ -110,13 +110,13 @@ export interface ModelWeights extends Disposable {
    */
   saveOptimizer(
     file: string,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     options: { isSeenByAll: boolean },
   ): Promise<ReadonlyMap<string, string>>;
   /** Sends, or writes, what rank 0 saves of weights that are divided. */
-  takePart(request: Omit<SaveRequest, 'of'>, optimizer: AdamW | undefined): Promise<void>;
+  takePart(request: Omit<SaveRequest, 'of'>, optimizer: Optimizer | undefined): Promise<void>;
   /** Reads the optimizer's state again, however it was divided. Errors: FormatError for files that do not fit. */
-  restoreOptimizer(file: string, optimizer: AdamW): Promise<void>;
+  restoreOptimizer(file: string, optimizer: Optimizer): Promise<void>;
 }
 
 /**
@@ -266,7 +266,7 @@ export class Weights implements ModelWeights {
     return saveModel(this.exact, folder, options);
   }
 
-  async saveOptimizer(file: string, optimizer: AdamW): Promise<ReadonlyMap<string, string>> {
+  async saveOptimizer(file: string, optimizer: Optimizer): Promise<ReadonlyMap<string, string>> {
     const state = [...optimizer.state(this.trained)];
     await writeTensors(
       file,
@@ -277,7 +277,7 @@ export class Weights implements ModelWeights {
 
   async takePart(): Promise<void> {}
 
-  restoreOptimizer(file: string, optimizer: AdamW): Promise<void> {
+  restoreOptimizer(file: string, optimizer: Optimizer): Promise<void> {
     return readTensorsInto(file, optimizer.state(this.trained));
   }
 
