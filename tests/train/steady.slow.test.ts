@@ -41,7 +41,8 @@ test('live tensors, resident memory and the time of a step are flat over 20,000 
   );
   expect(live.size).toBe(1);
   expect(last / first).toBeLessThan(1.1);
-  expect(perThousand).toBeLessThan(0.1);
+  // A tensor of one number that stays after each step would be 0.4 MB; a page now and then is not of the steps.
+  expect(perThousand).toBeLessThan(0.2);
   expect(Math.max(...heap)).toBeLessThan(128);
 });
 
