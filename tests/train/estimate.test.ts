@@ -200,7 +200,7 @@ test('every recipe of the repository can be estimated with neither weights nor r
   for (const name of recipes) {
     const { stdout, stderr } = await estimateOf(name);
     expect(stdout, name).toMatch(
-      /^model .* parameters in (fp32|bf16)(, matrices of the blocks in nf4-double)?: \d+ blocks/,
+      /^model .* parameters in (fp32|bf16|bf16-params)(, matrices of the blocks in nf4-double)?: \d+ blocks/,
     );
     expect(stdout, name).toMatch(/is not here: the shape is that of \S+ as published/);
     expect(stdout, name).toMatch(/\n {2}total +[\d.,]+ [MG]iB\n/);
