@@ -1,5 +1,5 @@
 // Rows are made tokens once: by what their file in the cache is found again, and by what not.
-import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
@@ -92,6 +92,12 @@ test('the day counts where the template writes it', async () => {
   await read(dated, day(1));
   expect((await read(dated, day(1))).isAnew).toBe(false);
   expect((await read(dated, day(2))).isAnew).toBe(true);
+  mkdirSync(join(model, 'additional_chat_templates'));
+  writeFileSync(join(model, 'chat_template.jinja'), '{% for m in messages %}{{ m.content + eos_token }}{% endfor %}');
+  writeFileSync(join(model, 'additional_chat_templates/tool_use.jinja'), dated.chatTemplate);
+  await read({ chatTemplate: 'model' }, day(1));
+  expect((await read({ chatTemplate: 'model' }, day(1))).isAnew).toBe(false);
+  expect((await read({ chatTemplate: 'model' }, day(2))).isAnew).toBe(true);
   await read({ chatTemplate: 'hh' }, day(1));
   expect((await read({ chatTemplate: 'hh' }, day(2))).isAnew).toBe(false);
 });

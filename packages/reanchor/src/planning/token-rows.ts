@@ -121,9 +121,7 @@ function keyValues(sources: readonly Source[], options: TokenRowsOptions): unkno
   const { kind, tokenizer, tokenize, limit, data } = options;
   const { origin, chatTemplate, toolTemplate, specialTokens, vocabSize } = tokenizer;
   const { chatTemplate: template, now, ...how } = tokenize;
-  const own = [chatTemplate, toolTemplate].filter((source) => source !== undefined);
-  const [source, templateOptions] = template?.parts ?? [];
-  const written = source === undefined ? own : [source, ...(templateOptions?.toolSource ?? [])];
+  const written = template ? [template.parts[0], template.parts[1].toolSource] : [chatTemplate, toolTemplate];
   return {
     code: [packageVersion(), codeDigest()],
     ...{ kind, limit, format: data.format, how },
@@ -132,7 +130,10 @@ function keyValues(sources: readonly Source[], options: TokenRowsOptions): unkno
     modelConfig: origin?.modelConfig,
     said: { chatTemplate, toolTemplate, specialTokens, vocabSize },
     template: template?.parts,
-    moments: writtenMoments(written, now),
+    moments: writtenMoments(
+      written.filter((source) => source !== undefined),
+      now,
+    ),
   };
 }
 
