@@ -59,7 +59,7 @@ export type {
 } from './row.js';
 export { loadPreferenceRows, loadRows, type RowFormat, type RowOptions, readPreferenceRows, readRows } from './rows.js';
 export { modelOfRun, sourceOfRun } from './run-places.js';
-export { addReport, describeRemarks, describeSkips, type SkipReport } from './skips.js';
+export { addPlace, describeRemarks, describeSkips, type SkipReport } from './skips.js';
 export { isLocalSource, publishedRows, resolveSources, Source, type SourceCounts, sourceRecords } from './sources.js';
 export { promptColumns, systemOf, templateInput } from './template-input.js';
 export {

@@ -23,25 +23,18 @@ export function keepUsable<Row extends RowPlace, Kept extends object>(
     report.total++;
     const used = use(row);
     const place = { index: row.index, line: row.line, file: row.file };
-    if ('skipped' in used) file(report.byReason, used.skipped, place);
+    if ('skipped' in used) addPlace(report.byReason, used.skipped, place);
     else {
       kept.push(used);
-      for (const remark of remarksOf(row, used)) file(report.remarks, remark, place);
+      for (const remark of remarksOf(row, used)) addPlace(report.remarks, remark, place);
     }
   }
   report.kept = kept.length;
   return { rows: kept, report };
 }
 
-/** Adds a report on further rows to one. */
-export function addReport(report: SkipReport, further: SkipReport): void {
-  report.total += further.total;
-  report.kept += further.kept;
-  for (const [reason, rows] of further.byReason) for (const row of rows) file(report.byReason, reason, row);
-  for (const [remark, rows] of further.remarks) for (const row of rows) file(report.remarks, remark, row);
-}
-
-function file<Key>(places: Map<Key, RowPlace[]>, key: Key, place: RowPlace): void {
+/** Notes a row under what is said of it. */
+export function addPlace<Key>(places: Map<Key, RowPlace[]>, key: Key, place: RowPlace): void {
   const known = places.get(key);
   if (known) known.push(place);
   else places.set(key, [place]);

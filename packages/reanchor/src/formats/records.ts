@@ -77,7 +77,7 @@ const isWrittenChat = (cell: string) => /^\s*\[\s*\{.*['"](role|from)['"]\s*:.*\
 /** Its library is loaded where a file needs it: most runs read no Parquet, and it reserves 10 GB of addresses. */
 async function* parquetRows(file: string, options: RecordOptions): AsyncGenerator<JsonLine> {
   const { readParquet } = await import('./parquet.js');
-  for await (const row of readParquet(file, options)) yield row;
+  yield* readParquet(file, options);
   options.onRead?.(fileSize(file));
 }
 

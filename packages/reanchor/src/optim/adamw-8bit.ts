@@ -1,5 +1,5 @@
 import { adamw8bit_, adamw8bitBlock, keep, type Moment8bit, type Tensor, tidy, zeros } from '@reanchor/torch';
-import { AdamW, type AdamWOptions } from './adamw.js';
+import { AdamW, type AdamWOptions, isDecayed } from './adamw.js';
 import type { Optimizer } from './optimizer.js';
 
 /** Parameters with fewer elements have moments in float32: they take next to nothing, and norms are among them. */
@@ -35,7 +35,7 @@ export class AdamW8bit implements Optimizer {
       .filter(({ numel }) => numel >= fewElements)
       .map((parameter) => ({
         parameter,
-        decay: parameter.shape.length > 1 ? options.weightDecay : 0,
+        decay: isDecayed(parameter) ? options.weightDecay : 0,
         ...keep(freshState(parameter)),
       }));
   }

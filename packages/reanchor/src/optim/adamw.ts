@@ -22,8 +22,8 @@ export class AdamW implements Optimizer {
     readonly options: AdamWOptions,
   ) {
     const all = [...parameters];
-    const decayed = all.filter((p) => p.shape.length > 1);
-    const exempt = all.filter((p) => p.shape.length <= 1);
+    const decayed = all.filter(isDecayed);
+    const exempt = all.filter((p) => !isDecayed(p));
     this.#groups = [
       { parameters: decayed, decay: options.weightDecay },
       { parameters: exempt, decay: 0 },
@@ -74,6 +74,9 @@ export class AdamW implements Optimizer {
     }
   }
 }
+
+/** Vectors (biases, norms) have no weight decay. */
+export const isDecayed = ({ shape }: Tensor) => shape.length > 1;
 
 function freshState(parameters: Tensor[]): { means: Tensor[]; squares: Tensor[]; steps: Tensor[] } {
   return tidy(() => ({

@@ -81,8 +81,9 @@ function startText(data: RecipeData, { bosToken, bosId }: Tokenizer): string {
   return `${how} with BOS ${bosToken}`;
 }
 
-/** The first token of a row's completion. */
 type Row = TokenizedPair | TokenizedExample | TokenizedText;
+
+/** The first token of a row's completion. */
 const firstOf = (row: Row) => ('chosen' in row ? row.chosen : row.completion).subarray(0, 1);
 
 /** Which chat template the rows go through, in words; `name` is what the recipe calls it. */

@@ -1,4 +1,5 @@
 /** The rows of some sources as tokens: from the cache, or read, made tokens of and kept there. */
+import { createHash } from 'node:crypto';
 import {
   type DataKind,
   type RowOf,
@@ -95,7 +96,7 @@ export async function tokenRows<Kind extends DataKind>(
   const folder = isKept && options.tokenizer.origin !== undefined ? tokensFolder() : undefined;
   const files = sources.flatMap((source) => source.files);
   for (const file of files) await requireRecords(file);
-  const key = folder === undefined ? '' : await tokensKey(keyValues(sources, options), files);
+  const key = folder === undefined ? '' : await tokensKey(keyValues(sources, options), files, hub.signal);
   const file = await cachedTokens<Kind>({
     folder,
     key,
@@ -126,7 +127,7 @@ function keyValues(sources: readonly Source[], options: TokenRowsOptions): unkno
     code: [packageVersion(), codeDigest()],
     ...{ kind, limit, format: data.format, how },
     sources: sources.map(({ name, files, isSft }) => ({ name, files, isSft })),
-    tokenizer: [...(origin?.files ?? [])].map(([name, bytes]) => [name, Buffer.from(bytes).toString('latin1')]),
+    tokenizer: [...(origin?.files ?? [])].map(([name, bytes]) => [name, digestOf(bytes)]),
     modelConfig: origin?.modelConfig,
     said: { chatTemplate, toolTemplate, specialTokens, vocabSize },
     template: template?.parts,
@@ -234,6 +235,8 @@ class BlocksInOrder<Kind extends DataKind> implements Disposable {
     this.#tokenizers[Symbol.dispose]();
   }
 }
+
+const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 const bytesOf = (files: readonly string[]) => files.reduce((sum, file) => sum + fileSize(file), 0);
 

@@ -10,7 +10,7 @@ import { cacheFolder, isTemporary, temporaryName, withLock } from '@reanchor/tor
 import type { Clock } from '../clock.js';
 import type { DataKind } from '../data/index.js';
 import { UserError } from '../errors.js';
-import { createReadStream, writeError, writeFully } from '../formats/index.js';
+import { sha256, writeError, writeFully } from '../formats/index.js';
 import { openTokenFile, readHead, type Sink, type TokenFile, tokenFileIn } from './token-file.js';
 
 const ending = '.rows';
@@ -29,14 +29,14 @@ export function tokensFolder(): string | undefined {
   );
 }
 
-/** The digest of what a file's rows follow from: values, and the content of files. */
-export async function tokensKey(values: unknown, files: readonly string[]): Promise<string> {
+/** The digest of what a file's rows follow from: values, and the content of files. Errors: those of `sha256`. */
+export async function tokensKey(
+  values: unknown,
+  files: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(values));
-  for (const file of files) {
-    const content = createHash('sha256');
-    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) content.update(chunk as Buffer);
-    hash.update(content.digest());
-  }
+  for (const file of files) hash.update(await sha256(file, signal));
   return hash.digest('hex').slice(0, 40);
 }
 

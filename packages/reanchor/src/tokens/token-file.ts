@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, readSync } from 'node:fs';
-import type { DataKind, RowPlace, Rows, SkipReport, TokenizedOf } from '../data/index.js';
+import { addPlace, type DataKind, type RowPlace, type Rows, type SkipReport, type TokenizedOf } from '../data/index.js';
 import { createReadStream, openSync } from '../formats/index.js';
 import { type Block, type Piece, RowLayout } from './layout.js';
 
@@ -102,10 +102,7 @@ export class TokenFile<Kind extends DataKind = DataKind> {
       if (!isAmong(ordinal)) continue;
       const { text, isSkip } = head.words[word]!;
       const said = (isSkip ? report.byReason : report.remarks) as Map<string, RowPlace[]>;
-      const place = { index, line, file: head.files[file]! };
-      const known = said.get(text);
-      if (known) known.push(place);
-      else said.set(text, [place]);
+      addPlace(said, text, { index, line, file: head.files[file]! });
     }
     return { rows: new SelectedRows(this, Uint32Array.from(positions)), report };
   }
