@@ -57,6 +57,34 @@ test.each([
   }
 });
 
+// 56 answers of 7 prompts: two batches, of which two processes write one each.
+const answers = 'evaluate: { every: 3, generate: { prompts: 7, samples: 8, maxNewTokens: 6 } }';
+
+test.each([
+  ['a whole policy', '', ['none 2', 'gradients 3', 'parameters 2']],
+  ['an adapter', 'adapter: { r: 4 }', ['none 2', 'parameters 3']],
+])(
+  'answers at evaluations of %s are those of one process, and so is their KL, a resumed run included',
+  async (...of) => {
+    const [name, keys, divisions] = of;
+    const rest = `method: dpo\nreference: { update: soft, alpha: 0.3 }\nlogEvery: 1\n${keys}`;
+    const recipe = recipeOf(rest).replace('evaluate: { every: 3 }', answers);
+    const expected = await alone(recipe, `answers of ${name} 1`);
+    expect(expected.metrics.get('evaluation 3 kl/reference')).toBeGreaterThan(0);
+    for (const division of divisions) {
+      const [shard, count] = division.split(' ');
+      const world = Number(count);
+      const divided = `${recipe}\nparallel: { shard: ${shard} }`;
+      const out = join(folder, `answers of ${name} ${division}`);
+      const stopped = await ranks.train(world, { recipe: divided, out, stop: { rank: 0, step: 2 } });
+      expect(stopped).toEqual(Array(world).fill({ isFinished: false, steps: 2 }));
+      const finished = await ranks.train(world, { recipe: divided, out, resume: true });
+      expect(finished).toEqual(Array(world).fill({ isFinished: true, steps: 5 }));
+      expectEqualNumbers(await runNumbers(out), expected);
+    }
+  },
+);
+
 test('one process is asked to stop: all stop after the same step, and any number of them goes on', async () => {
   const recipe = recipeOf('method: dpo\nreference: { update: hard, tau: 2, storage: cached }\nlogEvery: 1');
   const expected = await alone(recipe, 'whole');

@@ -11,6 +11,7 @@ import type { Tokenizer } from '../text/index.js';
 import { Evaluation } from '../train/evaluation.js';
 import type { Metrics, Probed } from '../train/metrics.js';
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
+import type { ModelWeights } from '../weights/weights.js';
 import { GeneratedEvaluation } from './generated-evaluation.js';
 import type { StepListener } from './step-listener.js';
 
@@ -25,7 +26,7 @@ export interface RunEvaluationsOptions {
   recipe: Recipe;
   objective: Objective<RowPlace, LoggedRow>;
   validation: readonly RowPlace[];
-  policy: CausalLM;
+  policy: ModelWeights;
   /** Of the run. */
   reference: ReferencePolicy | undefined;
   tokenizer: Tokenizer;
@@ -34,13 +35,13 @@ export interface RunEvaluationsOptions {
   totalSteps: number;
   probe: Probe | undefined;
   stop: AgreedStop;
-  /** The processes that share the rows; rank 0 alone writes answers and is probed. */
+  /** The processes that share rows and answers; rank 0 alone is probed. */
   world: ProcessGroup;
   emit(event: NewRunEvent): void;
   /** What a checkpoint remembers. */
   earlier?: Pick<TrainingState, 'evaluations' | 'initialLogprobs' | 'isEvaluationDue'> | undefined;
   /** A copy of the initial policy; only called where answers are compared with it. */
-  initialPolicy: () => Promise<CausalLM>;
+  initialPolicy: () => Promise<ModelWeights>;
 }
 
 /** What was measured after a step. */
@@ -58,7 +59,7 @@ export class RunEvaluations implements StepListener, Disposable {
     private readonly options: RunEvaluationsOptions,
     private readonly evaluation: Evaluation<RowPlace> | undefined,
     private readonly generated: GeneratedEvaluation | undefined,
-    private readonly initial: CausalLM | undefined,
+    private readonly initial: ModelWeights | undefined,
   ) {
     this.results = [...(options.earlier?.evaluations ?? [])];
     this.#isDue = options.earlier?.isEvaluationDue ?? false;
@@ -74,8 +75,8 @@ export class RunEvaluations implements StepListener, Disposable {
         ? undefined
         : earlier?.initialLogprobs
           ? new Evaluation(objective, validation, scoring, earlier.initialLogprobs)
-          : await Evaluation.of(objective, validation, policy, scoring);
-    const generated = world.rank === 0 ? await generatedEvaluation(options) : undefined;
+          : await Evaluation.of(objective, validation, policy.model, scoring);
+    const generated = await generatedEvaluation(options);
     const initial = generated?.needsAnchors ? await options.initialPolicy() : undefined;
     return new RunEvaluations(options, evaluation, generated, initial);
   }
@@ -115,18 +116,17 @@ export class RunEvaluations implements StepListener, Disposable {
   }
 
   async #measure(step: number): Promise<Metrics | undefined> {
-    const { recipe, totalSteps, policy, reference, emit, world } = this.options;
+    const { recipe, totalSteps, policy, emit, world } = this.options;
     const probe = world.rank === 0 ? this.options.probe : undefined;
     const isEnd = step === 0 || step === totalSteps;
     const isEvaluated = this.evaluation && (isEnd || step % (recipe.evaluate.every ?? totalSteps) === 0);
     const isProbed = probe && (isEnd || step % probe.every === 0);
     if (!isEvaluated && !isProbed) return undefined;
-    const probed = isProbed ? await probe.measure(policy, step) : undefined;
+    const probed = isProbed ? await probe.measure(policy.model, step) : undefined;
     if (!isEvaluated && probed === undefined) return undefined;
     const measured =
-      isEvaluated && (step === 0 ? this.evaluation!.initialMetrics() : await this.evaluation!.metrics(policy));
-    const anchors = { initial: this.initial, reference: reference?.model };
-    const written = isEvaluated ? await this.generated?.measure(policy, anchors) : undefined;
+      isEvaluated && (step === 0 ? this.evaluation!.initialMetrics() : await this.evaluation!.metrics(policy.model));
+    const written = isEvaluated ? await this.#written() : undefined;
     const metrics = { ...measured, ...written?.metrics, ...probed?.metrics };
     const samples = [...(written?.samples ?? []), ...(probed?.samples ?? [])];
     emit({ type: 'evaluation', step, metrics });
@@ -139,6 +139,14 @@ export class RunEvaluations implements StepListener, Disposable {
       );
     }
     return metrics;
+  }
+
+  async #written(): Promise<Probed | undefined> {
+    const { policy, reference } = this.options;
+    const anchors = { initial: this.initial?.model, reference: reference?.model };
+    const written = await this.generated?.measure(policy, anchors);
+    this.initial?.rest();
+    return written;
   }
 
   [Symbol.dispose](): void {
@@ -154,7 +162,8 @@ async function generatedEvaluation({
   tokenizer,
   modelFolder,
   stop,
-}: Pick<RunEvaluationsOptions, 'recipe' | 'validation' | 'tokenizer' | 'modelFolder' | 'stop'> & {
+  world,
+}: Pick<RunEvaluationsOptions, 'recipe' | 'validation' | 'tokenizer' | 'modelFolder' | 'stop' | 'world'> & {
   objective: { group(row: RowPlace): Group };
 }): Promise<GeneratedEvaluation | undefined> {
   const { generate: section } = recipe.evaluate;
@@ -168,6 +177,6 @@ async function generatedEvaluation({
     stopTokens: await stopTokens(modelFolder, tokenizer, template),
     seed: recipe.seed,
     tokensPerMicroBatch: recipe.batch.tokensPerMicroBatch,
-    signal: stop.signal,
+    ...{ world, signal: stop.signal, agree: () => stop.agree() },
   });
 }

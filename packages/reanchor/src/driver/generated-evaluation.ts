@@ -2,21 +2,22 @@ import type { Group } from '../data/index.js';
 import { drawnTokens, type GeneratedCompletion, generate } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { logRatios } from '../models/log-ratios.js';
+import type { PassOptions } from '../models/passes.js';
 import type { Recipe } from '../recipe/index.js';
 import { distinct, mean, quantile, ratioEstimate, selfBleu } from '../stats/index.js';
 import type { Tokenizer } from '../text/index.js';
 import type { Metrics, Probed } from '../train/metrics.js';
+import type { ModelWeights } from '../weights/weights.js';
 
 type GenerateSection = NonNullable<Recipe['evaluate']['generate']>;
 
-export interface GeneratedEvaluationOptions extends GenerateSection {
+export interface GeneratedEvaluationOptions extends GenerateSection, Pick<PassOptions, 'signal' | 'world' | 'agree'> {
   /** Prompts as token ids; the first different ones are answered. */
   from: readonly Int32Array[];
   tokenizer: Tokenizer;
   stopTokens: readonly number[];
   seed: number;
   tokensPerMicroBatch: number;
-  signal?: AbortSignal | undefined;
 }
 
 /** Texts of an evaluation that are kept, and their code points: of a prompt the last ones, of an answer the first. */
@@ -58,13 +59,16 @@ export class GeneratedEvaluation {
     return this.options.metrics.includes('kl');
   }
 
-  /** What is measured of the policy's answers, and a few of them, to the same prompts each time. */
-  async measure(policy: CausalLM, anchors: Anchors): Promise<Required<Probed>> {
-    const { samples, maxNewTokens, stopTokens, seed, signal, metrics } = this.options;
-    const drawing = { samples, maxNewTokens, stopTokens, seed, signal, temperature: 1 };
-    const answers = await generate(policy, this.#prompts, drawing);
+  /**
+   * What is measured of the policy's answers, and a few of them, to the same prompts each time. Processes share the
+   * batches of answers and the passes over them; each has the whole policy while it writes.
+   */
+  async measure(policy: ModelWeights, anchors: Anchors): Promise<Required<Probed>> {
+    const { samples, maxNewTokens, stopTokens, seed, signal, world, agree, metrics } = this.options;
+    const drawing = { samples, maxNewTokens, stopTokens, seed, signal, world, agree, temperature: 1 };
+    const answers = await policy.gathered(() => generate(policy.model, this.#prompts, drawing));
     const measured = {
-      ...(metrics.includes('kl') && (await this.#divergences(policy, anchors, answers))),
+      ...(metrics.includes('kl') && (await this.#divergences(policy.model, anchors, answers))),
       ...(metrics.includes('diversity') && this.#diversity(answers)),
       ...(metrics.includes('length') && lengths(answers)),
     };
@@ -85,14 +89,15 @@ export class GeneratedEvaluation {
   }
 
   async #divergences(policy: CausalLM, anchors: Anchors, answers: readonly GeneratedCompletion[]): Promise<Metrics> {
-    const { samples, tokensPerMicroBatch, signal } = this.options;
+    const { samples, tokensPerMicroBatch, signal, world, agree } = this.options;
     const groups = this.#prompts.map((prompt, i): Group => {
       return { prompt, completions: answers.slice(i * samples, (i + 1) * samples).map(drawnTokens) };
     });
     const found: Metrics = {};
     for (const [name, anchor] of Object.entries(anchors)) {
       if (anchor === undefined) continue;
-      const ofPrompts = await logRatios(policy, anchor, groups, { tokensPerMicroBatch, exact: true, signal });
+      const passes = { tokensPerMicroBatch, signal, world, agree };
+      const ofPrompts = await logRatios(policy, anchor, groups, { ...passes, exact: true });
       const clusters = ofPrompts.map((some) => ({
         sum: some.reduce((sum, { divergence }) => sum + divergence!, 0),
         count: some.length,

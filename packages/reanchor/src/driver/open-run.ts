@@ -4,9 +4,6 @@ import { basename, join, resolve } from 'node:path';
 import type { Device, ProcessGroup } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { isAdapterFolder, parseRepositoryName, repositoryText } from '../hub/index.js';
-import { copyModel } from '../models/architectures.js';
-import type { CausalLM } from '../models/causal-lm.js';
-import { loadModel } from '../models/load.js';
 import { AdamW, AdamW8bit, learningRates, type Optimizer } from '../optim/index.js';
 import type { AgreedStop } from '../parallel/agreed-stop.js';
 import type { Mesh } from '../parallel/mesh.js';
@@ -136,13 +133,15 @@ async function adapterAnchor(
   );
 }
 
-/** A model of its own that is as the policy was before the run, on the policy's base where it is an adapter. */
-async function initialPolicy({ weights, from, modelFolder, startAdapter }: RunOptions): Promise<CausalLM> {
-  if (!(weights instanceof AdapterWeights)) {
-    return from ? await loadModel(modelFolder, weights.model) : copyModel(weights.model);
+/** Weights of their own that are as the policy was before the run, on the policy's base where it is an adapter. */
+async function initialPolicy(options: RunOptions): Promise<ModelWeights> {
+  const { weights, from, recipe, modelFolder, startAdapter, mesh } = options;
+  if (from === undefined) return weights.anchor();
+  if (weights instanceof AdapterWeights) {
+    return startAdapter === undefined ? weights.anchorAtBase() : await weights.anchorFrom(startAdapter);
   }
-  if (from === undefined) return weights.anchor().model;
-  return (startAdapter === undefined ? weights.anchorAtBase() : await weights.anchorFrom(startAdapter)).model;
+  const { dtype, device } = weights.model;
+  return await loadWeights(modelFolder, { name: 'reference', dtype, device, mesh, parallel: recipe.parallel });
 }
 
 type RunAnchors = Pick<OpenRun, 'reference' | 'initialPolicy'>;
@@ -153,8 +152,7 @@ export async function openEvaluations(
   reference: ReferencePolicy | undefined,
   emit: (event: NewRunEvent) => void,
 ): Promise<RunEvaluations> {
-  const { plan, recipe, weights, tokenizer, from, stop, probe, modelFolder, world } = options;
-  const { model: policy } = weights;
+  const { plan, recipe, weights: policy, tokenizer, from, stop, probe, modelFolder, world } = options;
   const { objective, validation, totalSteps } = plan;
   const evaluations = await RunEvaluations.of({
     ...{ recipe, objective, validation, policy, reference, tokenizer, modelFolder, totalSteps, probe, world, emit },

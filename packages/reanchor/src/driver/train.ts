@@ -76,7 +76,7 @@ async function asStop(error: unknown, signal: AbortSignal | undefined): Promise<
 
 /** Errors: UserError where processes cannot share the recipe, and for what divided parameters cannot do yet. */
 function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup): void {
-  const { batch, parallel, evaluate } = recipe;
+  const { batch, parallel } = recipe;
   if (batch.size < world) {
     throw new UserError(
       `batch.size is ${batch.size}, the rows of a step on all processes, of which there are ${world}: each needs one at least`,
@@ -84,9 +84,9 @@ function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup):
   }
   requireReplicas(recipe, world);
   const isDivided = world > 1 || parallel.offload !== 'none';
-  if (isDivided && parallel.shard === 'parameters' && (evaluate.generate !== undefined || probe !== undefined)) {
+  if (isDivided && parallel.shard === 'parameters' && probe !== undefined) {
     throw new UserError(
-      'parallel.shard: parameters does not go with evaluate.generate: no process has the model that would write answers. Use gradients, or generate from the final model',
+      'parallel.shard: parameters does not go with a probe: no process has the model that would be measured. Use gradients, or evaluate.generate',
     );
   }
 }

@@ -214,10 +214,11 @@ function memoryOptions(
 ): MemoryOptions {
   const { needsReference } = recipeObjective(recipe);
   const hasModel = needsReference && recipe.reference.storage !== 'cached';
+  const writesAnswers = recipe.evaluate.generate !== undefined;
   const { activationCheckpointing } = recipe;
   const weights = form ? besideBase(recipe, form, hasModel) : bytesOf(recipe, hasModel);
   const momentBytes = recipeMomentBytes(recipe);
-  return { shape, ...weights, momentBytes, needsReference, activationCheckpointing, process };
+  return { shape, ...weights, momentBytes, needsReference, writesAnswers, activationCheckpointing, process };
 }
 
 function besideBase(recipe: Recipe, form: AdapterForm, hasCopy: boolean) {

@@ -137,6 +137,15 @@ export function standingInPasses(options: MemoryOptions, blocks = 2): MemoryPart
   };
 }
 
+/** What stands while answers are written: where parameters are divided, each process has them all then. */
+export function standingWhileWriting(options: MemoryOptions): MemoryParts {
+  const parts = standing(options);
+  const { bytes, division, writesAnswers, adapter } = options;
+  if (!writesAnswers || !isDivided(division) || division.shard !== 'parameters') return parts;
+  // Of the base under an adapter no slice is kept apart from the whole.
+  return { ...parts, weights: (adapter ? 0 : parts.weights) + sizesOf(division).all * bytes };
+}
+
 /** Bytes of gradients at the moments of a step. */
 export interface GradientMoments {
   /** While the head is computed: those of earlier micro-batches. */

@@ -58,6 +58,8 @@ export interface MemoryOptions {
   /** Where an adapter is trained: then the bytes of a parameter are those of the base, and no others are told. */
   adapter?: AdapterMemory | undefined;
   needsReference: boolean;
+  /** Whether the policy writes answers at evaluations (`evaluate.generate`), for which each process gathers it. */
+  writesAnswers?: boolean | undefined;
   activationCheckpointing: boolean;
   /** What the process holds without any tensor. */
   process: number;

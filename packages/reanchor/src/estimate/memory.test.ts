@@ -51,6 +51,17 @@ test('weights, gradients, moments and the reference take 20 bytes a parameter in
   expect(totalMemory(stepMemory(step, { ...options, bytes: 8, referenceBytes: 8 }))).toBeGreaterThan(1.9 * 5 * weights);
 });
 
+test('a process of divided parameters has them all while answers are written, which a large model feels', () => {
+  const division: Division = { shard: 'parameters', processes: 64, units: planUnits(configJson) };
+  const short = stepOf('dpo', '{ size: 1 }', { prefix: 16, completion: 16 });
+  const of = (writesAnswers: boolean) => stepMemory(short, { ...options, division, writesAnswers });
+  expect(of(true).weights).toBe(of(true).optimizer / 2 + weights);
+  expect(of(true).activations).toBe(0);
+  expect(of(false).weights).toBeLessThan(weights / 4);
+  const undivided = { ...options, writesAnswers: true };
+  expect(stepMemory(step, undivided)).toEqual(stepMemory(step, options));
+});
+
 test('bf16 takes 2 + 4 bytes of weights, 4 of summed gradients and 8 of moments a parameter; in parameters alone half', () => {
   const parameters = weights / 4;
   const masters = stepMemory(step, { ...options, bytes: 2, wideBytes: 4, referenceBytes: 2 });

@@ -1,6 +1,6 @@
 import { sum } from '../stats/index.js';
 import { backwardPerToken, finalPerRow, forwardPerToken, headRows, keptPerToken } from './activations.js';
-import { gradientMoments, isDivided, standing, standingInPasses } from './holding.js';
+import { gradientMoments, isDivided, standing, standingInPasses, standingWhileWriting } from './holding.js';
 import { type MicroBatchLayout, maskElements, type PackLayout } from './layout.js';
 import { type MemoryOptions, type MemoryParts, totalMemory } from './memory-parts.js';
 
@@ -25,12 +25,13 @@ export function headMemory({ scored }: PackLayout, { shape, bytes, adapter }: Me
   };
 }
 
-/** The moment of a step at which most memory is held. */
+/** The moment at which most memory is held: of a step, or while answers are written. */
 export function stepMemory(microBatches: readonly MicroBatchLayout[], options: MemoryOptions): MemoryParts {
   const moments = [
     ...microBatches.map((batch) => scoringMoment(batch, options)),
     ...microBatches.flatMap((batch, i) => backwardMoments(batch.policy, i === 0, options)),
     { ...standing(options), workspace: options.adapter?.update ?? 0 },
+    standingWhileWriting(options),
   ];
   return moments.reduce((a, b) => (totalMemory(b) > totalMemory(a) ? b : a));
 }

@@ -34,6 +34,8 @@ export interface GenerateOptions extends SamplingOptions, TextOptions {
    * is written by one of them, and when one is asked to stop all do.
    */
   world?: ProcessGroup | undefined;
+  /** Called after each batch, by all processes equally often: where they agree whether to stop. */
+  agree?: (() => void) | undefined;
 }
 
 export interface GenerateProgress {
@@ -115,6 +117,7 @@ class Decoder {
     await this.complete(own).catch((error) => {
       if (!signal?.aborted || error !== signal.reason) throw error;
     });
+    this.options.agree?.();
     // What was finished before a stop is not lost, on whatever process.
     const finished = own.filter(({ finish }) => finish !== undefined).map((text) => text.completion());
     const written = finished.map(({ tokens, ...rest }) => ({ ...rest, tokens: [...tokens] }));

@@ -91,11 +91,16 @@ export abstract class CausalLM implements Disposable {
   }
 }
 
-/** log p(target | its context) of every scored row, [M], in fp32 or better; all logits never exist at once. */
-export function tokenLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
+/** The hidden states of the scored rows, [M, D]; parameters that other processes have come for the pass. */
+export function scoredHidden(model: CausalLM, batch: SpanBatch): Tensor {
   const { residency } = model;
   residency?.begin();
-  return tidy(() => linearLogprob(model.hidden({ ...batch, residency }), model.head_VD, batch.targets_M));
+  return model.hidden({ ...batch, residency });
+}
+
+/** log p(target | its context) of every scored row, [M], in fp32 or better; all logits never exist at once. */
+export function tokenLogprobs(model: CausalLM, batch: SpanBatch): Tensor {
+  return tidy(() => linearLogprob(scoredHidden(model, batch), model.head_VD, batch.targets_M));
 }
 
 /**

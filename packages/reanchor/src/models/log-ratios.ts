@@ -3,7 +3,7 @@ import { cat, noGrad, type Tensor, tidy, zeros } from '@reanchor/torch';
 import { type Group, packGroups, scoredTokens } from '../data/index.js';
 import { UserError } from '../errors.js';
 import { type SpanBatch, spanBatch } from '../nn/spans.js';
-import { type CausalLM, sequenceLogprobs } from './causal-lm.js';
+import { type CausalLM, scoredHidden, sequenceLogprobs } from './causal-lm.js';
 import { type PassOptions, passes } from './passes.js';
 
 /** A completion under two models; sums over its tokens, nats. */
@@ -50,7 +50,7 @@ export async function logRatios(
           return ratio_S.toList().flatMap((ratio, s) => (divergences ? [ratio, divergences[s]!] : [ratio]));
         }),
       ),
-    isShared: policy.residency !== undefined,
+    isShared: (policy.residency ?? reference.residency) !== undefined,
   });
   return groups.map(({ prompt, completions }, g) =>
     completions.map((ids, c) => {
@@ -66,7 +66,7 @@ const elementsAtOnce = 2 ** 22;
 
 /** The sums over each sequence's places of KL(policy || reference) of the next token, [S], float64. */
 function sequenceDivergences(policy: CausalLM, reference: CausalLM, batch: SpanBatch): Tensor {
-  const [ours_MD, theirs_MD] = [policy.hidden(batch), reference.hidden(batch)];
+  const [ours_MD, theirs_MD] = [scoredHidden(policy, batch), scoredHidden(reference, batch)];
   const [rows, vocabulary] = [ours_MD.shape[0]!, policy.head_VD.shape[0]!];
   const atOnce = Math.max(1, Math.floor(elementsAtOnce / vocabulary));
   const parts: Tensor[] = [];

@@ -150,6 +150,11 @@ export class AdapterWeights extends Weights {
     this.#options.base?.rest();
   }
 
+  override gathered<T>(work: () => Promise<T>): Promise<T> {
+    const { base } = this.#options;
+    return base ? base.gathered(work) : work();
+  }
+
   override bytes(dtype: DType = this.dtype): number {
     return [...this.trained.values()].reduce((sum, { numel }) => sum + numel * dtypeBytes(dtype), 0);
   }

@@ -1,7 +1,7 @@
 import type { Device, DType, ProcessGroup, Tensor } from '@reanchor/torch';
 import type { ConfigJson } from '../models/causal-lm.js';
 import type { Residency } from '../nn/segments.js';
-import { gatheredForPasses, Unit } from './unit.js';
+import { gatheredForPasses, Unit, withWholes } from './unit.js';
 import { planUnits } from './unit-plan.js';
 
 export interface DividedBaseOptions {
@@ -44,6 +44,11 @@ export class DividedBase implements Disposable {
 
   get residency(): Residency {
     return { ...gatheredForPasses(this.#root, this.#blocks), collect: () => {} };
+  }
+
+  /** What `work` makes while this process has all of it; all processes have to call it. */
+  gathered<T>(work: () => Promise<T>): Promise<T> {
+    return withWholes(this.#units, work);
   }
 
   /** Gives back what is held for passes alone. */

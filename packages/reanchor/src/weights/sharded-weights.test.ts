@@ -39,6 +39,22 @@ test.each([
   expect(gather).not.toHaveBeenCalled();
 });
 
+test('divided parameters are whole while work asks for them, through passes as well, and gone after it', async () => {
+  const { weights } = await dividedWeights('parameters');
+  using policy = weights;
+  using whole = await loadModel(tinyModel, { dtype: 'float32' });
+  const before = memory().tensorBytes;
+  await policy.gathered(async () => {
+    policy.model.residency!.enter(0, 1);
+    policy.model.residency!.leave(0);
+    for (const [name, value] of whole.parameters)
+      expect(policy.model.parameters.get(name)!.toList()).toEqual(value.toList());
+  });
+  expect(memory().tensorBytes).toBe(before);
+  await expect(policy.gathered(() => Promise.reject(new Error('no answers')))).rejects.toThrow('no answers');
+  expect(memory().tensorBytes).toBe(before);
+});
+
 test('what is sent to be saved leaves no tensor behind', async () => {
   const { weights } = await dividedWeights('parameters');
   using policy = weights;

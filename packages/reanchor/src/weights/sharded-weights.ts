@@ -20,7 +20,7 @@ import type { Optimizer } from '../optim/index.js';
 import { gather, tell } from '../parallel/tell.js';
 import { type PiecesReport, readPiecesInto, writePieces, writtenFiles } from './pieces-file.js';
 import { writeTensors } from './tensor-file.js';
-import { gatheredForPasses, type Piece, Unit } from './unit.js';
+import { gatheredForPasses, type Piece, Unit, withWholes } from './unit.js';
 import { planUnits } from './unit-plan.js';
 import {
   type AnchorOptions,
@@ -116,6 +116,10 @@ export class ShardedWeights implements ModelWeights {
 
   rest(): void {
     for (const unit of this.#units) unit.free();
+  }
+
+  gathered<T>(work: () => Promise<T>): Promise<T> {
+    return withWholes(this.#units, work);
   }
 
   requireGradients(): void {

@@ -60,6 +60,7 @@ export class Unit implements Disposable {
   readonly #slice: Tensor;
   readonly #whole: Tensor;
   #isHere = true;
+  #isHeld = false;
   #arriving: Pending | undefined;
   #leaving: Pending | undefined;
   /** Of the whole, until it is summed over the processes. */
@@ -141,9 +142,21 @@ export class Unit implements Disposable {
     this.#isHere = true;
   }
 
+  /** Brings the whole, which then stays until {@link release}. */
+  hold(): void {
+    this.use();
+    this.#isHeld = true;
+  }
+
+  /** Gives back what {@link hold} has brought. */
+  release(): void {
+    this.#isHeld = false;
+    this.free();
+  }
+
   /** Gives the memory of the whole back, where it does not stay. */
   free(): void {
-    if (this.options.isResident) return;
+    if (this.options.isResident || this.#isHeld) return;
     if (this.#arriving) this.use();
     resizeStorage(this.#whole, 0);
     this.#isHere = false;
@@ -258,6 +271,16 @@ export class Unit implements Disposable {
     for (const view of this.#views.values()) view.dispose();
     for (const { tensor } of this.#pieces.values()) tensor.dispose();
     for (const tensor of [this.#slice, this.#whole, this.#wholeGradient, this.#gradient]) tensor?.dispose();
+  }
+}
+
+/** What `work` makes while this process has units as a whole; all processes have to call it. */
+export async function withWholes<T>(units: readonly Unit[], work: () => Promise<T>): Promise<T> {
+  for (const unit of units) unit.hold();
+  try {
+    return await work();
+  } finally {
+    for (const unit of units) unit.release();
   }
 }
 

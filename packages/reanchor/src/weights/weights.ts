@@ -88,6 +88,11 @@ export interface ModelWeights extends Disposable {
   /** Gives back what is held for passes alone. */
   rest(): void;
   /**
+   * What `work` makes while the model here has all its parameters: where they are divided they are gathered for it. All
+   * processes have to call it. Errors: those of `work`; DistributedError.
+   */
+  gathered<T>(work: () => Promise<T>): Promise<T>;
+  /**
    * Weights of their own that start as these: what is trained is copied, what is frozen shared. Their model computes in
    * the dtype of this one.
    */
@@ -224,6 +229,10 @@ export class Weights implements ModelWeights {
   }
 
   rest(): void {}
+
+  gathered<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
 
   anchor({ dtype = this.model.dtype }: AnchorOptions = {}): Weights {
     const frozen = (name: string) => (this.isTrained(name) ? undefined : this.model.parameters.get(name));
