@@ -6,7 +6,8 @@ import type { CausalLM } from '../models/causal-lm.js';
 import { gather } from '../parallel/tell.js';
 import { uniforms } from '../random.js';
 import { KeyValueCache } from './key-value-cache.js';
-import { nextLogits, promptLogits } from './logits.js';
+import { continuedLogits, nextLogits, promptLogits } from './logits.js';
+import type { PrefixCache } from './prefix-cache.js';
 import { type SamplingOptions, sample } from './sample.js';
 import { type GeneratedCompletion, Text, type TextOptions } from './text.js';
 
@@ -29,6 +30,8 @@ export interface GenerateOptions extends SamplingOptions, TextOptions {
   /** Hears every step: how many completions are done, of how many, and the tokens of all so far. */
   onProgress?: ((progress: GenerateProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
+  /** Where one prompt with one completion finds what it has in common with the one before it, for the same model. */
+  prefixCache?: PrefixCache | undefined;
   /**
    * The processes that share the work, each with the model and the same options; this one alone when left out. A batch
    * is written by one of them, and when one is asked to stop all do.
@@ -69,6 +72,8 @@ export async function generate(
       .filter((sample) => isWanted(prompt, sample))
       .map((sample) => new Text(prompt, sample, ids, uniforms(seed, generateKey, prompt, sample), options)),
   );
+  if (options.prefixCache && texts.length !== 1)
+    throw new RangeError(`prefixCache serves one completion at a time, and ${texts.length} are asked for`);
   const decoder = new Decoder(model, options, texts.length);
   // Prompts of like length waste little of the cache on one another.
   const order = [...texts].sort((a, b) => a.ids.length - b.ids.length);
@@ -144,9 +149,11 @@ class Decoder {
   private async complete(texts: readonly Text[]): Promise<void> {
     const { options } = this;
     if (texts.length === 0) return;
-    using cache = new KeyValueCache(texts.map(({ ids }) => ids.length));
+    const kept = options.prefixCache?.begin(texts[0]!.ids);
+    using own = kept ? undefined : new KeyValueCache(texts.map(({ ids }) => ids.length));
+    const cache = kept?.cache ?? own!;
     let live = texts;
-    let logits = await this.#begin(texts, cache);
+    let logits = kept ? await this.#continue(texts[0]!, kept) : await this.#begin(texts, cache);
     for (;;) {
       const uniforms = live.map(({ uniform }) => uniform);
       const drawn = tidy(() => noGrad(() => sample(logits, options, uniforms)));
@@ -157,14 +164,14 @@ class Decoder {
         this.#tokens += 1;
         options.onToken?.(text.prompt, text.sample, token);
       }
-      const kept = [...live.keys()].filter((b) => live[b]!.finish === undefined);
-      if (kept.length < live.length) {
+      const unfinished = [...live.keys()].filter((b) => live[b]!.finish === undefined);
+      if (unfinished.length < live.length) {
         for (const text of live.filter(({ finish }) => finish !== undefined)) {
           this.#done += 1;
           await options.onCompletion?.(text.completion());
         }
-        if (kept.length > 0) cache.select(kept);
-        live = kept.map((b) => live[b]!);
+        if (unfinished.length > 0) cache.select(unfinished);
+        live = unfinished.map((b) => live[b]!);
       }
       options.onProgress?.({ done: this.#done, of: this.count, tokens: this.#tokens });
       await this.#turn();
@@ -173,7 +180,20 @@ class Decoder {
       const positions = live.map(({ position }) => position);
       cache.advance();
       logits = tidy(() => noGrad(() => nextLogits(this.model, inputs, positions, cache)));
+      options.prefixCache?.add(inputs);
     }
+  }
+
+  /** The logits after the prompt of one text, a part of which may be in the cache. */
+  async #continue(text: Text, { cache, past }: ReturnType<PrefixCache['begin']>): Promise<Tensor> {
+    const rest = text.ids.subarray(past);
+    await this.#turn();
+    const logits =
+      past === 0
+        ? await this.#begin([text], cache)
+        : tidy(() => noGrad(() => continuedLogits(this.model, rest, cache)));
+    this.options.prefixCache!.add(rest);
+    return logits;
   }
 
   /** The logits after the prompts, which are computed a part at a time. */

@@ -1,3 +1,4 @@
+export { type Answer, type AnswerOptions, Conversation, type ConversationOptions } from './conversation.js';
 export {
   drawnTokens,
   type GenerateOptions,
@@ -5,12 +6,14 @@ export {
   generate,
 } from './generate.js';
 export { type CompletionLine, type GenerateFileOptions, generateFile, readPrompts } from './generate-file.js';
+export { PrefixCache } from './prefix-cache.js';
 export type { SamplingOptions } from './sample.js';
 export { stopTokens } from './stop-tokens.js';
 export { streamText } from './stream-text.js';
 export type { GeneratedCompletion } from './text.js';
 export {
   type CompleteOptions,
+  loadGenerators,
   type Prompt,
   type TextCompletion,
   TextGenerator,

@@ -70,10 +70,21 @@ export class KeyValueCache implements Disposable {
     return this.#layers[layer];
   }
 
-  /** Makes room for one more token a text; `attend` of every layer then writes and sees it. */
-  advance(): void {
-    this.#length += 1;
-    if (this.#layers[0]!.keys_BKTC.shape[2]! >= this.#length) return;
+  /** Slots that are filled, those of the step being computed among them. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Forgets the tokens of the one text that is kept from a slot on. */
+  truncate(length: number): void {
+    this.#length = length;
+  }
+
+  /** Makes room for one more token a text, or several; every layer then writes and sees them (`attend`, `extend`). */
+  advance(tokens = 1): void {
+    this.#length += tokens;
+    const slots = this.#layers[0]!.keys_BKTC.shape[2]!;
+    if (slots >= this.#length) return;
     const more = Math.max(growth, this.#length >> 1);
     this.#replaceAll((old) => {
       const [texts, heads, , channels] = old.shape as [number, number, number, number];
@@ -95,6 +106,28 @@ export class KeyValueCache implements Disposable {
         values_BKTC.narrow(2, 0, this.#length),
         { attnMask: this.#mask(q_BHC), enableGqa: q_BHC.shape[1] !== k_BKC.shape[1] },
       ).squeeze(2);
+    });
+  }
+
+  /**
+   * Attention of the newest N tokens of the one text that is kept, [N, H, C] -> [N, H, C]. `mask_NT` says which slots
+   * each of them sees.
+   */
+  extend(layer: number, q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor, mask_NT: Tensor): Tensor {
+    const { keys_BKTC, values_BKTC } = this.#layers[layer]!;
+    const [tokens, heads] = q_NHC.shape as [number, number];
+    return tidy(() => {
+      const first = this.#length - tokens;
+      keys_BKTC.select(0, 0).narrow(1, first, tokens).copy_(k_NKC.transpose(0, 1));
+      values_BKTC.select(0, 0).narrow(1, first, tokens).copy_(v_NKC.transpose(0, 1));
+      return scaledDotProductAttention(
+        q_NHC.transpose(0, 1).unsqueeze(0),
+        keys_BKTC.narrow(2, 0, this.#length),
+        values_BKTC.narrow(2, 0, this.#length),
+        { attnMask: mask_NT, enableGqa: heads !== k_NKC.shape[1] },
+      )
+        .squeeze(0)
+        .transpose(0, 1);
     });
   }
 

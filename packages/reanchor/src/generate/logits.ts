@@ -1,6 +1,6 @@
 // The logits of each text's next token: after its prompt, and after one more token with the cache.
-// Shapes: B texts, N packed tokens, D width, V vocabulary.
-import { decodeLinear, type Tensor, tensor } from '@reanchor/torch';
+// Shapes: B texts, N packed tokens, T slots of the cache, D width, V vocabulary.
+import { decodeLinear, full, type Tensor, tensor } from '@reanchor/torch';
 import type { CausalLM } from '../models/causal-lm.js';
 import { spanAttention } from '../nn/attention.js';
 import { decoding } from '../nn/decoding.js';
@@ -65,6 +65,24 @@ export function nextLogits(
     attend: (layer, q_BHC, k_BKC, v_BKC) => cache.attend(layer, q_BHC, k_BKC, v_BKC),
   };
   return hasKernels(model) ? decoding(() => logitsOf(model, batch)) : logitsOf(model, batch);
+}
+
+/** The logits after more tokens of the one text in the cache, which takes up their keys and values, [1, V]. */
+export function continuedLogits(model: CausalLM, tokens: Int32Array, cache: KeyValueCache): Tensor {
+  const past = cache.length;
+  cache.advance(tokens.length);
+  const { dtype, device } = model;
+  const mask_NT = full([tokens.length, cache.length], Number.NEGATIVE_INFINITY, { dtype, device }).triu(past + 1);
+  return logitsOf(model, {
+    tokens_N: idsOf(tokens, model),
+    positions_N: idsOf(
+      tokens.map((_, i) => past + i),
+      model,
+    ),
+    longestPosition: cache.length - 1,
+    rows_M: idsOf([tokens.length - 1], model),
+    attend: (layer, q_NHC, k_NKC, v_NKC) => cache.extend(layer, q_NHC, k_NKC, v_NKC, mask_NT),
+  });
 }
 
 const hasKernels = ({ dtype, device }: CausalLM) => dtype === 'float32' && device === 'cpu';

@@ -114,6 +114,11 @@ export class TextGenerator implements Disposable {
     return new TextGenerator(model, tokenizer, template, now, stopTokens);
   }
 
+  /** Whether there is a chat template, by which messages are answered. */
+  get answersChats(): boolean {
+    return this.template !== undefined || this.tokenizer.chatTemplate !== undefined;
+  }
+
   /** The token ids of a prompt. Errors: UserError for a chat without a template, or that it refuses. */
   encode(prompt: Prompt): Int32Array {
     return Int32Array.from(encodePrompt(textOf(prompt), this.tokenizer, this.#textOptions(prompt)));
@@ -236,6 +241,26 @@ export class TextGenerator implements Disposable {
 
   [Symbol.dispose](): void {
     this.model[Symbol.dispose]();
+  }
+}
+
+/**
+ * Models with what each of them needs to write, loaded one after the other; those on one base have its weights in
+ * common. Errors: those of {@link TextGenerator.load}.
+ */
+export async function loadGenerators(
+  models: readonly { model: string; adapter?: string | undefined }[],
+  options: Omit<TextGeneratorOptions, 'adapter' | 'loader'>,
+): Promise<TextGenerator[]> {
+  using loader = new ModelLoader({ dtype: 'float32', device: chooseDevice(options.device) });
+  const generators: TextGenerator[] = [];
+  try {
+    for (const { model, adapter } of models)
+      generators.push(await TextGenerator.load(model, { ...options, adapter, loader }));
+    return generators;
+  } catch (error) {
+    for (const generator of generators) generator[Symbol.dispose]();
+    throw error;
   }
 }
 

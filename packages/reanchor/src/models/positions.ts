@@ -39,7 +39,8 @@ export function shortestOf([first, ...others]: readonly [Configured, ...Configur
   return others.reduce((a, b) => (positionsOf(b) < positionsOf(a) ? b : a), first);
 }
 
-function positionsOf({ configJson }: Configured): number {
+/** The tokens of a text that the model was made for, infinitely many where its config.json does not say. */
+export function positionsOf({ configJson }: Configured): number {
   const positions = configJson.max_position_embeddings;
   return typeof positions === 'number' ? positions : Number.POSITIVE_INFINITY;
 }
