@@ -5,11 +5,12 @@ import { runText, trainedModel } from '../runs/index.js';
 import { numberFlag } from './flags.js';
 import { inProcesses, type ProcessesFlags, type Shared, stoppedCode } from './processes.js';
 import { downloadStatus, number } from './progress.js';
+import { greedy, type SamplingFlags, samplingOf, stopStringsOf } from './sampling.js';
 import { stopOnSignals } from './signals.js';
 import type { Terminal } from './terminal.js';
 
 /** The flags of `generate` as commander gives them. */
-export interface GenerateFlags extends ProcessesFlags {
+export interface GenerateFlags extends ProcessesFlags, SamplingFlags {
   model?: string;
   adapter?: string;
   run?: string;
@@ -17,12 +18,7 @@ export interface GenerateFlags extends ProcessesFlags {
   out?: string;
   prompt?: string;
   chatTemplate?: string;
-  maxNewTokens: string;
-  temperature: string;
-  topK?: string;
-  topP?: string;
   samples: string;
-  seed: string;
   batchSize: string;
   stop: string[];
 }
@@ -69,27 +65,16 @@ function requireTask({ prompt, prompts, out }: GenerateFlags): boolean {
 }
 
 function optionsOf(flags: GenerateFlags, isSingle: boolean) {
-  const given = (flag: string, text: string | undefined, rule: Parameters<typeof numberFlag>[2]) =>
-    text === undefined ? undefined : numberFlag(flag, text, rule);
   const options = {
-    maxNewTokens: numberFlag('--max-new-tokens', flags.maxNewTokens, { integer: true, min: 1 }),
-    temperature: numberFlag('--temperature', flags.temperature, {}),
-    topK: given('--top-k', flags.topK, { integer: true, min: 1 }),
-    topP: given('--top-p', flags.topP, { above: true, max: 1 }),
+    ...samplingOf(flags),
     samples: numberFlag('--samples', flags.samples, { integer: true, min: 1 }),
-    seed: numberFlag('--seed', flags.seed, { integer: true, max: Number.MAX_SAFE_INTEGER }),
     batchSize: numberFlag('--batch-size', flags.batchSize, { integer: true, min: 1 }),
-    stopStrings: flags.stop,
+    stopStrings: stopStringsOf(flags.stop),
   };
-  if (flags.stop.includes('')) throw new UsageError('--stop: "" is not allowed; it would end every text at once');
   if (isSingle && options.samples > 1)
     throw new UsageError('--samples has no effect with --prompt, which streams one text');
-  if (options.temperature === 0) {
-    const why = 'has no effect with --temperature 0, which always takes the most probable token';
-    if (options.topK !== undefined) throw new UsageError(`--top-k ${why}`);
-    if (options.topP !== undefined) throw new UsageError(`--top-p ${why}`);
-    if (options.samples > 1) throw new UsageError(`--samples ${why}: all would be the same`);
-  }
+  if (options.temperature === 0 && options.samples > 1)
+    throw new UsageError(`--samples ${greedy}: all would be the same`);
   const { adapter } = flags;
   if (adapter !== undefined && flags.model === undefined)
     throw new UsageError('--adapter has no effect without --model, the model that it is on');

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { writeError } from '../formats/index.js';
 import { packageVersion } from '../version.js';
 import { addCache } from './commands/cache.js';
+import { addChat } from './commands/chat.js';
 import { addDashboard } from './commands/dashboard.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEstimate } from './commands/estimate.js';
@@ -79,6 +80,7 @@ const verbs = [
   addTokens,
   addScore,
   addGenerate,
+  addChat,
   addMerge,
   addToy,
   addEval,
