@@ -50,7 +50,7 @@ const allowed: Record<string, string> = {
     'errors clock random formats stats text recipe runs data models generate planning driver estimate eval torch/host',
   cli: 'errors secrets version formats stats recipe runs hub data tokens generate planning driver estimate eval toy quickstart sweep serve launch parallel torch/host torch/setup',
   index:
-    'errors text recipe hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
+    'errors text recipe runs hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };
 
 /** The one file, or folder, that may import each third-party package. */

@@ -1,3 +1,4 @@
+import type { TrainOptions, TrainResult } from '../driver/index.js';
 import { tieToLauncher, type World } from '../launch/index.js';
 import type { Recipe } from '../recipe/index.js';
 import { isUnusedFolder, newestRun, reserveRunFolder } from '../runs/index.js';
@@ -7,8 +8,9 @@ import { recipeFor } from './recipe.js';
 import { stopOnSignals } from './signals.js';
 import { shellWord, type Terminal, table } from './terminal.js';
 
-type Driver = Pick<typeof import('../driver/index.js'), 'train' | 'configureProcess' | 'openWorld'>;
-type TrainResult = Awaited<ReturnType<Driver['train']>>;
+interface Driver extends Pick<typeof import('../driver/index.js'), 'configureProcess' | 'openWorld'> {
+  train(options: TrainOptions): Promise<TrainResult>;
+}
 
 /** The flags of `train` as commander gives them. */
 export interface TrainFlags {

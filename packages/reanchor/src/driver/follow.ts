@@ -29,6 +29,7 @@ export async function follow(options: RunOptions): Promise<TrainResult> {
     ...{ ...state, plan, stop, emit },
     listeners: [evaluations, turns, new RunawayWatch(state.runaway, watch)],
     checkpoints: { save: async () => out },
+    heard: async () => {},
     checkFiles: emit,
   }).run();
   await turns.take();

@@ -53,6 +53,7 @@ function loopOf({ second = () => {}, onPause = () => {}, onDivergence = 'stop' }
     checkpoints: { save: async (step) => `checkpoint ${step}` },
     stop: { signal: abort.signal, agree() {} },
     emit: (event) => heard.push(event.type),
+    heard: async () => {},
     checkFiles: () => void heard.push('files'),
   });
   return { loop, heard, abort };

@@ -24,6 +24,8 @@ export interface RunLoopOptions extends Pick<Checkpointed, 'reference' | 'initia
   /** By which all processes of the run stop after the same step. */
   stop: Pick<AgreedStop, 'signal' | 'agree'>;
   emit(event: NewRunEvent): void;
+  /** Waits until who listens is done with the events so far. Errors: theirs. */
+  heard(): Promise<void>;
   /** Looks after every step whether the run's files are where they were. Errors: those that end the run. */
   checkFiles(): void;
 }
@@ -46,6 +48,8 @@ export class RunLoop {
       signal?.throwIfAborted();
       for (const listener of listeners) await listener.onBegin?.(trainer.steps);
       for (const planned of plan.steps(trainer.steps + 1)) {
+        await this.options.heard();
+        signal?.throwIfAborted();
         for (const anchor of this.#anchors())
           await anchor.prepare(planned.step, { signal, onProgress: () => stop.agree() });
         await this.#step(planned);
@@ -84,10 +88,11 @@ export class RunLoop {
   }
 
   async #tell(outcome: StepOutcome, warning: string | undefined): Promise<void> {
-    const { listeners, checkFiles, emit } = this.options;
+    const { listeners, checkFiles, emit, heard } = this.options;
     if (warning !== undefined) emit({ type: 'warning', message: warning });
     for (const listener of listeners) listener.onStep?.(outcome);
     await setImmediate();
+    await heard();
     checkFiles();
   }
 

@@ -23,7 +23,7 @@ import type { ModelWeights } from '../weights/weights.js';
 import { RunEvaluations } from './evaluations.js';
 import type { ModelFiles } from './model-files.js';
 import { NonFiniteSteps } from './non-finite-steps.js';
-import type { TrainOptions } from './options.js';
+import type { CheckedOptions } from './options.js';
 import type { RunRecord } from './record.js';
 import type { ResumePoint } from './resume.js';
 import { RunawayDetector } from './runaway.js';
@@ -31,7 +31,7 @@ import type { TrainedModel } from './save-trained.js';
 import { type Checkpointed, restoreSnapshot, writeSnapshot } from './snapshot.js';
 import { StepLog } from './step-log.js';
 
-export interface RunOptions extends TrainOptions {
+export interface RunOptions extends CheckedOptions {
   world: ProcessGroup;
   mesh: Mesh;
   stop: AgreedStop;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Device, nativeConfig } from '@reanchor/torch';
 import { createRunFolder, type RunFolder, readRun, templateNow, writeRunInfo } from '../runs/index.js';
-import type { TrainOptions } from './options.js';
+import type { CheckedOptions } from './options.js';
 import type { LockedRun } from './resume.js';
 
 /** The run folder: that of a run that is resumed, or one that is made when all else is known to be right. */
@@ -12,7 +12,7 @@ export class OutputFolder implements Disposable {
   #isWritten: boolean;
 
   constructor(
-    readonly options: TrainOptions,
+    readonly options: CheckedOptions,
     readonly device: Device,
     public locked: LockedRun | undefined,
     /** When the run began: chat templates tell this moment, also in a resumed run. */

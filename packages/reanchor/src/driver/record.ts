@@ -5,7 +5,7 @@ import { EventWriter, HeldFolder, type NewRunEvent, type RunEvent, type RunFolde
 import { MetricSinks, type RunEnd } from '../sinks/index.js';
 
 interface RunRecordOptions {
-  onEvent?: ((event: RunEvent) => void) | undefined;
+  onEvent?: ((event: RunEvent) => unknown) | undefined;
   /** The step that a resumed run goes on from. */
   resumedAt?: number | undefined;
   clock?: Clock | undefined;
@@ -17,7 +17,9 @@ export class RunRecord implements AsyncDisposable {
   #held: HeldFolder;
   readonly #sinks: MetricSinks;
   readonly #conceal: (text: string) => string;
-  readonly #onEvent: ((event: RunEvent) => void) | undefined;
+  readonly #onEvent: ((event: RunEvent) => unknown) | undefined;
+  /** What who listens has promised since it was waited for. */
+  #promised: Promise<unknown>[] = [];
 
   constructor(folder: RunFolder, recipe: Recipe, { onEvent, resumedAt, clock }: RunRecordOptions) {
     this.#onEvent = onEvent;
@@ -85,7 +87,17 @@ export class RunRecord implements AsyncDisposable {
     const told = event.type === 'samples' ? event : mapTexts(event, this.#conceal);
     const written = this.#events.write(told);
     this.#sinks.write(written);
-    this.#onEvent?.(written);
+    const promised = Promise.resolve(this.#onEvent?.(written));
+    // Its error is thrown by who waits for it; where the run has ended before, nobody does.
+    promised.catch(() => {});
+    this.#promised.push(promised);
+  }
+
+  /** Waits until who listens is done with what was emitted so far. Errors: theirs. */
+  async heard(): Promise<void> {
+    const promised = this.#promised;
+    this.#promised = [];
+    await Promise.all(promised);
   }
 
   /** Makes sure that all events are on the disk; returns the bytes of events.jsonl. Errors: UserError. */

@@ -23,7 +23,7 @@ import {
 } from '../runs/index.js';
 import { bestOf } from './checkpointer.js';
 import type { RollbackRequest } from './non-finite-steps.js';
-import type { TrainOptions, TrainResult } from './options.js';
+import type { CheckedOptions, TrainResult } from './options.js';
 import { resumeFlag } from './resume-hint.js';
 
 /** What a run goes on from. */
@@ -56,7 +56,7 @@ export async function reopenRun({
   recipe,
   command,
   signal,
-}: Pick<TrainOptions, 'out' | 'recipe' | 'command' | 'signal'>): Promise<
+}: Pick<CheckedOptions, 'out' | 'recipe' | 'command' | 'signal'>): Promise<
   LockedRun | { finished: TrainResult } | undefined
 > {
   if (isUnusedFolder(path)) return undefined;
@@ -113,7 +113,7 @@ const withFlaw = ({ final }: RunFolder, flaw: string, error: UserError) =>
     cause: error,
   });
 
-interface ResumePointOptions extends Pick<TrainOptions, 'command' | 'signal'> {
+interface ResumePointOptions extends Pick<CheckedOptions, 'command' | 'signal'> {
   /** Of the recipe of the run. */
   hash?: string | undefined;
   rollback?: RollbackRequest | undefined;

@@ -84,8 +84,18 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
   const turns = new SavingTurns(options.mesh.shard, weights.isSharded, async () => {});
   const listeners = [...listenersOf(opened, checkpoints), turns];
   const checkFiles = () => record.check();
+  const heard = () => record.heard();
   try {
-    const stoppedAt = await new RunLoop({ ...opened, plan, listeners, checkpoints, stop, emit, checkFiles }).run();
+    const stoppedAt = await new RunLoop({
+      ...opened,
+      plan,
+      listeners,
+      checkpoints,
+      stop,
+      emit,
+      heard,
+      checkFiles,
+    }).run();
     if (stoppedAt !== undefined) {
       await turns.take();
       return stoppedAt;
@@ -137,6 +147,7 @@ async function closeRun(
   const isFinished = stoppedAt === undefined;
   await record.close(isFinished ? 'finished' : 'interrupted');
   record.emit({ type: 'end', steps: trainer.steps, seconds: seconds() });
+  await record.heard();
   return {
     folder: folder.path,
     final: stoppedAt ?? folder.final,

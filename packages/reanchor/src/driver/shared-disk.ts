@@ -24,7 +24,8 @@ export async function requireSharedDisk(world: ProcessGroup, out: string): Promi
     if (first === undefined) return;
     const ranks = blind.map(([rank, { host }]) => `rank ${rank} on ${host}`).join(', ');
     throw new UserError(
-      `the run folder ${out} is not on a disk that all processes share: rank 0 on ${answers[0]!.host} has written a file that is not there for ${ranks} (${first[1].problem}). Every process writes its part of a checkpoint: name a folder (--out) that all of them see by the same path`,
+      (option) =>
+        `the run folder ${out} is not on a disk that all processes share: rank 0 on ${answers[0]!.host} has written a file that is not there for ${ranks} (${first[1].problem}). Every process writes its part of a checkpoint: name a folder (${option('out')}) that all of them see by the same path`,
     );
   } finally {
     if (own !== undefined) await rm(own, { force: true });

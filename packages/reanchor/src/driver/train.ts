@@ -15,16 +15,17 @@ import { recipeSaveOptions } from '../planning/dtypes.js';
 import { Plan } from '../planning/plan.js';
 import { requireReplicas } from '../planning/replicas.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
-import { keyDigests, type Recipe, recipeHere } from '../recipe/index.js';
+import { checkRecipe, keyDigests, type Recipe, recipeHere } from '../recipe/index.js';
 import { type Checkpoint, refuseUsedFolder, runFolder } from '../runs/index.js';
 import { type ChatTemplate, loadTokenizer } from '../text/index.js';
 import type { ModelWeights } from '../weights/weights.js';
+import { EventStream } from './event-stream.js';
 import { explainFault } from './faults.js';
 import { follow } from './follow.js';
 import { modelFiles } from './model-files.js';
 import { RollbackRequest } from './non-finite-steps.js';
 import { loadPolicy, type RunOptions } from './open-run.js';
-import type { TrainOptions, TrainResult } from './options.js';
+import type { CheckedOptions, TrainOptions, TrainResult, TrainRun } from './options.js';
 import { existingParent, OutputFolder } from './output-folder.js';
 import { findResumePoint, type LockedRun, type ResumePoint, reopenRun, requireSameRun } from './resume.js';
 import { run } from './run.js';
@@ -39,13 +40,28 @@ import { snapshotBytes } from './snapshot.js';
  * process do not touch each other. `threads`, `deterministic` and `matmul` of the recipe belong to the process, so that
  * they are for {@link configureProcess}, to be called before; without it libtorch's defaults hold.
  *
- * Errors: UserError for what a user can mend, divergence and full disks among it; SelfCheckError when the run
- * contradicts itself; the signal's reason when it is aborted before there is something to save.
+ * Returns at once: {@link TrainRun} says how events are followed and the result is had.
+ *
+ * Errors: RecipeError for a recipe with mistakes; UserError for what else a user can mend, divergence and full disks
+ * among it; SelfCheckError when the run contradicts itself; the signal's reason when it is aborted before there is
+ * something to save.
  */
-export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { world = ProcessGroup.alone() } = options;
+export function train(options: TrainOptions): TrainRun {
+  const events = new EventStream();
+  const { signal, onEvent } = options;
+  const result = makeRun({
+    ...options,
+    signal: signal ? AbortSignal.any([signal, events.signal]) : events.signal,
+    onEvent: (event) => Promise.all([onEvent?.(event), events.push(event)]),
+  });
+  return Object.assign(result, { [Symbol.asyncIterator]: () => events.read(result) });
+}
+
+async function makeRun(given: TrainOptions): Promise<TrainResult> {
+  const { world = ProcessGroup.alone() } = given;
   let mesh: Mesh | undefined;
   try {
+    const options = { ...given, recipe: checkRecipe(given.recipe) };
     requireShare(options, world);
     mesh = await openMesh(world, options.recipe.parallel.replicas);
     const result = world.rank === 0 ? await lead(options, mesh) : await accompany(options, mesh);
@@ -53,7 +69,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     world.barrier();
     return result;
   } catch (error) {
-    const { signal } = options;
+    const { signal } = given;
     const isAsked = signal?.aborted && error === signal.reason;
     world.fail(isAsked ? askedToStop : error instanceof Error ? error.message : String(error));
     throw await asStop(error, signal);
@@ -75,7 +91,7 @@ async function asStop(error: unknown, signal: AbortSignal | undefined): Promise<
 }
 
 /** Errors: UserError where processes cannot share the recipe, and for what divided parameters cannot do yet. */
-function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup): void {
+function requireShare({ recipe, probe }: CheckedOptions, { world }: ProcessGroup): void {
   const { batch, parallel } = recipe;
   if (batch.size < world) {
     throw new UserError(
@@ -92,7 +108,7 @@ function requireShare({ recipe, probe }: TrainOptions, { world }: ProcessGroup):
 }
 
 /** The run on rank 0, which has the run folder. */
-async function lead(options: TrainOptions, mesh: Mesh): Promise<TrainResult> {
+async function lead(options: CheckedOptions, mesh: Mesh): Promise<TrainResult> {
   const { world } = mesh;
   const { recipe, out, resume } = options;
   const device = recipeDevice(recipe, options.device);
@@ -110,7 +126,7 @@ async function lead(options: TrainOptions, mesh: Mesh): Promise<TrainResult> {
 }
 
 /** The run on another process: what it begins with and goes on from it hears from rank 0. */
-async function accompany(options: TrainOptions, mesh: Mesh): Promise<TrainResult> {
+async function accompany(options: CheckedOptions, mesh: Mesh): Promise<TrainResult> {
   const { world } = mesh;
   const { recipe } = options;
   const device = recipeDevice(recipe, options.device);
@@ -159,7 +175,7 @@ type RunInputs = Omit<RunOptions, 'openFolder' | 'from' | 'weights' | 'sources'>
 
 /** Finds the models of a recipe, and reads its tokenizer and rows. */
 async function readInputs(
-  options: TrainOptions & { world: ProcessGroup; mesh: Mesh },
+  options: CheckedOptions & { world: ProcessGroup; mesh: Mesh },
   output: Pick<OutputFolder, 'commits' | 'device' | 'now' | 'beginsAgain'> & { locked?: LockedRun | undefined },
 ): Promise<RunInputs> {
   const { recipe, out, signal, clock, onDownload, onReading, world } = options;

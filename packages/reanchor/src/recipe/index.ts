@@ -7,6 +7,7 @@ export {
   recipeHash,
   seesMicroBatches,
 } from './changes.js';
+export { checkRecipe } from './check.js';
 export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
 export { type JsonSchema, type RecipeKey, recipeKey, recipeKeys, typeText } from './keys.js';
 export { type Layer, mergedLayers, modelsNamed, studyLayers } from './layers.js';

@@ -2,15 +2,22 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RecipeError, UsageError, unreadable } from '../errors.js';
-import { isRecord, mapTexts } from '../formats/index.js';
+import { isRecord } from '../formats/index.js';
 import { withoutPasswords } from '../secrets.js';
 import { recipeKey, recipeKeySchema } from './keys.js';
 import { type Layer, mergedLayers, recipeLayers } from './layers.js';
 import { nearest } from './nearest.js';
 import { readRecipeText } from './other-files.js';
-import { type Problem, pathText, problemsOf, unknownKeyMessage, valueMessage } from './problems.js';
+import {
+  environmentProblems,
+  type Problem,
+  pathText,
+  problemsOf,
+  unknownKeyMessage,
+  valueMessage,
+} from './problems.js';
 import { type Recipe, recipeSchema } from './recipe.js';
-import { addressKey, type Environment, variableProblems } from './variables.js';
+import { addressKey, type Environment } from './variables.js';
 import { parseYaml } from './yaml.js';
 
 /** What changes a recipe's text on its way to a checked recipe. */
@@ -127,17 +134,6 @@ function applyOverride(values: unknown, { path, value }: Override): unknown {
   if (value === null) delete section[path.at(-1)!];
   else section[path.at(-1)!] = value;
   return values;
-}
-
-/** What is wrong with `${NAME}` in the texts of a recipe. */
-function environmentProblems(given: unknown, env: Environment): Problem[] {
-  const problems: Problem[] = [];
-  mapTexts(given, (text, path) => {
-    for (const why of variableProblems(path, text, env))
-      problems.push({ path, message: `${pathText(path)}: ${why}`, isKey: false });
-    return text;
-  });
-  return problems;
 }
 
 function placeOf({ path, isKey }: Problem, layers: readonly Layer[], overrides: Override[], file: string) {

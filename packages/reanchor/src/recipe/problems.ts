@@ -6,8 +6,8 @@ import { mapTexts } from '../formats/index.js';
 import { withoutPasswords } from '../secrets.js';
 import { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 import { nearest } from './nearest.js';
-import { crossRules, recipeSchema } from './recipe.js';
-import { addressKey } from './variables.js';
+import { type CrossRule, crossRules, recipeSchema } from './recipe.js';
+import { addressKey, type Environment, variableProblems } from './variables.js';
 
 /** One problem of a recipe, or of a study, not yet placed in a file. */
 export interface Problem {
@@ -18,14 +18,33 @@ export interface Problem {
 }
 
 /** All that the schema and the rules between keys have against a recipe's plain values; empty for a valid recipe. */
-export function problemsOf(given: Record<string, unknown>): Problem[] {
+export const problemsOf = (given: Record<string, unknown>): Problem[] => [
+  ...schemaProblems(given),
+  ...brokenRules(given).map((rule) => ruleProblem(rule, given)),
+];
+
+/** What the schema has against a recipe's plain values. */
+export function schemaProblems(given: Record<string, unknown>): Problem[] {
   const result = recipeSchema.safeParse(given);
-  const problems = result.success ? [] : result.error.issues.flatMap((issue) => problemsOfIssue(issue, given));
-  for (const { path, isBroken, rule } of crossRules) {
-    if (isBroken(given)) {
-      problems.push({ path, message: `${pathText(path)}: ${describe(valueAt(given, path))}: ${rule}`, isKey: false });
-    }
-  }
+  return result.success ? [] : result.error.issues.flatMap((issue) => problemsOfIssue(issue, given));
+}
+
+/** The rules between keys that a recipe's plain values break. */
+export const brokenRules = (given: Record<string, unknown>): CrossRule[] =>
+  crossRules.filter(({ isBroken }) => isBroken(given));
+
+export function ruleProblem({ path, rule }: CrossRule, given: Record<string, unknown>): Problem {
+  return { path, message: `${pathText(path)}: ${describe(valueAt(given, path))}: ${rule}`, isKey: false };
+}
+
+/** What is wrong with `${NAME}` in the texts of a recipe. */
+export function environmentProblems(given: unknown, env: Environment): Problem[] {
+  const problems: Problem[] = [];
+  mapTexts(given, (text, path) => {
+    for (const why of variableProblems(path, text, env))
+      problems.push({ path, message: `${pathText(path)}: ${why}`, isKey: false });
+    return text;
+  });
   return problems;
 }
 

@@ -422,7 +422,7 @@ export const crossRules: readonly CrossRule[] = [
   {
     path: ['steps'],
     isBroken: (given) => given.steps !== undefined && given.epochs !== undefined,
-    rule: 'contradicts epochs, since either sets the length of the run: remove one of them (--set epochs=null takes it out)',
+    rule: 'contradicts epochs, since either sets the length of the run: remove one of them; null takes one out of a recipe that this one extends',
   },
   {
     path: ['evaluate', 'every'],
