@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs';
 
-/** The version of this package, from its package.json. */
-export function packageVersion(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
+/** What this package says of itself, in its package.json. */
+const manifest = () =>
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+    repository: { url: string };
+  };
+
+/** The version of this package. */
+export const packageVersion = (): string => manifest().version;
+
+/** The address of a page of the documentation, which is not installed; `page` as in `guide/parallel.md`. */
+export const documentation = (page: string): string =>
+  `${manifest().repository.url.replace(/^git\+|\.git$/g, '')}/blob/main/docs/${page}`;

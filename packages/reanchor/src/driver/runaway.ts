@@ -4,6 +4,7 @@ import type { Recipe } from '../recipe/index.js';
 import type { TrainingState } from '../runs/index.js';
 import { quantile } from '../stats/index.js';
 import type { Metrics } from '../train/metrics.js';
+import { documentation } from '../version.js';
 import type { StepListener, StepOutcome } from './step-listener.js';
 
 /** Single steps are noisy, so that windows of this many are compared by their medians. */
@@ -84,7 +85,7 @@ function medians(levels: readonly Level[]): Level {
   return { gradNorm: median('gradNorm'), chosen: median('chosen'), rejected: median('rejected') };
 }
 
-const advice = 'Lower optimizer.lr, raise loss.beta, or set reference.maxDivergence (docs/guide/choosing.md)';
+const advice = `Lower optimizer.lr, raise loss.beta, or set reference.maxDivergence (${documentation('guide/choosing.md')})`;
 
 export interface RunawayWatchOptions {
   mode: Recipe['onRunaway'];

@@ -1,6 +1,7 @@
 import { type DType, type Tensor, tidy } from '@reanchor/torch';
 import { shown, UserError } from '../errors.js';
 import type { ParameterSource } from '../nn/module.js';
+import { documentation } from '../version.js';
 import type { CausalLM, ConfigJson } from './causal-lm.js';
 import { ConfigReader } from './config-reader.js';
 import { GptNeox } from './gpt-neox/model.js';
@@ -40,7 +41,7 @@ function architectureOf({ model_type: type }: ConfigJson): Architecture {
   if (!known) {
     throw new UserError(
       `config.json: architecture ${shown(type)} (model_type) is not supported; supported: ` +
-        `${Object.keys(architectures).join(', ')}. docs/guide/adding-a-model.md says how to add one`,
+        `${Object.keys(architectures).join(', ')}. ${documentation('guide/adding-a-model.md')} says how to add one`,
     );
   }
   return known;

@@ -5,6 +5,7 @@ import { positionsNote } from '../models/positions.js';
 import { quantizationNote } from '../models/saved-config.js';
 import { type Recipe, seesMicroBatches } from '../recipe/index.js';
 import { plannedUpdates, type UpdateRule } from '../reference/update-rule.js';
+import { documentation } from '../version.js';
 import { sharedRows } from './digests.js';
 import { dropoutNote } from './dropout.js';
 import { recipeSaveOptions } from './dtypes.js';
@@ -97,7 +98,7 @@ function unheldWarnings({ reference }: Recipe, rule: UpdateRule): string[] {
   return [
     `reference.alpha is ${rule.alpha} and nothing stops it: the reference follows the policy at once, so only optimizer.lr ` +
       'holds the policy. Set reference.maxDivergence (0.2, say) or reference.stopAfter, or take about a third of the ' +
-      'learning rate that suits DPO (docs/guide/choosing.md)',
+      `learning rate that suits DPO (${documentation('guide/choosing.md')})`,
   ];
 }
 
@@ -109,7 +110,7 @@ function adapterWarnings({ adapter, optimizer: { lr }, method }: Recipe): string
   const found: string[] = [];
   if (lr <= (method === 'sft' ? fullRates.sft : fullRates.others)) {
     found.push(
-      `optimizer.lr is ${lr}, a rate for training all weights: an adapter takes about ten times that (docs/guide/adapters.md)`,
+      `optimizer.lr is ${lr}, a rate for training all weights: an adapter takes about ten times that (${documentation('guide/adapters.md')})`,
     );
   }
   if ((adapter.dropout ?? 0) > 0) {

@@ -1,4 +1,5 @@
 /** The study of the quickstart, as a text that `reanchor sweep` reads as well. */
+import { documentation } from '../version.js';
 
 type QuickstartSize = 'full' | 'fast';
 
@@ -55,7 +56,7 @@ export function quickstartStudy({ size, seed, threads }: StudyOptions): string {
   const { pairs, preference, measure, replicates } = sizes[size];
   const seeds = Array.from({ length: replicates }, (_, i) => seed + i);
   const tau = Math.round(preference.steps / 3);
-  return `# The study of reanchor quickstart: docs/guide/sweep.md says what it means.
+  return `# The study of reanchor quickstart: ${documentation('guide/sweep.md')} says what it means.
 base:
   model: "\${stages.sft}"
   method: dpo

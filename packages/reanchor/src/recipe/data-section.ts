@@ -1,5 +1,6 @@
 /** The `data:` section of a recipe. */
 import * as z from 'zod';
+import { documentation } from '../version.js';
 
 const path = z.string().min(1);
 const paths = z.union([path, z.array(path).min(1)]);
@@ -37,7 +38,7 @@ export const dataSchema = z.strictObject({
     ])
     .default('auto')
     .describe(
-      'the form of a row: explicit has prompt, chosen and rejected; implicit has whole texts with a common beginning; hh has "\\n\\nHuman:" transcripts; docs/guide/data.md lists the others; auto looks at the first row of each file',
+      `the form of a row: explicit has prompt, chosen and rejected; implicit has whole texts with a common beginning; hh has "\\n\\nHuman:" transcripts; ${documentation('guide/data.md')} lists the others; auto looks at the first row of each file`,
     ),
   maxLength: z
     .int()

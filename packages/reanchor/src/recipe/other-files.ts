@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { RecipeError } from '../errors.js';
 import { isRecord, openSync } from '../formats/index.js';
+import { documentation } from '../version.js';
 import { topLevelKeys } from './keys.js';
 import { nearest } from './nearest.js';
 
@@ -11,7 +12,7 @@ interface Content {
   next: string;
 }
 
-const docs = 'docs/reference/recipe.md has its keys';
+const docs = `${documentation('reference/recipe.md')} has its keys`;
 const rows: Content = { what: 'rows of data', next: 'its key data.train names such a file' };
 const record: Content = { what: 'the record of a run', next: 'that of the run stands under the key recipe' };
 

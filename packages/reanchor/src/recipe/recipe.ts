@@ -8,6 +8,7 @@
  * them) and `precision` (fp32, not bf16).
  */
 import * as z from 'zod';
+import { documentation } from '../version.js';
 import { adapterFormKeys, adapterSchema, quantizeSchema } from './adapter-section.js';
 import { checkpointSchema } from './checkpoint-section.js';
 import { dataSchema } from './data-section.js';
@@ -142,8 +143,7 @@ export const recipeSchema = z.strictObject({
     .regex(/^(auto|cpu|cuda|cuda:\d{1,2})$/)
     .default('auto')
     .meta({
-      description:
-        'the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one; docs/guide/gpu.md says what was tried',
+      description: `the device of the run: auto, cpu, cuda or cuda:0, cuda:1, ...; auto is the first GPU that libtorch sees, and the CPU without one; ${documentation('guide/gpu.md')} says what was tried`,
       examples: ['auto', 'cpu', 'cuda', 'cuda:0', 'cuda:1, ...'],
     }),
   deterministic: z
@@ -194,7 +194,7 @@ export const recipeSchema = z.strictObject({
     .enum(['warn', 'stop'])
     .default('warn')
     .describe(
-      'the answer to a policy that runs away: its gradient norm grows while the log-probabilities of chosen and rejected answers fall, by limits of docs/guide/choosing.md; warn says so once, stop ends the run with a checkpoint',
+      `the answer to a policy that runs away: its gradient norm grows while the log-probabilities of chosen and rejected answers fall, by limits of ${documentation('guide/choosing.md')}; warn says so once, stop ends the run with a checkpoint`,
     ),
   parallel: parallelSchema.prefault({}).describe('the division of the run among processes'),
   checkpoint: checkpointSchema.prefault({}).describe('the states from which a run can go on'),

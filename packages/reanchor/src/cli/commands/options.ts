@@ -1,6 +1,7 @@
 /** Options that several commands have. */
 import { type Command, Option } from 'commander';
 import { recipeKey } from '../../recipe/index.js';
+import { documentation } from '../../version.js';
 
 /** An option that may be given more than once; its values in a list. */
 export function repeated(flags: string, description: string): Option {
@@ -30,7 +31,10 @@ export function addDrawOptions(command: Command, resamples: string): Command {
 
 /** The option of commands that several processes can share. */
 export const processesOption = () =>
-  new Option('--processes <count>', 'share the work among so many processes of this machine: docs/guide/parallel.md');
+  new Option(
+    '--processes <count>',
+    `share the work among so many processes of this machine: ${documentation('guide/parallel.md')}`,
+  );
 
 /** The option that names the adapter on the model of another option. */
 export const adapterOption = (flag: string, model: string) =>

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { recipeKeys } from '../../recipe/index.js';
+import { documentation } from '../../version.js';
 import { type Terminal, table } from '../terminal.js';
 import type { TrainFlags } from '../train.js';
 import { repeated } from './options.js';
@@ -21,7 +22,7 @@ export function addTrain(program: Command, terminal: Terminal): void {
       '--resume',
       'go on with the run in the folder that --out names, or in the newest runs/<recipe>-<date>-<time>, from its newest checkpoint',
     )
-    .option('--processes <count>', 'train in so many processes of this machine: docs/guide/parallel.md')
+    .option('--processes <count>', `train in so many processes of this machine: ${documentation('guide/parallel.md')}`)
     .option(
       '--profile <file>',
       'write where the time of steps 2 to 4 goes, as a Chrome trace (https://ui.perfetto.dev opens it)',
