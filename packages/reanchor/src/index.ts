@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** reanchor as a library: what the command's verbs call, and the pieces they are made of. */
 export {
   describeSkips,

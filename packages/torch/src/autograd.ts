@@ -7,6 +7,7 @@ export function backward(tensors: readonly Tensor[], gradients?: readonly Tensor
   native().backward(handles(tensors), gradients === undefined ? undefined : handles(gradients), false, false);
 }
 
+/** What {@link grad} may be told. */
 export interface GradOptions {
   /** One per output; may be left out for outputs with one element. */
   gradOutputs?: readonly Tensor[];

@@ -30,6 +30,7 @@ export const isDevice = (name: string): name is Device => /^(cpu|meta|cuda(:\d{1
 /** Number of CUDA devices; 0 for a build of libtorch without CUDA or a machine without a driver. */
 export const deviceCount = (): number => native().deviceCount();
 
+/** Whether libtorch sees a CUDA device. */
 export const isCudaAvailable = (): boolean => deviceCount() > 0;
 
 /**

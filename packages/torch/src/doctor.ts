@@ -5,6 +5,7 @@ import { type HalfPrecision, halfPrecision, halfPrecisionText } from './half-pre
 import { cacheFolder, type Located, type Rejected, searchLibtorch, THREE_WAYS } from './locate.js';
 import { ncclHeaders } from './nccl.js';
 
+/** What {@link doctor} found. */
 export interface DoctorReport {
   node: string;
   platform: string;

@@ -14,6 +14,7 @@ export type DType =
 /** A number for an operator: integers travel as int64, all else as float64; a bigint is always int64. */
 export type Scalar = number | bigint | boolean;
 
+/** The typed arrays that a tensor is made from, and read into. */
 export type TypedArray =
   | Float32Array
   | Float64Array
@@ -47,6 +48,7 @@ const INFO: Readonly<Record<DType, DTypeInfo>> = {
   bool: { code: 11, bytes: 1, array: Uint8Array },
 };
 
+/** The names of all dtypes. */
 export const DTYPES = Object.keys(INFO) as readonly DType[];
 
 const NAMES = new Map(DTYPES.map((name) => [INFO[name].code, name]));
@@ -65,6 +67,7 @@ export function dtypeName(code: number): DType {
   return name;
 }
 
+/** Whether a text is the name of a dtype. */
 export const isDType = (name: string): name is DType => Object.hasOwn(INFO, name);
 
 /** Bytes that one element takes in a tensor. */

@@ -1,6 +1,7 @@
 /** What the CPU has for products of 16-bit numbers. */
 import { readIfFile } from './read-file.js';
 
+/** What a CPU has for products of 16-bit numbers; `unknown` where the system does not tell. */
 export type HalfPrecision = 'amx' | 'avx512-bf16' | 'avx512' | 'none' | 'unknown';
 
 /** The instructions of this machine, as Linux tells them; `avx512` has none for 16-bit numbers. */

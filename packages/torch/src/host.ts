@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * @reanchor/torch/host: what is asked of the machine apart from libtorch: other programs, other processes, names.
  * Importing it loads no native code.

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** @reanchor/torch: libtorch for Node.js. Nothing is loaded before the first tensor is made. */
 import { type NativeOp, native } from './native.js';
 
@@ -11,7 +12,6 @@ export * from './distributed/index.js';
 export { DTYPES, type DType, dtypeBytes, isDType, type Scalar, type TypedArray } from './dtype.js';
 export { DistributedError, type Member, SetupError, TorchError, UseAfterDisposeError } from './errors.js';
 export { op } from './escape.js';
-/** How libtorch was built and what it runs on. */
 export { type HalfPrecision, halfPrecision } from './half-precision.js';
 export { linearLogprob } from './logprob.js';
 export {
@@ -45,4 +45,5 @@ export { manualSeed, rngState, setRngState } from './random.js';
 export { enableGrad, inScope, isGradEnabled, keep, noGrad, Scope, scope, tidy } from './scope.js';
 export { type FromDataOptions, full, Tensor, type ToOptions, tensor } from './tensor.js';
 export type { NativeOp };
+/** How libtorch was built and what it runs on. */
 export const nativeConfig = () => native().config();

@@ -12,8 +12,10 @@ import { temporaryName } from './temporary-name.js';
 export const TORCH_VERSION = '2.13.0';
 const OLDEST_VERSION = '2.11';
 
+/** By what a libtorch was found: the variable, the active Python, or the folder that setup installs it into. */
 export type Way = 'REANCHOR_LIBTORCH' | 'python' | 'cache';
 
+/** A libtorch that works. */
 export interface Located {
   /** Folder that holds include/ and lib/. */
   folder: string;
@@ -28,6 +30,7 @@ export interface Rejected {
   why: string;
 }
 
+/** What a search for libtorch came to: the first that works, and the ways before it. */
 export interface Search {
   located: Located | undefined;
   rejected: Rejected[];

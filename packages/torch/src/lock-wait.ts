@@ -18,11 +18,13 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** The clock of the system. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   sleep: (ms, signal) => setTimeout(ms, undefined, signal ? { signal } : {}),
 };
 
+/** How a lock is waited for. */
 export interface WaitOptions {
   /** Hears who is waited for, and for how long by now, at once and then several times a second. */
   onWait?: ((holder: string, waitedMs: number) => void) | undefined;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type Device, deviceCode } from './device.js';
 import { native } from './native.js';
 
+/** What tensors take on the CPU, and how many there are; see {@link memory}. */
 export interface Memory {
   /** Tensors that JavaScript holds now, and at most so far (since resetPeak). */
   liveTensors: number;
@@ -50,6 +51,7 @@ function peakRss(): number {
 /** Makes the number of live tensors now, and their bytes, the new peaks. */
 export const resetPeak = (): void => native().resetPeak();
 
+/** Bytes of a CUDA device; see {@link cudaMemory}. */
 export interface CudaMemory {
   allocated: number;
   peakAllocated: number;
@@ -67,6 +69,7 @@ export function cudaMemory(device: Device = 'cuda'): CudaMemory {
   return { allocated, peakAllocated, reserved, peakReserved, free, total };
 }
 
+/** Lets the peaks of {@link cudaMemory} begin anew from what is taken now. */
 export const resetPeakCudaMemory = (device: Device = 'cuda'): void =>
   native().resetPeakMemory(deviceCode(device) as number);
 
@@ -100,4 +103,5 @@ export const setMatmulPrecision = (precision: 'fp32' | 'bf16'): void =>
 /** Threads that one operator may use. */
 export const getNumThreads = (): number => native().getNumThreads();
 
+/** Has the operators of this process use so many threads at most. */
 export const setNumThreads = (threads: number): void => native().setNumThreads(threads);

@@ -35,6 +35,7 @@ export interface DoubledAbsmax {
 /** The largest |value| of each block, float32 [blocks], or its codes. */
 export type Nf4Absmax = Tensor | DoubledAbsmax;
 
+/** What the packed codes of a weight do not say of it. */
 export interface Nf4Layout {
   /** Of the dense weight. */
   shape: readonly number[];

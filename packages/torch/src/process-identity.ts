@@ -15,6 +15,7 @@ export interface ProcessIdentity {
   numbering: string | undefined;
 }
 
+/** Whether a process runs, as far as can be seen from here. */
 export type ProcessState = 'running' | 'gone' | 'unknown';
 
 /** The identity of this process. */

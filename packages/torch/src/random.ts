@@ -12,6 +12,7 @@ export function manualSeed(seed: number): void {
 /** State of a device's generator. Given back to setRngState(), the same random numbers follow. */
 export const rngState = (device: Device = 'cpu'): Uint8Array => native().rngState(deviceCode(device) as number);
 
+/** Puts the generator of a device into a state that {@link rngState} gave. */
 export function setRngState(state: Uint8Array, device: Device = 'cpu'): void {
   native().setRngState(state, deviceCode(device) as number);
 }

@@ -69,6 +69,7 @@ export class Scope implements Disposable {
   }
 }
 
+/** A new scope, to be held by `using`: the tensors made while it is the innermost end with it. */
 export const scope = (): Scope => new Scope();
 
 /**

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * @reanchor/torch/setup: finding, installing and describing libtorch. Importing it loads no native code, so that it
  * works where there is none yet.
@@ -22,11 +23,13 @@ export {
   type Way,
 } from './locate.js';
 
+/** What {@link setup} may be told. */
 export interface SetupOptions {
   /** Gets one line for each step that takes time, and one for the result. */
   log?: Log;
 }
 
+/** What {@link setup} came to. */
 export interface SetupResult {
   located: Located;
   /** The compiled addon. */

@@ -122,6 +122,7 @@ export class Tensor extends ops.TensorMethods implements Disposable {
 
 setTensorClass(Tensor);
 
+/** What {@link tensor} may be told. */
 export interface FromDataOptions extends ops.Creation {
   /** Default: one dimension. */
   shape?: readonly number[];

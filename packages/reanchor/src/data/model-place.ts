@@ -40,6 +40,7 @@ export const foldersOf = ({ base, adapter }: ModelPlace): string[] => [
   base,
 ];
 
+/** How {@link modelPlace} finds a model and the adapter on it. */
 export interface ModelPlaceOptions extends ModelFolderOptions {
   /** The adapter on the model, by its folder or its name on the Hub. */
   adapter?: string | undefined;

@@ -13,6 +13,7 @@ import { loadTokenizer } from '../text/index.js';
 import { mergedCard } from './model-card.js';
 import { modelFiles, writeFiles } from './model-files.js';
 
+/** Where and how a merged model is written. */
 export interface MergeOptions {
   /** The folder to be written, which is not there, or is empty. */
   out: string;
@@ -27,6 +28,7 @@ export interface MergeOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** What merging has changed, and what rounding took of it. */
 export interface MergeResult extends MergeChange {
   dtype: DType;
 }

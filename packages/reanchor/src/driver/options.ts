@@ -7,6 +7,7 @@ import type { RunEvent } from '../runs/index.js';
 import type { BestCheckpoint } from './checkpointer.js';
 import type { EvaluationMetrics, Probe } from './evaluations.js';
 
+/** A run: its recipe, its folder, and who hears of it. */
 export interface TrainOptions {
   /** What is trained, and how: keys with defaults may be left out. One that `readRecipe` has read is as good. */
   recipe: RecipeInput;
@@ -68,6 +69,7 @@ export interface CheckedOptions extends Omit<TrainOptions, 'recipe'> {
  */
 export interface TrainRun extends Promise<TrainResult>, AsyncIterable<RunEvent> {}
 
+/** What a run came to. */
 export interface TrainResult {
   /** The run folder. */
   folder: string;

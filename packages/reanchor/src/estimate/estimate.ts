@@ -39,6 +39,7 @@ import {
 } from './processes.js';
 import { type Rows, rowsAtHand } from './rows.js';
 
+/** The run that is estimated, and on what. */
 export interface EstimateOptions {
   recipe: Recipe;
   /** The processes that share the run. Default: 1. */

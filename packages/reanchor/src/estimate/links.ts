@@ -11,6 +11,7 @@ export interface Link {
   gpu: Gpu;
 }
 
+/** A GPU as times are estimated on it. */
 export interface Gpu {
   name: string;
   /** FLOP/s of matrix products by the precision of a recipe, as the maker says. */
@@ -31,6 +32,7 @@ export const links = {
   '400gbit': { name: 'InfiniBand, 8 x 400 Gb/s a machine', bytesPerSecond: 45e9, gpu: h100 },
 } satisfies Record<string, Link>;
 
+/** A link between GPUs or machines whose speed is known. */
 export type LinkName = keyof typeof links;
 
 /** FLOP/s that a GPU is assumed to reach in a precision of a recipe. */

@@ -6,6 +6,7 @@ import type { AdapterMemory } from './adapter-memory.js';
 
 /** The modes of `parallel.shard`. */
 export const shardModes = ['none', 'optimizer', 'gradients', 'parameters'] as const;
+/** What processes divide among each other, as `parallel.shard` of a recipe has it. */
 export type ShardMode = Shard | 'none';
 
 export interface Division {
@@ -68,4 +69,4 @@ export interface MemoryOptions {
 }
 
 /** The sum of all parts. */
-export const totalMemory = (parts: MemoryParts) => Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+export const totalMemory = (parts: MemoryParts): number => Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);

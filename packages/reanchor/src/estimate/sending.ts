@@ -76,4 +76,5 @@ function sentBesideBase(passes: StepPasses, adapter: AdapterMemory, { division, 
   };
 }
 
+/** The sum of all parts, bytes. */
 export const totalSent = ({ gradients, weights, reference }: SentBytes) => gradients + weights + reference;

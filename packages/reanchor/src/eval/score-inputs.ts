@@ -17,6 +17,7 @@ import { type RunText, trainedModel } from '../runs/index.js';
 import { referencePlace } from './reference-place.js';
 import { pairsOfFiles, type RowText, type RowTextOptions } from './row-text.js';
 
+/** What is scored, and by which models. */
 export interface ScoreOptions extends HubOptions, RowTextOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. Default: the one that `run` has trained. */
   model?: string | undefined;

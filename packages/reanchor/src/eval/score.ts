@@ -21,6 +21,7 @@ import { pairsOfFiles, requireTokensOf, rowText } from './row-text.js';
 import { requireSameInputs } from './same-inputs.js';
 import { noPairs, requireRowsOfRun, type ScoreOptions, scoredPlaces, scoreInputs } from './score-inputs.js';
 
+/** What {@link score} came to over all rows. */
 export interface ScoreResult {
   rows: number;
   scored: number;

@@ -8,6 +8,7 @@ export interface CsvRow {
   cells: Record<string, string>;
 }
 
+/** The form that {@link readCsv} expects. */
 export interface CsvOptions {
   /** Columns that must be there. */
   required?: readonly string[] | undefined;

@@ -23,6 +23,7 @@ import {
   type TextGeneratorOptions,
 } from './text-generator.js';
 
+/** The file of prompts that is completed, by which model, and the file that is written. */
 export interface GenerateFileOptions extends Omit<CompleteOptions, 'isWanted' | 'onCompletion'>, HubOptions {
   /** The model: a Hugging Face folder, or owner/name on the Hub. */
   model: string;

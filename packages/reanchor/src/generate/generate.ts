@@ -11,6 +11,7 @@ import type { PrefixCache } from './prefix-cache.js';
 import { type SamplingOptions, sample } from './sample.js';
 import { type GeneratedCompletion, Text, type TextOptions } from './text.js';
 
+/** How completions are drawn. */
 export interface GenerateOptions extends SamplingOptions, TextOptions {
   /** Completions of each prompt. Default: 1. */
   samples?: number | undefined;
@@ -41,6 +42,7 @@ export interface GenerateOptions extends SamplingOptions, TextOptions {
   agree?: (() => void) | undefined;
 }
 
+/** How far generating is: completions done, of so many, and their tokens. */
 export interface GenerateProgress {
   done: number;
   of: number;

@@ -3,6 +3,7 @@ import { searchsorted, type Tensor, tensor, tidy } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { drawFromNucleus, inverse, nucleusSize } from './nucleus.js';
 
+/** From which tokens the next one is drawn. */
 export interface SamplingOptions {
   /** Divides the logits; 0 always takes the most probable token. */
   temperature: number;

@@ -40,12 +40,14 @@ export type Prompt = Content | PromptText;
 /** A prompt with what else a chat template is given. */
 const textOf = (prompt: Prompt): PromptText => (typeof prompt === 'object' && 'prompt' in prompt ? prompt : { prompt });
 
+/** How a text generator completes prompts, and who hears of it. */
 export interface CompleteOptions extends Omit<GenerateOptions, 'stopTokens' | 'decode' | 'onCompletion'> {
   onCompletion?: ((completion: TextCompletion) => void | Promise<void>) | undefined;
   /** Hears, before the first token, that texts may become longer than the model was made for. */
   onNote?: ((note: string) => void) | undefined;
 }
 
+/** A completion as text. */
 export interface TextCompletion extends GeneratedCompletion {
   /** Without a stop string and what follows it. */
   text: string;
@@ -53,6 +55,7 @@ export interface TextCompletion extends GeneratedCompletion {
   logprob: number;
 }
 
+/** How a text generator finds its model and makes texts of prompts. */
 export interface TextGeneratorOptions extends HubOptions {
   /** The adapter on the model, by its folder or its name on the Hub. */
   adapter?: string | undefined;

@@ -9,6 +9,7 @@ export interface TextOptions {
   decode?: ((tokens: readonly number[], prompt: number) => string) | undefined;
 }
 
+/** A completion as token ids. */
 export interface GeneratedCompletion {
   /** The place of its prompt, and its own among the prompt's completions, from 0. */
   prompt: number;

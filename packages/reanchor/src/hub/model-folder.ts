@@ -8,6 +8,7 @@ import { isOfUse } from './files-of-use.js';
 import { parseRepositoryName, repositoryText } from './names.js';
 import { type HubOptions, openRepository, type Repository } from './repository.js';
 
+/** What {@link modelFolder} downloads of a model. */
 export interface ModelFolderOptions extends HubOptions {
   /** Whether the weights are needed. Default: true. */
   weights?: boolean | undefined;

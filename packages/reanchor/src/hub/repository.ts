@@ -25,6 +25,7 @@ export interface DownloadProgress {
   waiting?: string;
 }
 
+/** What is heard of downloads from the Hub, and what stops them. */
 export interface HubOptions {
   onDownload?: ((progress: DownloadProgress) => void) | undefined;
   /** Hears what is worth a warning, in sentences. */

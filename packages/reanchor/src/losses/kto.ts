@@ -9,6 +9,7 @@ export interface ExampleBatch {
   isDesirable_R: Tensor;
 }
 
+/** The parameters of {@link kto}. */
 export interface KtoOptions {
   beta: number;
   desirableWeight: number;

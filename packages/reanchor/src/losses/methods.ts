@@ -75,6 +75,7 @@ export const pairLosses = {
   kto_pair: { loss: ktoPair, uses: basicOptions, atReference: () => 0.5, couplesPairs: true },
 } satisfies Record<string, PairLossEntry>;
 
+/** The name of a loss on pairs, as `loss.type` of a recipe has it. */
 export type PairLossName = keyof typeof pairLosses;
 
 const entries: Readonly<Record<PairLossName, PairLossEntry>> = pairLosses;
@@ -95,6 +96,7 @@ export const divergenceLosses: readonly PairLossName[] = using('divergence');
 
 type Option = Exclude<keyof PairLossOptions, 'types'>;
 
+/** A loss on pairs: what is added up, and its parameters. */
 export interface PairLossOptions extends PairLossParameters {
   /** The losses that are added up, each with its weight. */
   types: readonly { name: PairLossName; weight: number }[];

@@ -1,6 +1,7 @@
 import { foreachAdd_, fusedAdamw_, keep, type Tensor, tidy, zeros } from '@reanchor/torch';
 import type { Optimizer } from './optimizer.js';
 
+/** The parameters of AdamW. */
 export interface AdamWOptions {
   betas: readonly [number, number];
   eps: number;

@@ -1,3 +1,4 @@
+/** The course of the learning rate. */
 export interface ScheduleOptions {
   type: 'linear' | 'constant';
   /** Steps of warm-up; a value below 1 is a share of all steps, rounded up. */

@@ -10,11 +10,13 @@ import { parseStudy, type SweepOptions, type SweepResult, settingsOf, sweep } fr
 import { quickstartStudy, type StudyOptions } from './study.js';
 import { type Difference, differences, verdict } from './verdict.js';
 
+/** The size and the place of a {@link quickstart}. */
 export interface QuickstartOptions extends StudyOptions, Pick<SweepOptions, 'onChange' | 'signal'> {
   /** The folder of the experiment; what is in it already is not done again. */
   out: string;
 }
 
+/** What a {@link quickstart} has measured, and what follows from it. */
 export interface QuickstartResult {
   /** All measurements. */
   rows: SweepResult['rows'];

@@ -11,7 +11,7 @@ import { readFileSync } from '../formats/index.js';
 
 /** A number that was measured. */
 export const measured = z.codec(
-  z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]),
+  z.union([z.number(), z.literal(['NaN', 'Infinity', '-Infinity'])]),
   z.custom<number>((value) => typeof value === 'number'),
   {
     decode: (written) => Number(written),

@@ -21,6 +21,7 @@ export class LostFolder extends UserError {
   }
 }
 
+/** A run folder that is found again where it was renamed, by the handle of its record. */
 export class HeldFolder implements Disposable {
   readonly #handle: number;
   readonly #first: Stats;

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** What a run leaves behind: its folder, events, checkpoints, lock. Loads no torch. */
 export * from './checkpoints.js';
 export { EventWriter } from './event-writer.js';

@@ -50,6 +50,7 @@ export const winRateDocumentSchema = z.object({
   pairs: z.array(modelPairSchema).min(1),
 });
 
+/** What `reanchor eval winrate` writes. */
 export type WinRateDocument = z.output<typeof winRateDocumentSchema>;
 
 const curve = z.object({ mean: z.array(z.number()), low: z.array(z.number()), high: z.array(z.number()) });
@@ -88,6 +89,7 @@ export const toyResultSchema = z.object({
   curves: z.array(z.object({ variant: z.string(), steps: z.array(z.number()) }).extend(curvesOf())),
 });
 
+/** What `reanchor toy` writes. */
 export type ToyResult = z.output<typeof toyResultSchema>;
 
 function curvesOf() {

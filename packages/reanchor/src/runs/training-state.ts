@@ -82,6 +82,9 @@ export const trainingStateSchema = z.strictObject({
     .optional(),
 });
 
+/** What a checkpoint holds of a run besides tensors. */
 export type TrainingState = z.output<typeof trainingStateSchema>;
+/** The state of a reference whose log-probabilities are kept. */
 export type CachedState = z.output<typeof cachedStateSchema>;
+/** The state of a reference that is a model of its own. */
 export type CopiedState = z.output<typeof copiedStateSchema>;

@@ -48,6 +48,7 @@ export interface RunSummary {
   failure: string | undefined;
 }
 
+/** What the folder that is served holds. */
 export interface RunList {
   /** The folder that is served. */
   folder: string;
@@ -171,6 +172,7 @@ export interface ResultEntry {
   time: string;
 }
 
+/** The document of an evaluation that the page draws. */
 export type Result = { kind: 'winrate'; result: WinRateDocument } | { kind: 'toy'; result: ToyResult };
 
 /** The events of `/api/stream`, by their name. */

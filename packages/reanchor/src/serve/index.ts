@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** The dashboard: an HTTP server over run folders. Loads no torch. */
 export type * from './api.js';
 export { isLoopback } from './guard.js';

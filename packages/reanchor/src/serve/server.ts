@@ -7,6 +7,7 @@ import { Library } from './library.js';
 import { ServedFolder } from './served-folder.js';
 import { pageFiles } from './static-files.js';
 
+/** What a dashboard shows, and where it listens. */
 export interface ServeOptions {
   /** The folder whose runs are shown. */
   folder: string;
@@ -16,6 +17,7 @@ export interface ServeOptions {
   host?: string | undefined;
 }
 
+/** A dashboard that runs; disposing it ends it. */
 export interface Dashboard extends AsyncDisposable {
   /** Where to open it, token included: whoever has it sees all runs. */
   url: string;

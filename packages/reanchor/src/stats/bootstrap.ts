@@ -5,6 +5,7 @@ import { type Interval, percentileInterval, sum } from './summary.js';
 /** A stream of numbers in [0, 1); the caller chooses the generator and its seed. */
 export type Random = () => number;
 
+/** How often a bootstrap draws, by which random numbers, and what it covers. */
 export interface BootstrapOptions {
   random: Random;
   /** Default: 10,000. */
@@ -13,6 +14,7 @@ export interface BootstrapOptions {
   level?: number | undefined;
 }
 
+/** An estimate with its interval, and the test against 0. */
 export interface BootstrapResult extends Interval {
   estimate: number;
   /** Two-sided, of the hypothesis that the mean is 0. */

@@ -26,6 +26,7 @@ export interface BradleyTerryOptions {
   ridge?: number | undefined;
 }
 
+/** The ratings of players by maximum likelihood. */
 export interface BradleyTerryFit {
   /** The players in order of name. */
   players: string[];
@@ -48,6 +49,7 @@ export function bradleyTerry(battles: readonly Battle[], options: BradleyTerryOp
   return fitOf(problem, solve(problem, problem.weights, options.ridge ?? 0));
 }
 
+/** A fit with intervals of a bootstrap over its battles. */
 export interface BradleyTerryIntervals extends BradleyTerryFit {
   /** Of the probability to win against the anchor, per player. */
   winRates: ({ rate: number } & Interval)[];

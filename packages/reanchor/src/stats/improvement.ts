@@ -9,6 +9,7 @@ export interface ScoredAnswer {
   scores: readonly number[];
 }
 
+/** The probability that one is better than the other, with its interval. */
 export interface Improvement extends Interval {
   /** P(X > Y) + P(X = Y) / 2, the mean over the tasks. */
   probability: number;

@@ -14,6 +14,7 @@ export interface L1LogisticProblem {
   C: number;
 }
 
+/** The coefficients of a penalised logistic regression, and how exact they are. */
 export interface L1LogisticFit {
   coefficients: number[];
   /** The largest violation of the conditions of the optimum, relative to the sizes of the terms that cancel in them. */

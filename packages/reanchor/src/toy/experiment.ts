@@ -19,6 +19,7 @@ export interface ToyVariant {
   rule: UpdateRule;
 }
 
+/** What {@link runToy} trains. */
 export interface ToyOptions {
   seeds: number;
   steps: number;
@@ -52,6 +53,7 @@ export interface ToyRecord {
   curvature: number[];
 }
 
+/** The records of one variant over all seeds. */
 export interface ToyRun {
   variant: ToyVariant;
   /** Steps of the records, from 0. */

@@ -18,6 +18,7 @@ export interface StepRules<Row, Score extends LoggedRow> {
   activationCheckpointing?: boolean | undefined;
 }
 
+/** What a {@link Trainer} moves, and by which rules. */
 export interface TrainerOptions<Row, Score extends LoggedRow> {
   plan: StepRules<Row, Score>;
   /** The policy's. */
@@ -42,6 +43,7 @@ export interface TrainerState {
   areModelsEqual: boolean;
 }
 
+/** What one optimizer step came to. */
 export interface StepResult<Score extends LoggedRow> {
   step: number;
   scores: Score[];

@@ -24,6 +24,7 @@ import { AdapterWeights } from './adapter-weights.js';
 import { DividedBase } from './divided-base.js';
 import type { LoadWeightsOptions } from './load.js';
 
+/** The adapter that is trained on a base: a new one, or one that there is. */
 export interface AdapterRequest {
   /** What the base is called in the files of the adapter. */
   base: string;

@@ -8,6 +8,7 @@ import type { Mesh } from '../parallel/mesh.js';
 import { type Shard, ShardedWeights, type ShardOptions } from './sharded-weights.js';
 import { type ModelWeights, Weights } from './weights.js';
 
+/** In which form {@link loadWeights} loads a model. */
 export interface LoadWeightsOptions {
   /** The dtype that the model computes in. */
   dtype: DType;

@@ -16,6 +16,7 @@ import { clipGradNorm_, type Optimizer } from '../optim/index.js';
 import { readTensorsInto } from './pieces-file.js';
 import { writeTensors } from './tensor-file.js';
 
+/** What of a model is moved, in which dtype, and by which processes. */
 export interface WeightsOptions {
   /** The same parameters in a wider dtype: these are moved, and the model has them rounded. Owned. */
   wide?: CausalLM | undefined;
@@ -27,6 +28,7 @@ export interface WeightsOptions {
   reduce?: DType | undefined;
 }
 
+/** In which form weights are anchored as a reference. */
 export interface AnchorOptions {
   /** The dtype of what is moved; that of the model when left out. An adapter's factors keep theirs. */
   dtype?: DType | undefined;

@@ -23,6 +23,7 @@ import type { Store } from './store.js';
 /** gloo for CPU tensors, nccl for CUDA tensors. */
 export type Backend = 'gloo' | 'nccl';
 
+/** What a process says to join a group; `world`, `name` and `backend` are the same for all its ranks. */
 export interface GroupOptions {
   /** Where the ranks find each other. It has to stay open as long as the group. */
   store: Store;
@@ -69,6 +70,7 @@ interface Opened {
 
 const done = (tensor: Tensor): Pending => ({ tensor, wait: () => tensor });
 
+/** The processes that compute together, as one of them sees them: its rank, and the collectives. */
 export class ProcessGroup implements Disposable {
   private constructor(
     readonly rank: number,

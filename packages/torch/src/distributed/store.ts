@@ -12,11 +12,13 @@ import { checkedSeconds, reachHost } from './reach.js';
 
 const LOOPBACK = '127.0.0.1';
 
+/** What every store may be told. */
 export interface StoreOptions {
   /** How long to wait for the store itself, and for a key of it. Default: 300. */
   timeoutSeconds?: number | undefined;
 }
 
+/** Texts by keys that several processes share: how they find each other before they have a group. */
 export abstract class Store implements Disposable {
   /**
    * @param id the addon's number of the store
@@ -85,6 +87,7 @@ export abstract class Store implements Disposable {
   }
 }
 
+/** Where {@link TcpStore.host} listens. */
 export interface HostOptions extends StoreOptions {
   /**
    * The address to listen on, by which the others reach it. Whoever reaches it can read and write: the default,
@@ -95,6 +98,7 @@ export interface HostOptions extends StoreOptions {
   port?: number | undefined;
 }
 
+/** The store that {@link TcpStore.open} looks for. */
 export interface OpenOptions extends StoreOptions {
   host: string;
   port: number;

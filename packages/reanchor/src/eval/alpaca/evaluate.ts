@@ -23,6 +23,7 @@ import {
 } from './length-control.js';
 import { requireOrder } from './order.js';
 
+/** The files that {@link evaluateAlpaca} reads, and what of them counts. */
 export interface AlpacaOptions {
   /** JSONL of models with lengths and preferences; or else `annotations`. */
   lcInputs?: string | undefined;
@@ -42,6 +43,7 @@ export interface AlpacaOptions {
   expected?: string | undefined;
 }
 
+/** The win rates of a model against the baseline of AlpacaEval 2, in percent. */
 export interface AlpacaResult extends WinRates {
   model: string;
   /** Percent; null without a file of difficulties, and where lengths cannot be controlled for. */

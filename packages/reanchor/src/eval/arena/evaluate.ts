@@ -12,6 +12,7 @@ import {
 } from './leaderboard.js';
 import type { Style } from './style.js';
 
+/** The files that {@link evaluateArena} reads beside the judgments, and how ratings are fitted. */
 export interface ArenaOptions extends Omit<LeaderboardOptions, 'version' | 'styles'> {
   /** Default: told by the categories of the judgments. */
   version?: ArenaVersion | undefined;

@@ -19,6 +19,7 @@ interface LengthSummary {
   q95: number;
 }
 
+/** How different the answers of a file are among each other. */
 export interface Diversity {
   prompts: number;
   answers: number;

@@ -31,6 +31,7 @@ export interface Course {
  */
 export type Way = 'training' | 'ends' | 'best' | 'end';
 
+/** Where and how {@link compareFronts} compares two arms. */
 export interface CompareOptions {
   way: Way;
   /**
@@ -59,6 +60,7 @@ interface FrontRow {
   seeds: { both: number; ofA: number; ofB: number };
 }
 
+/** Two arms at equal KL, at one place or several. */
 export interface FrontComparison {
   a: string;
   b: string;

@@ -24,10 +24,12 @@ interface AnalysisOptions extends FrontMetrics, Comparing {
   choose?: ChoiceOptions | undefined;
 }
 
+/** The runs of a {@link front}, and how they are read. */
 export interface FrontOptions extends AnalysisOptions {
   runs: readonly NamedFile[];
 }
 
+/** What runs came to in quality and KL, and how their arms compare. */
 export interface Front {
   /** Those that are compared: with a choice, the test seeds alone. */
   runs: FrontRun[];

@@ -11,6 +11,7 @@ import { type Asked, askTwice, type ChatRequest, type JudgeClient, type Read } f
 import { KeyGuard } from './key-guard.js';
 import { type CacheEntry, ReplyCache } from './reply-cache.js';
 
+/** The server that a {@link ChatClient} asks, and how. */
 export interface ChatClientOptions {
   /** Such as https://api.example.org/v1; requests go to its /chat/completions. */
   baseUrl: string;

@@ -24,6 +24,7 @@ export type Asked<T> = ({ value: T } | { unparsed: string }) & { reply?: ChatRep
 /** Reads a reply. */
 export type Read<T> = (reply: ChatReply) => { value: T } | { unparsed: string };
 
+/** A model that judges: it is asked once for every question, and its answers are kept. */
 export interface JudgeClient extends AsyncDisposable {
   readonly model: string;
   /** Where it runs, without anything secret. */

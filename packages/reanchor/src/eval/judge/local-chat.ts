@@ -10,6 +10,7 @@ import { Gate } from './gate.js';
 import { type Asked, askTwice, type ChatRequest, type JudgeClient, type Read } from './judge-client.js';
 import { type CacheEntry, ReplyCache } from './reply-cache.js';
 
+/** The model that a {@link LocalChat} runs. */
 export interface LocalChatOptions {
   /** The GGUF file. */
   file: string;

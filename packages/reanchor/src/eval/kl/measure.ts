@@ -33,6 +33,7 @@ interface KlSampling {
   batchSize?: number | undefined;
 }
 
+/** The two models that {@link measureKl} compares, and on which answers. */
 export interface KlOptions extends HubOptions {
   /** The policy: a Hugging Face folder, or owner/name on the Hub. */
   model: string;
@@ -53,6 +54,7 @@ export interface KlOptions extends HubOptions {
   onProgress?: ((stage: 'writing' | 'measuring', done: number, of: number) => void) | undefined;
 }
 
+/** The divergence of a policy from a reference, nats per answer, with its error. */
 export interface KlResult extends KlEstimate {
   /** Answers that ended by themselves; the others were cut. */
   ended: number;

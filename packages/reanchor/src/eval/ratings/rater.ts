@@ -14,6 +14,7 @@ interface RatedAnswer {
   text?: string | undefined;
 }
 
+/** Something that rates an answer by itself. */
 export interface Rater {
   readonly name: string;
   readonly settings: Readonly<Record<string, unknown>>;

@@ -17,6 +17,7 @@ import { type Criterion, criteria } from '../judge/templates.js';
 import { promptText } from '../prompts.js';
 import type { Rater, Ratings } from './rater.js';
 
+/** What {@link rateAnswers} rates, by whom, and how its intervals are drawn. */
 export interface RatingsOptions {
   /** Files of answers, `file` or `name=file`. */
   answers: readonly string[];
@@ -51,6 +52,7 @@ interface ImprovementOf {
   improvement: Record<Criterion | 'all', Improvement>;
 }
 
+/** The ratings of models on the prompts that all of them answered. */
 export interface RatingsResult {
   /** All models, in the order of their files. */
   names: string[];

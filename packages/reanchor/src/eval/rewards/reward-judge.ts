@@ -19,6 +19,7 @@ import { referencePlace } from '../reference-place.js';
 import { requireSameInputs } from '../same-inputs.js';
 import { requireSameTokens } from '../same-tokens.js';
 
+/** The two models whose log-probabilities are the rewards of a {@link RewardJudge}. */
 export interface RewardJudgeOptions extends HubOptions {
   /** The model whose rewards judge: a Hugging Face folder, or owner/name on the Hub. */
   model: string;

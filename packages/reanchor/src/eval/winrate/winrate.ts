@@ -7,6 +7,7 @@ import { type ComparedTexts, judgeBothOrders, type PairJudge } from '../judge/ju
 import { promptText } from '../prompts.js';
 import { type ComparedRow, type Comparison, compare, comparedRow } from './compare.js';
 
+/** What {@link winRate} compares, by which judge, and how its intervals are drawn. */
 export interface WinRateOptions {
   /** Files of answers, `file` or `name=file`; two or more. */
   answers: readonly string[];
@@ -31,6 +32,7 @@ export interface ModelPair {
   rows: ComparedRow[];
 }
 
+/** How often each model wins against the others, on the prompts that all of them answered. */
 export interface WinRateResult {
   names: string[];
   prompts: number;
