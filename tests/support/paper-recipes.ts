@@ -89,6 +89,7 @@ function recipe(setting: Setting, name: string, title: string, preferenceParts?:
   return [
     `${name}.yaml`,
     [
+      '# yaml-language-server: $schema=../../packages/reanchor/schemas/recipe.schema.json',
       `# ${title}`,
       '#',
       ...(start

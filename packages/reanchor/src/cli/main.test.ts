@@ -86,6 +86,8 @@ describe('the command', () => {
         '--json',
       ],
       'tokens recipe': ['--run <folder>', '--set <key=value>', '--rows <count>'],
+      'explain key': ['--json'],
+      'schema kind': ['--out <file>'],
       score: [
         '--model <model>',
         '--adapter <adapter>',

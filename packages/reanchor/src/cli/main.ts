@@ -8,9 +8,11 @@ import { addDashboard } from './commands/dashboard.js';
 import { addDoctor } from './commands/doctor.js';
 import { addEstimate } from './commands/estimate.js';
 import { addEval } from './commands/eval.js';
+import { addExplain } from './commands/explain.js';
 import { addGenerate } from './commands/generate.js';
 import { addMerge } from './commands/merge.js';
 import { addQuickstart } from './commands/quickstart.js';
+import { addSchema } from './commands/schema.js';
 import { addScore } from './commands/score.js';
 import { addSetup } from './commands/setup.js';
 import { addSweep } from './commands/sweep.js';
@@ -78,6 +80,8 @@ const verbs = [
   addSweep,
   addEstimate,
   addTokens,
+  addExplain,
+  addSchema,
   addScore,
   addGenerate,
   addChat,

@@ -9,12 +9,13 @@ export {
 } from './changes.js';
 export { checkRecipe } from './check.js';
 export { type CheckpointOptions, timeMs } from './checkpoint-section.js';
+export { type FileKind, fileJsonSchema, recipeJsonSchema } from './json-schema.js';
 export { type JsonSchema, type RecipeKey, recipeKey, recipeKeys, typeText } from './keys.js';
 export { type Layer, mergedLayers, modelsNamed, studyLayers } from './layers.js';
 export type { LogOptions } from './log-section.js';
 export { nearest } from './nearest.js';
 export { checkRecipeValue, type ParseOptions, parseRecipe, readRecipe } from './parse.js';
-export { type Problem, pathText, valueAt } from './problems.js';
+export { type Problem, pathText, rulesOf, unknownKeyMessage, valueAt } from './problems.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
 export { concealing, recipeHere, textHere } from './variables.js';
 export { parseYaml, type YamlText } from './yaml.js';

@@ -48,6 +48,10 @@ export function environmentProblems(given: unknown, env: Environment): Problem[]
   return problems;
 }
 
+/** What the rules between keys say of a key, as messages say it when a rule is broken. */
+export const rulesOf = (path: string): string[] =>
+  crossRules.filter((rule) => pathText(rule.path) === path).map(({ rule }) => rule);
+
 /** Why no key of a recipe has the given path, with the nearest one that has. */
 export function unknownKeyMessage(path: readonly PropertyKey[]): string {
   const name = String(path.at(-1));

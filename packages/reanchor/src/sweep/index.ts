@@ -5,4 +5,5 @@ export { type ResultRow, type SettingSummary, summarise } from './results.js';
 export { settingsOf } from './settings.js';
 export { isStudyFile, parseStudy, readStudy } from './study.js';
 export { estimateStudy, type StudyEstimate } from './study-estimate.js';
+export { studyJsonSchema } from './study-json-schema.js';
 export { type SweepOptions, type SweepResult, sweep } from './sweep.js';
