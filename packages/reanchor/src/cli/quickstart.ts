@@ -70,13 +70,13 @@ function differenceTable(differences: readonly Difference[]): string[] {
   const told = (value: number, what: Difference['what']) =>
     what === 'KL at the end' ? `x ${value.toFixed(2)}` : `${value < 0 ? '' : '+'}${value.toFixed(2)}`;
   return table([
-    ['against DPO, paired by set', 'of', 'difference', '95 % interval', 'Holm', ''],
-    ...differences.map(({ arm, what, kl, estimate, interval, holm, isFinding }) => [
+    ['against DPO, paired by set', 'of', 'difference', '95 % interval', 'p', ''],
+    ...differences.map(({ arm, what, kl, estimate, interval, p, isFinding }) => [
       arm,
       kl === undefined ? what : `${what} (${kl})`,
       estimate === undefined ? 'not reached by all' : told(estimate, what),
       interval ? `${told(interval.low, what)} to ${told(interval.high, what)}` : '-',
-      holm === undefined ? '-' : holm < 0.001 ? '< 0.001' : holm.toFixed(3),
+      p === undefined ? '-' : p < 0.001 ? '< 0.001' : p.toFixed(3),
       isFinding ? 'finding' : 'noise',
     ]),
   ]);

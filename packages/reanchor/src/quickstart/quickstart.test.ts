@@ -37,7 +37,7 @@ test('the experiment is made once, in a folder that goes on and holds no other',
   const again: number[] = [];
   expect(await quickstart({ ...options, onChange: ({ done }) => again.push(done) })).toEqual(first);
   expect(again).toEqual([]);
-  await expect(quickstart({ ...options, seed: 2 })).rejects.toThrow(/another seed, size or number of threads/);
+  await expect(quickstart({ ...options, seed: 2 })).rejects.toThrow(/another seed, size, number of threads or version/);
   const stop = AbortSignal.abort(new Error('enough'));
   await expect(quickstart({ ...options, out: join(folder, 'other'), signal: stop })).rejects.toThrow('enough');
 });
@@ -95,4 +95,27 @@ test('differences that change their sign from one set of pairs to the next are n
     'gold rises in 8 of 8 runs',
     'no difference between the arms is told apart from noise by 4 sets of pairs',
   ]);
+});
+
+test('less KL of the soft reference is expected: it is tested alone, and nothing is found where it is not', () => {
+  const less = [
+    [3.02, 23],
+    [2.47, 24],
+    [3.52, 22],
+    [2.79, 25],
+  ] as const;
+  const found = (rows: ResultRow[]) => differences(rows).map(({ arm, what, isFinding }) => [arm, what, isFinding]);
+  const soft = runs('TR-DPO-soft', less);
+  const hard = runs('TR-DPO-hard', shifted(0.5, 0));
+  const [, kl] = differences([...runs(baseArm, base), ...soft, ...hard]);
+  // Six times it would be 0.06.
+  expect(kl!.p).toBeGreaterThan(0.05 / 6);
+  expect(found([...runs(baseArm, base), ...soft, ...hard])).toContainEqual(['TR-DPO-soft', 'KL at the end', true]);
+  expect(found([...runs(baseArm, base), ...soft, ...hard])).toContainEqual(['TR-DPO-hard', 'gold at the end', true]);
+  const alike = runs(
+    'TR-DPO-soft',
+    base.map(([gold, kl], i) => [gold, kl + (i % 2 === 0 ? 1 : -1)] as const),
+  );
+  const none = found([...runs(baseArm, base), ...alike, ...hard]);
+  expect(none.filter(([, , isFinding]) => isFinding)).toEqual([]);
 });

@@ -40,7 +40,7 @@ export async function quickstart({ out, onChange, signal, ...options }: Quicksta
   else if ((await readText(file)) !== text) {
     throw new UserError(
       (option) =>
-        `${out} holds an experiment with another seed, size or number of threads: name another folder with ${option('out')}`,
+        `${out} holds an experiment of another seed, size, number of threads or version: name another folder with ${option('out')}`,
     );
   }
   const study = parseStudy(text, file);
