@@ -26,6 +26,19 @@ function card(recipe: Partial<RecipeInput>, more: Partial<ModelCardInput> = {}) 
   return { text, recipe: JSON.parse(/```json\n(.*)\n```/s.exec(text)![1]!) };
 }
 
+it('a model card names the data sets of the Hub that were trained on, and no others', () => {
+  const train = [
+    'owner/pairs:split@v1',
+    { source: 'owner/pairs', weight: 2 },
+    { source: 'a/b', weight: 1 },
+    join(folder, 'pairs.jsonl'),
+  ];
+  const commits = { 'owner/pairs@v1': 'c', 'owner/pairs': 'd', 'owner/model': 'e', 'owner/held-out': 'f' };
+  const { text } = card({ model: 'owner/model', data: { train, validation: 'owner/held-out' } }, { commits });
+  expect(text).toMatch(/^---\nlibrary_name: transformers\nbase_model: owner\/model\ndatasets: \[owner\/pairs\]\ntags:/);
+  expect(card({}).text).not.toContain('datasets:');
+});
+
 describe('the recipe in a model card', () => {
   it.each<[string, Partial<RecipeInput>]>([
     ['a metric', { evaluate: { every: 2 }, checkpoint: { every: 2, best: 'rewards/accuracies' } }],

@@ -28,6 +28,7 @@ export function modelCard(input: ModelCardInput): string {
   const commit = commits[recipe.model];
   const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
   const length = steps === totalSteps ? `${steps}` : `A checkpoint after ${steps} of ${totalSteps}`;
+  const datasets = trainedOn(recipe, commits);
   const names = [...new Set(evaluations.flatMap(({ metrics }) => Object.keys(metrics)))];
   const table =
     evaluations.length === 0
@@ -45,6 +46,7 @@ export function modelCard(input: ModelCardInput): string {
     '---',
     `library_name: ${isAdapter ? 'peft' : 'transformers'}`,
     ...(commit === undefined ? [] : [`base_model: ${base.split('@')[0]}`]),
+    ...(datasets.length === 0 ? [] : [`datasets: [${datasets.join(', ')}]`]),
     `tags: [${method}, preference-alignment, reanchor]`,
     '---',
     '',
@@ -63,6 +65,13 @@ export function modelCard(input: ModelCardInput): string {
     '```',
     '',
   ].join('\n');
+}
+
+/** The data sets of the Hub that rows to train on came from: those that a commit is known of. */
+function trainedOn({ data }: Recipe, commits: Readonly<Record<string, string>>): string[] {
+  const known = new Set(Object.keys(commits).map((name) => name.split('@')[0]));
+  const sources = [data.train].flat().map((entry) => (typeof entry === 'string' ? entry : entry.source));
+  return [...new Set(sources.map((source) => source.replace(/[:@].*/s, '')))].filter((name) => known.has(name));
 }
 
 /** The model card of a base with an adapter merged into it, by what the two are called. */
