@@ -57,7 +57,7 @@ const allowed: Record<string, string> = {
 const adapters: Record<string, string | string[]> = {
   zod: ['recipe/', 'runs/', 'sweep/'],
   yaml: 'recipe/yaml.ts',
-  '@huggingface/hub': 'hub/client.ts',
+  '@huggingface/hub': ['hub/client.ts', 'hub/upload.ts'],
   commander: 'cli/',
   picocolors: 'cli/terminal.ts',
   '@huggingface/tokenizers': 'text/tokenizer.ts',

@@ -1,5 +1,6 @@
-// The Hugging Face Hub's HTTP interface on the loopback device, as far as models and data sets are read. Repositories
-// are given as files in memory; large ones are redirected to a second host, as the Hub redirects to its stores.
+// The Hugging Face Hub's HTTP interface on the loopback device, as far as models and data sets are read and models are
+// pushed. Repositories are files in memory; large ones are redirected to a second host, as the Hub redirects to its
+// stores, and are sent there.
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -48,7 +49,20 @@ export class HubServer {
   failWith: number | undefined;
   /** Answers a request for the rest of a file with all of it. */
   ignoresRange = false;
+  /** Who may write: this token; 403 for others, 401 without one. */
+  writableFor = 'hf_write';
+  /** Breaks the connection, once, after so many bytes of the n-th large file that is sent (from 0). */
+  breakUpload: { file: number; bytes: number } | undefined;
+  /** Large files are sent in parts of so many bytes. */
+  partBytes: number | undefined;
+  /** Changes a repository just before a commit, as somebody else would. */
+  beforeCommit: (() => void) | undefined;
   endpoint = '';
+
+  /** Large files that were sent, by their SHA-256, and the parts of those that are not whole. */
+  readonly blobs = new Map<string, Buffer>();
+  readonly #parts = new Map<string, Buffer>();
+  #sent = 0;
 
   #store = '';
   readonly #repositories = new Map<string, RepositoryOptions & { snapshots: Map<string, Snapshot> }>();
@@ -72,6 +86,12 @@ export class HubServer {
     }
     this.#repositories.set(name, { ...options, snapshots });
     return Object.fromEntries(Object.keys(options.revisions).map((name) => [name, snapshots.get(name)!.commit]));
+  }
+
+  /** The files of a branch. */
+  files(name: string, revision = 'main'): Record<string, string> {
+    const { files } = this.#repositories.get(name)!.snapshots.get(revision)!;
+    return Object.fromEntries([...files].map(([path, bytes]) => [path, bytes.toString('latin1')]));
   }
 
   /** The requests for the content of files. */
@@ -104,6 +124,7 @@ export class HubServer {
       response.writeHead(status, { 'x-error-code': code, 'x-error-message': message }).end();
     };
     if (this.failWith !== undefined) return refuse(this.failWith);
+    if (request.method === 'POST') return void this.#answerWrite(request, response, refuse);
     const { pathname, searchParams } = new URL(request.url!, this.endpoint);
     const api = /^\/api\/(models|datasets)\/([^/]+\/[^/]+)\/(revision|tree)\/([^/]+)$/.exec(pathname);
     const resolve = /^\/(datasets\/)?([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(pathname);
@@ -128,6 +149,94 @@ export class HubServer {
     response.setHeader('x-linked-etag', `"${sha256}"`);
     response.setHeader('x-linked-size', bytes.length);
     response.writeHead(302, { location: `${this.#store}/${name}/${snapshot.commit}/${path}` }).end();
+  }
+
+  async #answerWrite(request: IncomingMessage, response: ServerResponse, refuse: (status: number) => void) {
+    const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+    const body = (await bodyOf(request)).toString();
+    if (token === undefined || token === 'undefined') return refuse(401);
+    if (token !== this.writableFor) return refuse(403);
+    const { pathname } = new URL(request.url!, this.endpoint);
+    if (pathname === '/api/repos/create') {
+      const { organization, name, visibility } = JSON.parse(body);
+      const key = `models/${organization}/${name}`;
+      if (this.#repositories.has(key)) return refuse(409);
+      const isPrivate = visibility === 'private';
+      this.add(key, { revisions: { main: { '.gitattributes': '' } }, ...(isPrivate && { privateFor: token }) });
+      return json(response, { url: `${this.endpoint}/${organization}/${name}`, id: name });
+    }
+    const batch = /^\/([^/]+\/[^/]+)\.git\/info\/lfs\/objects\/batch$/.exec(pathname);
+    const api = /^\/api\/models\/([^/]+\/[^/]+)\/(preupload|branch|commit)\/([^/]+)$/.exec(pathname);
+    const repository = this.#repositories.get(`models/${batch?.[1] ?? api?.[1]}`);
+    if (!repository) return refuse(404);
+    if (batch) return json(response, { transfer: 'basic', objects: JSON.parse(body).objects.map(this.#offer, this) });
+    const revision = decodeURIComponent(api![3]!);
+    if (api![2] === 'branch') {
+      const commit = hex('sha1', revision);
+      for (const key of [revision, commit]) repository.snapshots.set(key, { commit, files: new Map() });
+      return json(response, {});
+    }
+    if (api![2] === 'preupload') {
+      const files = (JSON.parse(body).files as { path: string }[]).map(({ path }) => path);
+      return json(response, { files: files.map((path) => ({ path, uploadMode: isLarge(path) ? 'lfs' : 'regular' })) });
+    }
+    this.beforeCommit?.();
+    const lines = body.split('\n').map((line) => JSON.parse(line));
+    const { commit } = this.#repositories.get(`models/${api![1]}`)!.snapshots.get(revision)!;
+    if (![undefined, commit].includes(lines[0].value.parentCommit)) return refuse(412);
+    json(response, { commitOid: this.#commit(`models/${api![1]}`, revision, lines), commitUrl: '' });
+  }
+
+  /** What is to be done for a large file: nothing if it is there. */
+  #offer({ oid, size }: { oid: string; size: number }) {
+    if (this.blobs.has(oid)) return { oid, size };
+    const href = `${this.#store}/upload/${oid}`;
+    if (this.partBytes === undefined) return { oid, size, actions: { upload: { href } } };
+    const count = Math.ceil(size / this.partBytes);
+    const parts = Array.from({ length: count }, (_, i) => [String(i + 1).padStart(5, '0'), `${href}/${i + 1}`]);
+    const header = { chunk_size: String(this.partBytes), ...Object.fromEntries(parts) };
+    return { oid, size, actions: { upload: { href, header } } };
+  }
+
+  /** Makes the commit that its lines describe; returns its name. */
+  #commit(name: string, revision: string, lines: { key: string; value: Record<string, string> }[]): string {
+    const { snapshots } = this.#repositories.get(name)!;
+    const files = new Map(snapshots.get(revision)!.files);
+    for (const { key, value } of lines) {
+      const { path, content, oid } = value;
+      if (key === 'file') files.set(path!, Buffer.from(content!, 'base64'));
+      if (key === 'lfsFile') files.set(path!, this.blobs.get(oid!)!);
+      if (key === 'deletedFile') files.delete(path!);
+    }
+    const commit = hex('sha1', ...[...files].flat(), lines[0]!.value.summary!);
+    for (const key of [revision, commit]) snapshots.set(key, { commit, files });
+    return commit;
+  }
+
+  /** Takes a large file, whole or in parts, and what ends the parts. */
+  async #answerUpload(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    const [, oid, part] = /^\/upload\/([0-9a-f]{64})(?:\/(\d+))?$/.exec(path)!;
+    if (this.breakUpload?.file === this.#sent++) {
+      const { bytes } = this.breakUpload;
+      this.breakUpload = undefined;
+      let heard = 0;
+      for await (const chunk of request) {
+        heard += chunk.length;
+        if (heard >= bytes) return void request.destroy();
+      }
+    }
+    const bytes = await bodyOf(request);
+    if (request.method === 'POST') {
+      const { parts } = JSON.parse(bytes.toString()) as { parts: { partNumber: number; etag: string }[] };
+      const whole = Buffer.concat(parts.map(({ partNumber }) => this.#parts.get(`${oid} ${partNumber}`)!));
+      this.blobs.set(oid!, whole);
+      return json(response, {});
+    }
+    // A store takes no body whose length it is not told.
+    if (Number(request.headers['content-length']) !== bytes.length) return void response.writeHead(411).end();
+    if (part === undefined) this.blobs.set(oid!, bytes);
+    else this.#parts.set(`${oid} ${part}`, bytes);
+    response.setHeader('etag', `"${hex('sha256', bytes)}"`).end();
   }
 
   #answerInfo(response: ServerResponse, name: string, { commit, files }: Snapshot): void {
@@ -166,6 +275,10 @@ export class HubServer {
 
   #answerStore(request: IncomingMessage, response: ServerResponse): void {
     this.#log('store', request);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      // Of a connection that was broken nobody hears.
+      return void this.#answerUpload(request, response, request.url!).catch(() => {});
+    }
     const [type, owner, name, commit, ...path] = request.url!.slice(1).split('/').map(decodeURIComponent);
     const bytes = this.#repositories
       .get(`${type}/${owner}/${name}`)!
@@ -189,6 +302,12 @@ export class HubServer {
     response.write(bytes.subarray(start, end));
     void once.then(() => response.destroy());
   }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 function json(response: ServerResponse, value: unknown): void {

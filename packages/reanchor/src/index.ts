@@ -35,7 +35,18 @@ export { type ScoreResult, score } from './eval/score.js';
 export type { ScoreOptions } from './eval/score-inputs.js';
 export { type WinRateOptions, type WinRateResult, winRate } from './eval/winrate/winrate.js';
 export * from './generate/index.js';
-export { type DownloadProgress, type HubOptions, type ModelFolderOptions, modelFolder } from './hub/index.js';
+export {
+  type DownloadProgress,
+  type HubOptions,
+  type ModelFolderOptions,
+  modelFolder,
+  type PushOptions,
+  type PushPlan,
+  type PushResult,
+  pushFolder,
+  pushPlan,
+  pushTarget,
+} from './hub/index.js';
 export { type KtoOptions, kto, ktoKl } from './losses/kto.js';
 export { type PairLossName, type PairLossOptions, type PairMethod, pairLosses, pairMethod } from './losses/methods.js';
 export type { PairBatch, Sides } from './losses/pair-batch.js';

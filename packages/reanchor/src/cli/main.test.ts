@@ -146,6 +146,7 @@ describe('the command', () => {
         '--check <file...>',
         '--device <device>',
       ],
+      'push folder': ['--to <repository>', '--private', '--message <text>', '--force', '--dry-run'],
       toy: [
         '--seeds <count>',
         '--steps <count>',

@@ -11,6 +11,7 @@ import { addEval } from './commands/eval.js';
 import { addExplain } from './commands/explain.js';
 import { addGenerate } from './commands/generate.js';
 import { addMerge } from './commands/merge.js';
+import { addPush } from './commands/push.js';
 import { addQuickstart } from './commands/quickstart.js';
 import { addSchema } from './commands/schema.js';
 import { addScore } from './commands/score.js';
@@ -86,6 +87,7 @@ const verbs = [
   addGenerate,
   addChat,
   addMerge,
+  addPush,
   addToy,
   addEval,
   addDashboard,

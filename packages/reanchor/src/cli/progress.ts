@@ -157,7 +157,7 @@ export function readingStatus(
 }
 
 /** A number of bytes with three digits or so. */
-function bytes(count: number): string {
+export function bytes(count: number): string {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
   const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
   const value = count / 1000 ** power;

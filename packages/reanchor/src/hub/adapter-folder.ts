@@ -6,7 +6,9 @@ import { isOfUse } from './files-of-use.js';
 import { parseRepositoryName } from './names.js';
 import { type HubOptions, openRepository, type Repository } from './repository.js';
 
-const [config, weights] = ['adapter_config.json', 'adapter_model.safetensors'];
+/** The files that an adapter has to have. */
+export const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const;
+const [config, weights] = adapterFiles;
 
 /** Whether a folder holds an adapter, and no model. */
 export const isAdapterFolder = (folder: string): boolean =>

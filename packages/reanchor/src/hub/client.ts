@@ -1,4 +1,4 @@
-/** What is asked of the Hub over HTTP: the only file that knows @huggingface/hub. */
+/** What is asked of the Hub over HTTP; with `upload.ts` all that knows @huggingface/hub. */
 import { shown, UserError } from '../errors.js';
 import { bytesAtMost, canFetch } from '../formats/index.js';
 import { hiding } from '../secrets.js';
@@ -119,11 +119,12 @@ export async function openFile(
 
 const version = '2.17.5';
 
-async function library(): Promise<typeof import('@huggingface/hub')> {
+/** The package that knows the Hub. Errors: UserError where it is not installed. */
+export async function library(): Promise<typeof import('@huggingface/hub')> {
   try {
     return await import('@huggingface/hub');
   } catch (cause) {
-    throw new UserError(`downloads need the package @huggingface/hub: npm install @huggingface/hub@${version}`, {
+    throw new UserError(`the Hub needs the package @huggingface/hub: npm install @huggingface/hub@${version}`, {
       cause,
     });
   }
@@ -182,8 +183,24 @@ function pagesFetch(session: Session): typeof fetch {
   };
 }
 
+/** The Hub has answered, and does not give something out. */
+export class HubRefusal extends UserError {
+  override name = 'HubRefusal';
+
+  constructor(
+    readonly status: number,
+    /** In its header `x-error-code`. */
+    readonly code: string | null,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 /** Why the Hub does not give something out, by the code in its header and the status. */
-function refusal({ status, headers }: Response, repository: RepositoryName, settings: HubSettings): UserError {
+function refusal(response: Response, repository: RepositoryName, settings: HubSettings): UserError {
+  const { status, headers } = response;
+  const refused = (message: string) => new HubRefusal(status, headers.get('x-error-code'), message);
   const { id, type, revision } = repository;
   const page = `${settings.endpoint}/${type === 'dataset' ? 'datasets/' : ''}${id}`;
   const name = repositoryText(repository);
@@ -193,22 +210,20 @@ function refusal({ status, headers }: Response, repository: RepositoryName, sett
     return new HubUnreachable(`${settings.endpoint} answers ${status} for ${name}: try again later`);
   }
   if (code === 'GatedRepo') {
-    return new UserError(
-      `${name} is gated: accept its terms at ${page}; ${token} of that account, with read access to it`,
-    );
+    return refused(`${name} is gated: accept its terms at ${page}; ${token} of that account, with read access to it`);
   }
   if (code === 'RevisionNotFound') {
-    return new UserError(`${id} has no revision ${revision}: ${page}/tree/main shows its branches and tags`);
+    return refused(`${id} has no revision ${revision}: ${page}/tree/main shows its branches and tags`);
   }
   if (code === 'RepoNotFound' || status === 401 || status === 404) {
     const kind = type === 'dataset' ? 'data set' : 'model';
     const local = `there is no folder ${id} here, and`;
-    return new UserError(
+    return refused(
       `${name}: ${local} ${settings.endpoint} shows no ${kind} of this name (status ${status}): check the name; if it is private or gated, ${token} of an account that may read it`,
     );
   }
   const why = withoutToken(headers.get('x-error-message') ?? 'no reason is given', settings).slice(0, 300);
-  return new UserError(`${page} answers ${status} (${why}): may the account of the token read it?`);
+  return refused(`${page} answers ${status} (${why}): may the account of the token read it?`);
 }
 
 /** What `ask` gives, with a failed connection as HubUnreachable, and no error with the token in it. */
@@ -223,7 +238,7 @@ async function answered<T>(settings: HubSettings, ask: () => Promise<T>): Promis
 }
 
 /** A text without the token: a server may repeat what it was sent. */
-const withoutToken = (text: string, { token }: HubSettings) =>
+export const withoutToken = (text: string, { token }: HubSettings) =>
   hiding(token === undefined ? [] : [{ value: token, shown: '[token]' }])(text);
 
 /** A failed connection, or an answer that is no JSON, as HubUnreachable; any other error as it is. */

@@ -140,7 +140,8 @@ async function append({ path, size }: HubFile, { offset, body }: OpenedFile, to:
   if (done < size) throw new HubUnreachable(`${path}: the connection ended after ${done} of ${size} bytes: try again`);
 }
 
-async function hashOf({ hash, size }: HubFile, path: string): Promise<string> {
+/** The hash of a file on the disk, of the kind that the Hub names for it. */
+export async function hashOf({ hash, size }: Pick<HubFile, 'hash' | 'size'>, path: string): Promise<string> {
   const digest = createHash(hash.algorithm === 'sha256' ? 'sha256' : 'sha1');
   if (hash.algorithm === 'git-sha1') digest.update(`blob ${size}\0`);
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) digest.update(chunk as Buffer);

@@ -17,6 +17,8 @@ export interface ModelFolderOptions extends HubOptions {
 const required = ['config.json', 'tokenizer.json'];
 const single = 'model.safetensors';
 const index = 'model.safetensors.index.json';
+/** What the files of a model are called that it has to have, its weights in one file or in those of an index. */
+export const modelFiles = { config: 'config.json', single, index } as const;
 
 /**
  * The folder of a model that is named by its folder, or else by `owner/name` or `owner/name@revision` on the Hugging
