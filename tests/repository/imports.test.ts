@@ -42,13 +42,14 @@ const allowed: Record<string, string> = {
   planning: 'errors version formats text recipe runs hub data tokens nn models losses reference train weights torch',
   driver:
     'errors clock version formats stats text recipe runs sinks hub data models reference parallel weights generate train planning optim torch',
+  translate: 'errors formats recipe',
   estimate: 'errors stats text recipe adapters data nn models reference planning weights torch',
   eval: 'errors clock secrets random formats stats text recipe runs hub data parallel models generate plots planning',
   toy: 'random stats plots losses optim reference torch',
   quickstart: 'errors version formats stats eval sweep',
   sweep:
     'errors clock random formats stats text recipe runs data models generate planning driver estimate eval torch/host',
-  cli: 'errors secrets version formats stats recipe runs hub data tokens generate planning driver estimate eval toy quickstart sweep serve launch parallel torch/host torch/setup',
+  cli: 'errors secrets version formats stats recipe runs hub data tokens generate planning driver estimate eval toy quickstart sweep translate serve launch parallel torch/host torch/setup',
   index:
     'errors text recipe runs hub data nn models losses optim reference generate train planning driver estimate eval toy quickstart weights',
 };

@@ -88,6 +88,7 @@ describe('the command', () => {
       'tokens recipe': ['--run <folder>', '--set <key=value>', '--rows <count>'],
       'explain key': ['--json'],
       'schema kind': ['--out <file>'],
+      'from-trl file': ['--out <recipe>', '--trainer <name>', '--processes <count>'],
       score: [
         '--model <model>',
         '--adapter <adapter>',

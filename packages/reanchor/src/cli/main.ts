@@ -9,6 +9,7 @@ import { addDoctor } from './commands/doctor.js';
 import { addEstimate } from './commands/estimate.js';
 import { addEval } from './commands/eval.js';
 import { addExplain } from './commands/explain.js';
+import { addFromTrl } from './commands/from-trl.js';
 import { addGenerate } from './commands/generate.js';
 import { addMerge } from './commands/merge.js';
 import { addPush } from './commands/push.js';
@@ -25,8 +26,9 @@ import { Terminal } from './terminal.js';
 
 /**
  * Runs the command line `argv` (node, script, arguments) and sets `process.exitCode`: 0 fine, 1 failed or stopped by
- * a signal, 2 wrong usage, which includes a recipe with a mistake in it, 130 training, or work of several processes,
- * that was stopped by a signal.
+ * a signal, 2 wrong usage, which includes a recipe with a mistake in it, 3 a configuration of which something that
+ * changes the training could not be translated, 130 training, or work of several processes, that was stopped by a
+ * signal.
  */
 export async function main(argv: readonly string[] = process.argv): Promise<void> {
   const terminal = new Terminal();
@@ -83,6 +85,7 @@ const verbs = [
   addTokens,
   addExplain,
   addSchema,
+  addFromTrl,
   addScore,
   addGenerate,
   addChat,

@@ -15,7 +15,7 @@ export { type Layer, mergedLayers, modelsNamed, studyLayers } from './layers.js'
 export type { LogOptions } from './log-section.js';
 export { nearest } from './nearest.js';
 export { checkRecipeValue, type ParseOptions, parseRecipe, readRecipe } from './parse.js';
-export { type Problem, pathText, rulesOf, unknownKeyMessage, valueAt } from './problems.js';
+export { type Problem, pathText, problemsOf, rulesOf, unknownKeyMessage, valueAt } from './problems.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
 export { concealing, recipeHere, textHere } from './variables.js';
 export { parseYaml, type YamlText } from './yaml.js';

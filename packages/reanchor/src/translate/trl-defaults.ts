@@ -1,0 +1,101 @@
+/** What holds for arguments of TRL 1.13.0 and transformers 5.18 that a file leaves out; a test compares. */
+
+/** The trainers that are known. */
+export const trainers = ['dpo', 'kto', 'sft', 'cpo', 'orpo'] as const;
+export type Trainer = (typeof trainers)[number];
+
+const common = {
+  model_revision: 'main',
+  dtype: 'float32',
+  bf16: null,
+  fp16: false,
+  tf32: null,
+  gradient_checkpointing: true,
+  use_peft: false,
+  lora_r: 16,
+  lora_alpha: 32,
+  lora_dropout: 0.05,
+  lora_target_modules: null,
+  lora_modules_to_save: null,
+  use_rslora: false,
+  use_dora: false,
+  load_in_4bit: false,
+  bnb_4bit_quant_type: 'nf4',
+  use_bnb_nested_quant: false,
+  dataset_train_split: 'train',
+  dataset_test_split: 'test',
+  max_length: 1024,
+  per_device_train_batch_size: 8,
+  gradient_accumulation_steps: 1,
+  learning_rate: 1e-6,
+  optim: 'adamw_torch_fused',
+  adam_beta1: 0.9,
+  adam_beta2: 0.999,
+  adam_epsilon: 1e-8,
+  weight_decay: 0,
+  max_grad_norm: 1,
+  lr_scheduler_type: 'linear',
+  warmup_steps: 0,
+  num_train_epochs: 3,
+  max_steps: -1,
+  eval_strategy: 'no',
+  eval_steps: null,
+  save_strategy: 'steps',
+  save_steps: 500,
+  save_total_limit: null,
+  load_best_model_at_end: false,
+  metric_for_best_model: null,
+  logging_steps: 10,
+  report_to: 'none',
+  seed: 42,
+  full_determinism: false,
+  use_cpu: false,
+  train_sampling_strategy: 'random',
+  deepspeed: null,
+  fsdp: null,
+};
+
+const reference = {
+  sync_ref_model: false,
+  ref_model_mixup_alpha: 0.6,
+  ref_model_sync_steps: 512,
+  precompute_ref_log_probs: false,
+};
+const dpo = {
+  ...reference,
+  loss_type: ['sigmoid'],
+  loss_weights: null,
+  beta: 0.1,
+  label_smoothing: 0,
+  f_divergence_type: 'reverse_kl',
+  f_alpha_divergence_coef: 0.5,
+  discopop_tau: 0.05,
+  disable_dropout: true,
+  truncation_mode: 'keep_start',
+};
+
+/** The defaults of each trainer, of options that are translated; TRL has others that have no counterpart here. */
+export const trlDefaults: Readonly<Record<Trainer, Readonly<Record<string, unknown>>>> = {
+  dpo: { ...common, ...dpo },
+  kto: {
+    ...common,
+    ...reference,
+    loss_type: 'kto',
+    beta: 0.1,
+    desirable_weight: 1,
+    undesirable_weight: 1,
+    disable_dropout: true,
+    train_sampling_strategy: 'sequential',
+  },
+  sft: {
+    ...common,
+    learning_rate: 2e-5,
+    loss_type: null,
+    truncation_mode: 'keep_start',
+    completion_only_loss: null,
+    assistant_only_loss: false,
+    chat_template_path: null,
+  },
+  cpo: { ...common, loss_type: 'sigmoid', beta: 0.1, label_smoothing: 0, disable_dropout: true },
+  orpo: { ...common, beta: 0.1, disable_dropout: true },
+};
