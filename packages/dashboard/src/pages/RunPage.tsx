@@ -49,6 +49,11 @@ function Run({ state }: { state: RunState }) {
           <b>It ended with an error after step {whole(log.failed.step)}:</b> {log.failed.message}
         </p>
       )}
+      {log.stopped && (
+        <p class="banner" role="status">
+          <b>It ended before its last step, as its recipe says:</b> {log.stopped.message}
+        </p>
+      )}
       {lastStep > 1 && <ViewControls last={lastStep} view={view} onView={setView} />}
       <Sections title="Training" points={data.steps} {...charts} />
       {log.samples.length > 0 && <Samples samples={log.samples} />}

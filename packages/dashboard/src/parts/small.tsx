@@ -12,7 +12,7 @@ const statusWords: Record<RunStatus, string> = {
 };
 const statusHelp: Record<RunStatus, string> = {
   running: 'its process is there, or events still come',
-  finished: 'all planned steps were made',
+  finished: 'all planned steps were made, or its recipe ended it early',
   interrupted: 'it was ended before its last step',
   failed: 'it ended with an error, which its page shows',
   stopped: 'its process is gone, or no event has come for long, and the run did not say that it ended',

@@ -78,10 +78,11 @@ function overview(recipe: Recipe, estimate: RunEstimate): string[][] {
     publication: `at most ${number(rows ?? 0)}, as published: they are not here`,
     nothing: 'unknown: they are not here, and their number is not published',
   }[rowsFrom];
-  const length =
+  const whole =
     recipe.steps === undefined
       ? `${countOf(recipe.epochs, 'epoch')} of ${recipe.batch.size} rows a step`
       : 'as the recipe says';
+  const length = recipe.stop === undefined ? whole : `${whole}; stop (${recipe.stop.metric}) may end the run earlier`;
   return [
     [
       'model',

@@ -39,6 +39,10 @@ export class TrainProgress {
         this.#terminal.note(`going on after step ${number(event.step)} of ${number(event.steps)}`);
         for (const change of event.changes ?? []) this.#terminal.note(`changed since the run began: ${change}`);
         break;
+      case 'stopped':
+        this.#terminal.endStatus();
+        this.#terminal.note(event.message);
+        break;
       case 'checkpoint':
         this.#terminal.note(`saved ${event.folder}`);
         break;

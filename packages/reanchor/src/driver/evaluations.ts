@@ -4,7 +4,8 @@ import { UserError } from '../errors.js';
 import { stopTokens } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import type { AgreedStop } from '../parallel/agreed-stop.js';
-import { type Recipe, textHere } from '../recipe/index.js';
+import { tell } from '../parallel/tell.js';
+import { nearest, type Recipe, textHere } from '../recipe/index.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { NewRunEvent, TrainingState } from '../runs/index.js';
 import type { Tokenizer } from '../text/index.js';
@@ -12,6 +13,7 @@ import { Evaluation } from '../train/evaluation.js';
 import type { Metrics, Probed } from '../train/metrics.js';
 import type { LoggedRow, Objective } from '../train/objectives/objective.js';
 import type { ModelWeights } from '../weights/weights.js';
+import { stopReason } from './early-stop.js';
 import { GeneratedEvaluation } from './generated-evaluation.js';
 import type { StepListener } from './step-listener.js';
 
@@ -54,6 +56,8 @@ export interface EvaluationMetrics {
 export class RunEvaluations implements StepListener, Disposable {
   readonly results: EvaluationMetrics[];
   #isDue: boolean;
+  /** Why the run ends before its last step, by `stop` of the recipe; undefined as long as it goes on. */
+  #endsEarly: string | undefined;
 
   private constructor(
     private readonly options: RunEvaluationsOptions,
@@ -63,6 +67,7 @@ export class RunEvaluations implements StepListener, Disposable {
   ) {
     this.results = [...(options.earlier?.evaluations ?? [])];
     this.#isDue = options.earlier?.isEvaluationDue ?? false;
+    this.#decide(this.results);
   }
 
   /** Errors: the signal's reason once it is aborted; libtorch's. */
@@ -91,6 +96,17 @@ export class RunEvaluations implements StepListener, Disposable {
     return this.#isDue;
   }
 
+  /** Why the run ends now, before its last step; undefined where it goes on. The same on all processes. */
+  get endsEarly(): string | undefined {
+    return this.#endsEarly;
+  }
+
+  /** Rank 0 alone knows what its policy wrote, so that it decides for all. */
+  #decide(evaluations: readonly EvaluationMetrics[]): void {
+    const { recipe, world } = this.options;
+    if (recipe.stop !== undefined) this.#endsEarly = tell(world, stopReason(evaluations, recipe.stop));
+  }
+
   /** Measures the initial policy, before the first step. Errors: those of {@link onPause}. */
   async measureStart(): Promise<void> {
     await this.#measure(0);
@@ -107,7 +123,7 @@ export class RunEvaluations implements StepListener, Disposable {
 
   /**
    * Measures what is due after a step and writes it down. Errors: the signal's reason once it is aborted, and then
-   * nothing is written; UserError when `checkpoint.best` names no metric.
+   * nothing is written; UserError when `checkpoint.best` or `stop.metric` names no metric.
    */
   async onPause(step: number): Promise<void> {
     const accuracy = (await this.#measure(step))?.['rewards/accuracies'];
@@ -116,29 +132,51 @@ export class RunEvaluations implements StepListener, Disposable {
   }
 
   async #measure(step: number): Promise<Metrics | undefined> {
-    const { recipe, totalSteps, policy, emit, world } = this.options;
-    const probe = world.rank === 0 ? this.options.probe : undefined;
-    const isEnd = step === 0 || step === totalSteps;
-    const isEvaluated = this.evaluation && (isEnd || step % (recipe.evaluate.every ?? totalSteps) === 0);
-    const isProbed = probe && (isEnd || step % probe.every === 0);
-    if (!isEvaluated && !isProbed) return undefined;
-    const probed = isProbed ? await probe.measure(policy.model, step) : undefined;
-    if (!isEvaluated && probed === undefined) return undefined;
-    const measured =
-      isEvaluated && (step === 0 ? this.evaluation!.initialMetrics() : await this.evaluation!.metrics(policy.model));
-    const written = isEvaluated ? await this.#written() : undefined;
-    const metrics = { ...measured, ...written?.metrics, ...probed?.metrics };
-    const samples = [...(written?.samples ?? []), ...(probed?.samples ?? [])];
+    const evaluated = await this.#evaluate(step);
+    const probed = await this.#probe(step);
+    if (!evaluated && !probed) return undefined;
+    const { emit } = this.options;
+    const metrics = { ...evaluated?.metrics, ...probed?.metrics };
+    const samples = [...(evaluated?.samples ?? []), ...(probed?.samples ?? [])];
     emit({ type: 'evaluation', step, metrics });
     this.results.push({ step, metrics });
     if (samples.length > 0) emit({ type: 'samples', step, samples });
-    const { best } = recipe.checkpoint;
-    if (isEvaluated && world.rank === 0 && best !== undefined && !(best in metrics)) {
+    if (evaluated) this.#requireMetrics(metrics);
+    return metrics;
+  }
+
+  /** What the recipe has measured after a step, if anything; and whether the run ends for it. */
+  async #evaluate(step: number): Promise<Probed | undefined> {
+    const { recipe, totalSteps, policy } = this.options;
+    const every = recipe.evaluate.every ?? totalSteps;
+    if (!this.evaluation || !(step === 0 || step === totalSteps || step % every === 0)) return undefined;
+    const measured = step === 0 ? this.evaluation.initialMetrics() : await this.evaluation.metrics(policy.model);
+    const written = await this.#written();
+    const metrics = { ...measured, ...written?.metrics };
+    this.#decide([...this.results, { step, metrics }]);
+    return { metrics, samples: written?.samples };
+  }
+
+  /** What the probe finds after a step, if it is due: also where the run ends with it. */
+  async #probe(step: number): Promise<Probed | undefined> {
+    const { probe, world, totalSteps, policy } = this.options;
+    if (!probe || world.rank !== 0) return undefined;
+    const isEnd = step === 0 || step === totalSteps || this.#endsEarly !== undefined;
+    return isEnd || step % probe.every === 0 ? await probe.measure(policy.model, step) : undefined;
+  }
+
+  /** Errors: UserError for a key of the recipe that names none of an evaluation's metrics. */
+  #requireMetrics(metrics: Metrics): void {
+    const { recipe, world } = this.options;
+    const keys = { 'checkpoint.best': recipe.checkpoint.best, 'stop.metric': recipe.stop?.metric };
+    for (const [key, name] of Object.entries(keys)) {
+      if (world.rank !== 0 || name === undefined || name in metrics) continue;
+      const all = Object.keys(metrics);
+      const near = nearest(name, all);
       throw new UserError(
-        `checkpoint.best: evaluations of this run have no metric ${best}; they have ${Object.keys(metrics).join(', ')}`,
+        `${key}: evaluations of this run have no metric ${name}${near === undefined ? '' : `: did you mean ${near}?`}; they have ${all.join(', ')}`,
       );
     }
-    return metrics;
   }
 
   async #written(): Promise<Probed | undefined> {

@@ -4,6 +4,7 @@
  */
 import { unlessStopped } from '../planning/unless-stopped.js';
 import { runFolder } from '../runs/index.js';
+import { bestWeights } from './final-weights.js';
 import { RunLoop } from './loop.js';
 import { loadAnchors, newTrainer, openEvaluations, type RunOptions, runState } from './open-run.js';
 import type { TrainResult } from './options.js';
@@ -30,9 +31,13 @@ export async function follow(options: RunOptions): Promise<TrainResult> {
     listeners: [evaluations, turns, new RunawayWatch(state.runaway, watch)],
     checkpoints: { save: async () => out },
     heard: async () => {},
+    endsEarly: () => evaluations.endsEarly !== undefined,
     checkFiles: emit,
   }).run();
-  await turns.take();
+  using best = stoppedAt === undefined ? await bestWeights(options) : undefined;
+  const { shard } = options.mesh;
+  const last = best && new SavingTurns(shard, best.isSharded, (request) => best.takePart(request, undefined));
+  await (last ?? turns).take();
   return {
     ...{ folder: out, final: runFolder(out).final, steps: trainer.steps, evaluations: evaluations.results },
     isFinished: stoppedAt === undefined,

@@ -10,10 +10,12 @@ interface LoopCase {
   /** Of a second listener. */
   onPause?: (step: number) => void;
   onDivergence?: 'stop' | 'skip';
+  /** The steps after which the run ends early. */
+  endsAfter?: number;
 }
 
 /** A loop of three steps that computes nothing, with what its listeners hear, in words. */
-function loopOf({ second = () => {}, onPause = () => {}, onDivergence = 'stop' }: LoopCase) {
+function loopOf({ second = () => {}, onPause = () => {}, onDivergence = 'stop', endsAfter }: LoopCase) {
   const heard: string[] = [];
   const abort = new AbortController();
   let steps = 0;
@@ -54,6 +56,7 @@ function loopOf({ second = () => {}, onPause = () => {}, onDivergence = 'stop' }
     stop: { signal: abort.signal, agree() {} },
     emit: (event) => heard.push(event.type),
     heard: async () => {},
+    endsEarly: () => steps === endsAfter,
     checkFiles: () => void heard.push('files'),
   });
   return { loop, heard, abort };
@@ -65,6 +68,12 @@ test('listeners hear every step in their order, and may wait between two', async
   const { loop, heard } = loopOf({});
   expect(await loop.run()).toBeUndefined();
   expect(heard).toEqual(['begin 0', ...[1, 2, 3].flatMap((step) => [...made(step), `pause ${step}`]), 'end 3']);
+});
+
+test('where the run ends early no other step is made, and it is done', async () => {
+  const { loop, heard } = loopOf({ endsAfter: 2 });
+  expect(await loop.run()).toBeUndefined();
+  expect(heard).toEqual(['begin 0', ...[1, 2].flatMap((step) => [...made(step), `pause ${step}`]), 'end 2']);
 });
 
 test('of a step during which the run is aborted they hear, but of no pause; the run is saved', async () => {

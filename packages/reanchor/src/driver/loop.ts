@@ -24,6 +24,8 @@ export interface RunLoopOptions extends Pick<Checkpointed, 'reference' | 'initia
   /** By which all processes of the run stop after the same step. */
   stop: Pick<AgreedStop, 'signal' | 'agree'>;
   emit(event: NewRunEvent): void;
+  /** Whether the run ends now, before its last step. */
+  endsEarly(): boolean;
   /** Waits until who listens is done with the events so far. Errors: theirs. */
   heard(): Promise<void>;
   /** Looks after every step whether the run's files are where they were. Errors: those that end the run. */
@@ -38,8 +40,9 @@ export class RunLoop {
   constructor(private readonly options: RunLoopOptions) {}
 
   /**
-   * Makes all steps that are left. Returns the folder of the checkpoint that was written when the signal was aborted;
-   * undefined when the run is done. Errors: the signal's reason when it is aborted before there is something to save.
+   * Makes all steps that are left, or those until the run ends early. Returns the folder of the checkpoint that was
+   * written when the signal was aborted; undefined when the run is done. Errors: the signal's reason when it is aborted
+   * before there is something to save.
    */
   async run(): Promise<string | undefined> {
     const { trainer, plan, stop, listeners } = this.options;
@@ -50,6 +53,7 @@ export class RunLoop {
       for (const planned of plan.steps(trainer.steps + 1)) {
         await this.options.heard();
         signal?.throwIfAborted();
+        if (this.options.endsEarly()) break;
         for (const anchor of this.#anchors())
           await anchor.prepare(planned.step, { signal, onProgress: () => stop.agree() });
         await this.#step(planned);

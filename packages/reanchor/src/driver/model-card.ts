@@ -16,19 +16,24 @@ export interface ModelCardInput {
   /** How often the reference moved. */
   updates: number;
   evaluations: readonly { step: number; metrics: Metrics }[];
+  /** Why the run ended before its last step, where it did. */
+  stopped?: string | undefined;
+  /** The step whose weights these are, where they are the best ones, with what makes them so. */
+  best?: { step: number; metric: string; value: number } | undefined;
   /** Whether the adapter that was trained is merged into its base. */
   isMerged?: boolean | undefined;
 }
 
 /** The model card: what it was made from, how, and what was measured. */
 export function modelCard(input: ModelCardInput): string {
-  const { recipe, commits, steps, totalSteps, updates, evaluations, isMerged = false } = input;
+  const { recipe, commits, steps, totalSteps, updates, evaluations, stopped, best, isMerged = false } = input;
   const isAdapter = recipe.adapter !== undefined && !isMerged;
   const base = sourceName(recipe.model);
   const commit = commits[recipe.model];
   const method = `${updates === 0 ? '' : 'tr-'}${recipe.method}`;
-  const length = steps === totalSteps ? `${steps}` : `A checkpoint after ${steps} of ${totalSteps}`;
   const datasets = trainedOn(recipe, commits);
+  const isWhole = steps === totalSteps || stopped !== undefined;
+  const length = isWhole ? `${steps}` : `A checkpoint after ${steps} of ${totalSteps}`;
   const names = [...new Set(evaluations.flatMap(({ metrics }) => Object.keys(metrics)))];
   const table =
     evaluations.length === 0
@@ -53,6 +58,7 @@ export function modelCard(input: ModelCardInput): string {
     `# ${isAdapter ? `An adapter on ${base}, trained` : `${base} trained`} with ${method.toUpperCase()}`,
     '',
     `${length} optimizer steps of ${recipe.batch.size} rows with reanchor, from \`${base}\`${commit === undefined ? '' : ` (commit ${commit})`}.${recipe.method === 'sft' ? '' : ` The reference moved ${updates} times.`}`,
+    ...endNotes({ stopped, best, totalSteps }),
     '',
     '## Evaluation',
     '',
@@ -72,6 +78,14 @@ function trainedOn({ data }: Recipe, commits: Readonly<Record<string, string>>):
   const known = new Set(Object.keys(commits).map((name) => name.split('@')[0]));
   const sources = [data.train].flat().map((entry) => (typeof entry === 'string' ? entry : entry.source));
   return [...new Set(sources.map((source) => source.replace(/[:@].*/s, '')))].filter((name) => known.has(name));
+}
+
+/** What is to be said of the end of a run: that it came early, and whose weights it has left. */
+function endNotes({ stopped, best, totalSteps }: Pick<ModelCardInput, 'stopped' | 'best' | 'totalSteps'>): string[] {
+  const early = stopped && `The run of ${totalSteps} steps ${stopped}.`;
+  const chosen =
+    best && `The weights are those after step ${best.step}, the best by ${best.metric}: ${best.value.toFixed(4)}.`;
+  return [early, chosen].flatMap((note) => (note ? ['', note] : []));
 }
 
 /** The model card of a base with an adapter merged into it, by what the two are called. */

@@ -74,7 +74,7 @@ type PolicySources = Pick<RunOptions, 'plan' | 'mesh' | 'modelFolder' | 'startAd
 /** The policy as a run begins with it, or as a checkpoint has it. Errors: those of {@link loadWeights}. */
 export function loadPolicy(
   { plan, device, mesh, modelFolder, startAdapter, commits }: PolicySources,
-  checkpoint: Checkpoint | undefined,
+  checkpoint: Pick<Checkpoint, 'path'> | undefined,
 ): Promise<ModelWeights> {
   const { recipe } = plan;
   const quantize = recipe.quantize === 'none' ? undefined : recipe.quantize;
@@ -222,6 +222,10 @@ export async function writeCheckpoint(opened: OpenRun, path: string, { isSeenByA
   const { checkpoints } = record.folder;
   record.emit({ type: 'checkpoint', step: trainer.steps, folder: join(checkpoints, checkpointName(trainer.steps)) });
 }
+
+/** Why a run that is done ended before its last step; undefined of one that made it. */
+export const stoppedBy = ({ options, trainer, evaluations }: Pick<OpenRun, 'options' | 'trainer' | 'evaluations'>) =>
+  trainer.steps < options.plan.totalSteps ? evaluations.endsEarly : undefined;
 
 /** The model as it is now, with what its folder says of it. */
 export function trainedModel({ options, trainer, reference, evaluations }: OpenRun): TrainedModel {

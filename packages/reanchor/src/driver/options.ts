@@ -75,8 +75,10 @@ export interface TrainResult {
   folder: string;
   /** A model folder inside it: `final`, or after an abort the checkpoint from which the run can go on. */
   final: string;
-  /** Whether all steps were made. */
+  /** Whether the run is done: all steps were made, or `stop` of the recipe has ended it. */
   isFinished: boolean;
+  /** Why the run ended before its last step, where `stop` of the recipe ended it. */
+  stopped?: string | undefined;
   /** Optimizer steps taken. */
   steps: number;
   evaluations: EvaluationMetrics[];

@@ -20,6 +20,7 @@ import {
   settleReplacements,
   supersedeEvents,
   type TrainingState,
+  writeStopped,
 } from '../runs/index.js';
 import { bestOf } from './checkpointer.js';
 import type { RollbackRequest } from './non-finite-steps.js';
@@ -66,10 +67,12 @@ export async function reopenRun({
   try {
     const final = await finalState(folder);
     if (final === 'whole') {
-      const { steps, evaluations } = await completeEvents(folder, concealing(recipe));
+      const { steps, evaluations, stopped } = await completeEvents(folder, concealing(recipe));
+      // It may have been cut off between the two.
+      if (stopped !== undefined) await writeStopped(path, run, { step: steps, message: stopped });
       lock[Symbol.dispose]();
       const best = bestOf(recipe, folder, evaluations);
-      return { finished: { folder: path, final: folder.final, isFinished: true, steps, evaluations, best } };
+      return { finished: { folder: path, final: folder.final, isFinished: true, steps, evaluations, best, stopped } };
     }
     if (listCheckpoints(folder.checkpoints).length === 0 && !(await hasMadeSteps(folder))) {
       await removeTemporary(folder.path);

@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../clock.js';
 import { unlessStopped } from '../planning/unless-stopped.js';
-import { checkpointName, fileSizes } from '../runs/index.js';
+import { checkpointName, fileSizes, parseRun, writeStopped } from '../runs/index.js';
 import { announce } from './announce.js';
 import { bestOf, Checkpointer } from './checkpointer.js';
 import { explainFault } from './faults.js';
+import { finalModel } from './final-weights.js';
 import { RunLoop } from './loop.js';
 import { RollbackRequest } from './non-finite-steps.js';
 import {
@@ -16,7 +17,7 @@ import {
   openEvaluations,
   type RunOptions,
   runState,
-  trainedModel,
+  stoppedBy,
   writeCheckpoint,
 } from './open-run.js';
 import type { TrainOptions, TrainResult } from './options.js';
@@ -83,26 +84,25 @@ async function makeSteps(opened: OpenRun): Promise<string | undefined> {
   });
   const turns = new SavingTurns(options.mesh.shard, weights.isSharded, async () => {});
   const listeners = [...listenersOf(opened, checkpoints), turns];
-  const checkFiles = () => record.check();
-  const heard = () => record.heard();
+  const hooks = {
+    emit,
+    endsEarly: () => opened.evaluations.endsEarly !== undefined,
+    heard: () => record.heard(),
+    checkFiles: () => record.check(),
+  };
   try {
-    const stoppedAt = await new RunLoop({
-      ...opened,
-      plan,
-      listeners,
-      checkpoints,
-      stop,
-      emit,
-      heard,
-      checkFiles,
-    }).run();
+    const stoppedAt = await new RunLoop({ ...opened, ...hooks, plan, listeners, checkpoints, stop }).run();
     if (stoppedAt !== undefined) {
       await turns.take();
       return stoppedAt;
     }
     record.check();
-    await saveOrRescue(folder.final, trainedModel(opened));
-    if (recipe.save.merged) await saveMerged(join(folder.path, 'merged'), trainedModel(opened));
+    using trained = await finalModel(opened);
+    const stopped = trained.stopped && { step: trainer.steps, message: trained.stopped };
+    if (stopped) emit({ type: 'stopped', ...stopped });
+    await saveOrRescue(folder.final, trained);
+    if (recipe.save.merged) await saveMerged(join(folder.path, 'merged'), trained);
+    await writeStopped(folder.path, parseRun(record.info, 'run.json'), stopped || undefined);
     emit({ type: 'saved', folder: folder.final, files: fileSizes(folder.final) });
     record.check();
     await turns.take();
@@ -154,6 +154,7 @@ async function closeRun(
     isFinished,
     steps: trainer.steps,
     evaluations: evaluations.results,
+    ...(isFinished && { stopped: stoppedBy({ options, trainer, evaluations }) }),
     best: bestOf(options.recipe, folder, evaluations.results),
   };
 }

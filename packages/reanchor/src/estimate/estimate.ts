@@ -68,7 +68,7 @@ export interface RunEstimate {
   /** Rows that are trained on, and how they are known. */
   rows: number | undefined;
   rowsFrom: Rows['from'];
-  /** Optimizer steps and updates of the reference; `atMost` where rows may still be left out. */
+  /** Optimizer steps and updates of the reference; `atMost` where rows may still be left out, or the run end early. */
   steps: number | undefined;
   /** Undefined for a plateau, which nobody can foresee, and without steps. */
   updates: number | undefined;
@@ -152,7 +152,7 @@ export async function estimateRun(options: EstimateOptions): Promise<RunEstimate
     rowsFrom: rows.from,
     steps: totalSteps,
     updates: totalSteps === undefined || rule?.update === 'plateau' ? undefined : updates.length,
-    atMost: !isRead && recipe.steps === undefined,
+    atMost: (!isRead && recipe.steps === undefined) || recipe.stop !== undefined,
     tokens: isRead ? tokensOf(counted) : undefined,
     microBatch: { rows: largest.rows, tokens: largest.policy.tokens, scored: largest.policy.scored },
     isAssumed: !isRead,

@@ -38,3 +38,26 @@ describe('a soft reference that nothing stops', () => {
     ]);
   });
 });
+
+describe('an early end', () => {
+  const told = (keys: string, steps = 100) => {
+    const text = `{ model: m, method: sft, data: { train: a, validation: b }, ${keys} }`;
+    return planWarnings(parseRecipe(text, { file: 'recipe.yaml', env: {} }), steps, { update: 'fixed' });
+  };
+
+  test('that comes too late for the run is told of', () => {
+    const stop = 'evaluate: { every: 25 }, stop: { metric: loss, patience';
+    expect(told(`${stop}: 3 }`)).toEqual([]);
+    expect(told(`${stop}: 4 }`)).toEqual([
+      'stop.patience is 4 and evaluate.every 25: the run of 100 steps is over before it could end early',
+    ]);
+  });
+
+  test('so is a best checkpoint in a run without one', () => {
+    const keys = (every: number) => `evaluate: { every: 25 }, checkpoint: { every: ${every}, best: loss, final: best }`;
+    expect(told(keys(50))).toEqual([]);
+    expect(told(keys(100))).toEqual([
+      'checkpoint.final is best, and checkpoint.every 100 in a run of 100 steps: the last weights are the only ones',
+    ]);
+  });
+});

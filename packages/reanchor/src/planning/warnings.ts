@@ -35,6 +35,25 @@ export function planWarnings(recipe: Recipe, totalSteps: number, rule: UpdateRul
       `evaluate.every is ${evaluate.every} and the run has ${totalSteps} steps: it is evaluated before and after only`,
     );
   }
+  found.push(...earlyEndWarnings(recipe, totalSteps));
+  return found;
+}
+
+/** Of `stop` and `checkpoint.final`: what cannot come about in so many steps. */
+function earlyEndWarnings({ stop, checkpoint, evaluate }: Recipe, totalSteps: number): string[] {
+  const found: string[] = [];
+  const { every = totalSteps } = evaluate;
+  // The first evaluation is that before the run, which the others are compared with.
+  if (stop && stop.patience * every >= totalSteps) {
+    found.push(
+      `stop.patience is ${stop.patience} and evaluate.every ${every}: the run of ${totalSteps} steps is over before it could end early`,
+    );
+  }
+  if (checkpoint.final === 'best' && Number(checkpoint.every) >= totalSteps) {
+    found.push(
+      `checkpoint.final is best, and checkpoint.every ${checkpoint.every} in a run of ${totalSteps} steps: the last weights are the only ones`,
+    );
+  }
   return found;
 }
 

@@ -41,6 +41,7 @@ export const changeableKeys: readonly ChangeableKey[] = [
   { key: 'save', reason: 'the form of the final model' },
   { key: 'onDivergence', reason: 'what is done where the run would have ended' },
   { key: 'onRunaway', reason: 'whether the run ends early' },
+  { key: 'stop', reason: 'whether the run ends early' },
   {
     key: 'evaluate',
     reason: 'measurements, which training does not see',

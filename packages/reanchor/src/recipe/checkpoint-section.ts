@@ -34,6 +34,12 @@ export const checkpointSchema = z.strictObject({
     .describe(
       'the metric of evaluations, such as rewards/accuracies, whose best checkpoint is kept besides; the highest value is the best, of a loss the lowest',
     ),
+  final: z
+    .enum(['last', 'best'])
+    .optional()
+    .describe(
+      'the choice of the weights that the run leaves in final/; last are those after its last step, best those of its best checkpoint, or the last ones where they are better; last when left out',
+    ),
 });
 
 /** When checkpoints are written, and which are kept. */

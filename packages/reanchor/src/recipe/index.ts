@@ -17,5 +17,6 @@ export { nearest } from './nearest.js';
 export { checkRecipeValue, type ParseOptions, parseRecipe, readRecipe } from './parse.js';
 export { type Problem, pathText, problemsOf, rulesOf, unknownKeyMessage, valueAt } from './problems.js';
 export { type Recipe, type RecipeInput, type ReferenceOptions, recipeSchema, sizeBytes } from './recipe.js';
+export type { StopOptions } from './stop-section.js';
 export { concealing, recipeHere, textHere } from './variables.js';
 export { parseYaml, type YamlText } from './yaml.js';

@@ -16,6 +16,7 @@ import { logSchema } from './log-section.js';
 import { divergenceTypes, lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
 import { parallelSchema } from './parallel-section.js';
 import { referenceSchema } from './reference-section.js';
+import { stopSchema } from './stop-section.js';
 
 /** A size in bytes: a number and a unit. */
 const sizePattern = /^(?<number>\d+(\.\d+)?)\s*(?<unit>KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/;
@@ -183,6 +184,9 @@ export const recipeSchema = z.strictObject({
       'the number of optimizer steps after which the run stops; the horizon of the schedule is then this number',
     ),
   evaluate: evaluateSchema.prefault({}).describe('when the policy is evaluated'),
+  stop: stopSchema
+    .optional()
+    .describe('the end of the run before its last step: a metric of evaluations gets no better'),
   logEvery: count.default(1).describe('the number of steps that one logged step stands for'),
   onDivergence: z
     .enum(['stop', 'skip', 'rollback'])
@@ -444,6 +448,19 @@ export const crossRules: readonly CrossRule[] = [
       return best !== undefined && !(Number(every) % Number(evaluated) === 0);
     },
     rule: 'checkpoints are compared by the evaluation of their step: set evaluate.every, and checkpoint.every to a multiple of it in steps, or remove this key',
+  },
+  {
+    path: ['checkpoint', 'final'],
+    isBroken: (given) => {
+      const { best, final } = sectionOf(given, 'checkpoint');
+      return final === 'best' && best === undefined;
+    },
+    rule: 'the best is told by checkpoint.best: set that to a metric of evaluations, or remove this key',
+  },
+  {
+    path: ['stop'],
+    isBroken: (given) => given.stop !== undefined && section('evaluate', 'every')(given) === undefined,
+    rule: 'it goes by evaluations on the way: set data.validation and evaluate.every, or remove this section',
   },
   ...(['replicas', 'offload'] as const).map((key) => ({
     path: ['parallel', key],

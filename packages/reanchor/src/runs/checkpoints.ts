@@ -205,13 +205,16 @@ export function checkpointSizes(folder: string): { name: string; bytes: number }
   return listCheckpoints(folder).map(({ step, path }) => ({ name: checkpointName(step), bytes: bytesOf(path) }));
 }
 
+/** 1 where a higher value of a metric is the better one, -1 of a loss. */
+export const metricSign = (metric: string): 1 | -1 => (/loss$/.test(metric) ? -1 : 1);
+
 /** The step whose evaluation has the best value of a metric, among some; undefined where none has one. */
 export function bestStep(
   evaluations: readonly { step: number; metrics: Readonly<Record<string, number>> }[],
   metric: string,
   among: readonly number[],
 ): number | undefined {
-  const sign = /loss$/.test(metric) ? -1 : 1;
+  const sign = metricSign(metric);
   let best: { step: number; value: number } | undefined;
   for (const { step, metrics } of evaluations) {
     const value = metrics[metric];

@@ -85,6 +85,8 @@ export const eventSchema = z.discriminatedUnion('type', [
   z.strictObject({ time, type: z.literal('warning'), message: z.string() }),
   /** The run has ended with an error, after so many steps. */
   z.strictObject({ time, type: z.literal('failed'), step: count, message: z.string() }),
+  /** The run ends after a step although others were planned, by `stop` of its recipe; `message` says why. */
+  z.strictObject({ time, type: z.literal('stopped'), step: count, message: z.string() }),
   /** A checkpoint after a step is whole and on disk. */
   z.strictObject({ time, type: z.literal('checkpoint'), step: count, folder: z.string() }),
   /**

@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os';
 import { basename, dirname, extname, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { FormatError, UserError, unreadable } from '../errors.js';
 import { isTemporary, readFileSync, writeError, writeFileAtomic } from '../formats/index.js';
@@ -26,6 +27,8 @@ const runSchema = z.strictObject({
   commits: z.record(z.string(), z.string()).optional(),
   /** Digests of what the run reads, by the keys of its recipe; older runs do not say. */
   sources: z.record(z.string(), z.string()).optional(),
+  /** Where the run ended before its last step, and why. */
+  stopped: z.strictObject({ step: z.int().min(0), message: z.string() }).optional(),
   versions: z.strictObject({ reanchor: z.string(), node: z.string(), torch: z.string() }),
   /** Memory in bytes. */
   machine: z.strictObject({
@@ -167,6 +170,12 @@ export async function writeRunInfo(
     },
   };
   await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/** Has `run.json`, which was `run`, say that the run ended early, or that it did not. Errors: UserError. */
+export async function writeStopped(path: string, run: RunInfo, stopped: RunInfo['stopped']): Promise<void> {
+  if (isDeepStrictEqual(run.stopped, stopped)) return;
+  await writeFileAtomic(join(path, 'run.json'), `${JSON.stringify({ ...run, stopped }, null, 2)}\n`);
 }
 
 /** Removes a folder and those above it, up to `last`, that are empty: others may have put something there since. */

@@ -51,6 +51,14 @@ export async function hasMadeSteps({ events }: RunFolder): Promise<boolean> {
   return false;
 }
 
+/** What a finished run has come to. */
+interface CompletedRun {
+  steps: number;
+  evaluations: { step: number; metrics: Record<string, number> }[];
+  /** Why it ended before its last step, where it did. */
+  stopped: string | undefined;
+}
+
 /**
  * What a finished run has come to, by its events; nothing where they are gone. Those that say so are added when it was
  * cut off just before; the time since its last event before is then not counted. `conceal` gives texts as they are
@@ -59,16 +67,18 @@ export async function hasMadeSteps({ events }: RunFolder): Promise<boolean> {
 export async function completeEvents(
   { events, final }: RunFolder,
   conceal: (text: string) => string = (text) => text,
-): Promise<{ steps: number; evaluations: { step: number; metrics: Record<string, number> }[] }> {
+): Promise<CompletedRun> {
   const evaluations: { step: number; metrics: Record<string, number> }[] = [];
   let steps = 0;
-  if (!existsSync(events)) return { steps, evaluations };
+  let stopped: string | undefined;
+  if (!existsSync(events)) return { steps, evaluations, stopped };
   let first = '';
   let tail: string[] = [];
   for await (const line of createInterface({ input: createReadStream(events) })) {
     const type = /"type":"(\w+)"/.exec(line)?.[1];
-    const event = type === 'evaluation' || type === 'start' ? decodeLine(line) : undefined;
+    const event = ['evaluation', 'start', 'stopped'].includes(type ?? '') ? decodeLine(line) : undefined;
     if (typeof event === 'object' && event.type === 'start') steps = event.steps;
+    if (typeof event === 'object' && event.type === 'stopped') [steps, stopped] = [event.step, event.message];
     if (typeof event === 'object' && event.type === 'evaluation') {
       evaluations.push({ step: event.step, metrics: event.metrics });
     }
@@ -77,7 +87,7 @@ export async function completeEvents(
   }
   // The last line may have been cut off.
   const last = tail.map(decodeLine).findLast((event) => typeof event === 'object');
-  if (last?.type === 'end') return { steps, evaluations };
+  if (last?.type === 'end') return { steps, evaluations, stopped };
   const began = decodeLine(first);
   const isKnown = typeof began === 'object' && last !== undefined;
   const seconds = isKnown ? Math.max(0, Date.parse(last.time) - Date.parse(began.time)) / 1000 : 0;
@@ -85,7 +95,7 @@ export async function completeEvents(
   writer.dropTornLine();
   if (last?.type !== 'saved') writer.write({ type: 'saved', folder: conceal(final) });
   writer.write({ type: 'end', steps, seconds });
-  return { steps, evaluations };
+  return { steps, evaluations, stopped };
 }
 
 /**

@@ -114,6 +114,7 @@ export interface RunLog {
   start?: Event<'start'> | undefined;
   end?: Event<'end'> | undefined;
   failed?: Event<'failed'> | undefined;
+  stopped?: Event<'stopped'> | undefined;
   warnings: { time: string; message: string }[];
   /** Warnings beyond those that are kept. */
   moreWarnings: number;

@@ -91,10 +91,14 @@ export class RunSeries implements ScanSink {
       case 'start':
         log.start = event;
         log.end = undefined;
+        log.stopped = undefined;
         log.failed = undefined;
         break;
       case 'failed':
         log.failed = event;
+        break;
+      case 'stopped':
+        log.stopped = event;
         break;
       case 'end':
         log.end = event;

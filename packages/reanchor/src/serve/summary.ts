@@ -83,7 +83,7 @@ export function statusOf({
   series: { log, scanner, steps },
   now,
 }: Omit<Summarized, 'unread'>): RunStatus {
-  if (log.end) return log.start && log.end.steps < log.start.steps ? 'interrupted' : 'finished';
+  if (log.end) return log.start && log.end.steps < log.start.steps && !log.stopped ? 'interrupted' : 'finished';
   if (log.failed) return 'failed';
   if (process !== 'unknown') return process === 'running' ? 'running' : 'stopped';
   const last = Date.parse(scanner.time || (info?.time ?? ''));

@@ -4,5 +4,5 @@ export type Metrics = Record<string, number>;
 /** What a measurement of the policy found: numbers, and texts that it wrote. */
 export interface Probed {
   metrics: Metrics;
-  samples?: { prompt: string; completion: string }[];
+  samples?: { prompt: string; completion: string }[] | undefined;
 }
