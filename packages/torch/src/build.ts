@@ -1,8 +1,8 @@
 /**
- * Compiling the addon, once for each libtorch, addon source, platform and compiler flags. Nothing here loads native
+ * Making the addon, once for each libtorch, addon source, platform and compiler flags. Nothing here loads native
  * code.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
@@ -10,10 +10,13 @@ import { fileURLToPath } from 'node:url';
 import { SetupError } from './errors.js';
 import { cacheFolder, diskFull, type Located, prepareCache, THREE_WAYS } from './locate.js';
 import { type Nccl, ncclHeaders } from './nccl.js';
+import { findPrebuilt, libraryPlaceholder, type Prebuilt, placeLibrary } from './prebuilt.js';
 import { findExecutable, run } from './programs.js';
 import { readIfFile } from './read-file.js';
-import { type Log, withSetupLock } from './setup-lock.js';
+import { type Hearing, type Log, withSetupLock } from './setup-lock.js';
+import { whileTold } from './setup-progress.js';
 import { temporaryName } from './temporary-name.js';
+import { tryAddon } from './try-load.js';
 
 const SOURCES = fileURLToPath(new URL('../native/', import.meta.url));
 
@@ -33,15 +36,22 @@ const sourceFiles = (): string[] =>
     .filter((name) => /\.(cc|h)$/.test(name))
     .sort();
 
-/** Where the compiled addon for this libtorch is or will be. */
-export function addonFile(located: Located): string {
+const keyOf = (version: string, hash: Hash) => `torch-${version}-${hash.digest('hex').slice(0, 16)}`;
+
+/** What an addon is compiled of and for: the version of libtorch, the sources, the platform and the flags. */
+export function addonKey({ version }: Pick<Located, 'version'>): string {
   const hash = createHash('sha256');
-  const nccl = ncclHeaders(located);
-  if ('include' in nccl) hash.update(JSON.stringify(nccl.include));
-  hash.update(JSON.stringify([located.folder, located.version, process.platform, process.arch, FLAGS, LINK_FLAGS]));
+  hash.update(JSON.stringify([version, process.platform, process.arch, FLAGS, LINK_FLAGS]));
   for (const name of sourceFiles()) hash.update(name).update(readFileSync(join(SOURCES, name)));
-  const key = `torch-${located.version}-${hash.digest('hex').slice(0, 16)}`;
-  return join(cacheFolder(), 'addon', key, 'reanchor_torch.node');
+  return keyOf(version, hash);
+}
+
+/** Where the addon for this libtorch is or will be: by its key, the folder of libtorch and the headers of NCCL. */
+export function addonFile(located: Located): string {
+  const nccl = ncclHeaders(located);
+  const hash = createHash('sha256').update(addonKey(located));
+  hash.update(JSON.stringify([located.folder, 'include' in nccl ? nccl.include : []]));
+  return join(cacheFolder(), 'addon', keyOf(located.version, hash), 'reanchor_torch.node');
 }
 
 /** Folder of node_api.h: beside the running node, or where distributions and node-gyp put it. */
@@ -63,13 +73,14 @@ function nodeHeaders(): string {
   );
 }
 
-function findCompiler(): string {
+/** Errors: SetupError that says what to install; `why` is why the addon is compiled at all. */
+function findCompiler(why = 'it is to be published'): string {
   const { CXX } = process.env;
   const compiler = CXX ? findExecutable(CXX) : findExecutable('c++', 'g++', 'clang++');
   if (compiler !== undefined) return compiler;
   throw new SetupError(
     `no C++ compiler was found (${CXX ? `CXX=${CXX}` : 'c++, g++ and clang++ on PATH'}). ` +
-      'The addon is compiled once, with g++ >= 11 or clang >= 14: install one (Debian, Ubuntu: apt install g++), ' +
+      `The addon is compiled once, since ${why}, with g++ >= 11 or clang >= 14: install one (Debian, Ubuntu: apt install g++), ` +
       `or set CXX, to a name on PATH or an absolute path without arguments, and run setup again.\n${THREE_WAYS}`,
   );
 }
@@ -90,46 +101,122 @@ export function addonProblem(file: string): string | undefined {
   return `the addon ${file} is not what was compiled: something has changed it since. Run: npx reanchor setup`;
 }
 
-/** Compiles the addon unless that has been done. Returns its file and whether it was compiled now. */
-export async function buildAddon(located: Located, log: Log = () => {}): Promise<{ file: string; compiled: boolean }> {
+/** The file beside the addon that says how it came there. */
+const originFile = (file: string) => `${file}.origin`;
+
+/** How an addon came to be where it is, as in `compiled by /usr/bin/c++, since ...`; undefined where none says so. */
+export const addonOrigin = (file: string): string | undefined => readIfFile(originFile(file))?.toString();
+
+/** Whether an addon was made now, and how; `ready` is one that was there. */
+export type Made = 'ready' | 'compiled' | 'prebuilt';
+
+/**
+ * Takes the addon from the package of this platform, or compiles it, unless one of the two has been done. Returns its
+ * file and what was done now.
+ */
+export async function buildAddon(located: Located, hearing: Hearing = {}): Promise<{ file: string; made: Made }> {
   const file = addonFile(located);
-  if (addonProblem(file) === undefined) return { file, compiled: false };
+  if (addonProblem(file) === undefined) return { file, made: 'ready' };
   prepareCache();
-  return withSetupLock('build', { log }, async () => {
-    if (addonProblem(file) === undefined) return { file, compiled: false };
+  return withSetupLock('build', { log: hearing.log }, async () => {
+    if (addonProblem(file) === undefined) return { file, made: 'ready' };
     removeTemporary(dirname(dirname(file)));
-    await compile(located, file, log);
-    return { file, compiled: true };
+    const nccl = ncclHeaders(located);
+    const prebuilt = 'include' in nccl ? { why: 'NCCL is there, with which none is published' } : usable(located);
+    if ('why' in prebuilt) {
+      await compile(located, file, prebuilt.why, hearing);
+      return { file, made: 'compiled' };
+    }
+    const problem = await take(prebuilt, located, file);
+    if (problem === undefined) return { file, made: 'prebuilt' };
+    await compile(located, file, `that of ${prebuilt.from} cannot be loaded here (${problem})`, hearing);
+    return { file, made: 'compiled' };
   });
 }
 
-async function compile(located: Located, file: string, log: Log): Promise<void> {
-  const compiler = findCompiler();
-  const headers = nodeHeaders();
+const usable = (located: Located) => findPrebuilt(addonKey(located));
+
+/** Puts a published addon into place, if it can be loaded. Returns why not. */
+async function take({ file: published, from }: Prebuilt, located: Located, file: string): Promise<string | undefined> {
+  return inPlace(file, async (result) => {
+    try {
+      writeFileSync(result, placeLibrary(readFileSync(published), join(located.folder, 'lib')));
+      await tryAddon(result, located);
+    } catch (error) {
+      return diskFull(error, '') ? Promise.reject(error) : (error as Error).message;
+    }
+    writeFileSync(originFile(result), `taken from ${from}`);
+    return undefined;
+  });
+}
+
+async function compile(located: Located, file: string, why: string, { log = () => {}, progress }: Hearing) {
+  const compiler = findCompiler(why);
+  log(`compiling the addon for libtorch ${located.version} with ${compiler} (about 25 seconds), since ${why}`);
+  await inPlace(file, async (result) => {
+    const work = () => compileTo(result, compiler, located, { library: join(located.folder, 'lib'), log });
+    await whileTold('compiling the addon', work, { progress });
+    writeFileSync(originFile(result), `compiled by ${compiler}, since ${why}`);
+    return undefined;
+  });
+}
+
+/**
+ * Compiles the addon as it is published, with a place for the folder of libtorch, below a folder of a package. Returns
+ * its file.
+ */
+export async function compileForPublication(located: Located, folder: string): Promise<string> {
+  const file = join(folder, addonKey(located), 'reanchor_torch.node');
+  mkdirSync(dirname(file), { recursive: true });
+  await compileTo(file, findCompiler(), located, { library: libraryPlaceholder });
+  return file;
+}
+
+/** Has `make` write a file, and puts it into place with its checksum. Where `make` returns a problem, returns that. */
+async function inPlace(file: string, make: (result: string) => Promise<string | undefined>) {
   const folder = dirname(file);
   const temporary = temporaryName(folder);
   const result = join(temporary, basename(file));
-  log(`compiling the addon for libtorch ${located.version} with ${compiler} (about 25 seconds)`);
   try {
     mkdirSync(temporary, { recursive: true });
-    const nccl = ncclHeaders(located);
-    let made = await run(compiler, compilerArguments(located, headers, nccl, result), temporary);
-    if (made.status !== 0 && 'include' in nccl) {
-      log(`the addon cannot be compiled with NCCL, and is compiled without: ${lastErrors(made.output)[0] ?? ''}`);
-      made = await run(compiler, compilerArguments(located, headers, undefined, result), temporary);
-    }
-    if (made.status !== 0) throw compileFailure(compiler, made.status, made.output);
+    const problem = await make(result);
+    if (problem !== undefined) return problem;
     writeFileSync(checksumFile(result), sha256(readFileSync(result)));
     publish(temporary, folder);
+    return undefined;
   } catch (error) {
-    throw diskFull(error, 'the addon was being compiled') ?? error;
+    throw diskFull(error, 'the addon was being made') ?? error;
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
 }
 
+/** Compiles the addon; `library` is the folder in which it will look for libtorch. */
+async function compileTo(
+  result: string,
+  compiler: string,
+  located: Located,
+  { library, log = () => {} }: { library: string; log?: Log },
+): Promise<void> {
+  const headers = nodeHeaders();
+  const nccl = ncclHeaders(located);
+  const attempt = (nccl: Nccl | undefined) =>
+    run(compiler, compilerArguments(located, headers, nccl, { result, library }), dirname(result));
+  let made = await attempt(nccl);
+  if (made.status !== 0 && 'include' in nccl) {
+    log(`the addon cannot be compiled with NCCL, and is compiled without: ${lastErrors(made.output)[0] ?? ''}`);
+    made = await attempt(undefined);
+  }
+  if (made.status !== 0) throw compileFailure(compiler, made.status, made.output);
+}
+
 /** What the compiler is given: with NCCL where its headers are known, the addon names symbols of libtorch_cuda. */
-function compilerArguments(located: Located, nodeHeaders: string, nccl: Nccl | undefined, result: string): string[] {
+function compilerArguments(
+  located: Located,
+  nodeHeaders: string,
+  nccl: Nccl | undefined,
+  { result, library }: { result: string; library: string },
+): string[] {
   const include = join(located.folder, 'include');
   const lib = join(located.folder, 'lib');
   const cuda = nccl !== undefined && 'include' in nccl ? nccl.include : undefined;
@@ -148,7 +235,7 @@ function compilerArguments(located: Located, nodeHeaders: string, nccl: Nccl | u
     '-ltorch_cpu',
     '-lc10',
     ...(cuda ? ['-ltorch_cuda', '-lc10_cuda'] : []),
-    `-Wl,-rpath,${lib}`,
+    `-Wl,-rpath,${library}`,
   ];
 }
 

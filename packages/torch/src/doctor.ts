@@ -1,6 +1,6 @@
 /** What is there: versions, devices, threads and how fast a matrix product is. */
 import { arch, availableParallelism, cpus, platform } from 'node:os';
-import { addonFile, addonProblem } from './build.js';
+import { addonFile, addonOrigin, addonProblem } from './build.js';
 import { type HalfPrecision, halfPrecision, halfPrecisionText } from './half-precision.js';
 import { cacheFolder, type Located, type Rejected, searchLibtorch, THREE_WAYS } from './locate.js';
 import { ncclHeaders } from './nccl.js';
@@ -14,8 +14,10 @@ export interface DoctorReport {
   cacheFolder: string;
   libtorch: Located | undefined;
   rejected: Rejected[];
-  /** The compiled addon, if there is one. */
+  /** The addon, if there is one. */
   addon: string | undefined;
+  /** How it came there: from which package, or compiled by what and why. */
+  addonOrigin: string | undefined;
   /** Why the addon does not run, or what to do first. */
   problem: string | undefined;
   /** Only where the addon runs. */
@@ -51,6 +53,7 @@ export async function doctor({ seconds = 2 }: { seconds?: number } = {}): Promis
     libtorch: located,
     rejected,
     addon: undefined,
+    addonOrigin: undefined,
     problem: undefined,
     runtime: undefined,
   };
@@ -62,6 +65,7 @@ export async function doctor({ seconds = 2 }: { seconds?: number } = {}): Promis
   report.problem = addonProblem(file);
   if (report.problem !== undefined) return report;
   report.addon = file;
+  report.addonOrigin = addonOrigin(file);
   try {
     report.runtime = { ...(await measure(seconds)), backends: await describeBackends(located) };
   } catch (error) {
@@ -123,6 +127,7 @@ export function describeDoctor(report: DoctorReport): string[] {
     ['libtorch', libtorch ? `${libtorch.version}, by ${libtorch.way}: ${libtorch.folder}` : 'none'],
     ...report.rejected.map(({ way, why }): [string, string] => ['', `not by ${way}: ${why}`]),
     ['addon', report.addon ?? 'none'],
+    ...(report.addonOrigin ? [['', report.addonOrigin] as [string, string]] : []),
   ];
   if (runtime) {
     rows.push(

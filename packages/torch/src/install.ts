@@ -13,7 +13,8 @@ import {
   TORCH_VERSION,
 } from './locate.js';
 import { findExecutable, run } from './programs.js';
-import { type Log, withSetupLock } from './setup-lock.js';
+import { type Hearing, withSetupLock } from './setup-lock.js';
+import { downloadText, tellsProgress, whileTold } from './setup-progress.js';
 import { temporaryName } from './temporary-name.js';
 
 const GB = 1e9;
@@ -48,9 +49,16 @@ function attempts(gpu: boolean): Attempt[] {
 
 // pip unpacks in its temporary folder first: on the same disk the move is a rename, and only this disk must have room.
 // Isolated (-I), Python takes neither pip nor anything that pip imports from a folder that is not its own.
-const pip = (python: string, args: string[], temporary: string) => run(python, ['-I', '-m', 'pip', ...args], temporary);
+const pip = (python: string, args: string[], temporary: string, onOutput?: (output: string) => void) =>
+  run(python, ['-I', '-m', 'pip', ...args], temporary, onOutput);
 
-async function findPython(): Promise<string> {
+/** A Python, and whether its pip writes how far a download is. */
+interface Python {
+  python: string;
+  tellsProgress: boolean;
+}
+
+async function findPython(): Promise<Python> {
   const tried: string[] = [];
   for (const name of ['python3', 'python']) {
     const python = findExecutable(name);
@@ -59,7 +67,7 @@ async function findPython(): Promise<string> {
       continue;
     }
     const { status, output } = await pip(python, ['--version'], cacheFolder());
-    if (status === 0) return python;
+    if (status === 0) return { python, tellsProgress: tellsProgress(output) };
     tried.push(`${python}: ${output.trim().split('\n').at(-1)}`);
   }
   throw new SetupError(
@@ -91,7 +99,7 @@ function extract(site: string, result: string): void {
 }
 
 /** Installs libtorch into the cache folder, whole or not at all. */
-export async function installLibtorch(log: Log = () => {}): Promise<void> {
+export async function installLibtorch({ log, progress }: Hearing = {}): Promise<void> {
   const folder = dirname(installFolder());
   const cache = prepareCache();
   await withSetupLock('install', { log }, async () => {
@@ -102,7 +110,7 @@ export async function installLibtorch(log: Log = () => {}): Promise<void> {
     requireSpace(cache, gpu ? 9 * GB : 1.2 * GB);
     const temporary = temporaryName(folder);
     try {
-      await download(python, gpu, temporary, log);
+      await download(python, gpu, temporary, { log, progress });
       extract(join(temporary, 'site'), join(temporary, 'result'));
       publish(join(temporary, 'result'), folder);
     } catch (error) {
@@ -113,29 +121,35 @@ export async function installLibtorch(log: Log = () => {}): Promise<void> {
   });
 }
 
-async function download(python: string, gpu: boolean, temporary: string, log: Log): Promise<void> {
+const pipOptions = [
+  '--disable-pip-version-check',
+  '--no-cache-dir',
+  '--no-compile',
+  '--no-input',
+  // A source archive would run its setup.py.
+  '--only-binary=:all:',
+];
+
+async function download(
+  { python, tellsProgress }: Python,
+  gpu: boolean,
+  temporary: string,
+  { log = () => {}, progress }: Hearing,
+): Promise<void> {
   const site = join(temporary, 'site');
   const failures: string[] = [];
   for (const { title, args } of attempts(gpu)) {
     log(`installing ${title} with ${python} -m pip (about ${gpu ? '3 GB' : '200 MB'} to download)`);
     rmSync(temporary, { recursive: true, force: true });
     mkdirSync(join(temporary, 'pip'), { recursive: true });
-    const { status, output } = await pip(
-      python,
-      [
-        'install',
-        '--disable-pip-version-check',
-        '--no-cache-dir',
-        '--no-compile',
-        '--no-input',
-        // A source archive would run its setup.py.
-        '--only-binary=:all:',
-        '--target',
-        site,
-        ...args,
-      ],
-      join(temporary, 'pip'),
-    );
+    const options = [...pipOptions, ...(tellsProgress ? ['--progress-bar', 'raw'] : []), '--target', site];
+    let heard = '';
+    const work = () =>
+      pip(python, ['install', ...options, ...args], join(temporary, 'pip'), (output) => {
+        heard = output;
+      });
+    const detail = () => downloadText(heard);
+    const { status, output } = await whileTold(`installing ${title}`, work, { progress, detail });
     if (status === 0 && existsSync(join(site, 'torch', 'lib'))) return;
     if (/No space left|Errno 28/i.test(output)) throw new Error('No space left');
     const errors = output.split('\n').filter((line) => line.startsWith('ERROR'));

@@ -38,13 +38,15 @@ const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Runs a program, named by its absolute path, in `folder`, which is its folder for temporary files too. The exit code
- * is null where a signal ended it; `output` is all that it wrote. A signal that asks this process to end ends the
- * program with all that it has started. Errors: SetupError that names that signal; the system's.
+ * is null where a signal ended it; `output` is all that it wrote, of which `onOutput` hears while it runs. A signal that
+ * asks this process to end ends the program with all that it has started. Errors: SetupError that names that signal;
+ * the system's.
  */
 export function run(
   program: string,
   args: readonly string[],
   folder: string,
+  onOutput: (output: string) => void = () => {},
 ): Promise<{ status: number | null; output: string }> {
   return new Promise((done, fail) => {
     const env = { ...environment(folder), TMPDIR: folder };
@@ -63,6 +65,7 @@ export function run(
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk) => {
         output += chunk;
+        onOutput(output);
       });
     }
     child.on('error', (error) => {

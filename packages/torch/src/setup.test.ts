@@ -50,14 +50,18 @@ describe('setup', () => {
     fakePython(bin, { pip: PIP_INSTALLS });
     fakeCompiler(bin);
     const first = await run();
-    expect(first).toMatchObject({ installed: true, compiled: true, located: { way: 'cache', version: '2.13.0+cpu' } });
+    expect(first).toMatchObject({
+      installed: true,
+      made: 'compiled',
+      located: { way: 'cache', version: '2.13.0+cpu' },
+    });
     expect(lines.length).toBe(3);
     expect(readdirSync(installFolder()).sort()).toEqual(['include', 'lib', 'version.py']);
     expect(readdirSync(join(installFolder(), 'lib'))).toEqual(['libtorch_cpu.so']);
     expect(readdirSync(cacheFolder()).sort()).toEqual(['addon', 'libtorch-2.13.0', 'located.json']);
 
     lines = [];
-    expect(await run()).toMatchObject({ installed: false, compiled: false, addon: first.addon });
+    expect(await run()).toMatchObject({ installed: false, made: 'ready', addon: first.addon });
     expect(lines).toEqual([`libtorch 2.13.0+cpu (cache: ${installFolder()}), addon up to date`]);
   });
 
@@ -66,7 +70,7 @@ describe('setup', () => {
     fakePython(bin, { pip: PIP_INSTALLS, log });
     fakeCompiler(bin);
     const results = await Promise.all([run(), run(), run()]);
-    expect(results.filter((r) => r.compiled).length).toBe(1);
+    expect(results.filter((r) => r.made === 'compiled').length).toBe(1);
     const installs = execFileSync('/usr/bin/grep', ['-c', '--', '--target', log], { encoding: 'utf8' });
     expect(installs.trim()).toBe('1');
     expect(lines.some((line) => line.startsWith('waiting for another setup'))).toBe(true);
@@ -107,8 +111,8 @@ describe('setup', () => {
       const problem = `the addon ${addon} is not what was compiled: something has changed it since. Run: npx reanchor setup`;
       expect((await doctor()).problem).toBe(problem);
       expect(() => native()).toThrow(problem);
-      expect(await run()).toMatchObject({ addon, compiled: true });
-      expect(await run()).toMatchObject({ addon, compiled: false });
+      expect(await run()).toMatchObject({ addon, made: 'compiled' });
+      expect(await run()).toMatchObject({ addon, made: 'ready' });
     }
   });
 
@@ -174,13 +178,13 @@ describe('setup', () => {
     });
     file(join(folder, 'a', 'nvidia/cu13/include/cccl/nv/target'));
     const withNccl = await run();
-    expect(withNccl).toMatchObject({ compiled: true });
+    expect(withNccl).toMatchObject({ made: 'compiled' });
     expect(withNccl.addon).not.toBe(without.addon);
     expect(arguments_().at(-1)).toMatch(/-DREANCHOR_NCCL .*nvidia\/nccl\/include .*cu13\/include\/cccl .*-ltorch_cuda/);
 
     rmSync(withNccl.addon);
     fakeCompiler(bin, undefined, log, 'case "$*" in *NCCL*) echo "x.h: error: no ncclComm" >&2; exit 1;; esac');
-    expect(await run()).toMatchObject({ compiled: true, addon: withNccl.addon });
+    expect(await run()).toMatchObject({ made: 'compiled', addon: withNccl.addon });
     expect(lines).toContain('the addon cannot be compiled with NCCL, and is compiled without: x.h: error: no ncclComm');
   });
 
@@ -190,7 +194,7 @@ describe('setup', () => {
     const a = await run();
     vi.stubEnv('REANCHOR_LIBTORCH', fakeLibtorch(join(folder, 'b'), '2.12.0'));
     const b = await run();
-    expect([a.compiled, b.compiled, a.addon === b.addon]).toEqual([true, true, false]);
+    expect([a.made, b.made, a.addon === b.addon]).toEqual(['compiled', 'compiled', false]);
   });
 });
 
@@ -278,7 +282,7 @@ describe('errors name the three ways', () => {
     expect(message).toMatch(/fatal error: ATen\/core\/Tensor.h: No such file/);
     expect(message).toContain(THREE_WAYS);
     fakeProgram(join(bin, 'g++'), 'echo "fatal error: error writing to /tmp/x.s: No space left on device" >&2; exit 1');
-    expect(await failure()).toMatch(/filled up while the addon was being compiled/);
+    expect(await failure()).toMatch(/filled up while the addon was being made/);
   });
 
   test('a cache folder that cannot be made', async () => {

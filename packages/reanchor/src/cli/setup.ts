@@ -3,7 +3,10 @@ import type { Terminal } from './terminal.js';
 /** `reanchor setup`: finds or installs libtorch and builds the native part. */
 export async function setupVerb(terminal: Terminal): Promise<void> {
   const { setup } = await import('@reanchor/torch/setup');
-  await setup({ log: (line) => terminal.note(line) });
+  await setup({
+    log: (line) => terminal.note(line),
+    progress: (text) => (text === undefined ? terminal.endStatus() : terminal.status(text)),
+  });
 }
 
 /** `reanchor doctor`: prints what is there. Returns the exit code: 1 when training would not run. */
