@@ -48,10 +48,11 @@ export default defineConfig({
       project(
         'fast',
         ['packages/*/{src,ops}/**/*.test.ts', 'tests/**/*.test.ts'],
-        ['**/*.slow.test.ts', '**/*.gpu.test.ts'],
+        ['**/*.slow.test.ts', '**/*.gpu.test.ts', '**/*.packages.test.ts'],
         60_000,
       ),
       project('slow', ['{packages,tests}/**/*.slow.test.ts'], [], 600_000),
+      project('packages', ['tests/packages/*.packages.test.ts'], [], 600_000),
       project('gpu', ['{packages,tests}/**/*.gpu.test.ts'], [], 600_000, shared.env),
     ],
   },
