@@ -14,6 +14,12 @@ import { chromePath, launchBrowser } from '../support/browser.js';
 import { tinyStudy } from '../support/tiny-study.js';
 import { tinyPairs } from '../support/training.js';
 
+interface Measured {
+  arm: string;
+  seed: number;
+  scores: Record<string, { mean: number }>;
+}
+
 const base = mkdtempSync(join(tmpdir(), 'reanchor-studies-'));
 const runs = join(base, 'runs');
 const out = join(runs, 'group/study');
@@ -69,13 +75,21 @@ describe.skipIf(!chromePath)('in a browser', () => {
       await page.getByText('Differences in fluent').waitFor();
       const fluent = await front({ runs: [{ name: file, file }], kl: 'kl', quality: 'fluent' });
       const end = fluent.comparisons.find(({ way }) => way === 'end')!.rows[0]!.difference!;
-      const told = await rows.filter({ hasText: 'end' }).locator('td').nth(2).innerText();
+      const told = await rows.filter({ hasText: 'at the end' }).locator('td').nth(2).innerText();
       expect(Number(told) / end).toBeCloseTo(1, 3);
 
       await page.evaluate(axe.source);
       const found = (await page.evaluate('axe.run({ resultTypes: ["violations"] })')) as axe.AxeResults;
       expect(found.violations.map(({ id, nodes }) => [id, nodes[0]?.html])).toEqual([]);
-      await page.locator('section[aria-labelledby=runs] a').first().click();
+      // The end of each run, as the sweep has written it, leads to the run.
+      const ends = readFileSync(file, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Measured);
+      const last = ends.findLast(({ arm, seed }) => arm === 'dpo' && seed === 1)!.scores.fluent!.mean;
+      const cell = page.getByRole('row', { name: /^dpo/ }).getByRole('link').first();
+      expect(Number(await cell.innerText()) / last).toBeCloseTo(1, 3);
+      await cell.click();
       await page.getByRole('heading', { name: /runs\/dpo\/beta=0.1\/seed-1/ }).waitFor();
       expect(complaints).toEqual([]);
     } finally {

@@ -1,21 +1,28 @@
 /** Numbers, times and texts as the page writes them. */
 
-/** A number in a few characters: 1,234, 0.6931, 1.2e-7. */
+/** A number in four significant digits at most: 1,234, 0.6931, 1.2e-7. */
 export function number(value: number | null | undefined): string {
   if (value === null || value === undefined) return '–';
   if (!Number.isFinite(value)) return String(value);
   if (value === 0) return '0';
   const size = Math.abs(value);
-  if (size >= 1e15 || size < 1e-4) return value.toExponential(2);
-  if (size >= 1e9) return `${short(value / 1e9)} G`;
-  if (size >= 1e6) return `${short(value / 1e6)} M`;
-  if (size >= 1000) return Math.round(value).toLocaleString('en-US');
-  return short(value);
+  const short = Number(value.toPrecision(4));
+  if (size >= 1e15 || size < 1e-4) return short.toExponential();
+  if (size >= 1e9) return `${short / 1e9} G`;
+  if (size >= 1e6) return `${short / 1e6} M`;
+  return size >= 1000 ? whole(short) : String(short);
 }
 
-const short = (value: number) => String(Number(value.toPrecision(4)));
+/** A mean with its standard error, where it has one: 4.731 ± 0.31. */
+export const estimate = (mean: number, error: number | null | undefined) =>
+  `${number(mean)}${error === null || error === undefined ? '' : ` ± ${number(Number(error.toPrecision(2)))}`}`;
+
+/** A number with its sign, which a change has. */
+export const signed = (value: number) => `${value > 0 ? '+' : ''}${number(value)}`;
 
 export const whole = (value: number) => value.toLocaleString('en-US');
+/** A count: to the last one, as long as that is short. */
+export const count = (value: number) => (value < 1e6 ? whole(value) : number(value));
 export const percent = (share: number) => `${Math.round(share * 100)} %`;
 
 /** `3 minutes ago`, or the date. */

@@ -4,6 +4,7 @@ import './style/base.css';
 import './style/runs.css';
 import './style/charts.css';
 import './style/texts.css';
+import './style/print.css';
 import { takeToken } from './data/door.js';
 import { ComparePage } from './pages/ComparePage.js';
 import { EvaluationPage } from './pages/EvaluationPage.js';
@@ -13,7 +14,7 @@ import { StudyPage } from './pages/StudyPage.js';
 import { ToyPage } from './pages/ToyPage.js';
 import { Header } from './parts/Header.js';
 import { type Route, useRoute } from './router.js';
-import { applyTheme } from './theme.js';
+import { applyTheme, watchPrinting } from './theme.js';
 
 function App() {
   const route = useRoute();
@@ -54,4 +55,5 @@ function Page({ route }: { route: Route }) {
 
 takeToken();
 applyTheme();
+watchPrinting();
 render(<App />, document.getElementById('app')!);

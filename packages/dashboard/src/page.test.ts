@@ -61,12 +61,13 @@ test('names leave out what says nothing', () => {
 });
 
 test('numbers and times are short', () => {
-  expect([0, Math.LN2, 1234.5, -464.2, 1.2e-7, 2.5e9, null, Number.NaN].map(number)).toEqual([
+  expect([0, Math.LN2, 1234.5, 12_345.6, -464.21, 1.2e-7, 2.5e9, null, Number.NaN].map(number)).toEqual([
     '0',
     '0.6931',
     '1,235',
+    '12,350',
     '-464.2',
-    '1.20e-7',
+    '1.2e-7',
     '2.5 G',
     '–',
     'NaN',

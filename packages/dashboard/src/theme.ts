@@ -19,14 +19,27 @@ export function setTheme(choice: ThemeChoice): void {
 }
 
 export function applyTheme(): void {
-  const choice = themeChoice();
+  const choice = isPrinting ? 'light' : themeChoice();
   if (choice === 'system') delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = choice;
   for (const listener of listeners) listener();
 }
 
+/** Paper is light, whatever the screen is; charts are drawn anew for it. */
+let isPrinting = false;
+export const isOnPaper = () => isPrinting;
+
+export function watchPrinting(): void {
+  const print = (is: boolean) => () => {
+    isPrinting = is;
+    applyTheme();
+  };
+  window.addEventListener('beforeprint', print(true));
+  window.addEventListener('afterprint', print(false));
+}
+
 const effective = () => {
-  const choice = themeChoice();
+  const choice = isPrinting ? 'light' : themeChoice();
   return choice === 'system' ? (dark.matches ? 'dark' : 'light') : choice;
 };
 

@@ -1,72 +1,57 @@
-import type { RunState } from 'reanchor/serve';
-import { number } from '../format.js';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { number, whole } from '../format.js';
 import { metricText } from '../metrics.js';
 import { download } from './download.js';
+import { type Box, type FrontLine, type FrontPoint, klName, placeLabels } from './front-lines.js';
 import { type Scale, scale, ticks } from './svg.js';
 
-export interface FrontLine {
-  name: string;
-  color: number;
-  /** A point of no step is of several runs. */
-  points: { step?: number | undefined; kl: number; quality: number }[];
-  /** What is drawn beside the lines of the legend: thin, the course of a run, or the mean of several. */
-  kind?: 'course' | 'mean';
+const margin = { top: 14, right: 28, bottom: 44, left: 62 };
+
+/** The picture's size, in pixels: as wide as the page. */
+function useSize() {
+  const place = useRef<HTMLElement>(null);
+  const [width, setWidth] = useState(720);
+  useLayoutEffect(() => {
+    const element = place.current;
+    if (!element) return;
+    const look = () => element.clientWidth > 0 && setWidth(element.clientWidth);
+    look();
+    const resized = new ResizeObserver(look);
+    resized.observe(element);
+    return () => resized.disconnect();
+  }, []);
+  return { place, width, height: Math.round(Math.min(520, Math.max(300, 0.4 * width))) };
 }
-
-const klName = 'kl/initial';
-
-/** The metrics of evaluations that say how good a policy is, where KL is measured with them. */
-export function qualityMetrics(runs: readonly RunState[]): string[] {
-  const names = runs.flatMap(({ evaluations }) =>
-    klName in evaluations.metrics ? Object.keys(evaluations.metrics) : [],
-  );
-  const isQuality = (name: string) => /gold|win|judge|accurac|margins|reward$/.test(name);
-  const rank = (name: string) => (/gold|win|judge/.test(name) ? 0 : 1);
-  return [...new Set(names)].filter(isQuality).sort((a, b) => rank(a) - rank(b));
-}
-
-export function frontsOf(
-  runs: readonly { state: RunState; name: string; color: number }[],
-  quality: string,
-): FrontLine[] {
-  return runs.map(({ state: { evaluations }, name, color }) => {
-    const [kl, good] = [evaluations.metrics[klName]?.mean ?? [], evaluations.metrics[quality]?.mean ?? []];
-    const points = evaluations.steps.flatMap((step, i) => {
-      const [x, y] = [kl[i], good[i]];
-      return typeof x === 'number' && typeof y === 'number' ? [{ step, kl: x, quality: y }] : [];
-    });
-    return { name, color, points };
-  });
-}
-
-const [width, height] = [720, 380];
-const margin = { top: 14, right: 20, bottom: 44, left: 62 };
 
 /** Quality over KL, a line for every run, or for every method of a study with those that it was made from. */
 export function Front({ quality, fronts }: { quality: string; fronts: readonly FrontLine[] }) {
+  const { place, width, height } = useSize();
   const points = fronts.flatMap((front) => front.points);
-  if (points.length === 0) return null;
   const title = metricText(quality).title;
-  const xTicks = ticks(0, Math.max(...points.map(({ kl }) => kl)), 8);
-  const yTicks = ticks(Math.min(...points.map((p) => p.quality)), Math.max(...points.map((p) => p.quality)), 6);
-  const x = scale([xTicks[0]!, xTicks.at(-1)!], margin.left, width - margin.right);
-  const y = scale([yTicks[0]!, yTicks.at(-1)!], height - margin.bottom, margin.top);
   const named = fronts.filter(({ kind }) => kind === undefined);
-  const save = () => {
-    const rows = fronts.flatMap(({ name, points }) =>
-      points.map((p) => `"${name.replaceAll('"', '""')}",${p.step ?? ''},${p.kl},${p.quality}`),
-    );
-    download('quality-against-kl.csv', 'text/csv', `run,step,${klName},${quality}\n${rows.join('\n')}\n`);
-  };
+  const heights = points.flatMap((p) => [p.quality, ...(p.interval ? [p.interval.low, p.interval.high] : [])]);
+  const farthest = Math.max(1e-9, ...points.map(({ kl }) => kl));
+  // Intervals of few seeds may go far beyond everything that was measured: they are cut off there.
+  const most = Math.min(1.5 * farthest, 1.02 * Math.max(farthest, ...points.map((p) => p.klInterval?.high ?? 0)));
+  const xTicks = ticks(0, most, width < 500 ? 4 : 8).filter((tick) => tick <= most);
+  const yTicks = ticks(Math.min(...heights), Math.max(...heights), 6);
+  const within = scale([0, most], margin.left, width - margin.right);
+  const x: Scale = (kl) => within(Math.min(most, Math.max(0, kl)));
+  const y = scale([yTicks[0]!, yTicks.at(-1)!], height - margin.bottom, margin.top);
   return (
-    <figure class="chart front">
+    <figure class="chart front" ref={place}>
       <figcaption>
         <h3>{title}</h3>
         <span class="exports">
           <button type="button" class="quiet" onClick={saveSvg} aria-label="Quality against KL: save as SVG">
             SVG
           </button>
-          <button type="button" class="quiet" onClick={save} aria-label="Quality against KL: save data as CSV">
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => saveCsv(fronts, quality)}
+            aria-label="Quality against KL: save data as CSV"
+          >
             CSV
           </button>
         </span>
@@ -79,49 +64,102 @@ export function Front({ quality, fronts }: { quality: string; fronts: readonly F
           </span>
         ))}
       </p>
-      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={words(named, title)} id="front-picture">
-        {yTicks.map((tick) => (
-          <g key={tick}>
-            <line class="grid" x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} />
-            <text x={margin.left - 8} y={y(tick) + 4} text-anchor="end">
-              {number(tick)}
-            </text>
-          </g>
-        ))}
-        {xTicks.map((tick) => (
-          <text key={tick} x={x(tick)} y={height - margin.bottom + 18} text-anchor="middle">
-            {number(tick)}
-          </text>
-        ))}
-        <text x={(margin.left + width - margin.right) / 2} y={height - 6} text-anchor="middle">
-          KL to the initial model, nats
-        </text>
-        <Curves fronts={fronts} x={x} y={y} />
-      </svg>
+      {points.length > 0 && (
+        <svg width={width} height={height} role="img" aria-label={words(named, title)} id="front-picture">
+          <Axes x={x} y={y} xTicks={xTicks} yTicks={yTicks} width={width} height={height} />
+          {fronts.map((front) => (
+            <Curve key={`${front.name} ${front.kind}`} front={front} x={x} y={y} />
+          ))}
+          <Labels fronts={named} x={x} y={y} box={{ left: margin.left, right: width, top: 0, bottom: height }} />
+        </svg>
+      )}
     </figure>
   );
 }
 
-function Curves({ fronts, x, y }: { fronts: readonly FrontLine[]; x: Scale; y: Scale }) {
+interface Scales {
+  x: Scale;
+  y: Scale;
+}
+
+interface AxesProps extends Scales {
+  xTicks: readonly number[];
+  yTicks: readonly number[];
+  width: number;
+  height: number;
+}
+
+function Axes({ x, y, xTicks, yTicks, width, height }: AxesProps) {
   return (
     <>
-      {fronts.map(({ name, color, points, kind }) => (
-        <g key={`${name} ${kind}`} class={`curve c${color} ${kind ?? ''}`}>
-          <polyline points={points.map((p) => `${x(p.kl)},${y(p.quality)}`).join(' ')} />
-          {kind === undefined &&
-            points.map((p) => (
-              <circle key={`${p.step} ${p.kl}`} cx={x(p.kl)} cy={y(p.quality)} r="4">
-                <title>{`${placeOf(name, p)}: ${number(p.quality)} at KL ${number(p.kl)}`}</title>
-              </circle>
-            ))}
+      {yTicks.map((tick) => (
+        <g key={tick}>
+          <line class="grid" x1={margin.left} x2={width - margin.right} y1={y(tick)} y2={y(tick)} />
+          <text x={margin.left - 8} y={y(tick) + 4} text-anchor="end">
+            {number(tick)}
+          </text>
         </g>
+      ))}
+      {xTicks.map((tick) => (
+        <text key={tick} x={x(tick)} y={height - margin.bottom + 18} text-anchor="middle">
+          {number(tick)}
+        </text>
+      ))}
+      <text x={(margin.left + width - margin.right) / 2} y={height - 6} text-anchor="middle">
+        KL to the initial model, nats
+      </text>
+    </>
+  );
+}
+
+function Curve({ front: { name, color, points, kind }, x, y }: Scales & { front: FrontLine }) {
+  const at = (kl: number, quality: number) => `${x(kl).toFixed(1)},${y(quality).toFixed(1)}`;
+  const known = points.flatMap((p) => (p.interval ? [{ kl: p.kl, ...p.interval }] : []));
+  const band = [...known.map((p) => at(p.kl, p.high)), ...known.toReversed().map((p) => at(p.kl, p.low))];
+  return (
+    <g class={`curve c${color} ${kind ?? ''}`}>
+      {kind === 'mean' && known.length > 1 && <polygon points={band.join(' ')} />}
+      <polyline points={points.map((p) => at(p.kl, p.quality)).join(' ')} />
+      {kind === undefined && points.map((p) => <Point key={`${p.step} ${p.kl}`} name={name} point={p} x={x} y={y} />)}
+    </g>
+  );
+}
+
+/** A point with its intervals as crossing lines. */
+function Point({ name, point: p, x, y }: Scales & { name: string; point: FrontPoint }) {
+  return (
+    <>
+      {p.interval && <line x1={x(p.kl)} x2={x(p.kl)} y1={y(p.interval.low)} y2={y(p.interval.high)} />}
+      {p.klInterval && <line x1={x(p.klInterval.low)} x2={x(p.klInterval.high)} y1={y(p.quality)} y2={y(p.quality)} />}
+      <circle cx={x(p.kl)} cy={y(p.quality)} r="4">
+        <title>{`${placeOf(name, p)}: ${number(p.quality)} at KL ${number(p.kl)}`}</title>
+      </circle>
+    </>
+  );
+}
+
+/** Steps, or what else a point is called, where there is room for them. */
+function Labels({ fronts, x, y, box }: Scales & { fronts: readonly FrontLine[]; box: Box }) {
+  const wanted = fronts.flatMap(({ color, points }) =>
+    points.flatMap((p, i) => {
+      const text = p.label ?? (p.step === undefined ? '' : whole(p.step));
+      const isEnd = i === 0 || i === points.length - 1;
+      return text === '' ? [] : [{ text, color, x: x(p.kl), y: y(p.quality), isEnd }];
+    }),
+  );
+  return (
+    <>
+      {placeLabels(wanted, box).map(({ text, color, left, middle }) => (
+        <text key={`${left} ${middle}`} class={`label curve c${color}`} x={left} y={middle + 4}>
+          {text}
+        </text>
       ))}
     </>
   );
 }
 
-const placeOf = (name: string, { step }: FrontLine['points'][number]) =>
-  step === undefined ? name : `${name}, step ${step}`;
+const placeOf = (name: string, { step, label }: FrontPoint) =>
+  step === undefined ? [name, label].filter(Boolean).join(', ') : `${name}, step ${whole(step)}`;
 
 function words(fronts: readonly FrontLine[], title: string): string {
   const texts = fronts.map(({ name, points }) => {
@@ -131,6 +169,16 @@ function words(fronts: readonly FrontLine[], title: string): string {
   return `${title} against KL to the initial model. ${texts.join(' ')}`;
 }
 
+function saveCsv(fronts: readonly FrontLine[], quality: string) {
+  const rows = fronts.flatMap(({ name, points }) =>
+    points.map(({ step = '', kl, quality, interval }) => {
+      const numbers = [step, kl, quality, interval?.low ?? '', interval?.high ?? ''];
+      return [`"${name.replaceAll('"', '""')}"`, ...numbers].join(',');
+    }),
+  );
+  download('quality-against-kl.csv', 'text/csv', `run,step,${klName},${quality},low,high\n${rows.join('\n')}\n`);
+}
+
 /** The picture as it is on the page, its colours written out. */
 function saveSvg() {
   const picture = document.getElementById('front-picture') as unknown as SVGSVGElement;
@@ -138,7 +186,7 @@ function saveSvg() {
   const originals = [...picture.querySelectorAll('*')];
   for (const [i, element] of [...copy.querySelectorAll('*')].entries()) {
     const style = getComputedStyle(originals[i]!);
-    for (const name of ['fill', 'stroke', 'stroke-width', 'font-size', 'font-family']) {
+    for (const name of ['fill', 'fill-opacity', 'opacity', 'stroke', 'stroke-width', 'font-size', 'font-family']) {
       element.setAttribute(name, style.getPropertyValue(name));
     }
   }

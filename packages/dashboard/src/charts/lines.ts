@@ -1,5 +1,8 @@
-import type { MetricPoints, ReferenceMark } from 'reanchor/serve';
-import { number } from '../format.js';
+import type { ReferenceMark, SeriesPoints } from 'reanchor/serve';
+import { estimate, number } from '../format.js';
+import { errorName } from '../metrics.js';
+
+type Values = readonly (number | null)[];
 
 /** A curve: values over steps; null where there is none. */
 export interface Line {
@@ -7,10 +10,14 @@ export interface Line {
   /** Place in the palette. */
   color: number;
   steps: readonly number[];
-  mean: readonly (number | null)[];
-  /** Range of the values that a point stands for. */
-  min?: readonly (number | null)[] | undefined;
-  max?: readonly (number | null)[] | undefined;
+  mean: Values;
+  /** What is drawn over a faint line of the values themselves: their running mean. */
+  smooth?: Values;
+  /** The standard errors of the values. */
+  error?: Values | undefined;
+  /** The band around the curve: of the values that a point stands for, or one standard error to each side. */
+  min?: Values | undefined;
+  max?: Values | undefined;
   notFinite?: number;
 }
 
@@ -25,9 +32,13 @@ export interface ChartData {
 
 export const paletteSize = 8;
 
-export function lineOf(name: string, color: number, steps: readonly number[], points: MetricPoints): Line {
-  const { mean, min, max, notFinite } = points;
-  return { name, color, steps, mean, min, max, notFinite };
+/** The curve of a metric among those of a series; its band is its standard error where the series has one. */
+export function lineOf(name: string, color: number, { steps, metrics }: SeriesPoints, metric: string): Line {
+  const { mean, min, max, notFinite } = metrics[metric]!;
+  const error = metrics[errorName(metric)]?.mean;
+  if (error === undefined) return { name, color, steps, mean, min, max, notFinite };
+  const edge = (sign: number) => mean.map((value, i) => (value === null ? null : value + sign * (error[i] ?? 0)));
+  return { name, color, steps, mean, error, min: edge(-1), max: edge(1), notFinite };
 }
 
 /** The index of the last entry of ascending `steps` that is at most `step`; -1 if none is. */
@@ -41,27 +52,29 @@ function indexAt(steps: readonly number[], step: number): number {
   return low - 1;
 }
 
-/** A line's value at a step, or the last one before it. */
-export function valueAt({ steps, mean }: Line, step: number): number | null {
-  for (let i = indexAt(steps, step); i >= 0; i--) if (mean[i] !== null) return mean[i]!;
-  return null;
+/** A line's value at a step, or the last one before it, as the page writes it. */
+export function valueAt({ steps, mean, error }: Line, step: number): string {
+  for (let i = indexAt(steps, step); i >= 0; i--) if (mean[i] !== null) return estimate(mean[i]!, error?.[i]);
+  return number(null);
 }
 
 /**
- * The line as its running mean, in which each value keeps `weight` of what was before it; the first values are not
- * drawn towards 0. It has no range: that is of the values themselves.
+ * The line with its running mean, in which each value keeps `weight` of what was before it; the first values are not
+ * drawn towards 0. It begins anew behind the steps of `restarts`, where what is measured jumps.
  */
-export function smoothed(line: Line, weight: number): Line {
+export function smoothed(line: Line, weight: number, restarts: readonly number[] = []): Line {
   if (weight === 0 || line.mean.length < 3) return line;
-  let [sum, weights] = [0, 0];
-  const mean = line.mean.map((value) => {
+  let [sum, weights, next] = [0, 0, 0];
+  const smooth = line.mean.map((value, i) => {
+    const before = next;
+    while (next < restarts.length && restarts[next]! < line.steps[i]!) next += 1;
+    if (next > before) [sum, weights] = [0, 0];
     if (value === null) return null;
     sum = weight * sum + (1 - weight) * value;
     weights = weight * weights + (1 - weight);
     return sum / weights;
   });
-  const { name, color, steps, notFinite } = line;
-  return { name, color, steps, mean, ...(notFinite === undefined ? {} : { notFinite }) };
+  return { ...line, smooth };
 }
 
 /** What a chart shows, in words. */
@@ -87,11 +100,12 @@ export function toCsv({ lines, marks, xLabel }: ChartData): string {
   const steps = [...new Set(lines.flatMap((line) => line.steps))].sort((a, b) => a - b);
   const places = lines.map((line) => new Map(line.steps.map((step, i) => [step, i])));
   const columns = lines.flatMap((line, i) => {
-    const at = (values: readonly (number | null)[]) => (step: number) => {
+    const at = (values: Values) => (step: number) => {
       const place = places[i]!.get(step);
       return place === undefined ? '' : String(values[place] ?? '');
     };
-    const column = (name: string, values: readonly (number | null)[]) => ({ name, at: at(values) });
+    const column = (name: string, values: Values) => ({ name, at: at(values) });
+    if (line.error) return [column(line.name, line.mean), column(`${line.name} standard error`, line.error)];
     if (!line.min || !line.max) return [column(line.name, line.mean)];
     return [
       column(`${line.name} mean`, line.mean),

@@ -2,7 +2,7 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import type { ReferenceMark } from 'reanchor/serve';
-import { number } from '../format.js';
+import { number, whole } from '../format.js';
 import type { ChartData, Line } from './lines.js';
 
 export interface PlotOptions {
@@ -57,12 +57,12 @@ export class Plot {
           ...axis,
           size: 30,
           space: 70,
-          values: (_, splits) => splits.map((split) => (Number.isInteger(split) ? number(split) : '')),
+          values: (_, splits) => splits.map((split) => (Number.isInteger(split) ? whole(split) : '')),
         },
         { ...axis, size: 62, values: (_, splits) => splits.map(number) },
       ],
       series: [{}, ...lines.flatMap((line) => seriesOf(line, color(`--c${line.color}`)))],
-      bands: bandsOf(lines, (line) => `${color(`--c${line.color}`)}33`),
+      bands: bandsOf(lines, (line) => `${color(`--c${line.color}`)}26`),
       hooks: {
         drawClear: [(plot) => drawMarks(plot, options.chart().marks ?? [], color('--mark'))],
         setCursor: [(plot) => options.onCursor(this.#stepOf(plot))],
@@ -124,34 +124,39 @@ function yRange(low: number | null, high: number | null): [number, number] {
   return [low - room, high + room];
 }
 
-function seriesOf({ name, mean, min }: Line, stroke: string): uPlot.Series[] {
+/** The columns of a line: its band, its values, and its running mean over them, which then is the curve. */
+function seriesOf({ name, mean, min, smooth }: Line, stroke: string): uPlot.Series[] {
   const isFew = mean.length <= 40;
-  const main: uPlot.Series = {
+  const points = isFew && !smooth ? { show: true, size: 5, fill: stroke } : { show: false };
+  const edge: uPlot.Series = { stroke: 'transparent', width: 0, points: { show: false } };
+  const values: uPlot.Series = {
     label: name,
-    stroke,
-    width: 1.75,
-    spanGaps: true,
-    points: isFew ? { show: true, size: 5, fill: stroke } : { show: false },
+    stroke: smooth ? `${stroke}59` : stroke,
+    width: smooth ? 1 : 1.75,
+    points,
   };
-  const edge: uPlot.Series = { stroke: 'transparent', width: 0, points: { show: false }, spanGaps: true };
-  return min ? [main, edge, edge] : [main];
+  const curve: uPlot.Series = { stroke, width: 2, points: { show: false } };
+  return [...(min ? [edge, edge] : []), values, ...(smooth ? [curve] : [])].map((one) => ({ ...one, spanGaps: true }));
 }
 
 function bandsOf(lines: readonly Line[], fill: (line: Line) => string): uPlot.Band[] {
   let next = 1;
   return lines.flatMap((line) => {
     const first = next;
-    next += line.min ? 3 : 1;
-    return line.min ? [{ series: [first + 1, first + 2] as uPlot.Band.Bounds, fill: fill(line) }] : [];
+    next += columnsOf(line).length;
+    return line.min ? [{ series: [first, first + 1] as uPlot.Band.Bounds, fill: fill(line) }] : [];
   });
 }
 
+const columnsOf = ({ mean, min, max, smooth }: Line) => [
+  ...(min && max ? [max, min] : []),
+  mean,
+  ...(smooth ? [smooth] : []),
+];
+
 /** All lines over all their steps: undefined where a line has no point there, null where its value is none. */
 function tableOf(lines: readonly Line[]): uPlot.AlignedData {
-  const tables = lines.map(({ steps, mean, min, max }) => {
-    const columns = min && max ? [mean, max, min] : [mean];
-    return [steps, ...columns] as unknown as uPlot.AlignedData;
-  });
+  const tables = lines.map((line) => [line.steps, ...columnsOf(line)] as unknown as uPlot.AlignedData);
   if (tables.length === 0) return [[], []];
   return tables.length === 1 ? tables[0]! : uPlot.join(tables);
 }

@@ -1,5 +1,5 @@
 /** A chart as an SVG text of its own, for papers and slides. */
-import { number } from '../format.js';
+import { number, whole } from '../format.js';
 import type { ChartData, Line } from './lines.js';
 
 const colors = ['#0b63b0', '#c2410c', '#0f766e', '#8b3fa8', '#a16207', '#0284a8', '#57534e', '#be185d'];
@@ -25,7 +25,7 @@ export function toSvg(chart: ChartData): string {
       (tick) =>
         `${rule(margin.left, width - margin.right, y(tick), y(tick))}${label(margin.left - 8, y(tick) + 4, 'end', number(tick))}`,
     ),
-    ...xTicks.map((tick) => label(x(tick), height - margin.bottom + 18, 'middle', number(tick))),
+    ...xTicks.map((tick) => label(x(tick), height - margin.bottom + 18, 'middle', whole(tick))),
     ...marks.map(
       ({ step }) =>
         `<line x1="${round(x(step))}" x2="${round(x(step))}" y1="${margin.top}" y2="${height - margin.bottom}" stroke="#78716c" stroke-dasharray="2 3"/>`,
@@ -42,7 +42,7 @@ export function toSvg(chart: ChartData): string {
 
 export type Scale = (value: number) => number;
 
-function curve({ steps, mean, min, max, color }: Line, x: Scale, y: Scale): string {
+function curve({ steps, mean, smooth, min, max, color }: Line, x: Scale, y: Scale): string {
   const stroke = colors[color % colors.length]!;
   const pieces: number[][] = [[]];
   for (const [i, value] of mean.entries()) {
@@ -61,7 +61,10 @@ function curve({ steps, mean, min, max, color }: Line, x: Scale, y: Scale): stri
       const [only] = piece;
       if (piece.length === 1)
         return `${band}<circle cx="${round(x(steps[only!]!))}" cy="${round(y(mean[only!]!))}" r="2.5" fill="${stroke}"/>`;
-      return `${band}<polyline points="${piece.map(at(mean)).join(' ')}" fill="none" stroke="${stroke}" stroke-width="1.75" stroke-linejoin="round"/>`;
+      const drawn = (values: readonly (number | null)[], style: string) =>
+        `<polyline points="${piece.map(at(values)).join(' ')}" fill="none" stroke="${stroke}" ${style} stroke-linejoin="round"/>`;
+      if (!smooth) return band + drawn(mean, 'stroke-width="1.75"');
+      return band + drawn(mean, 'stroke-width="1" opacity="0.35"') + drawn(smooth, 'stroke-width="2"');
     })
     .join('');
 }

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { append, merge, mergeList } from './merge.js';
 import { MessageReader } from './messages.js';
 
-const loss = (mean: (number | null)[]) => ({ loss: { mean, notFinite: 0, last: mean.at(-1) ?? null } });
+const first = { step: 1, value: 1 };
+const loss = (mean: (number | null)[]) => ({ loss: { mean, notFinite: 0, first, last: mean.at(-1) ?? null } });
 const points = (width: number, steps: number[], metrics: SeriesPoints['metrics']): SeriesPoints => ({
   width,
   steps,
@@ -19,12 +20,12 @@ test('new points go behind the old ones, and the last old one is replaced when i
 test('a metric that appears later, and ranges that appear later', () => {
   const old = points(2, [1, 3], loss([1, 2]));
   const fresh = points(2, [5], {
-    loss: { mean: [3], min: [2], max: [4], notFinite: 1, last: 4 },
-    kl: { mean: [0.5], notFinite: 0, last: 0.5 },
+    loss: { mean: [3], min: [2], max: [4], notFinite: 1, first, last: 4 },
+    kl: { mean: [0.5], notFinite: 0, first: { step: 5, value: 0.5 }, last: 0.5 },
   });
   expect(append(old, fresh).metrics).toEqual({
-    loss: { mean: [1, 2, 3], min: [1, 2, 2], max: [1, 2, 4], notFinite: 1, last: 4 },
-    kl: { mean: [null, null, 0.5], notFinite: 0, last: 0.5 },
+    loss: { mean: [1, 2, 3], min: [1, 2, 2], max: [1, 2, 4], notFinite: 1, first, last: 4 },
+    kl: { mean: [null, null, 0.5], notFinite: 0, first: { step: 5, value: 0.5 }, last: 0.5 },
   });
   expect(append(append(old, fresh), points(2, [7], loss([9]))).metrics.kl!.mean).toEqual([null, null, 0.5, null]);
 });

@@ -53,6 +53,7 @@ function appendMetric(
   const joined: MetricPoints = {
     mean: [...before(old?.mean), ...after(fresh?.mean)],
     notFinite: newest.notFinite,
+    first: newest.first,
     last: newest.last,
   };
   if (!old?.min && !fresh?.min) return joined;

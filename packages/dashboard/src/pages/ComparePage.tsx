@@ -1,16 +1,19 @@
 import { useState } from 'preact/hooks';
 import type { RunState, SeriesPoints } from 'reanchor/serve';
 import { Chart } from '../charts/Chart.js';
-import { Front, frontsOf, qualityMetrics } from '../charts/Front.js';
+import { Front } from '../charts/Front.js';
+import { frontsOf, qualityMetrics } from '../charts/front-lines.js';
 import { lineOf, paletteSize } from '../charts/lines.js';
+import { methodOf, runLabels } from '../data/labels.js';
 import { differences } from '../data/recipe.js';
 import { useRuns } from '../data/stream.js';
-import { number, shortNames, whole } from '../format.js';
+import { number, whole } from '../format.js';
 import { chartSections, metricText, newestValue } from '../metrics.js';
 import { Title } from '../parts/Header.js';
-import { SamplesOfRuns } from '../parts/Samples.js';
-import { Empty, Lost, Scroll, Status } from '../parts/small.js';
-import { type View, ViewControls, wholeView } from '../parts/ViewControls.js';
+import { Samples } from '../parts/Samples.js';
+import { Empty, Lost, Name, Scroll, Status } from '../parts/small.js';
+import { type Column, Heading, type Sort, sorted } from '../parts/sort.js';
+import { useView, type View, ViewControls } from '../parts/ViewControls.js';
 import { runHref } from '../router.js';
 
 /** Runs in one chart at most: more colours cannot be told apart. */
@@ -48,46 +51,20 @@ export function ComparePage({ ids }: { ids: string[] }) {
 
 interface Compared {
   state: RunState;
+  /** What differs between it and the others. */
   name: string;
   color: number;
 }
 
 function Comparison({ runs, ids }: { runs: readonly RunState[]; ids: readonly string[] }) {
-  const [view, setView] = useState(wholeView);
-  const names = shortNames(ids);
-  const compared = runs.map((state) => {
-    const color = ids.indexOf(state.id);
-    return { state, name: names[color]!, color };
-  });
+  const [view, setView] = useView();
+  const names = runLabels(runs);
+  const compared = runs.map((state, i) => ({ state, name: names[i]!, color: ids.indexOf(state.id) }));
   const last = Math.max(...runs.map(({ steps }) => steps.steps.at(-1) ?? 0));
-  const qualities = qualityMetrics(runs);
-  const [quality, setQuality] = useState<string>();
-  const shown = quality !== undefined && qualities.includes(quality) ? quality : qualities[0];
   return (
     <>
       <Table compared={compared} />
-      {shown !== undefined && (
-        <section class="group" aria-labelledby="front">
-          <h2 id="front">Quality against KL</h2>
-          <p class="sub">
-            Each line is a run, each point an evaluation, from left to right over training. At equal KL the higher run
-            is the better one.{' '}
-            {qualities.length > 1 && (
-              <label>
-                Quality{' '}
-                <select value={shown} onChange={(event) => setQuality(event.currentTarget.value)}>
-                  {qualities.map((name) => (
-                    <option key={name} value={name}>
-                      {metricText(name).title}
-                    </option>
-                  ))}
-                </select>
-              </label>
-            )}
-          </p>
-          <Front quality={shown} fronts={frontsOf(compared, shown)} />
-        </section>
-      )}
+      <Quality compared={compared} />
       {last > 1 && <ViewControls last={last} view={view} onView={setView} />}
       {(['steps', 'evaluations'] as const).map((kind) => (
         <Overlays
@@ -99,57 +76,124 @@ function Comparison({ runs, ids }: { runs: readonly RunState[]; ids: readonly st
           onView={setView}
         />
       ))}
-      <SamplesOfRuns runs={compared.map(({ state, ...named }) => ({ ...named, samples: state.log.samples }))} />
+      <Samples runs={compared.map(({ state, ...named }) => ({ ...named, samples: state.log.samples }))} />
       <Differences compared={compared} />
     </>
   );
 }
 
+/** Nothing where no run measures both. */
+function Quality({ compared }: { compared: readonly Compared[] }) {
+  const qualities = qualityMetrics(compared.map(({ state }) => state));
+  const [chosen, choose] = useState<string>();
+  const shown = chosen !== undefined && qualities.includes(chosen) ? chosen : qualities[0];
+  if (shown === undefined) return null;
+  return (
+    <section class="group" aria-labelledby="front">
+      <h2 id="front">Quality against KL</h2>
+      <p class="sub">
+        Each line is a run, each point an evaluation with its step. At equal KL the higher run is the better one.{' '}
+        {qualities.length > 1 && (
+          <label>
+            Quality{' '}
+            <select value={shown} onChange={(event) => choose(event.currentTarget.value)}>
+              {qualities.map((name) => (
+                <option key={name} value={name}>
+                  {metricText(name).title}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+      </p>
+      <Front quality={shown} fronts={frontsOf(compared, shown)} />
+    </section>
+  );
+}
+
+const newest = (name: string) => ({
+  value: ({ state }: Compared) => newestValue(state.summary, name),
+  isNumber: true,
+  of: 'of the last evaluation; of the last training step where a run has none',
+});
+
+const columns: Column<Compared>[] = [
+  { key: 'name', title: 'Run', value: ({ name }) => name },
+  { key: 'status', title: 'Status', value: ({ state }) => state.summary.status },
+  { key: 'method', title: 'Method', value: ({ state }) => methodText(state) },
+  { key: 'step', title: 'Steps', value: ({ state }) => state.summary.step, isNumber: true },
+  { key: 'updates', title: 'Updates', value: ({ state }) => state.updateCount, isNumber: true },
+  { key: 'loss', title: 'Loss', value: ({ state }) => state.summary.metrics.loss ?? null, isNumber: true },
+  { key: 'margin', title: 'Margin', ...newest('rewards/margins') },
+  { key: 'accuracy', title: 'Accuracy', ...newest('rewards/accuracies') },
+  { key: 'kl', title: 'KL, nats', ...newest('kl/initial') },
+  { key: 'length', title: 'Length, tokens', ...newest('length/mean') },
+];
+
+const methodText = ({ summary: { method, reference } }: RunState) => [method, reference].filter(Boolean).join(' · ');
+
+/** Sorted by the method, at first, the runs of each stand under its name. */
 function Table({ compared }: { compared: readonly Compared[] }) {
+  const [sort, setSort] = useState<Sort>({ key: 'method', isDown: false });
+  const rows = sorted(compared, columns, sort);
+  const methods = sort.key === 'method' ? [...new Set(rows.map(({ state }) => methodOf(state.summary)))] : [undefined];
+  const groups = methods.map((method) => ({
+    method,
+    own: rows.filter(({ state }) => method === undefined || methodOf(state.summary) === method),
+  }));
   return (
     <Scroll label="The runs and their newest numbers">
-      <table class="plain">
+      <table class="plain compared">
         <caption class="hidden">The runs and their newest numbers</caption>
         <thead>
           <tr>
-            <th scope="col">Run</th>
-            <th scope="col">Status</th>
-            <th scope="col">Method</th>
-            <th scope="col" class="number">
-              Steps
-            </th>
-            <th scope="col" class="number">
-              Updates
-            </th>
-            <th scope="col" class="number">
-              Loss
-            </th>
-            <th scope="col" class="number">
-              Margin
-            </th>
+            {columns.map((column) => (
+              <Heading key={column.key} column={column} sort={sort} onSort={setSort} />
+            ))}
           </tr>
         </thead>
-        <tbody>
-          {compared.map(({ state: { id, summary, updateCount }, name, color }) => (
-            <tr key={id}>
-              <th scope="row">
-                <i class={`swatch c${color}`} /> <a href={runHref(id)}>{name}</a>
-              </th>
-              <td>
-                <Status status={summary.status} />
-              </td>
-              <td>
-                {summary.method} <span class="reference">{summary.reference}</span>
-              </td>
-              <td class="number">{whole(summary.step)}</td>
-              <td class="number">{whole(updateCount)}</td>
-              <td class="number">{number(summary.metrics.loss)}</td>
-              <td class="number">{number(newestValue(summary, 'rewards/margins'))}</td>
-            </tr>
-          ))}
-        </tbody>
+        {groups.map(({ method, own }) => (
+          <tbody key={method}>
+            {groups.length > 1 && (
+              <tr>
+                <th scope="rowgroup" class="kind" colSpan={columns.length}>
+                  {method}
+                </th>
+              </tr>
+            )}
+            {own.map((run) => (
+              <Row key={run.state.id} run={run} />
+            ))}
+          </tbody>
+        ))}
       </table>
     </Scroll>
+  );
+}
+
+function Row({ run }: { run: Compared }) {
+  const { state, name, color } = run;
+  const { id, summary } = state;
+  return (
+    <tr>
+      <th scope="row">
+        <span class="named">
+          <i class={`swatch c${color}`} />
+          <Name href={runHref(id)} title={id}>
+            {name}
+          </Name>
+        </span>
+      </th>
+      <td>
+        <Status status={summary.status} />
+      </td>
+      <td>{methodText(state)}</td>
+      {columns.slice(3).map(({ key, value }) => (
+        <td key={key} class="number">
+          {key === 'step' || key === 'updates' ? whole(value(run) as number) : number(value(run) as number | null)}
+        </td>
+      ))}
+    </tr>
   );
 }
 
@@ -176,10 +220,10 @@ function Overlays({
       <h2 id={`overlay-${kind}`}>{title}</h2>
       <div class="charts">
         {metrics.map((metric) => {
-          const { title: name, unit } = metricText(metric);
+          const { title: name, unit, isState } = metricText(metric);
           const lines = compared.flatMap((run) => {
             const values = points(run).metrics[metric];
-            return values ? [lineOf(run.name, run.color, points(run).steps, values)] : [];
+            return values ? [lineOf(run.name, run.color, points(run), metric)] : [];
           });
           return (
             <Chart
@@ -191,7 +235,7 @@ function Overlays({
               lines={lines}
               range={view.range}
               onRange={(range) => onView({ ...view, range })}
-              smoothing={kind === 'steps' ? view.smoothing : 0}
+              smoothing={kind === 'steps' && !isState ? view.smoothing : 0}
               fileName={`comparison-${title}`}
             />
           );

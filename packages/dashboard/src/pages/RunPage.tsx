@@ -1,15 +1,16 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { RunSeriesData, RunState, SeriesPoints } from 'reanchor/serve';
 import { Chart } from '../charts/Chart.js';
-import { type Line, lineOf } from '../charts/lines.js';
+import { type Line, lineOf, valueAt } from '../charts/lines.js';
 import { fetchSeries, useRuns } from '../data/stream.js';
-import { ago, baseName, date, duration, modelName, number, percent, whole } from '../format.js';
+import { ago, baseName, count, date, duration, modelName, number, percent, whole } from '../format.js';
 import { type ChartSpec, chartSections, metricText } from '../metrics.js';
 import { Title } from '../parts/Header.js';
+import { Headlines } from '../parts/Headlines.js';
 import { Recipe } from '../parts/Recipe.js';
 import { Samples } from '../parts/Samples.js';
 import { Empty, Lost, Status } from '../parts/small.js';
-import { type View, ViewControls, wholeView } from '../parts/ViewControls.js';
+import { useView, type View, ViewControls } from '../parts/ViewControls.js';
 
 export function RunPage({ id }: { id: string }) {
   const { states, problems, connection } = useRuns([id]);
@@ -30,12 +31,13 @@ export function RunPage({ id }: { id: string }) {
 
 function Run({ state }: { state: RunState }) {
   const { info, summary, log } = state;
-  const [view, setView] = useState(wholeView);
+  const [view, setView] = useView();
   const data = useZoom(state, view.range);
   const lastStep = state.steps.steps.at(-1) ?? 0;
   const charts = { data, view, onView: setView, fileName: baseName(state.id) };
   return (
     <>
+      <Unfinished state={state} />
       <Facts state={state} />
       {state.read < 1 && (
         <p class="banner" role="status">
@@ -44,19 +46,15 @@ function Run({ state }: { state: RunState }) {
         </p>
       )}
       {summary.problem && <p class="banner warn">{summary.problem}</p>}
-      {log.failed && (
-        <p class="banner warn" role="alert">
-          <b>It ended with an error after step {whole(log.failed.step)}:</b> {log.failed.message}
-        </p>
-      )}
       {log.stopped && (
         <p class="banner" role="status">
           <b>It ended before its last step, as its recipe says:</b> {log.stopped.message}
         </p>
       )}
+      <Headlines evaluations={state.evaluations} steps={state.steps} />
       {lastStep > 1 && <ViewControls last={lastStep} view={view} onView={setView} />}
       <Sections title="Training" points={data.steps} {...charts} />
-      {log.samples.length > 0 && <Samples samples={log.samples} />}
+      {log.samples.length > 0 && <Samples runs={[log]} />}
       <Sections
         title="Evaluation"
         note="On rows that are not trained on; rewards against the initial model, wherever the reference is."
@@ -66,6 +64,33 @@ function Run({ state }: { state: RunState }) {
       <Events state={state} />
       {info && <Recipe info={info} />}
     </>
+  );
+}
+
+/** Why a run has fewer steps than it was to have. */
+function Unfinished({ state: { log, summary } }: { state: RunState }) {
+  const { status, step, steps } = summary;
+  const after = `after step ${whole(step)}${steps === undefined ? '' : ` of ${whole(steps)}`}`;
+  if (log.failed && status === 'failed') {
+    return (
+      <p class="banner bad" role="alert">
+        <b>It ended with an error after step {whole(log.failed.step)}:</b> {log.failed.message}
+      </p>
+    );
+  }
+  if (status === 'stopped') {
+    return (
+      <p class="banner bad" role="alert">
+        <b>It stopped {after} and did not say why.</b> Its process is gone, as after a kill or a restart of the machine,
+        or has said nothing for long. The command below with <code>--resume</code> goes on from its last checkpoint.
+      </p>
+    );
+  }
+  if (status !== 'interrupted') return null;
+  return (
+    <p class="banner warn" role="status">
+      <b>It was ended {after}.</b> The command below with <code>--resume</code> goes on from there.
+    </p>
   );
 }
 
@@ -107,7 +132,8 @@ function Sections({ title, note, points, data, view, onView, fileName }: Section
     <section class="group" aria-labelledby={`group-${title}`}>
       <h2 id={`group-${title}`}>{title}</h2>
       {note && <p class="sub">{note}</p>}
-      {sections.map((section) => (
+      {points.steps.length === 1 && <Numbers points={points} />}
+      {(points.steps.length === 1 ? [] : sections).map((section) => (
         <div key={section.title}>
           <p class="kind">{section.title}</p>
           <div class="charts">
@@ -122,7 +148,7 @@ function Sections({ title, note, points, data, view, onView, fileName }: Section
                 marks={data.updates}
                 range={view.range}
                 onRange={(range) => onView({ ...view, range })}
-                smoothing={title === 'Training' ? view.smoothing : 0}
+                smoothing={title === 'Training' && !chart.isState ? view.smoothing : 0}
                 fileName={`${fileName}-${title}`}
               />
             ))}
@@ -133,11 +159,33 @@ function Sections({ title, note, points, data, view, onView, fileName }: Section
   );
 }
 
+/** What was measured once: a point is no curve. */
+function Numbers({ points: { steps, metrics } }: { points: SeriesPoints }) {
+  const charts = chartSections(Object.keys(metrics)).flatMap((section) => section.charts);
+  return (
+    <>
+      <p class="kind">{steps[0] === 0 ? 'Before training' : `After step ${whole(steps[0]!)}`}</p>
+      <dl class="keys">
+        {charts
+          .flatMap((chart) => chart.metrics)
+          .map((name) => (
+            <div key={name}>
+              <dt>{metricText(name).title}</dt>
+              <dd>
+                {valueAt(lineOf('', 0, { width: 1, steps, metrics }, name), steps[0]!)}{' '}
+                <span class="unit">{metricText(name).unit}</span>
+              </dd>
+            </div>
+          ))}
+      </dl>
+    </>
+  );
+}
+
 function linesOf({ metrics }: ChartSpec, points: SeriesPoints): Line[] {
   return metrics.map((name, i) => {
-    const part = name.split('/').at(-1)!;
-    const title = metrics.length > 1 ? part : metricText(name).title;
-    return lineOf(title, part === 'rejected' ? 1 : i, points.steps, points.metrics[name]!);
+    const { title, label = title } = metricText(name);
+    return lineOf(metrics.length > 1 ? label : title, i, points, name);
   });
 }
 
@@ -159,7 +207,7 @@ function Facts({ state: { info, summary, log, updateCount } }: { state: RunState
       log.start &&
         `${whole(log.start.rows)}${log.start.validationRows > 0 ? ` + ${whole(log.start.validationRows)} to evaluate on` : ''}`,
     ],
-    ['Parameters', log.start && number(log.start.parameters)],
+    ['Parameters', log.start && count(log.start.parameters)],
     ['Duration', seconds === undefined ? undefined : duration(Math.max(0, seconds))],
     ['Time left', left === undefined ? undefined : `about ${duration(left)}`],
     ['Speed', metrics.tokens_per_second ? `${number(metrics.tokens_per_second)} tokens/s` : undefined],

@@ -4,22 +4,13 @@ import { useList } from '../data/stream.js';
 import { ago, date, modelName, number, percent, whole } from '../format.js';
 import { isEvaluated, newestValue } from '../metrics.js';
 import { Title } from '../parts/Header.js';
-import { Empty, Lost, Sparkline, Status } from '../parts/small.js';
+import { Empty, Lost, Name, Scroll, Sparkline, Status } from '../parts/small.js';
+import { type Column, Heading, type Sort, sorted } from '../parts/sort.js';
 import { compareHref, runHref, studyHref } from '../router.js';
-
-interface Column {
-  key: string;
-  title: string;
-  /** What rows are sorted by. */
-  value(run: RunSummary): string | number | null;
-  isNumber?: boolean;
-  /** What its numbers are of. */
-  of?: string;
-}
 
 const evaluated = 'of the last evaluation; of the last training step, in grey, where a run has none';
 
-const columns: Column[] = [
+const columns: Column<RunSummary>[] = [
   { key: 'id', title: 'Run', value: (run) => run.id },
   { key: 'status', title: 'Status', value: (run) => run.status },
   { key: 'method', title: 'Method', value: (run) => `${run.method} ${run.reference}` },
@@ -52,7 +43,7 @@ const columns: Column[] = [
 export function RunsPage() {
   const { list, connection } = useList();
   const [filter, setFilter] = useState('');
-  const [sort, setSort] = useState({ key: 'started', isDown: true });
+  const [sort, setSort] = useState<Sort>({ key: 'started', isDown: true });
   const [ticked, setTicked] = useState<ReadonlySet<string>>(new Set());
   // Those of a study are on its page.
   const all = useMemo(() => (list ? list.runs.filter(({ id }) => !isOfStudy(id, list.studies)) : []), [list]);
@@ -60,6 +51,7 @@ export function RunsPage() {
     () =>
       sorted(
         all.filter((run) => matches(run, filter)),
+        columns,
         sort,
       ),
     [all, filter, sort],
@@ -73,7 +65,7 @@ export function RunsPage() {
       </>
     );
   }
-  const chosen = all.filter(({ id }) => ticked.has(id)).map(({ id }) => id);
+  const chosen = all.flatMap(({ id }) => (ticked.has(id) ? [id] : []));
   const tick = (id: string) => {
     const next = new Set(ticked);
     if (!next.delete(id)) next.add(id);
@@ -86,26 +78,7 @@ export function RunsPage() {
           <Title>Runs</Title>
           <Counts list={list} shown={runs.length} all={all.length} />
         </div>
-        <div class="tools">
-          <label>
-            <span class="hidden">Filter runs</span>
-            <input
-              type="search"
-              placeholder="Filter: name, method, model…"
-              value={filter}
-              onInput={(event) => setFilter(event.currentTarget.value)}
-            />
-          </label>
-          <button
-            type="button"
-            disabled={chosen.length < 2}
-            onClick={() => {
-              location.hash = compareHref(chosen);
-            }}
-          >
-            {chosen.length < 2 ? 'Tick runs to compare' : `Compare ${chosen.length} runs`}
-          </button>
-        </div>
+        <Tools filter={filter} onFilter={setFilter} chosen={chosen} />
       </div>
       <Lost connection={connection} />
       {list.notes.map((note) => (
@@ -114,35 +87,87 @@ export function RunsPage() {
         </p>
       ))}
       {list.studies.length > 0 && <Studies studies={list.studies} />}
-      {all.length === 0 && list.studies.length > 0 ? null : all.length === 0 ? (
-        <Empty>
-          There is no run in this folder yet. A run that <code>npx reanchor train RECIPE</code> starts here appears by
-          itself; <code>npx reanchor quickstart</code> makes four of them.
-        </Empty>
+      {all.length > 0 && list.studies.length > 0 && <h2 class="beside">Other runs</h2>}
+      {all.length === 0 ? (
+        list.studies.length === 0 && <NoRuns />
       ) : runs.length === 0 ? (
         <Empty>No run matches “{filter}”.</Empty>
       ) : (
-        <table class="runs">
-          <caption class="hidden">Runs, newest numbers of each</caption>
-          <thead>
-            <tr>
-              <th scope="col">
-                <span class="hidden">Compare</span>
-              </th>
-              {columns.map((column) => (
-                <Heading key={column.key} column={column} sort={sort} onSort={setSort} />
-              ))}
-              <th scope="col">Course</th>
-            </tr>
-          </thead>
-          <tbody>
-            {runs.map((run) => (
-              <Row key={run.id} run={run} isTicked={ticked.has(run.id)} onTick={() => tick(run.id)} />
-            ))}
-          </tbody>
-        </table>
+        <Table runs={runs} sort={sort} onSort={setSort} ticked={ticked} onTick={tick} />
       )}
     </>
+  );
+}
+
+function NoRuns() {
+  return (
+    <Empty>
+      There is no run in this folder yet. A run that <code>npx reanchor train RECIPE</code> starts here appears by
+      itself; <code>npx reanchor quickstart</code> makes four of them.
+    </Empty>
+  );
+}
+
+interface ToolsProps {
+  filter: string;
+  onFilter: (filter: string) => void;
+  chosen: readonly string[];
+}
+
+function Tools({ filter, onFilter, chosen }: ToolsProps) {
+  return (
+    <div class="tools">
+      <label>
+        <span class="hidden">Filter runs</span>
+        <input
+          type="search"
+          placeholder="Filter: name, method, model…"
+          value={filter}
+          onInput={(event) => onFilter(event.currentTarget.value)}
+        />
+      </label>
+      <button
+        type="button"
+        disabled={chosen.length < 2}
+        onClick={() => {
+          location.hash = compareHref(chosen);
+        }}
+      >
+        {chosen.length < 2 ? 'Tick runs to compare' : `Compare ${chosen.length} runs`}
+      </button>
+    </div>
+  );
+}
+
+interface TableProps {
+  runs: readonly RunSummary[];
+  sort: Sort;
+  onSort: (sort: Sort) => void;
+  ticked: ReadonlySet<string>;
+  onTick: (id: string) => void;
+}
+
+function Table({ runs, sort, onSort, ticked, onTick }: TableProps) {
+  return (
+    <table class="runs">
+      <caption class="hidden">Runs, newest numbers of each</caption>
+      <thead>
+        <tr>
+          <th scope="col">
+            <span class="hidden">Compare</span>
+          </th>
+          {columns.map((column) => (
+            <Heading key={column.key} column={column} sort={sort} onSort={onSort} />
+          ))}
+          <th scope="col">Course</th>
+        </tr>
+      </thead>
+      <tbody>
+        {runs.map((run) => (
+          <Row key={run.id} run={run} isTicked={ticked.has(run.id)} onTick={() => onTick(run.id)} />
+        ))}
+      </tbody>
+    </table>
   );
 }
 
@@ -168,65 +193,43 @@ function Studies({ studies }: { studies: readonly StudyEntry[] }) {
   return (
     <section class="group" aria-labelledby="studies">
       <h2 id="studies">Studies</h2>
-      <table class="plain studies">
-        <caption class="hidden">Studies, the newest first</caption>
-        <thead>
-          <tr>
-            <th scope="col">Study</th>
-            <th scope="col">Arms</th>
-            <th scope="col" class="number">
-              Runs done
-            </th>
-            <th scope="col">Newest result</th>
-          </tr>
-        </thead>
-        <tbody>
-          {studies.map(({ id, arms, done, of, time }) => (
-            <tr key={id}>
-              <th scope="row">
-                <a href={studyHref(id)}>{id}</a>
+      <Scroll label="Table of studies">
+        <table class="plain studies">
+          <caption class="hidden">Studies, the newest first</caption>
+          <thead>
+            <tr>
+              <th scope="col">Study</th>
+              <th scope="col">Arms</th>
+              <th scope="col" class="number">
+                Runs done
               </th>
-              <td>{arms.join(', ')}</td>
-              <td class="number">
-                {whole(done)}
-                {of !== undefined && <span class="of"> / {whole(of)}</span>}
-                {of !== undefined && done < of && <progress value={done / of} aria-label={percent(done / of)} />}
-              </td>
-              <td title={date(time)}>{ago(time)}</td>
+              <th scope="col">Newest result</th>
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {studies.map(({ id, arms, done, of, time }) => (
+              <tr key={id}>
+                <th scope="row">
+                  <Name href={studyHref(id)}>{id}</Name>
+                </th>
+                <td>{arms.join(', ')}</td>
+                <td class="number">
+                  {whole(done)}
+                  {of !== undefined && <span class="of"> / {whole(of)}</span>}
+                  {of !== undefined && done < of && <progress value={done / of} aria-label={percent(done / of)} />}
+                </td>
+                <td title={date(time)}>{ago(time)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
     </section>
-  );
-}
-
-interface Sort {
-  key: string;
-  isDown: boolean;
-}
-
-function Heading({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
-  const isSorted = sort.key === column.key;
-  const direction = isSorted ? (sort.isDown ? 'descending' : 'ascending') : undefined;
-  return (
-    <th scope="col" aria-sort={direction} class={column.isNumber ? 'number' : undefined}>
-      <button
-        type="button"
-        class="sort"
-        title={column.of}
-        onClick={() => onSort({ key: column.key, isDown: isSorted ? !sort.isDown : column.isNumber === true })}
-      >
-        {column.title}
-        <span aria-hidden="true">{isSorted ? (sort.isDown ? ' ↓' : ' ↑') : ''}</span>
-      </button>
-    </th>
   );
 }
 
 function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; onTick: () => void }) {
   const progress = run.steps ? Math.min(1, run.step / run.steps) : undefined;
-  const accuracy = newestValue(run, 'rewards/accuracies');
   // Numbers of two kinds in one column are told apart.
   const kind = isEvaluated(run)
     ? { class: 'number' }
@@ -237,7 +240,7 @@ function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; on
         <input type="checkbox" checked={isTicked} onChange={onTick} aria-label={`Compare ${run.id}`} />
       </td>
       <th scope="row">
-        <a href={runHref(run.id)}>{run.id}</a>
+        <Name href={runHref(run.id)}>{run.id}</Name>
         {run.model && <span class="model">{modelName(run.model)}</span>}
         {run.problem && (
           <span class="problem" title={run.problem}>
@@ -266,9 +269,9 @@ function Row({ run, isTicked, onTick }: { run: RunSummary; isTicked: boolean; on
         {number(newestValue(run, 'rewards/margins'))}
       </td>
       <td data-label="Accuracy" {...kind}>
-        {accuracy === null ? '–' : accuracy.toFixed(3)}
+        {number(newestValue(run, 'rewards/accuracies'))}
       </td>
-      <td data-label="KL" class="number">
+      <td data-label="KL" {...kind}>
         {number(newestValue(run, 'kl/initial'))}
       </td>
       <td data-label="Started" title={run.started && date(run.started)}>
@@ -287,15 +290,4 @@ function matches(run: RunSummary, filter: string): boolean {
     .toLowerCase()
     .split(/\s+/)
     .every((word) => text.includes(word));
-}
-
-function sorted(runs: readonly RunSummary[], { key, isDown }: Sort): RunSummary[] {
-  const { value } = columns.find((column) => column.key === key)!;
-  const sign = isDown ? -1 : 1;
-  return [...runs].sort((a, b) => {
-    const [x, y] = [value(a), value(b)];
-    // What is not known comes last, whichever way.
-    if (x === null || y === null) return x === y ? 0 : x === null ? 1 : -1;
-    return sign * (typeof x === 'number' ? x - (y as number) : x.localeCompare(y as string, 'en', { numeric: true }));
-  });
 }

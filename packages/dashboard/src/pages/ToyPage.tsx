@@ -1,6 +1,7 @@
 import type { ToyResult } from 'reanchor/serve';
 import { Chart } from '../charts/Chart.js';
 import { useResult } from '../data/stream.js';
+import { estimate, number } from '../format.js';
 import { Title } from '../parts/Header.js';
 import { Results } from '../parts/Results.js';
 import { Empty, Scroll } from '../parts/small.js';
@@ -46,6 +47,8 @@ const charts: {
   },
 ];
 
+const columns = ['Chosen at the end', 'Rejected', 'Never seen', 'Worst chosen', 'Most never seen', 'KL to SFT'];
+
 export function ToyPage({ id }: { id: string | undefined }) {
   const { result, problem } = useResult(id);
   return (
@@ -74,24 +77,11 @@ function Toy({ result: { method, beta, seeds, steps, summaries, curves } }: { re
           <thead>
             <tr>
               <th scope="col">Reference</th>
-              <th scope="col" class="number">
-                Chosen at the end
-              </th>
-              <th scope="col" class="number">
-                Rejected
-              </th>
-              <th scope="col" class="number">
-                Never seen
-              </th>
-              <th scope="col" class="number">
-                Worst chosen
-              </th>
-              <th scope="col" class="number">
-                Most never seen
-              </th>
-              <th scope="col" class="number">
-                KL to SFT
-              </th>
+              {columns.map((title) => (
+                <th scope="col" class="number" key={title}>
+                  {title}
+                </th>
+              ))}
             </tr>
           </thead>
           <tbody>
@@ -100,12 +90,10 @@ function Toy({ result: { method, beta, seeds, steps, summaries, curves } }: { re
                 <th scope="row">
                   <i class={`swatch c${i % 8}`} /> {row.variant}
                 </th>
-                <td class="number">
-                  {row.chosen.toFixed(2)} ± {row.chosenError.toFixed(2)}
-                </td>
+                <td class="number">{estimate(row.chosen, row.chosenError)}</td>
                 {[row.rejected, row.ood, row.worstChosen, row.peakOod, row.klSft].map((value, column) => (
                   <td key={column} class="number">
-                    {value.toFixed(2)}
+                    {number(value)}
                   </td>
                 ))}
               </tr>

@@ -1,16 +1,32 @@
+import { useState } from 'preact/hooks';
+
 export interface View {
   /** The steps that are shown; undefined: all. */
   range: readonly [number, number] | undefined;
   smoothing: number;
 }
 
-export const wholeView: View = { range: undefined, smoothing: 0 };
-
 const smoothings: [weight: number, name: string][] = [
   [0, 'none'],
-  [0.8, 'some'],
-  [0.97, 'much'],
+  [0.8, 'light'],
+  [0.97, 'strong'],
 ];
+const light = smoothings[1]![0];
+const key = 'reanchor-smoothing';
+
+/** All steps at first, as smooth as they were looked at last. */
+export function useView(): [View, (view: View) => void] {
+  const [view, setView] = useState<View>(() => {
+    const stored = localStorage.getItem(key);
+    const known = smoothings.find(([weight]) => stored === String(weight));
+    return { range: undefined, smoothing: known?.[0] ?? light };
+  });
+  const set = (next: View) => {
+    if (next.smoothing !== view.smoothing) localStorage.setItem(key, String(next.smoothing));
+    setView(next);
+  };
+  return [view, set];
+}
 
 /** What charts show: the steps, typed or marked in a chart by dragging, and how smooth the curves are. */
 export function ViewControls({ last, view, onView }: { last: number; view: View; onView: (view: View) => void }) {

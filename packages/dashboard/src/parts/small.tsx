@@ -1,7 +1,9 @@
 import type { ComponentChildren } from 'preact';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { RunStatus, RunSummary } from 'reanchor/serve';
 import { scale } from '../charts/svg.js';
 import type { Connection } from '../data/connect.js';
+import { metricText } from '../metrics.js';
 
 const statusWords: Record<RunStatus, string> = {
   running: 'Running',
@@ -41,7 +43,7 @@ export function Sparkline({ sparkline: { steps, values, metric } }: Pick<RunSumm
       viewBox="0 0 100 25"
       preserveAspectRatio="none"
       role="img"
-      aria-label={`${metric} over the run`}
+      aria-label={`${metricText(metric).title} over the run`}
     >
       <polyline points={points.join(' ')} />
     </svg>
@@ -70,11 +72,37 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }
 
-/** Something wider than a phone, such as a table, that is scrolled with keys too. */
-export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+/** A name of any length in two lines: the pointer and the focus show all of it. */
+export function Name({ children, href, title = children }: { children: string; href: string; title?: string }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: without focus it could not be scrolled with keys
-    <section class="scroll" tabIndex={0} aria-label={label}>
+    <a class="clamp" href={href} title={title}>
+      {children}
+    </a>
+  );
+}
+
+/** Something wider than a phone, such as a table: a shadow says where it goes on, and keys scroll it. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+  const place = useRef<HTMLElement>(null);
+  const [more, setMore] = useState('');
+  useLayoutEffect(() => {
+    const element = place.current!;
+    const look = () => {
+      const { scrollLeft, scrollWidth, clientWidth } = element;
+      const sides = [scrollLeft > 1 ? 'left' : '', scrollLeft + clientWidth < scrollWidth - 1 ? 'right' : ''];
+      setMore(sides.filter(Boolean).join(' '));
+    };
+    look();
+    const resized = new ResizeObserver(look);
+    for (const one of [element, element.firstElementChild!]) resized.observe(one);
+    element.addEventListener('scroll', look, { passive: true });
+    return () => {
+      resized.disconnect();
+      element.removeEventListener('scroll', look);
+    };
+  }, []);
+  return (
+    <section ref={place} class="scroll" data-more={more} tabIndex={more === '' ? undefined : 0} aria-label={label}>
       {children}
     </section>
   );

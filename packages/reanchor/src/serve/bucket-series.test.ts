@@ -19,7 +19,7 @@ test('a short series keeps every value', () => {
     [5, -3],
   ]).points();
   expect({ steps, width }).toEqual({ steps: [1, 2, 5], width: 1 });
-  expect(metrics.loss).toEqual({ mean: [5, null, -3], notFinite: 1, last: -3 });
+  expect(metrics.loss).toEqual({ mean: [5, null, -3], notFinite: 1, first: { step: 1, value: 5 }, last: -3 });
 });
 
 test('of a long one the points are least, largest and mean value of their steps, and nothing is lost', () => {

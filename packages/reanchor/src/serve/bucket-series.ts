@@ -14,6 +14,7 @@ class Column {
   readonly data: Float64Array;
   /** Values that are NaN or infinite; they are in no bucket. */
   notFinite = 0;
+  first: MetricPoints['first'];
   last = Number.NaN;
   /** The line, counted from 1, that `last` is of. */
   lastLine = 0;
@@ -47,7 +48,8 @@ export interface MetricPoints {
   max?: (number | null)[];
   /** Values that were NaN or infinite. */
   notFinite: number;
-  /** The newest value, at full precision; null when it is not finite. */
+  /** The first value that is finite, and the newest one, null when it is not; at full precision. */
+  first: { step: number; value: number } | undefined;
   last: number | null;
 }
 
@@ -74,6 +76,8 @@ export class BucketSeries {
   /** Lines taken. */
   lines = 0;
   lastStep = -1;
+  /** The step whose metrics are added. */
+  #step = 0;
   readonly #columns: (Column | undefined)[] = [];
   readonly #count: Uint32Array;
   readonly #last: Float64Array;
@@ -104,6 +108,7 @@ export class BucketSeries {
     if (bucket >= this.used) this.used = bucket + 1;
     this.#count[bucket]! += 1;
     this.lines += 1;
+    this.#step = step;
     if (step > this.lastStep) this.lastStep = step;
     if (step > this.#last[bucket]!) this.#last[bucket] = step;
     if (begin < this.#begin[bucket]!) this.#begin[bucket] = begin;
@@ -125,6 +130,7 @@ export class BucketSeries {
       column.notFinite += 1;
       return;
     }
+    column.first ??= { step: this.#step, value };
     const { data } = column;
     const at = bucket * numbers;
     const isFirst = data[at + count] === 0;
@@ -221,7 +227,7 @@ export class BucketSeries {
 }
 
 function metricPoints(
-  { data, capacity, notFinite, last }: Column,
+  { data, capacity, notFinite, first, last }: Column,
   groups: readonly number[],
   group: number,
 ): MetricPoints {
@@ -241,7 +247,7 @@ function metricPoints(
     least.push(values === 0 ? null : rounded(low));
     most.push(values === 0 ? null : rounded(high));
   }
-  const points = { mean: means, notFinite, last: Number.isFinite(last) ? last : null };
+  const points = { mean: means, notFinite, first, last: Number.isFinite(last) ? last : null };
   return isSingle ? points : { ...points, min: least, max: most };
 }
 

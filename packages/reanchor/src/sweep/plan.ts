@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { runFolder } from '../eval/front/study-rows.js';
 import { createReadStream, mapTexts } from '../formats/index.js';
 import { modelDigest } from '../planning/digests.js';
 import { type Recipe, recipeHash, recipeHere } from '../recipe/index.js';
@@ -66,7 +67,7 @@ export class Planner {
       needs.map((stage) => [stage.name, stage.digest]),
       await this.#contentsOf([...filesOf(recipe), measure.prompts, ...modelsOf(measure.scores)]),
     ]);
-    const out = join(this.out, 'runs', setting.arm, setting.name, `seed-${seed}`);
+    const out = join(this.out, runFolder(setting.arm, setting.name, seed));
     return {
       title: `${title} seed ${seed}`,
       setting,

@@ -1,6 +1,6 @@
 /** From the arms of a study to settings of a recipe: grids, arms that inherit, names of folders. */
-import { createHash } from 'node:crypto';
 import { RecipeError } from '../errors.js';
+import { settingName } from '../eval/front/study-rows.js';
 import { isRecord } from '../formats/index.js';
 import { parseRecipe, type Recipe, readRecipe, recipeKey } from '../recipe/index.js';
 import { type Study, stageVariable } from './study.js';
@@ -68,26 +68,6 @@ function grid(lists: ReturnType<typeof armOverrides>): Override[][] {
     (rows, { values, ...rest }) => rows.flatMap((row) => values.map((value) => [...row, { ...rest, value }])),
     [[]],
   );
-}
-
-/** A readable name of a folder, which no other setting has: `beta=0.1,lr=0.0003`. */
-export function settingName(key: Readonly<Record<string, unknown>>): string {
-  const entries = Object.entries(key);
-  if (entries.length === 0) return 'base';
-  const whole = entries.map(([path, value]) => `${path}=${JSON.stringify(value)}`).join(',');
-  const short = entries
-    .map(
-      ([path, value]) =>
-        `${path.split('.').at(-1)}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
-    )
-    .join(',');
-  const plain = short
-    .replace(/["{}[\]]/g, '')
-    .replace(/[^\w.,=+-]+/g, '-')
-    .slice(0, 80);
-  const lasts = entries.map(([path]) => path.split('.').at(-1));
-  const isClear = plain === short && new Set(lasts).size === lasts.length;
-  return isClear ? plain : `${plain.slice(0, 60)}-${createHash('sha256').update(whole).digest('hex').slice(0, 8)}`;
 }
 
 /**

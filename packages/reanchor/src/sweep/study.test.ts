@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as z from 'zod';
 import { repositoryRoot } from '../../../../tests/support/repository.js';
+import { settingName } from '../eval/front/study-rows.js';
 import { evaluate, parseExpression } from './expression.js';
-import { settingName, settingsOf } from './settings.js';
+import { settingsOf } from './settings.js';
 import { parseStudy } from './study.js';
 import { studySchema } from './study-schema.js';
 

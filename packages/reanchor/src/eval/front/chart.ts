@@ -1,19 +1,24 @@
 /** The picture of a front. */
 import { lineChart, type Series } from '../../plots/index.js';
-import { mean } from '../../stats/index.js';
-import { commonRange, evenly, type FrontPoint, type Reading, readingAt, trainingCurve } from './curves.js';
+import { type Interval, studentMean } from '../../stats/index.js';
+import { commonRange, evenly, type Reading, readingAt, trainingCurve } from './curves.js';
 import type { FrontMetrics, FrontRun } from './read-runs.js';
 import { groupsOf } from './settings.js';
 
 /** What is drawn of a method. */
 export interface FamilyCurves {
   name: string;
-  /** The course of each run. */
-  courses: { run: string; points: readonly FrontPoint[] }[];
+  /** The course of each run. `folder` is that of a run of a study, below the study's. */
+  courses: Pick<FrontRun, 'name' | 'arm' | 'seed' | 'folder' | 'hasEnd' | 'points'>[];
   /** The mean of each arm with several seeds, over the KL that all of them reach. */
-  means: { arm: string; points: readonly Reading[] }[];
+  means: { arm: string; points: readonly MeanReading[] }[];
   /** The mean ends of the arms, by their KL. */
-  ends: (Reading & { arm: string; beta: number | undefined })[];
+  ends: (MeanReading & { arm: string; beta: number | undefined; klInterval: Interval | undefined })[];
+}
+
+/** A mean over seeds, with Student's 95 % interval of the quality, which needs two seeds. */
+interface MeanReading extends Reading {
+  interval: Interval | undefined;
 }
 
 /** The curves of each method: courses of runs, means over seeds, ends over beta. */
@@ -22,7 +27,7 @@ export function familyCurves(runs: readonly FrontRun[]): FamilyCurves[] {
     const arms = [...groupsOf(some, 'arm')];
     return {
       name,
-      courses: some.map(({ name, points }) => ({ run: name, points })),
+      courses: some.map(({ name, arm, seed, folder, hasEnd, points }) => ({ name, arm, seed, folder, hasEnd, points })),
       means: arms.flatMap(([arm, own]) => {
         const points = meanCourse(own);
         return points.length === 0 ? [] : [{ arm, points }];
@@ -68,11 +73,14 @@ type Point = [kl: number, quality: number];
 const pointOf = ({ kl, quality }: Reading): Point => [kl, quality];
 
 /** The mean quality of an arm's runs over the KL that all of them reach; nothing for a single run. */
-function meanCourse(runs: readonly FrontRun[]): Reading[] {
+function meanCourse(runs: readonly FrontRun[]): MeanReading[] {
   const curves = runs.map(({ points }) => trainingCurve(points));
   const { low, high } = commonRange(curves);
   if (runs.length === 1 || !(low < high)) return [];
-  const at = (kl: number): Reading => ({ kl, quality: mean(curves.map((curve) => readingAt(curve, kl)!.quality)) });
+  const at = (kl: number): MeanReading => {
+    const { estimate, interval } = studentMean(curves.map((curve) => readingAt(curve, kl)!.quality));
+    return { kl, quality: estimate, interval };
+  };
   return [low, ...evenly(low, high, 40)].map(at);
 }
 
@@ -80,6 +88,11 @@ function meanCourse(runs: readonly FrontRun[]): Reading[] {
 function meanEnd(runs: readonly FrontRun[]): FamilyCurves['ends'] {
   if (runs.some(({ hasEnd }) => !hasEnd)) return [];
   const ends = runs.map(({ points }) => points.at(-1)!);
-  const [kl, quality] = [mean(ends.map((end) => end.kl)), mean(ends.map((end) => end.quality))];
-  return [{ kl, quality, arm: runs[0]!.arm, beta: runs[0]!.beta }];
+  const [kl, quality] = [studentMean(ends.map((end) => end.kl)), studentMean(ends.map((end) => end.quality))];
+  return [
+    {
+      ...{ kl: kl.estimate, klInterval: kl.interval, quality: quality.estimate, interval: quality.interval },
+      ...{ arm: runs[0]!.arm, beta: runs[0]!.beta },
+    },
+  ];
 }

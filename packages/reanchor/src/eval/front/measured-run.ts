@@ -6,6 +6,8 @@ interface NamedSettings extends RunSettings {
   name: string;
   /** Whether it comes from the results of a study, where a number that was not finite is left out. */
   isOfStudy: boolean;
+  /** Of a run of a study, its folder below that of the study. */
+  folder?: string | undefined;
 }
 
 /** A run with all its metrics. */

@@ -20,6 +20,8 @@ export interface FrontMetrics {
 /** A run, its names, and its evaluations in the order of steps. */
 export interface FrontRun extends ArmNames, Omit<RunSettings, 'keys'> {
   name: string;
+  /** Of a run of a study, its folder below that of the study. */
+  folder?: string | undefined;
   points: FrontPoint[];
   /** False for a run of a study whose last measurement gave no finite number: what it came to is unknown. */
   hasEnd: boolean;

@@ -1,4 +1,5 @@
 /** The results of a study, results.jsonl of a sweep: a row for each measurement of a run. */
+import { createHash } from 'node:crypto';
 import { FormatError, type FormatPlace, shown } from '../../errors.js';
 import { isRecord } from '../../formats/index.js';
 import { textsOf } from './arms.js';
@@ -7,6 +8,29 @@ import type { MeasuredRow, MeasuredRun } from './measured-run.js';
 /** Whether a row is one of a study's results; rows of single runs have a `method`. */
 export const isStudyRow = (row: Readonly<Record<string, unknown>>) =>
   !('method' in row) && ('arm' in row || 'scores' in row);
+
+/** The folder of a run below that of its study. */
+export const runFolder = (arm: string, setting: string, seed: number) => `runs/${arm}/${setting}/seed-${seed}`;
+
+/** A readable name of a folder, which no other setting has: `beta=0.1,lr=0.0003`. */
+export function settingName(key: Readonly<Record<string, unknown>>): string {
+  const entries = Object.entries(key);
+  if (entries.length === 0) return 'base';
+  const whole = entries.map(([path, value]) => `${path}=${JSON.stringify(value)}`).join(',');
+  const short = entries
+    .map(
+      ([path, value]) =>
+        `${path.split('.').at(-1)}=${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+    )
+    .join(',');
+  const plain = short
+    .replace(/["{}[\]]/g, '')
+    .replace(/[^\w.,=+-]+/g, '-')
+    .slice(0, 80);
+  const lasts = entries.map(([path]) => path.split('.').at(-1));
+  const isClear = plain === short && new Set(lasts).size === lasts.length;
+  return isClear ? plain : `${plain.slice(0, 60)}-${createHash('sha256').update(whole).digest('hex').slice(0, 8)}`;
+}
 
 const estimate = '{"mean": number, "se": number}';
 const shape = `{"arm": text, "key": {"loss.beta": number, ...}, "seed": number, "step": number, "scores": {"NAME": ${estimate}}, "kl": ${estimate}}`;
@@ -41,6 +65,7 @@ export function studyRow(row: Readonly<Record<string, unknown>>, file: string, p
     settings: {
       ...{ name: [file, arm, ...words, `seed ${seed}`].join(' '), method: arm, base: arm, seed: String(seed), keys },
       ...{ beta: beta === undefined ? undefined : Number(beta), isOfStudy: true },
+      folder: runFolder(arm, settingName(key), seed as number),
     },
     ...{ step: step as number, metrics },
   };
