@@ -70,7 +70,7 @@ describe.skipIf(!chromePath)('the site', () => {
         for (const path of pages) {
           await page.goto(`http://127.0.0.1:${port}${path}`, { waitUntil: 'networkidle' });
           await page.evaluate(axe.source);
-          const { violations } = await page.evaluate(() => axe.run());
+          const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults;
           const found = violations
             .filter(({ impact }) => impact === 'serious' || impact === 'critical')
             .map(({ id, nodes }) => `${path} at ${width}: ${id}: ${nodes[0]?.html.slice(0, 200)} (${nodes.length})`);
