@@ -77,9 +77,11 @@ export function prebuiltManifest(torch: Manifest, key: string): Manifest {
   };
 }
 
-/** The lines of npm that warn or fail. */
+/** The lines of npm that warn or fail, but for its word that a dry run has no login. */
 export const warningsOf = (output: string): string[] =>
-  output.split('\n').filter((line) => /^npm (warn|error)/i.test(line));
+  output
+    .split('\n')
+    .filter((line) => /^npm (warn|error)/i.test(line) && !/requires you to be logged in .*\(dry-run\)/.test(line));
 
 /** Two addresses of a repository, as git and as npm write them, on one form: `github.com/owner/name`. */
 export const plainAddress = (url: string): string =>

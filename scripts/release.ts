@@ -88,10 +88,11 @@ try {
     console.log(`committed and tagged v${version}: push both; the same command, run at the tag, publishes`);
   } else {
     if (git('tag', '--points-at', 'HEAD').split('\n').includes(`v${version}`)) await publishAll(false);
-    else fail(`HEAD is at ${version}, but has no tag v${version}: check out the tag, and run this again`);
+    else throw new Error(`HEAD is at ${version}, but has no tag v${version}: check out the tag, and run this again`);
   }
 } catch (error) {
-  fail((error as Error).message);
+  console.error(`error: ${(error as Error).message}`);
+  process.exitCode = 1;
 } finally {
   if (isDry) git('checkout', '--quiet', '--', '.');
 }

@@ -102,5 +102,6 @@ test('addresses of one repository are one, however they are written', () => {
 
 test('warnings of npm are found among its notices', () => {
   const output = 'npm notice name: reanchor\nnpm warn publish "bin" was normalized\nnpm error code E403\nelse\n';
-  expect(warningsOf(output)).toEqual(['npm warn publish "bin" was normalized', 'npm error code E403']);
+  const login = 'npm warn publish This command requires you to be logged in to https://registry.npmjs.org/ (dry-run)\n';
+  expect(warningsOf(login + output)).toEqual(['npm warn publish "bin" was normalized', 'npm error code E403']);
 });
