@@ -190,8 +190,9 @@ struct Entry {
 // Adds a native function to the addon's exports. Its C++ exceptions become JavaScript ones under this name.
 void define(Addon& addon, napi_value exports, const char* name, Body body);
 
-// distributed.cc, tensor.cc, grad.cc, runtime.cc, profile.cc, ops_logprob.cc
+// distributed.cc, device_kernels.cc, tensor.cc, grad.cc, runtime.cc, profile.cc, ops_logprob.cc
 void defineDistributed(Addon& addon, napi_value exports);
+void defineDeviceKernels(Addon& addon, napi_value exports);
 void defineTensor(Addon& addon, napi_value exports);
 void defineGrad(Addon& addon, napi_value exports);
 void defineRuntime(Addon& addon, napi_value exports);

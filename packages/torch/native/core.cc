@@ -369,6 +369,7 @@ static napi_value init(napi_env env, napi_value exports) {
   defineRuntime(*addon, exports);
   defineProfile(*addon, exports);
   defineDistributed(*addon, exports);
+  defineDeviceKernels(*addon, exports);
   return exports;
 }
 

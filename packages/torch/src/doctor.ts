@@ -34,6 +34,8 @@ export interface DoctorReport {
         matmul: string;
         /** What processes compute together by: gloo; nccl, or why not. */
         backends: string;
+        /** What compiles kernels of our own for a GPU, or why there is nothing. */
+        kernels: string;
       }
     | undefined;
 }
@@ -67,7 +69,9 @@ export async function doctor({ seconds = 2 }: { seconds?: number } = {}): Promis
   report.addon = file;
   report.addonOrigin = addonOrigin(file);
   try {
-    report.runtime = { ...(await measure(seconds)), backends: await describeBackends(located) };
+    const { describeNvrtc } = await import('./device-kernels.js');
+    const backends = await describeBackends(located);
+    report.runtime = { ...(await measure(seconds)), backends, kernels: describeNvrtc(located) };
   } catch (error) {
     report.problem = (error as Error).message;
   }
@@ -83,7 +87,7 @@ async function describeBackends(located: Located): Promise<string> {
   return `${names.join(', ')}; no nccl: ${why}`;
 }
 
-async function measure(seconds: number): Promise<Omit<NonNullable<DoctorReport['runtime']>, 'backends'>> {
+async function measure(seconds: number): Promise<Omit<NonNullable<DoctorReport['runtime']>, 'backends' | 'kernels'>> {
   const torch = await import('./index.js');
   const config = torch.nativeConfig();
   const count = torch.deviceCount();
@@ -136,6 +140,7 @@ export function describeDoctor(report: DoctorReport): string[] {
       ['BLAS', `${runtime.blas}, oneDNN ${runtime.oneDNN}, ${runtime.vectors}`],
       ['half', halfPrecisionText[runtime.halfPrecision]],
       ['groups', runtime.backends],
+      ['kernels', runtime.kernels],
       ['matmul', `${runtime.gflops.toFixed(1)} GFLOP/s (${runtime.matmul})`],
     );
   }

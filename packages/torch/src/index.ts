@@ -7,6 +7,7 @@ export { packedAttention, rotate } from './attention.js';
 export { backward, type GradOptions, grad } from './autograd.js';
 export { decodeAttention, decodeLinear, decodeRmsNorm } from './decode.js';
 export { type Device, deviceCount, isCudaAvailable, setDeterministic, synchronize } from './device.js';
+export { kernelsProblem } from './device-kernels.js';
 export { type Moved, moveTowards_, squaredDistance } from './distance.js';
 export * from './distributed/index.js';
 export { DTYPES, type DType, dtypeBytes, isDType, type Scalar, type TypedArray } from './dtype.js';
@@ -44,6 +45,14 @@ export { recordFunction, startProfile, stopProfile, type TraceEvent } from './pr
 export { manualSeed, rngState, setRngState } from './random.js';
 export { enableGrad, inScope, isGradEnabled, keep, noGrad, Scope, scope, tidy } from './scope.js';
 export { type FromDataOptions, full, Tensor, type ToOptions, tensor } from './tensor.js';
+export {
+  hasUpdateKernel,
+  type SeenFollowers,
+  type UpdateFollowers,
+  type UpdateOptions,
+  type UpdateStep,
+  update_,
+} from './update.js';
 export type { NativeOp };
 /** How libtorch was built and what it runs on. */
 export const nativeConfig = () => native().config();

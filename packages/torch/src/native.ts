@@ -82,6 +82,10 @@ export interface Native {
   abortGroup(name: string): void;
   closeGroup(name: string): void;
   backends(): string;
+  openKernels(nvrtc: string, builtins: string, driver: string): string;
+  deviceArchitecture(device: number): string;
+  compileKernel(source: string, name: string, options: string): Uint8Array;
+  loadKernel(cubin: Uint8Array, name: string, device: number): number;
   resizeStorage(handle: number, bytes: number): void;
   isContiguous(handle: number): boolean;
   config(): { compiledFor: string; build: string; cpu: string; oneDNN: string; parallel: string };

@@ -27,6 +27,7 @@
 #include <set>
 
 #include "attention.h"
+#include "libraries.h"
 
 namespace simulated {
 
