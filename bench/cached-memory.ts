@@ -41,6 +41,7 @@ const nothing: ReferencePolicy = {
   isPreparing: false,
   prepare: async () => {},
   logprobs: ({ keys }) => zeros([keys.length], { dtype: 'float64' }),
+  beforeStep: () => {},
   afterStep: () => undefined,
   observe: () => {},
   distance: () => undefined,

@@ -131,13 +131,19 @@ export function expectSameMeasures(found: Measures, expected: Measures): void {
 }
 
 /** A run that was interrupted twice ends like one that was not. */
-export async function expectSameBitsAfterResuming(device: string, precision: string, reference: string): Promise<void> {
+export async function expectSameBitsAfterResuming(
+  device: string,
+  precision: string,
+  reference: string,
+  ...set: string[]
+): Promise<void> {
   const recipe = resumableRecipe(
     tinyModel,
     `device=${device}`,
     'deterministic=true',
     `precision=${precision}`,
     `reference=${reference}`,
+    ...set,
   );
   const place = () => join(mkdtempSync(join(tmpdir(), 'device-')), 'run');
   const [whole, parts] = [place(), place()];

@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import type { Device, ProcessGroup } from '@reanchor/torch';
 import { UserError } from '../errors.js';
 import { isAdapterFolder, parseRepositoryName, repositoryText } from '../hub/index.js';
-import { AdamW, AdamW8bit, learningRates, type Optimizer } from '../optim/index.js';
+import { AdamW, AdamW8bit, FusedAdamW, learningRates, type Optimizer } from '../optim/index.js';
 import type { AgreedStop } from '../parallel/agreed-stop.js';
 import type { Mesh } from '../parallel/mesh.js';
 import { recipeAdapter } from '../planning/adapter.js';
@@ -17,6 +17,7 @@ import { type Checkpoint, checkpointFiles, checkpointName, type NewRunEvent, typ
 import type { Tokenizer } from '../text/index.js';
 import { Trainer } from '../train/trainer.js';
 import { AdapterWeights } from '../weights/adapter-weights.js';
+import { FusedWeights } from '../weights/fused-weights.js';
 import { loadWeights } from '../weights/load.js';
 import { loadAdapterWeights } from '../weights/load-adapter.js';
 import type { ModelWeights } from '../weights/weights.js';
@@ -78,7 +79,8 @@ export function loadPolicy(
 ): Promise<ModelWeights> {
   const { recipe } = plan;
   const quantize = recipe.quantize === 'none' ? undefined : recipe.quantize;
-  const options = { ...plan.dtypes, device, mesh, parallel: recipe.parallel, quantize };
+  const { parallel, kernels } = recipe;
+  const options = { ...plan.dtypes, device, mesh, parallel, kernels, quantize };
   if (!recipe.adapter) return loadWeights(checkpoint?.path ?? modelFolder, options);
   const from = checkpoint?.path ?? startAdapter ?? recipeAdapter(recipe);
   return loadAdapterWeights(modelFolder, { ...baseOf(recipe.model, commits), from }, options);
@@ -113,6 +115,7 @@ export async function loadAnchors(options: RunOptions) {
         : await loadWeights(folder, {
             ...{ name: 'reference', dtype, wide: kept === dtype ? undefined : kept, device, mesh },
             parallel: recipe.parallel,
+            kernels: recipe.kernels,
           });
   const { reference, initialPolicy } = plannedReference(plan, { weights, initial, world });
   return { reference, initialPolicy, ...disposeAll([reference, initialPolicy]) };
@@ -177,9 +180,11 @@ export function newTrainer({ plan, recipe, weights, world }: RunOptions, { refer
   });
 }
 
-function newOptimizer({ trained }: ModelWeights, { optimizer, seed }: Recipe): Optimizer {
-  const isNarrow = optimizer.moments === '8bit';
-  return isNarrow ? new AdamW8bit(trained.values(), { ...optimizer, seed }) : new AdamW(trained.values(), optimizer);
+function newOptimizer(weights: ModelWeights, { optimizer, seed }: Recipe): Optimizer {
+  const parameters = weights.trained.values();
+  if (optimizer.moments === '8bit') return new AdamW8bit(parameters, { ...optimizer, seed });
+  if (weights instanceof FusedWeights) return new FusedAdamW(parameters, optimizer, weights);
+  return new AdamW(parameters, optimizer);
 }
 
 /** What a process makes its steps with, apart from the record of them. */

@@ -1,4 +1,4 @@
-import { foreachAdd_, fusedAdamw_, keep, type Tensor, tidy, zeros } from '@reanchor/torch';
+import { type Device, foreachAdd_, fusedAdamw_, keep, type Tensor, tidy, zeros } from '@reanchor/torch';
 import type { Optimizer } from './optimizer.js';
 
 /** The parameters of AdamW. */
@@ -16,26 +16,34 @@ export interface AdamWOptions {
  *     p <- p - lr [ (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) + decay p ]
  */
 export class AdamW implements Optimizer {
-  readonly #groups: { parameters: Tensor[]; means: Tensor[]; squares: Tensor[]; steps: Tensor[]; decay: number }[];
+  protected readonly groups: {
+    parameters: Tensor[];
+    means: Tensor[];
+    squares: Tensor[];
+    steps: Tensor[];
+    decay: number;
+  }[];
 
   constructor(
     parameters: Iterable<Tensor>,
     readonly options: AdamWOptions,
+    /** Where the numbers of steps are; where the parameters are when left out. */
+    stepsOn?: Device,
   ) {
     const all = [...parameters];
     const decayed = all.filter(isDecayed);
     const exempt = all.filter((p) => !isDecayed(p));
-    this.#groups = [
+    this.groups = [
       { parameters: decayed, decay: options.weightDecay },
       { parameters: exempt, decay: 0 },
     ]
       .filter((group) => group.parameters.length > 0)
-      .map((group) => ({ ...group, ...keep(freshState(group.parameters)) }));
+      .map((group) => ({ ...group, ...keep(freshState(group.parameters, stepsOn)) }));
   }
 
   step(lr: number): void {
     const { betas, eps } = this.options;
-    for (const { parameters, means, squares, steps, decay } of this.#groups) {
+    for (const { parameters, means, squares, steps, decay } of this.groups) {
       tidy(() => {
         const gradients = parameters.map((p) => p.grad!);
         foreachAdd_(steps, 1);
@@ -55,7 +63,7 @@ export class AdamW implements Optimizer {
   state(parameters: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
     const found = new Map<string, Tensor>();
     for (const [name, parameter] of parameters) {
-      const group = this.#groups.find((some) => some.parameters.includes(parameter))!;
+      const group = this.groups.find((some) => some.parameters.includes(parameter))!;
       const i = group.parameters.indexOf(parameter);
       const kinds = { exp_avg: group.means, exp_avg_sq: group.squares, step: group.steps };
       for (const [kind, tensors] of Object.entries(kinds)) found.set(`${kind}.${name}`, tensors[i]!);
@@ -64,13 +72,13 @@ export class AdamW implements Optimizer {
   }
 
   reset(): void {
-    for (const { means, squares, steps } of this.#groups) {
+    for (const { means, squares, steps } of this.groups) {
       for (const state of [...means, ...squares, ...steps]) state.zero_();
     }
   }
 
   [Symbol.dispose](): void {
-    for (const { means, squares, steps } of this.#groups) {
+    for (const { means, squares, steps } of this.groups) {
       for (const state of [...means, ...squares, ...steps]) state.dispose();
     }
   }
@@ -79,11 +87,14 @@ export class AdamW implements Optimizer {
 /** Vectors (biases, norms) have no weight decay. */
 export const isDecayed = ({ shape }: Tensor) => shape.length > 1;
 
-function freshState(parameters: Tensor[]): { means: Tensor[]; squares: Tensor[]; steps: Tensor[] } {
+function freshState(
+  parameters: Tensor[],
+  stepsOn: Device | undefined,
+): { means: Tensor[]; squares: Tensor[]; steps: Tensor[] } {
   return tidy(() => ({
     means: parameters.map((p) => p.detach().zerosLike()),
     squares: parameters.map((p) => p.detach().zerosLike()),
-    // The fused step reads them where the parameters are.
-    steps: parameters.map(({ device }) => zeros([], { dtype: 'float32', device })),
+    // libtorch's fused step reads them where the parameters are.
+    steps: parameters.map(({ device }) => zeros([], { dtype: 'float32', device: stepsOn ?? device })),
   }));
 }

@@ -12,6 +12,7 @@ import { documentation } from '../version.js';
 import { adapterFormKeys, adapterSchema, quantizeSchema } from './adapter-section.js';
 import { checkpointSchema } from './checkpoint-section.js';
 import { dataSchema } from './data-section.js';
+import { fusedConflicts, kernelsSchema } from './kernels-section.js';
 import { logSchema } from './log-section.js';
 import { divergenceTypes, lossKeyMethods, lossSchema, type Method, methodSchema, methods } from './loss-section.js';
 import { parallelSchema } from './parallel-section.js';
@@ -153,6 +154,7 @@ export const recipeSchema = z.strictObject({
     .describe(
       'the choice of operators that give the same bits every time, some of which are slower on a GPU; on the CPU runs are deterministic in any case',
     ),
+  kernels: kernelsSchema,
   adapter: adapterSchema
     .optional()
     .describe(
@@ -265,6 +267,12 @@ function takesDivergence(given: Record<string, unknown>): boolean {
 const adapter = (key: string) => section('adapter', key);
 const hasAdapter = (given: Record<string, unknown>) => given.adapter !== undefined;
 
+const kernelRules: CrossRule[] = fusedConflicts.map(({ isIn, rule }) => ({
+  path: ['kernels'],
+  isBroken: (given) => given.kernels === 'fused' && isIn(given),
+  rule,
+}));
+
 /** What goes with an adapter, and what it goes with. */
 const adapterRules: CrossRule[] = [
   {
@@ -362,6 +370,7 @@ const adapterRules: CrossRule[] = [
 /** The rules between keys: an option without effect is an error. */
 export const crossRules: readonly CrossRule[] = [
   ...lossRules,
+  ...kernelRules,
   ...adapterRules,
   {
     path: ['loss', 'weights'],

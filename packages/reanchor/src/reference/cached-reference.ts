@@ -163,6 +163,8 @@ export class CachedReference implements ReferencePolicy {
     return tensor(Float64Array.from(values), { device: this.policy.device });
   }
 
+  beforeStep(): void {}
+
   afterStep(step: number): ReferenceUpdate | undefined {
     if (!this.#updates.includes(step)) return undefined;
     this.#logprobs.clear();

@@ -5,6 +5,7 @@ import type { MicroBatch } from '../data/index.js';
 import { type CausalLM, sequenceLogprobs } from '../models/causal-lm.js';
 import type { SaveOptions } from '../models/save.js';
 import type { SpanBatch } from '../nn/spans.js';
+import { FusedWeights } from '../weights/fused-weights.js';
 import type { AnchorOptions, ModelWeights } from '../weights/weights.js';
 import { type Observations, ReferenceClock } from './reference-clock.js';
 import type { CopiedReferenceState, ReferencePolicy, ReferenceState, ReferenceUpdate } from './reference-policy.js';
@@ -27,6 +28,8 @@ export class CopiedReference implements ReferencePolicy {
   readonly #weights: ModelWeights;
   readonly #clock: ReferenceClock;
   #version = 0;
+  /** The share of the update after the step that is being made, where it has been decided. */
+  #share: number | undefined;
 
   constructor(
     readonly policy: ModelWeights,
@@ -56,9 +59,17 @@ export class CopiedReference implements ReferencePolicy {
 
   async prepare(): Promise<void> {}
 
+  beforeStep(step: number): void {
+    const { policy } = this;
+    if (!(policy instanceof FusedWeights && this.#weights instanceof FusedWeights)) return;
+    this.#share = this.#clock.share(step);
+    policy.lead(this.#weights, this.#share);
+  }
+
   afterStep(step: number): ReferenceUpdate | undefined {
     this.#weights.rest();
-    const share = this.#clock.share(step);
+    const share = this.#share ?? this.#clock.share(step);
+    this.#share = undefined;
     if (share === 0) return undefined;
     const distances = this.#weights.moveTowards_(this.policy, share);
     this.#version += 1;

@@ -66,6 +66,11 @@ export interface ReferencePolicy extends Disposable {
    * without gradient. `batch` makes that pack's tensors, for a reference that has to compute.
    */
   logprobs(microBatch: MicroBatch, batch: () => SpanBatch): Tensor;
+  /**
+   * To be called before optimizer step `step` moves the policy: a reference that moves in the same pass over memory
+   * decides now.
+   */
+  beforeStep(step: number): void;
   /** To be called after optimizer step `step` (1 for the first); returns the update if one was due. */
   afterStep(step: number): ReferenceUpdate | undefined;
   /** Hears what training has measured, for rules that wait for something. */

@@ -53,13 +53,14 @@ export class Trainer<Row, Score extends LoggedRow> implements Disposable {
     requireFinite(step, "the gradient's norm", gradNorm);
     const drift = drifts.length > 0 ? mean(drifts) : undefined;
     if (drift !== undefined) reference?.observe('drift', drift);
+    if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
+    reference?.beforeStep(step);
     const learningRate = schedule(this.#steps);
     // Before the second step, as the first may have a rate of 0, and leaves A of an adapter where it is.
     const before = step === 2 && weights instanceof AdapterWeights ? weights.checksums() : undefined;
     recordFunction('optimizer', () => optimizer.step(learningRate));
     if (before && gradNorm > 0) requireMoved(step, learningRate, { before, after: weights.checksums() });
     recordFunction('publish weights', () => weights.publish());
-    if (metrics['rewards/margins'] !== undefined) reference?.observe('margin', metrics['rewards/margins']);
     return { ...this.endStep(), scores, gradNorm, learningRate, drift };
   }
 

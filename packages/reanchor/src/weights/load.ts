@@ -5,6 +5,7 @@ import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, readConfig } from '../models/load.js';
 import type { Mesh } from '../parallel/mesh.js';
+import { FusedWeights } from './fused-weights.js';
 import { type Shard, ShardedWeights, type ShardOptions } from './sharded-weights.js';
 import { type ModelWeights, Weights } from './weights.js';
 
@@ -21,6 +22,8 @@ export interface LoadWeightsOptions {
   mesh?: Mesh | undefined;
   /** How they share them: `parallel` of a recipe. Default: each has all of them. */
   parallel?: { shard: Shard | 'none'; reduce?: DType | undefined; offload?: 'none' | 'optimizer' } | undefined;
+  /** By what they are moved where they are not divided, `kernels` of a recipe. Default: composed. */
+  kernels?: 'composed' | 'fused' | undefined;
   /** Whose weights they are. Default: the policy's. */
   name?: ShardOptions['name'] | undefined;
 }
@@ -48,8 +51,9 @@ export async function loadWeights(folder: string, options: LoadWeightsOptions): 
   }
   const exact = await loadModel(folder, { dtype: wide ?? dtype, device });
   requireDense(folder, exact);
-  if (wide === undefined) return new Weights(exact, { world, reduce });
-  return new Weights(copyModel(exact, dtype), { wide: exact, world, reduce });
+  const Kind = options.kernels === 'fused' ? FusedWeights : Weights;
+  if (wide === undefined) return new Kind(exact, { world, reduce });
+  return new Kind(copyModel(exact, dtype), { wide: exact, world, reduce });
 }
 
 /** Errors: UserError for a model with matrices of four bits, which cannot be trained. */

@@ -246,18 +246,18 @@ export class Weights implements ModelWeights {
 
   /** Moves these weights: w <- (1 - share) w + share * other. Returns the distances, see {@link WeightDistances}. */
   moveTowards_(other: ModelWeights, share: number): WeightDistances {
-    const { before, after, norm } = moveTowards_(...this.#beside(other), share);
+    const { before, after, norm } = moveTowards_(...this.beside(other), share);
     this.publish();
     return { before: Math.sqrt(before), after: Math.sqrt(after), norm: Math.sqrt(norm) };
   }
 
   /** L2 distance between the two, over what is trained. */
   distance(other: ModelWeights): number {
-    return Math.sqrt(squaredDistance(...this.#beside(other)));
+    return Math.sqrt(squaredDistance(...this.beside(other)));
   }
 
   /** What is trained here, and the same parameters of others: those that they move, where these are wide as well. */
-  #beside(other: ModelWeights): [own: Tensor[], others: Tensor[]] {
+  protected beside(other: ModelWeights): [own: Tensor[], others: Tensor[]] {
     if (!(other instanceof Weights)) throw new RangeError('the other weights are divided among processes');
     const { parameters } = this.dtype === other.model.dtype ? other.model : other.exact;
     return [[...this.trained.values()], [...this.trained.keys()].map((name) => parameters.get(name)!)];

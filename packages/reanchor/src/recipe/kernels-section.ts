@@ -1,0 +1,30 @@
+import * as z from 'zod';
+
+export const kernelsSchema = z
+  .enum(['composed', 'fused'])
+  .optional()
+  .describe(
+    'the way in which a GPU makes a step and moves the reference; composed by operators of libtorch, one after the other; fused by a kernel of our own that reads and writes every weight once, compiled by NVRTC when the run starts, which has not been measured (docs/guide/gpu.md); composed when left out',
+  );
+
+type Section = Record<string, unknown> | undefined;
+
+/** What `kernels: fused` is not for, in a recipe whose other keys may still be wrong. */
+export const fusedConflicts: readonly { isIn(given: Record<string, unknown>): boolean; rule: string }[] = [
+  {
+    isIn: ({ adapter }) => adapter !== undefined,
+    rule: 'an adapter is small, and is moved by operators: remove this key',
+  },
+  {
+    isIn: ({ precision }) => precision === 'fp64',
+    rule: 'fused is for float32 and bfloat16: remove this key, or use another precision',
+  },
+  {
+    isIn: ({ optimizer }) => (optimizer as Section)?.moments === '8bit',
+    rule: 'fused keeps moments in float32 or bfloat16: remove this key, or optimizer.moments',
+  },
+  {
+    isIn: ({ parallel }) => ![undefined, 'none'].includes((parallel as Section)?.shard as string | undefined),
+    rule: 'weights that are divided among processes are moved by operators: remove this key, or use parallel.shard none',
+  },
+];

@@ -1,0 +1,80 @@
+// `kernels: fused` on the simulated device: whole runs beside those of operators, and who may ask for it.
+import { randn, startProfile, stopProfile, tidy } from '@reanchor/torch';
+import { describe, expect, test } from 'vitest';
+import { copyModel } from '#reanchor/models/architectures.js';
+import { loadModel } from '#reanchor/models/load.js';
+import { recipeDevice } from '#reanchor/planning/device.js';
+import { FusedWeights } from '#reanchor/weights/fused-weights.js';
+import { Weights } from '#reanchor/weights/weights.js';
+import { useKernelLibraries } from '#torch/device-kernels.js';
+import { expectSameBitsAfterResuming, expectSameRun, runOn } from '../support/device-runs.js';
+import { fusedRuns } from '../support/fused-runs.js';
+import { references } from '../support/resuming.js';
+import { simulateCuda } from '../support/simulated-cuda/load.js';
+import { tinyModel, weights } from '../support/training.js';
+
+const hindrance = await simulateCuda();
+
+describe.skipIf(hindrance !== undefined)('kernels: fused on a simulated CUDA device', () => {
+  const recipe = { device: 'auto', deterministic: false, evaluate: {}, parallel: { offload: 'none' } } as never;
+
+  test('without NVRTC it is refused, with where that was looked for', () => {
+    useKernelLibraries({ nvrtc: '/nowhere/libnvrtc.so.13', builtins: '', driver: '' });
+    const asked = { ...(recipe as object), kernels: 'fused' } as never;
+    expect(() => recipeDevice(asked)).toThrow(
+      /kernels: fused cannot be had on cuda:0: cannot open \/nowhere\/libnvrtc\.so\.13.*Or use kernels: composed/s,
+    );
+    expect(() => recipeDevice(asked, 'cpu')).toThrow(/kernels: fused is for runs on a GPU.*remove the key/);
+    expect(recipeDevice(recipe, 'cuda:0')).toBe('cuda:0');
+  });
+
+  test.each(fusedRuns)(
+    'a run has the numbers of one of operators, in one pass a step: $precision, $text',
+    async (one) => {
+      await simulateCuda();
+      const { precision, tolerance } = one;
+      const text = `${one.text}\nprecision: ${precision}`;
+      const composed = await runOn('cuda', { text, generate: false });
+      startProfile();
+      const fused = await runOn('cuda', { text: `${text}\nkernels: fused`, generate: false });
+      const names = stopProfile().map(({ name }) => name);
+      expect(names.filter((name) => name === 'reanchor::update_')).toHaveLength(4);
+      for (const name of ['aten::_fused_adamw_', 'reanchor::move_towards_', 'reanchor::squared_distance']) {
+        expect(names).not.toContain(name);
+      }
+      expectSameRun(fused, composed, tolerance);
+      const kinds = ({ events }: typeof fused) => events.map(({ type }) => type);
+      expect(kinds(fused)).toEqual(kinds(composed));
+      using ours = await loadModel(fused.final, { dtype: 'float64' });
+      using theirs = await loadModel(composed.final, { dtype: 'float64' });
+      expect(weights(ours)).toBeCloseToTensor(weights(theirs), precision === 'fp32' ? 1e-6 : 0.01);
+    },
+  );
+
+  test.each([
+    ['bf16', references.soft],
+    ['fp32', references.hard],
+  ])('a run in %s goes on from its checkpoint to the same bits', async (precision, reference) => {
+    await expectSameBitsAfterResuming('cuda', precision, reference, 'kernels=fused');
+  });
+
+  test('a reference that no step has moved is measured and moved by a pass of its own', async () => {
+    using policy = new FusedWeights(await loadModel(tinyModel, { dtype: 'float32', device: 'cuda:0' }));
+    using plain = new Weights(copyModel(policy.model));
+    using reference = policy.anchor();
+    using expected = plain.anchor();
+    tidy(() => {
+      for (const [name, weight] of policy.trained) {
+        weight.detach().add_(randn([...weight.shape], { device: 'cuda:0' }).mul(0.01));
+        plain.trained.get(name)!.detach().copy_(weight);
+      }
+    });
+    expect(reference.checksums()).toEqual(expected.checksums());
+    expect(reference.distance(policy)).toBeCloseTo(expected.distance(plain), 5);
+    expect(reference.checksums()).toEqual(expected.checksums());
+    const [moved, wanted] = [reference.moveTowards_(policy, 0.3), expected.moveTowards_(plain, 0.3)];
+    expect(Object.values(moved)).toBeCloseToTensor(Object.values(wanted) as number[], 1e-6);
+    expect(reference.checksums()).toEqual(expected.checksums());
+    expect(reference.checksums()).toEqual(expected.checksums());
+  });
+});
