@@ -1,6 +1,8 @@
 /** The DPO step that several benchmarks measure: TRL's settings, on pairs of made-up tokens. */
 import {
   AdamW,
+  FusedAdamW,
+  FusedWeights,
   learningRates,
   type ModelWeights,
   pairMethod,
@@ -22,13 +24,16 @@ export const dpo = pairObjective(
   }),
 );
 
-/** A trainer of `dpo` at a constant rate. */
+/** A trainer of `dpo` at a constant rate, by one pass of a kernel where its weights are such. */
 export function dpoTrainer(weights: ModelWeights, reference: ReferencePolicy, activationCheckpointing = false) {
+  const adam = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 } as const;
+  const parameters = weights.trained.values();
   return new Trainer({
     plan: { objective: dpo, maxGradNorm: 2, activationCheckpointing },
     weights,
     reference,
-    optimizer: new AdamW(weights.trained.values(), { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0 }),
+    optimizer:
+      weights instanceof FusedWeights ? new FusedAdamW(parameters, adam, weights) : new AdamW(parameters, adam),
     schedule: learningRates({ type: 'constant', warmupSteps: 0 }, 1e-5, 1),
   });
 }

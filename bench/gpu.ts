@@ -7,7 +7,9 @@
 // Rows are made-up tokens, with the lengths of real ones (gpu-lengths.json: 64 pairs of HH and of UltraFeedback).
 // Weights are random. Precision is bf16-params on both sides: weights, gradients and optimizer in bfloat16. FLOPs are
 // those of the packed rows on both sides, since that is the work that has to be done. TRL is run with several sizes of
-// micro-batch. Set REANCHOR_PYTHON to a Python with torch, transformers and trl.
+// micro-batch; beside it stands what can be written with transformers alone, packed (gpu_rival_packed.py). Ours is run
+// composed and with kernels: fused, in turns, and with float32 master weights; the update alone as well
+// (gpu-update.ts). Set REANCHOR_PYTHON to a Python with torch, transformers and trl.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,6 +32,8 @@ import {
   backwardFlops,
   buildModel,
   CopiedReference,
+  copyModel,
+  FusedWeights,
   forwardFlops,
   initModel,
   loadModel,
@@ -43,6 +47,8 @@ import { packLayout } from '#reanchor/estimate/layout.js';
 import { modelShape } from '#reanchor/models/shape.js';
 import { models } from './cases.js';
 import { dpo, dpoTrainer, type Lengths, madeUpPairs } from './dpo.js';
+import { nominalFlops, strictStepFlops } from './gpu-flops.js';
+import { compareUpdates } from './gpu-update.js';
 
 type Config = Record<string, unknown> & { vocab_size: number };
 
@@ -58,6 +64,9 @@ interface Case {
   trlBatches: readonly number[];
   steps: number;
   reference: UpdateRule;
+  kernels?: 'composed' | 'fused';
+  /** Whether float32 weights are trained beside those that the model computes with. */
+  masters?: boolean;
   /** The folder of weights that both sides begin with; random ones of their own when left out. */
   model?: string;
 }
@@ -128,27 +137,52 @@ function compareAll(name: string | undefined): void {
     throw new Error(`no case is named ${name}: name one of ${Object.keys(all).join(', ')}`);
   }
   const ceiling = matmulFlops();
+  const card = cardName();
+  const nominal = card === undefined ? undefined : nominalFlops(card);
   console.log(
-    `One GPU of ${gigabytes(total)}, ${(ceiling / 1e12).toFixed(0)} TFLOP/s in a bfloat16 matrix product of 8192.\n\n` +
-      '| DPO step, 32 pairs | side | pairs/s | MFU | peak memory |\n|---|---|---|---|---|',
+    `${card ?? 'One GPU'}, ${gigabytes(total)}, ${(ceiling / 1e12).toFixed(0)} TFLOP/s in a bfloat16 matrix product of 8192` +
+      `${nominal ? `, ${nominal / 1e12} by its data sheet` : ''}.\n\n` +
+      '| DPO step, 32 pairs | side | pairs/s | MFU | strict, of the data sheet | peak memory |\n|---|---|---|---|---|---|',
   );
   for (const one of name === undefined ? Object.values(all) : [all[name]!]) {
-    const flops = stepFlops(one);
+    const [flops, strict] = [stepFlops(one), strictStepFlops(modelShape(one.config), lengthsOf(one))];
     const report = ({ name, seconds, peakBytes }: Side) => {
       const step = median(seconds);
-      const share = `${((100 * flops) / step / ceiling).toFixed(1)} %`;
-      console.log(`| ${one.title} | ${name} | ${(one.pairs / step).toFixed(2)} | ${share} | ${gigabytes(peakBytes)} |`);
+      const share = (work: number, rate: number) => `${((100 * work) / step / rate).toFixed(1)} %`;
+      const ofSheet = nominal === undefined ? '' : share(strict, nominal);
+      const cells = [one.title, name, (one.pairs / step).toFixed(2), share(flops, ceiling), ofSheet];
+      console.log(`| ${cells.join(' | ')} | ${gigabytes(peakBytes)} |`);
     };
-    const soft = { ...one, reference: { update: 'soft', alpha: 0.6, every: 1 } } as const;
-    const sides = [() => [oursOf(one)], () => [oursOf(soft)], () => trlOf(one)];
+    const soft = { ...one, reference: { update: 'soft', alpha: 0.6 } } as const;
+    const ours = [one, soft, { ...one, masters: true }, { ...soft, masters: true }];
+    const sides = [
+      ...ours.map((which) => () => inTurns(which)),
+      () => trlOf(one),
+      ...ours.map((which) => () => packedOf(which)),
+    ];
     for (const measure of sides) {
       try {
         measure().forEach(report);
       } catch (error) {
-        console.log(`| ${one.title} | ${(error as Error).message} | | | |`);
+        console.log(`| ${one.title} | ${(error as Error).message} | | | | |`);
       }
     }
   }
+}
+
+/** Composed and fused, twice each, one after the other: each one's seconds of both rounds. */
+function inTurns(one: Case): Side[] {
+  const kinds = ['composed', 'fused'] as const;
+  const rounds = [1, 2].map(() => kinds.map((kernels) => oursOf({ ...one, kernels })));
+  return kinds.map((_, i) => ({ ...rounds[0]![i]!, seconds: rounds.flatMap((round) => round[i]!.seconds) }));
+}
+
+/** The card's name, by the driver's own tool. */
+function cardName(): string | undefined {
+  const { stdout, status } = spawnSync('nvidia-smi', ['--query-gpu=name', '--format=csv,noheader'], {
+    encoding: 'utf8',
+  });
+  return status === 0 ? stdout.split('\n')[0]!.trim() : undefined;
 }
 
 /** Both sides on a tiny model: their losses must be the same. */
@@ -178,7 +212,7 @@ function compareOnCpu(): void {
   };
   try {
     console.log(`| ${one.title} on the CPU | seconds a step | losses |\n|---|---|---|`);
-    for (const { name, seconds, losses } of [oursOf(one), ...trlOf(one)]) {
+    for (const { name, seconds, losses } of [oursOf(one), ...trlOf(one), ...packedOf(one)]) {
       const shown = losses.map((loss) => loss.toFixed(6)).join(', ');
       console.log(`| ${name} | ${median(seconds).toFixed(3)} | ${shown} |`);
     }
@@ -190,11 +224,13 @@ function compareOnCpu(): void {
 const oursOf = (one: Case): Side =>
   answer<Side>(process.execPath, ['--import', 'tsx', fileURLToPath(import.meta.url), stepsText, 'ours'], one);
 
-const trlOf = (one: Case): Side[] =>
-  answer<Side[]>(process.env.REANCHOR_PYTHON ?? 'python3', [fileURLToPath(new URL('gpu_rival.py', import.meta.url))], {
+const rivalOf = (file: string) => (one: Case) =>
+  answer<Side[]>(process.env.REANCHOR_PYTHON ?? 'python3', [fileURLToPath(new URL(file, import.meta.url))], {
     ...one,
     rows: rowsOf(one).map(({ prompt, chosen, rejected }) => [[...prompt], [...chosen], [...rejected]]),
   });
+const trlOf = rivalOf('gpu_rival.py');
+const packedOf = rivalOf('gpu_rival_packed.py');
 
 /** What a process of its own answers to a task. */
 function answer<Result>(command: string, args: readonly string[], task: object): Result {
@@ -207,11 +243,12 @@ function answer<Result>(command: string, args: readonly string[], task: object):
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as Result;
 }
 
-function rowsOf({ rows, config, pairs }: Case) {
+function lengthsOf({ rows, pairs }: Case): Lengths[] {
   const file = new URL('gpu-lengths.json', import.meta.url);
-  const lengths = (JSON.parse(readFileSync(file, 'utf8')) as Record<Case['rows'], Lengths[]>)[rows];
-  return madeUpPairs(lengths.slice(0, pairs), config.vocab_size);
+  return (JSON.parse(readFileSync(file, 'utf8')) as Record<Case['rows'], Lengths[]>)[rows].slice(0, pairs);
 }
+
+const rowsOf = (one: Case) => madeUpPairs(lengthsOf(one), one.config.vocab_size);
 
 /** The same rows in every step. */
 function stepPlans(one: Case) {
@@ -230,7 +267,9 @@ function stepFlops(one: Case): number {
 async function ours(one: Case): Promise<Side> {
   const { device, dtype, reference: rule } = one;
   if (device === 'cpu') setNumThreads(1);
-  using policy = new Weights(await startingModel(one));
+  const Kind = one.kernels === 'fused' ? FusedWeights : Weights;
+  const model = await startingModel(one);
+  using policy = one.masters ? new Kind(model, { wide: copyModel(model, 'float32') }) : new Kind(model);
   // As a recipe's: one that moves by parts keeps float32 weights.
   using reference = new CopiedReference(policy, rule, { dtype: rule.update === 'soft' ? 'float32' : dtype });
   using trainer = dpoTrainer(policy, reference);
@@ -244,7 +283,8 @@ async function ours(one: Case): Promise<Side> {
     losses.push(scores.reduce((sum, { loss }) => sum + loss, 0) / scores.length);
   }
   const peakBytes = device === 'cpu' ? memory().peakRss : cudaMemory(device).peakAllocated;
-  const name = rule.update === 'fixed' ? 'reanchor' : 'reanchor, soft reference every step';
+  const parts = [one.masters && 'float32 masters', rule.update === 'soft' && 'soft reference every step'];
+  const name = ['reanchor', ...parts, one.kernels === 'fused' && 'kernels: fused'].filter(Boolean).join(', ');
   return { name, seconds: seconds.slice(1), losses, peakBytes };
 }
 
@@ -290,5 +330,7 @@ const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
 
 if (mode === 'ours') console.log(JSON.stringify(await ours(JSON.parse(readFileSync(0, 'utf8')) as Case)));
 else if (mode === '--cpu') compareOnCpu();
-else if (isCudaAvailable()) compareAll(mode);
-else console.log('gpu: libtorch sees no CUDA device here, so that nothing was measured');
+else if (isCudaAvailable()) {
+  compareUpdates('cuda:0');
+  compareAll(mode);
+} else console.log('gpu: libtorch sees no CUDA device here, so that nothing was measured');

@@ -80,6 +80,7 @@ export { stepMetrics } from './train/step-metrics.js';
 export { Trainer } from './train/trainer.js';
 export type { StepResult, TrainerOptions } from './train/trainer-options.js';
 export { AdapterWeights } from './weights/adapter-weights.js';
+export { type FusedStep, FusedWeights } from './weights/fused-weights.js';
 export { type LoadWeightsOptions, loadWeights } from './weights/load.js';
 export { type AdapterRequest, loadAdapterWeights } from './weights/load-adapter.js';
 export { type AnchorOptions, type ModelWeights, Weights, type WeightsOptions } from './weights/weights.js';
