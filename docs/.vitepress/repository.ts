@@ -50,7 +50,11 @@ export function linkPages(markdown: MarkdownRenderer): void {
 export function libraryEntries(): { name: string; source: string }[] {
   return ['packages/reanchor', 'packages/torch'].flatMap((folder) => {
     const { name, exports } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
-    return Object.entries<{ default: string }>(exports).map(([path, { default: built }]) => ({
+    // A file that is no module, such as a schema, is exported by a text.
+    const modules = Object.entries<{ default: string } | string>(exports).filter(
+      ([, entry]) => typeof entry !== 'string',
+    );
+    return (modules as [string, { default: string }][]).map(([path, { default: built }]) => ({
       name: name + path.slice(1),
       source: join(folder, built.replace(/^\.\/dist\//, 'src/').replace(/\.js$/, '.ts')),
     }));

@@ -42,7 +42,7 @@ const allowed: Record<string, string> = {
   planning: 'errors version formats text recipe runs hub data tokens nn models losses reference train weights torch',
   driver:
     'errors clock version formats stats text recipe runs sinks hub data models reference parallel weights generate train planning optim torch',
-  translate: 'errors formats recipe',
+  translate: 'errors version formats recipe',
   estimate: 'errors stats text recipe adapters data nn models reference planning weights torch',
   eval: 'errors clock secrets random formats stats text recipe runs hub data parallel models generate plots planning',
   toy: 'random stats plots losses optim reference torch',

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { memory } from '@reanchor/torch';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { train } from '#reanchor/driver/index.js';
 import type { Recipe } from '#reanchor/recipe/index.js';
 import type { RunEvent } from '#reanchor/runs/index.js';
@@ -21,13 +21,13 @@ const eventsOf = (out: string) => readEvents(join(out, 'events.jsonl')).events;
 const ofType = <T extends RunEvent['type']>(events: RunEvent[], type: T) =>
   events.filter((event): event is Extract<RunEvent, { type: T }> => event.type === type);
 
-/** Stops after the evaluation of step 4, so that after 5 steps: two of them are not logged yet. */
+/** Stops a turn of the event loop after the evaluation of step 4, so that after 5 steps: two are not logged yet. */
 const afterFive = () => {
   let isDone = false;
   return (event: RunEvent) => {
     if (isDone || event.type !== 'evaluation' || event.step !== 4) return false;
     isDone = true;
-    return true;
+    return 2;
   };
 };
 
@@ -140,24 +140,28 @@ describe('an interrupted run goes on to the same bits', () => {
     const out = newPlace();
     const known: number[] = [];
     /**
-     * Aborts when it is asked for the n-th time once the run has begun, as it is after every micro-batch of a sweep.
+     * Aborts when a signal is asked for the n-th time once the run has begun, as it is after every micro-batch of a
+     * sweep.
      */
-    const untilAsked = (times: number) => {
+    const stoppedRun = async (times: number, resume: boolean) => {
       const abort = new AbortController();
-      const { signal } = abort;
       let asked = Number.NEGATIVE_INFINITY;
-      signal.throwIfAborted = () => {
+      const spy = vi.spyOn(AbortSignal.prototype, 'throwIfAborted').mockImplementation(function (this: AbortSignal) {
         asked += 1;
         if (asked === times) abort.abort();
-        if (signal.aborted) throw signal.reason;
-      };
+        if (this.aborted) throw this.reason;
+      });
       const onEvent = ({ type }: RunEvent) => {
         if (type === 'start' || type === 'resumed') asked = 0;
       };
-      return { signal, onEvent };
+      try {
+        return await train({ recipe, out, command: [], resume, signal: abort.signal, onEvent });
+      } finally {
+        spy.mockRestore();
+      }
     };
     for (const [i, times] of [10, 6, 6].entries()) {
-      const { steps } = await train({ recipe, out, command: [], resume: i > 0, ...untilAsked(times) });
+      const { steps } = await stoppedRun(times, i > 0);
       expect(steps).toBe(0);
       known.push(statSync(join(out, 'checkpoints/step-000000', `${checkpointFiles.reference}.safetensors`)).size);
     }

@@ -38,9 +38,9 @@ const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Runs a program, named by its absolute path, in `folder`, which is its folder for temporary files too. The exit code
- * is null where a signal ended it; `output` is all that it wrote, of which `onOutput` hears while it runs. A signal that
- * asks this process to end ends the program with all that it has started. Errors: SetupError that names that signal;
- * the system's.
+ * is null where a signal ended it; `output` is all that it wrote, of which `onOutput` hears while it runs. A signal
+ * that asks this process to end ends the program with all that it has started. Errors: SetupError that names that
+ * signal; the system's.
  */
 export function run(
   program: string,

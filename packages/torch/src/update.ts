@@ -33,6 +33,7 @@ export interface UpdateFollowers {
   share: number;
 }
 
+/** What {@link update_} takes: weights, and what is to be done to them. */
 export interface UpdateOptions {
   weights: readonly Tensor[];
   /** The weights in bfloat16, which get what a step has moved, where a model computes with these. */

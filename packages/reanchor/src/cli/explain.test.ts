@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../errors.js';
 import { recipeKey, recipeKeys } from '../recipe/index.js';
+import { documentation } from '../version.js';
 import { explainVerb, pages } from './explain.js';
 import { schemaText, schemaVerb } from './schema.js';
 import { Terminal } from './terminal.js';
@@ -35,8 +36,8 @@ describe('explain', () => {
       '  allowed  number > 0',
       '  default  0.1',
       '  refused  it is an option of method dpo, ipo, kto, kto-pair and has no effect here: remove this key',
-      '  more     docs/reference/methods.md',
-      '  more     docs/reference/recipe.md',
+      `  more     ${documentation('reference/methods.md')}`,
+      `  more     ${documentation('reference/recipe.md')}`,
       '',
     ]);
     expect(explained('reference.alpha')).toMatch(
@@ -81,12 +82,13 @@ describe('explain', () => {
     for (const [path, page] of Object.entries(pages)) {
       expect(recipeKey(path), path).toBeDefined();
       const [file, heading] = page.split('#');
-      expect(existsSync(join(repository, file!)), page).toBe(true);
-      const headings = [...readFileSync(join(repository, file!), 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, text]) =>
-        text!
-          .toLowerCase()
-          .replace(/[^\p{L}\p{N} -]/gu, '')
-          .replaceAll(' ', '-'),
+      expect(existsSync(join(repository, 'docs', file!)), page).toBe(true);
+      const headings = [...readFileSync(join(repository, 'docs', file!), 'utf8').matchAll(/^#+ (.*)$/gm)].map(
+        ([, text]) =>
+          text!
+            .toLowerCase()
+            .replace(/[^\p{L}\p{N} -]/gu, '')
+            .replaceAll(' ', '-'),
       );
       if (heading) expect(headings, page).toContain(heading);
     }

@@ -1,5 +1,6 @@
 import { UsageError } from '../errors.js';
 import { type RecipeKey, recipeKey, recipeKeys, rulesOf, unknownKeyMessage } from '../recipe/index.js';
+import { documentation } from '../version.js';
 import { type Terminal, table } from './terminal.js';
 
 /** The flags of `explain` as commander gives them. */
@@ -7,43 +8,46 @@ export interface ExplainFlags {
   json?: boolean | undefined;
 }
 
-/** The page, and the heading in it, that says more of a key, or of all keys of a section; the longest path counts. */
+/**
+ * The page of the documentation, and the heading in it, that says more of a key, or of all keys of a section; the
+ * longest path counts.
+ */
 export const pages: Readonly<Record<string, string>> = {
-  extends: 'docs/guide/first-run.md',
-  model: 'docs/guide/hub.md',
-  precision: 'docs/reference/methods.md#precision-precision',
-  matmul: 'docs/guide/cpu.md',
-  device: 'docs/guide/gpu.md',
-  deterministic: 'docs/guide/gpu.md',
-  adapter: 'docs/guide/adapters.md',
-  quantize: 'docs/guide/adapters.md#a-base-in-four-bits',
-  method: 'docs/reference/methods.md',
-  loss: 'docs/reference/methods.md',
-  reference: 'docs/reference/methods.md#the-moving-reference-reference',
-  'reference.maxDivergence': 'docs/guide/choosing.md',
-  'reference.average': 'docs/guide/adapters.md#how-the-reference-moves',
-  'reference.rank': 'docs/guide/adapters.md#how-the-reference-moves',
-  data: 'docs/guide/data.md',
-  batch: 'docs/guide/estimate.md',
-  'optimizer.moments': 'docs/reference/methods.md#precision-precision',
-  evaluate: 'docs/guide/evaluation.md',
-  onDivergence: 'docs/reference/checkpoints.md',
-  onRunaway: 'docs/guide/choosing.md',
-  parallel: 'docs/guide/parallel.md',
-  checkpoint: 'docs/reference/checkpoints.md',
-  save: 'docs/reference/checkpoints.md',
-  log: 'docs/guide/dashboard.md',
-  threads: 'docs/guide/cpu.md',
+  extends: 'guide/first-run.md',
+  model: 'guide/hub.md',
+  precision: 'reference/methods.md#precision-precision',
+  matmul: 'guide/cpu.md',
+  device: 'guide/gpu.md',
+  deterministic: 'guide/gpu.md',
+  adapter: 'guide/adapters.md',
+  quantize: 'guide/adapters.md#a-base-in-four-bits',
+  method: 'reference/methods.md',
+  loss: 'reference/methods.md',
+  reference: 'reference/methods.md#the-moving-reference-reference',
+  'reference.maxDivergence': 'guide/choosing.md',
+  'reference.average': 'guide/adapters.md#how-the-reference-moves',
+  'reference.rank': 'guide/adapters.md#how-the-reference-moves',
+  data: 'guide/data.md',
+  batch: 'guide/estimate.md',
+  'optimizer.moments': 'reference/methods.md#precision-precision',
+  evaluate: 'guide/evaluation.md',
+  onDivergence: 'reference/checkpoints.md',
+  onRunaway: 'guide/choosing.md',
+  parallel: 'guide/parallel.md',
+  checkpoint: 'reference/checkpoints.md',
+  save: 'reference/checkpoints.md',
+  log: 'guide/dashboard.md',
+  threads: 'guide/cpu.md',
 };
 
 /** The page that lists all keys. */
-const listPage = 'docs/reference/recipe.md';
+const listPage = 'reference/recipe.md';
 
 /** All that `explain` says of a key. */
 interface Explanation extends RecipeKey {
   /** What the key contradicts, or needs, of other keys. */
   rules: readonly string[];
-  /** Pages of the documentation that say more. */
+  /** Addresses of pages that say more. */
   docs: readonly string[];
 }
 
@@ -82,7 +86,7 @@ function named(path: string): RecipeKey {
 }
 
 function explanation(key: RecipeKey): Explanation {
-  return { ...key, rules: rulesOf(key.path), docs: [...pageOf(key.path), listPage] };
+  return { ...key, rules: rulesOf(key.path), docs: [...pageOf(key.path), listPage].map(documentation) };
 }
 
 function pageOf(path: string): string[] {

@@ -12,6 +12,7 @@ interface Turn {
   answer: string;
 }
 
+/** What a conversation is made of. */
 export interface ConversationOptions {
   /**
    * Whether there are no messages but one text, which the model goes on with: a line of the user's, what the model
@@ -20,11 +21,13 @@ export interface ConversationOptions {
   isPlain?: boolean | undefined;
 }
 
+/** How an answer is drawn, and who hears of it. */
 export interface AnswerOptions extends Omit<CompleteOptions, 'samples' | 'prefixCache'> {
   /** Hears each piece of the answer as it is written. */
   onText: (piece: string) => void;
 }
 
+/** What the model has said. */
 export interface Answer {
   text: string;
   /** `stopped` by the signal. */

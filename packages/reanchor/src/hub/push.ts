@@ -26,6 +26,7 @@ export interface PushPlan {
   notes: string[];
 }
 
+/** How a folder is pushed. */
 export interface PushOptions extends Pick<HubOptions, 'signal' | 'clock' | 'onNote'> {
   /** Makes a repository that is not there a private one. */
   isPrivate?: boolean | undefined;
@@ -37,6 +38,7 @@ export interface PushOptions extends Pick<HubOptions, 'signal' | 'clock' | 'onNo
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
+/** What a push came to. */
 export interface PushResult {
   /** The page of the repository. */
   url: string;

@@ -1,10 +1,11 @@
 import * as z from 'zod';
+import { documentation } from '../version.js';
 
 export const kernelsSchema = z
   .enum(['composed', 'fused'])
   .optional()
   .describe(
-    'the way in which a GPU makes a step and moves the reference; composed by operators of libtorch, one after the other; fused by a kernel of our own that reads and writes every weight once, compiled by NVRTC when the run starts, which has not been measured (docs/guide/gpu.md); composed when left out',
+    `the way in which a GPU makes a step and moves the reference; composed by operators of libtorch, one after the other; fused by a kernel of our own that reads and writes every weight once, compiled by NVRTC when the run starts, which has not been measured (${documentation('guide/gpu.md')}); composed when left out`,
   );
 
 type Section = Record<string, unknown> | undefined;

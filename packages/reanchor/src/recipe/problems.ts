@@ -4,9 +4,10 @@ import type * as z from 'zod';
 import { shown } from '../errors.js';
 import { mapTexts } from '../formats/index.js';
 import { withoutPasswords } from '../secrets.js';
+import { type CrossRule, crossRules } from './cross-rules.js';
 import { type RecipeKey, recipeKey, recipeKeys } from './keys.js';
 import { nearest } from './nearest.js';
-import { type CrossRule, crossRules, recipeSchema } from './recipe.js';
+import { recipeSchema } from './recipe.js';
 import { addressKey, type Environment, variableProblems } from './variables.js';
 
 /** One problem of a recipe, or of a study, not yet placed in a file. */

@@ -1,4 +1,6 @@
 /** Keys of axolotl's configurations of preference training (rl: dpo, ipo, kto, orpo, simpo). */
+
+import { documentation } from '../version.js';
 import type { Options, Translated } from './option.js';
 
 /** Keys that are arguments of TRL by other names, or by their own. */
@@ -91,7 +93,7 @@ const because = (why: string, names: string) => Object.fromEntries(names.split(/
 const loading = 'rows are read and made tokens by all cores, and kept in a cache';
 const kernels = 'operators are chosen by themselves';
 const packed = 'rows are packed without padding, whatever their number';
-const processes = 'processes find each other by their launcher (docs/guide/parallel.md)';
+const processes = `processes find each other by their launcher (${documentation('guide/parallel.md')})`;
 const checkpoints = 'checkpoints hold all that a run goes on from to the same bits';
 const tracking = 'runs are seen on the dashboard, in TensorBoard and MLflow';
 

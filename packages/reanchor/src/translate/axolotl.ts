@@ -4,11 +4,14 @@
  */
 import { UsageError } from '../errors.js';
 import { isRecord } from '../formats/index.js';
+import { documentation } from '../version.js';
 import { asTrl, axolotlOptions } from './axolotl-options.js';
 import type { Draft } from './draft.js';
 import type { Options } from './option.js';
 import { setSources, sourceOf } from './trl-data.js';
 import type { Trainer } from './trl-defaults.js';
+
+const dataPage = documentation('guide/data.md');
 
 /** A configuration of axolotl as arguments of TRL. */
 export interface AsTrl {
@@ -220,7 +223,7 @@ function tellRows(draft: Draft, given: ReadonlyMap<string, unknown>): void {
     const type = one.type;
     const rows = typeof type === 'string' ? (otherColumns[type.split('.')[1] ?? ''] ?? '') : '';
     if (isRecord(type) || String(type).startsWith('user_defined'))
-      draft.miss('datasets', `type of ${one.path}: write rows in a form of docs/guide/data.md`);
+      draft.miss('datasets', `type of ${one.path}: write rows in a form of ${dataPage}`);
     else if (rows !== '') draft.miss('datasets', `type ${type} of ${one.path}: ${rows}: rename the columns`);
     const fields = Object.entries(one).filter(
       ([key, name]) =>
@@ -230,7 +233,7 @@ function tellRows(draft: Draft, given: ReadonlyMap<string, unknown>): void {
     if (fields.length > 0)
       draft.miss(
         'datasets',
-        `${fields.map(([key, name]) => `${key}: ${name}`).join(', ')} of ${one.path}: rename the columns as docs/guide/data.md has them`,
+        `${fields.map(([key, name]) => `${key}: ${name}`).join(', ')} of ${one.path}: rename the columns as ${dataPage} has them`,
       );
   }
 }

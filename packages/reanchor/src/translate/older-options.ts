@@ -1,4 +1,6 @@
 /** Arguments of older versions of TRL and transformers, and of alignment-handbook, which TRL 1.13 does not know. */
+
+import { documentation } from '../version.js';
 import type { Options, Translated } from './option.js';
 
 /** The names that arguments of TRL 1.13 had before. */
@@ -33,7 +35,7 @@ export const olderHarmless: Readonly<Record<string, string>> = {
   use_flash_attention_2: 'operators are chosen by themselves',
   hub_model_revision: 'nothing is sent to the Hub',
   include_tokens_per_second: 'tokens_per_second is always logged',
-  include_inputs_for_metrics: 'metrics are those of docs/reference/methods.md',
+  include_inputs_for_metrics: `metrics are those of ${documentation('reference/methods.md')}`,
   use_logits_to_keep: 'the head is always computed at scored tokens alone',
   label_pad_token_id: 'rows are packed without padding',
   dataset_batch_size: 'rows are made tokens by all cores',

@@ -3,6 +3,8 @@
  * (ModelConfig, ScriptArguments, DatasetMixtureConfig) and of transformers 5.18's TrainingArguments, each translated,
  * harmless or untranslated; `older-options.ts` has the names that older versions knew.
  */
+
+import { documentation } from '../version.js';
 import { olderHarmless, olderTranslated, olderUntranslated } from './older-options.js';
 import type { Options, Translated } from './option.js';
 
@@ -117,7 +119,7 @@ const memory = 'rows are packed without padding, and the peak of memory is batch
 const evaluation = 'evaluations are before and after the run and every evaluate.every steps, and are cut by themselves';
 const loading = 'rows are read and made tokens by all cores, once';
 const hub = 'nothing is sent to the Hub';
-const processes = 'processes find each other by their launcher (docs/guide/parallel.md)';
+const processes = `processes find each other by their launcher (${documentation('guide/parallel.md')})`;
 const checkpoints = 'checkpoints hold all that a run goes on from to the same bits';
 const kernels = 'operators are chosen by themselves';
 const logging = 'every step is logged, or the mean of logEvery of them';

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { documentation } from '../../version.js';
 import type { FromTrlFlags } from '../from-trl.js';
 import type { Terminal } from '../terminal.js';
 
@@ -9,7 +10,7 @@ export function addFromTrl(program: Command, terminal: Terminal): void {
     .description('make a recipe of a configuration of TRL or axolotl, and say what of it is not the same')
     .argument(
       '<file>',
-      'the configuration, YAML or JSON: docs/guide/from-trl.md; ends with exit code 3 if something that changes the training could not be translated',
+      `the configuration, YAML or JSON: ${documentation('guide/from-trl.md')}; ends with exit code 3 if something that changes the training could not be translated`,
     )
     .option('--out <recipe>', 'write the recipe into a file, in place of printing it')
     .addOption(
