@@ -104,7 +104,7 @@ export function addonProblem(file: string): string | undefined {
 /** The file beside the addon that says how it came there. */
 const originFile = (file: string) => `${file}.origin`;
 
-/** How an addon came to be where it is, as in `compiled by /usr/bin/c++, since ...`; undefined where none says so. */
+/** How an addon came to be where it is, as in `compiled by /usr/bin/c++; ...`; undefined where none says so. */
 export const addonOrigin = (file: string): string | undefined => readIfFile(originFile(file))?.toString();
 
 /** Whether an addon was made now, and how; `ready` is one that was there. */
@@ -156,7 +156,7 @@ async function compile(located: Located, file: string, why: string, { log = () =
   await inPlace(file, async (result) => {
     const work = () => compileTo(result, compiler, located, { library: join(located.folder, 'lib'), log });
     await whileTold('compiling the addon', work, { progress });
-    writeFileSync(originFile(result), `compiled by ${compiler}, since ${why}`);
+    writeFileSync(originFile(result), `compiled by ${compiler}; the reason at that time: ${why}`);
     return undefined;
   });
 }
