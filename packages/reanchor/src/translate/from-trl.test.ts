@@ -376,6 +376,15 @@ describe('traps', () => {
     );
   });
 
+  it('an option that chooses the update of the reference is not said to have no effect', () => {
+    const soft = translated({ sync_ref_model: true, ref_model_sync_steps: 1 });
+    expect(soft.recipe).toContain('update: soft # sync_ref_model, ref_model_sync_steps');
+    expect(texts(soft.harmless)).toEqual([]);
+    const hard = translated({ sync_ref_model: true, ref_model_mixup_alpha: 1 });
+    expect(hard.recipe).toContain('update: hard # sync_ref_model, ref_model_mixup_alpha');
+    expect(texts(hard.harmless)).toEqual([]);
+  });
+
   it('label_smoothing without effect in TRL is left out, and said so', () => {
     for (const loss of ['sigmoid', 'ipo', 'hinge']) {
       const { remarks, recipe, missing } = translated({ loss_type: loss, label_smoothing: 0.1 });

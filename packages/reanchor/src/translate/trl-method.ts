@@ -111,7 +111,9 @@ export function setReference(draft: Draft): void {
     return;
   }
   const update = alpha === 1 ? 'hard' : tau === 1 ? 'soft' : 'mixed';
-  draft.set('reference.update', update, 'sync_ref_model');
+  // A value that chooses the update, and that the update does not have, is told by its name.
+  const chosenBy = { hard: ['ref_model_mixup_alpha'], soft: ['ref_model_sync_steps'], mixed: [] }[update];
+  draft.set('reference.update', update, 'sync_ref_model', ...chosenBy);
   if (update !== 'hard') draft.set('reference.alpha', alpha, 'ref_model_mixup_alpha');
   if (update !== 'soft') draft.set('reference.tau', tau, 'ref_model_sync_steps');
   draft.remark('sync_ref_model', syncText(alpha, tau)[update]);
