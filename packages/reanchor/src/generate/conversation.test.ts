@@ -137,7 +137,9 @@ test('without a chat template the lines and what is written after them are one t
   const text = `Once upon a time${first}\nThe end`;
   expect(await say(conversation, 'The end')).toBe(await written(plain, text));
   expect((conversation.row as { text: string }).text.startsWith(text)).toBe(true);
-  expect(() => conversation.setSystem('Be brief.')).toThrow(/has no place for a system message/);
+  expect(() => conversation.setSystem('Be brief.')).toThrow(
+    /^without a chat template .* no place for a system message: choose a template/,
+  );
 });
 
 test('a system message that the template does not write is refused, and so is undoing nothing', async () => {

@@ -82,7 +82,10 @@ export class Conversation implements Disposable {
    * where there is no template for one, or one that does not write it.
    */
   setSystem(text: string): void {
-    if (this.isPlain) throw new UserError('a text that is gone on with has no place for a system message');
+    if (this.isPlain)
+      throw new UserError(
+        'without a chat template a conversation is one text, which has no place for a system message: choose a template',
+      );
     const question = { role: 'user', content: 'x' };
     const ids = (system: Message[]) => this.generator.encode([...system, question]).join();
     if (text !== '' && ids([{ role: 'system', content: text }]) === ids([]))

@@ -245,7 +245,7 @@ export const crossRules: readonly CrossRule[] = [
       const { best, final } = sectionOf(given, 'checkpoint');
       return final === 'best' && best === undefined;
     },
-    rule: 'the best is told by checkpoint.best: set that to a metric of evaluations, or remove this key',
+    rule: 'the best is told by checkpoint.best: set that to a metric of evaluations, and checkpoint.every to a multiple of evaluate.every, or remove this key',
   },
   {
     path: ['stop'],

@@ -416,6 +416,8 @@ describe('a recipe file', () => {
       new UsageError(`${join(folder, 'sotf.yaml')} does not exist: did you mean ${join(folder, 'soft.yaml')}?`),
     );
     expect(() => readRecipe(folder)).toThrow(/is a folder: name a recipe/);
+    writeFileSync(join(folder, 'run.json'), '{}');
+    expect(() => readRecipe(folder)).toThrow(/is the folder of a run, and no recipe: name the recipe/);
     expect(() => readRecipe(join(folder, 'none', 'a.yaml'))).toThrow(/nor does the folder/);
   });
 });

@@ -1,5 +1,5 @@
 /** From the text of a recipe to a checked one: YAML, `--set` overrides, environment, schema. */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { RecipeError, UsageError, unreadable } from '../errors.js';
 import { isRecord } from '../formats/index.js';
@@ -155,6 +155,8 @@ function has(value: unknown, [key, ...rest]: readonly PropertyKey[]): boolean {
 }
 
 function notRead(file: string, error: NodeJS.ErrnoException): UsageError {
+  if (existsSync(join(file, 'run.json')))
+    return new UsageError(`${file} is the folder of a run, and no recipe: name the recipe that it was started with`);
   if (error.code !== 'ENOENT') return new UsageError(`${unreadable(file, error)}: name a recipe, a YAML file`);
   let names: string[] = [];
   try {
