@@ -121,7 +121,9 @@ describe.skipIf(hindrance !== undefined)('kernels', () => {
     expect(compile).toHaveBeenCalledTimes(9);
     // Nothing half-written is left, and a cache that cannot be written to is done without.
     expect(readdirSync(join(cache, 'kernels'))).toHaveLength(3);
-    vi.stubEnv('REANCHOR_CACHE', '/proc/nowhere');
+    const file = join(cache, 'file');
+    writeFileSync(file, '');
+    vi.stubEnv('REANCHOR_CACHE', join(file, 'below'));
     expect(make('float')).toHaveLength(code.length);
   });
 

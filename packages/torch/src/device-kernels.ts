@@ -133,14 +133,23 @@ export function machineCode(text: KernelText, architecture: string): Uint8Array 
     .toString('hex')
     .slice(0, 32);
   const file = join(cacheFolder(), 'kernels', `${text.name}-${key}.cubin`);
-  const kept = readIfFile(file);
-  if (kept !== undefined) {
-    const code = new Uint8Array(kept.subarray(digestBytes));
-    if (sha256(code).equals(kept.subarray(0, digestBytes))) return code;
-  }
+  const kept = keptCode(file);
+  if (kept !== undefined) return kept;
   const code = native().compileKernel(source, `${text.name}.cu`, options.join(' '));
   keepCode(file, code);
   return code;
+}
+
+/** The machine code in a file; undefined where there is none that is whole, or it cannot be read. */
+function keptCode(file: string): Uint8Array | undefined {
+  let kept: Buffer | undefined;
+  try {
+    kept = readIfFile(file);
+  } catch {
+    return undefined;
+  }
+  const code = kept && new Uint8Array(kept.subarray(digestBytes));
+  return code && sha256(code).equals(kept!.subarray(0, digestBytes)) ? code : undefined;
 }
 
 function keepCode(file: string, code: Uint8Array): void {
@@ -151,7 +160,7 @@ function keepCode(file: string, code: Uint8Array): void {
     renameSync(temporary, file);
   } catch {
     // A cache that cannot be written to costs a fraction of a second at every start.
-    rmSync(temporary, { force: true });
+    if (existsSync(temporary)) rmSync(temporary);
   }
 }
 
