@@ -4,7 +4,6 @@ import { UserError } from '../errors.js';
 import { stopTokens } from '../generate/index.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import type { AgreedStop } from '../parallel/agreed-stop.js';
-import { tell } from '../parallel/tell.js';
 import { nearest, type Recipe, textHere } from '../recipe/index.js';
 import type { ReferencePolicy } from '../reference/reference-policy.js';
 import type { NewRunEvent, TrainingState } from '../runs/index.js';
@@ -101,10 +100,10 @@ export class RunEvaluations implements StepListener, Disposable {
     return this.#endsEarly;
   }
 
-  /** Rank 0 alone knows what its policy wrote, so that it decides for all. */
+  /** All processes come to the same, since all have the same evaluations. */
   #decide(evaluations: readonly EvaluationMetrics[]): void {
-    const { recipe, world } = this.options;
-    if (recipe.stop !== undefined) this.#endsEarly = tell(world, stopReason(evaluations, recipe.stop));
+    const { stop } = this.options.recipe;
+    if (stop !== undefined) this.#endsEarly = stopReason(evaluations, stop);
   }
 
   /** Measures the initial policy, before the first step. Errors: those of {@link onPause}. */
