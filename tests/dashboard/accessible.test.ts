@@ -1,32 +1,20 @@
 // Every page in both themes, on a screen and a phone: axe, what overhangs, and what moves. Skipped without a browser.
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { chromePath } from '../support/browser.js';
 import { repositoryRoot } from '../support/repository.js';
-import { makeSite, trainTiny } from './site.js';
-import { close, phone, Visitor, wide } from './visitor.js';
+import { trainTiny } from './site.js';
+import { close, phone, visitedSite, wide } from './visitor.js';
 
-let runs: string;
-let visitor: Visitor;
-
-beforeAll(async () => {
-  if (!chromePath) return;
-  runs = await makeSite();
+const site = visitedSite(async (runs) => {
   await expect(trainTiny(join(runs, 'failed'), '{ update: fixed }', { lr: '1.0e+30' })).rejects.toThrow(/diverged/);
   await trainTiny(join(runs, 'texts'), '{ update: fixed }', { generate: '{ prompts: 4, maxNewTokens: 12 }' });
   mkdirSync(join(runs, 'study/runs'), { recursive: true });
   cpSync(join(repositoryRoot, 'recipes/study/results/dpo-test.jsonl'), join(runs, 'study/results.jsonl'));
-  visitor = await Visitor.of(runs);
 });
-afterAll(async () => {
-  if (!chromePath) return;
-  await visitor.leave();
-  rmSync(dirname(runs), { recursive: true });
-});
-afterEach(() => visitor?.expectNoComplaint());
 
 /** Each page, and what is seen once it is complete. */
 const pages: Record<string, [route: string, landmark: string]> = {
@@ -54,7 +42,7 @@ describe.skipIf(!chromePath)('for everybody', () => {
   );
   test.each(cases)('axe finds nothing serious, and nothing overhangs: %s, %s', async (name, colorScheme) => {
     const [route, landmark] = pages[name]!;
-    const page = await visitor.open(route, { colorScheme });
+    const page = await site.visitor.open(route, { colorScheme });
     await page.locator(landmark).waitFor();
     for (const size of [wide, phone]) {
       await page.setViewportSize(size);
@@ -66,7 +54,7 @@ describe.skipIf(!chromePath)('for everybody', () => {
   });
 
   test('a table that is wider than a phone has a shadow where it goes on, and keys scroll it', async () => {
-    const page = await visitor.open(pages.study![0], { viewport: phone, reducedMotion: 'reduce' });
+    const page = await site.visitor.open(pages.study![0], { viewport: phone, reducedMotion: 'reduce' });
     const table = page.getByRole('region', { name: 'Table of settings' });
     await table.waitFor();
     const shadow = () =>
@@ -92,7 +80,7 @@ describe.skipIf(!chromePath)('for everybody', () => {
   });
 
   test('nothing moves for those who ask for that', async () => {
-    const page = await visitor.open('', { reducedMotion: 'reduce' });
+    const page = await site.visitor.open('', { reducedMotion: 'reduce' });
     await page.locator(pages.runs![1]).waitFor();
     const moving = () =>
       page.evaluate(`(() => {

@@ -1,30 +1,17 @@
 // The dashboard as a person meets it, in a real browser; skipped where there is none.
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readEvents } from '#reanchor/runs/index.js';
 import { chromePath } from '../support/browser.js';
-import { makeSite, secret, trainTiny } from './site.js';
-import { close, Visitor } from './visitor.js';
+import { secret, trainTiny } from './site.js';
+import { close, visitedSite } from './visitor.js';
 
-let runs: string;
-let visitor: Visitor;
+const site = visitedSite();
 
-beforeAll(async () => {
-  if (!chromePath) return;
-  runs = await makeSite();
-  visitor = await Visitor.of(runs);
-});
-afterAll(async () => {
-  if (!chromePath) return;
-  await visitor.leave();
-  rmSync(dirname(runs), { recursive: true });
-});
-afterEach(() => visitor?.expectNoComplaint());
-
-const open = (route?: string) => visitor.open(route);
+const open = (route?: string) => site.visitor.open(route);
 const routes = {
   run: '#/run/hard',
   toy: '#/toy/toy.json',
@@ -86,7 +73,7 @@ describe.skipIf(!chromePath)('the dashboard', () => {
   test('a run: every number that it logged, and every update of its reference', async () => {
     const page = await open(routes.run);
     await page.locator(landmark.run).waitFor();
-    const { events } = readEvents(join(runs, 'hard/events.jsonl'));
+    const { events } = readEvents(join(site.runs, 'hard/events.jsonl'));
     const steps = events.flatMap((event) => (event.type === 'step' ? [event] : []));
     const updates = events.flatMap((event) => (event.type === 'reference' ? [event.step] : []));
     expect(updates).toEqual([4, 8]);
@@ -208,7 +195,7 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     await page.getByText('no run is named "live"').waitFor();
     const seen: string[] = [];
     let wait = Promise.resolve();
-    const training = trainTiny(join(runs, 'live'), '{ update: hard, tau: 10 }', {
+    const training = trainTiny(join(site.runs, 'live'), '{ update: hard, tau: 10 }', {
       steps: 30,
       onEvent: (event) => {
         if (event.type !== 'step' || event.step !== 12) return;
@@ -230,11 +217,13 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     expect(await words.innerText()).toContain('3 reference updates at step 10, 20, 30.');
     await list.locator('tr:has-text("live"):has-text("30 / 30")').waitFor();
     for (const one of [list, page]) await close(one);
-    rmSync(join(runs, 'live'), { recursive: true });
+    rmSync(join(site.runs, 'live'), { recursive: true });
   });
 
   test('a run that failed says why above its charts, and in the list in a sentence', async () => {
-    await expect(trainTiny(join(runs, 'failed'), '{ update: fixed }', { lr: '1.0e+30' })).rejects.toThrow(/diverged/);
+    await expect(trainTiny(join(site.runs, 'failed'), '{ update: fixed }', { lr: '1.0e+30' })).rejects.toThrow(
+      /diverged/,
+    );
     const [list, page] = [await open(), await open('#/run/failed')];
     const row = list.locator('tr:has(a:text-is("failed"))');
     await row.waitFor();
@@ -251,17 +240,19 @@ describe.skipIf(!chromePath)('the dashboard', () => {
     expect(await evaluation.innerText()).toMatch(/before training\s.*Reward accuracy\s+0\.5 share of pairs/is);
     expect(await evaluation.locator('figure').count()).toBe(0);
     for (const one of [list, page]) await close(one);
-    rmSync(join(runs, 'failed'), { recursive: true });
+    rmSync(join(site.runs, 'failed'), { recursive: true });
   });
 
   test('what the policy writes is shown over training, and beside that of another run', async () => {
     const names = ['texts/one', 'texts/two'];
     for (const [i, name] of names.entries()) {
       const generate = '{ prompts: 4, maxNewTokens: 12 }';
-      await trainTiny(join(runs, name), `{ update: hard, tau: ${i + 1} }`, { generate });
+      await trainTiny(join(site.runs, name), `{ update: hard, tau: ${i + 1} }`, { generate });
     }
     const written = names.map((name) =>
-      readEvents(join(runs, name, 'events.jsonl')).events.flatMap((event) => (event.type === 'samples' ? [event] : [])),
+      readEvents(join(site.runs, name, 'events.jsonl')).events.flatMap((event) =>
+        event.type === 'samples' ? [event] : [],
+      ),
     );
     expect(written[0]!.map(({ step }) => step)).toEqual([0, 4, 8, 10]);
     const page = await open('#/run/texts%2Fone');
@@ -295,19 +286,19 @@ describe.skipIf(!chromePath)('the dashboard', () => {
         ),
     );
     await close(both);
-    rmSync(join(runs, 'texts'), { recursive: true });
+    rmSync(join(site.runs, 'texts'), { recursive: true });
   });
 
   test('numbers of training never stand for those of evaluations', async () => {
     const page = await open();
     const cells = (id: string) => page.locator(`tr:has(a:text-is("${id}")) td[data-label=Margin]`);
-    const last = readEvents(join(runs, 'hard/events.jsonl')).events.findLast(({ type }) => type === 'evaluation');
+    const last = readEvents(join(site.runs, 'hard/events.jsonl')).events.findLast(({ type }) => type === 'evaluation');
     const margin = (last as { metrics: Record<string, number> }).metrics['rewards/margins']!;
     await cells('hard').waitFor();
     expect(Number(await cells('hard').innerText())).toBeCloseTo(margin, 3);
     expect(await cells('hard').getAttribute('class')).toBe('number');
-    const unmeasured = join(runs, 'unmeasured');
-    cpSync(join(runs, 'hard'), unmeasured, { recursive: true });
+    const unmeasured = join(site.runs, 'unmeasured');
+    cpSync(join(site.runs, 'hard'), unmeasured, { recursive: true });
     const lines = readFileSync(join(unmeasured, 'events.jsonl'), 'utf8').split('\n');
     const isKept = (line: string) => !line.includes('"type":"evaluation"');
     writeFileSync(join(unmeasured, 'events.jsonl'), lines.filter(isKept).join('\n'));
@@ -318,7 +309,7 @@ describe.skipIf(!chromePath)('the dashboard', () => {
   });
 
   test('without the token, under another name, from another site, outside of the folder: nothing', async () => {
-    const { port, token } = visitor.dashboard;
+    const { port, token } = site.visitor.dashboard;
     const ask = (path: string, headers: Record<string, string>) =>
       new Promise<{ status: number; text: string }>((resolve, reject) => {
         const options = { host: '127.0.0.1', port, path, headers: { authorization: `Bearer ${token}`, ...headers } };

@@ -1,38 +1,28 @@
 // What a person reads off the page is what the files say; skipped without a browser.
-import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { cpSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Locator, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readEvents } from '#reanchor/runs/index.js';
 import { chromePath } from '../support/browser.js';
 import { repositoryRoot } from '../support/repository.js';
-import { makeSite, trainTiny } from './site.js';
-import { close, phone, Visitor } from './visitor.js';
+import { trainTiny } from './site.js';
+import { close, phone, visitedSite } from './visitor.js';
 
 const longName = `sweep/${'soft-alpha-0.6-with-a-cosine-schedule-and-a-warm-up-'.repeat(3)}second-try`;
 const results = join(repositoryRoot, 'recipes/study/results/dpo-test.jsonl');
-let runs: string;
-let visitor: Visitor;
-
-beforeAll(async () => {
-  if (!chromePath) return;
-  runs = await makeSite();
+const site = visitedSite(async (runs) => {
   await trainTiny(join(runs, 'texts'), '{ update: fixed }', { generate: '{ prompts: 4, maxNewTokens: 12 }' });
   cpSync(join(runs, 'group/soft'), join(runs, longName), { recursive: true });
   mkdirSync(join(runs, 'study/runs'), { recursive: true });
   cpSync(results, join(runs, 'study/results.jsonl'));
-  visitor = await Visitor.of(runs);
 });
-afterAll(async () => {
-  if (!chromePath) return;
-  await visitor.leave();
-  rmSync(dirname(runs), { recursive: true });
-});
-afterEach(() => visitor?.expectNoComplaint());
 
 /** The evaluations of a run, as its events have them. */
 const evaluationsOf = (run: string) =>
-  readEvents(join(runs, run, 'events.jsonl')).events.flatMap((event) => (event.type === 'evaluation' ? [event] : []));
+  readEvents(join(site.runs, run, 'events.jsonl')).events.flatMap((event) =>
+    event.type === 'evaluation' ? [event] : [],
+  );
 
 /** The newest value of a metric: not every evaluation has every one. */
 const newest = (run: string, name: string) =>
@@ -54,7 +44,7 @@ async function opened(page: Page, landmark: string): Promise<Page> {
 
 describe.skipIf(!chromePath)('what the page says', () => {
   test('a run begins with its newest evaluation, and the change since the one before training', async () => {
-    const page = await opened(await visitor.open('#/run/texts'), '#headlines');
+    const page = await opened(await site.visitor.open('#/run/texts'), '#headlines');
     const [first, last] = [evaluationsOf('texts').at(0)!, evaluationsOf('texts').at(-1)!];
     expect(first.step).toBe(0);
     const card = (title: string) => page.locator('.headlines dl > div', { hasText: title });
@@ -85,7 +75,7 @@ describe.skipIf(!chromePath)('what the page says', () => {
   });
 
   test('curves are smoothed lightly over what was measured, and the choice is remembered', async () => {
-    const page = await opened(await visitor.open('#/run/hard'), '#recipe');
+    const page = await opened(await site.visitor.open('#/run/hard'), '#recipe');
     const smoothing = page.getByRole('combobox', { name: 'Smoothing' });
     expect(await smoothing.locator(':checked').innerText()).toBe('light');
     const curves = async () => {
@@ -96,7 +86,7 @@ describe.skipIf(!chromePath)('what the page says', () => {
     };
     expect(await curves()).toEqual([true, false]);
     // The number beside it is the one that was logged.
-    const { events } = readEvents(join(runs, 'hard/events.jsonl'));
+    const { events } = readEvents(join(site.runs, 'hard/events.jsonl'));
     const last = events.findLast((event) => event.type === 'step') as { metrics: Record<string, number> };
     const legend = page.locator('figure', { hasText: 'Loss' }).first().locator('.legend b');
     expectNear(await read(legend), last.metrics.loss!);
@@ -109,7 +99,7 @@ describe.skipIf(!chromePath)('what the page says', () => {
   });
 
   test('a long name takes two lines until it has the focus; labels say what differs', async () => {
-    const page = await opened(await visitor.open('', { viewport: phone }), 'table.runs tbody tr >> nth=3');
+    const page = await opened(await site.visitor.open('', { viewport: phone }), 'table.runs tbody tr >> nth=3');
     const link = page.getByRole('link', { name: longName });
     const height = async () => (await link.boundingBox())!.height;
     const clamped = await height();
@@ -122,7 +112,7 @@ describe.skipIf(!chromePath)('what the page says', () => {
 
     const ids = ['hard', longName, 'texts'];
     const query = ids.map((id) => `run=${encodeURIComponent(id)}`).join('&');
-    const both = await opened(await visitor.open(`#/compare?${query}`), '#differences');
+    const both = await opened(await site.visitor.open(`#/compare?${query}`), '#differences');
     const names = await both.locator('figure.front .legend .name').allInnerTexts();
     expect(names).toEqual(['TR-DPO hard τ 4', 'TR-DPO soft α 0.6', 'DPO']);
     await close(both);
@@ -131,7 +121,7 @@ describe.skipIf(!chromePath)('what the page says', () => {
   test('runs that are compared: their newest numbers by method, and each evaluation with its step', async () => {
     const ids = ['texts', 'hard', 'group/soft'];
     const query = ids.map((id) => `run=${encodeURIComponent(id)}`).join('&');
-    const page = await opened(await visitor.open(`#/compare?${query}`), '#differences');
+    const page = await opened(await site.visitor.open(`#/compare?${query}`), '#differences');
     const table = page.locator('table.compared');
     expect(await table.locator('th[scope=rowgroup]').allInnerTexts()).toEqual(['DPO', 'TR-DPO HARD', 'TR-DPO SOFT']);
     const titles = await table.locator('thead th').allInnerTexts();
@@ -168,7 +158,7 @@ describe.skipIf(!chromePath)('what the page says', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Measured);
-    const page = await opened(await visitor.open('#/study/study'), '#comparisons');
+    const page = await opened(await site.visitor.open('#/study/study'), '#comparisons');
     const grid = page.getByRole('region', { name: 'Grid of arms' });
     for (const [name, arm, beta] of [
       ['dpo beta 0.2', 'dpo', 0.2],
@@ -196,7 +186,7 @@ describe.skipIf(!chromePath)('what the page says', () => {
   });
 
   test('on paper: light, every chart, and nothing that can only be pressed', async () => {
-    const page = await opened(await visitor.open('#/run/texts', { colorScheme: 'dark' }), '#recipe');
+    const page = await opened(await site.visitor.open('#/run/texts', { colorScheme: 'dark' }), '#recipe');
     const charts = await page.locator('figure.chart').count();
     await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
     await page.evaluate("dispatchEvent(new Event('beforeprint'))");

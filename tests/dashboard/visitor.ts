@@ -1,13 +1,16 @@
 // Somebody with a browser in front of a dashboard.
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { type Dashboard, serveDashboard } from '#reanchor/serve/index.js';
-import { launchBrowser } from '../support/browser.js';
+import { chromePath, launchBrowser } from '../support/browser.js';
+import { makeSite } from './site.js';
 
 export const wide = { width: 1400, height: 900 };
 export const phone = { width: 390, height: 844 };
 
-export class Visitor {
+class Visitor {
   /** What went wrong in the pages that were opened: errors, and what their policy forbade. */
   #complaints: string[] = [];
 
@@ -48,3 +51,28 @@ export class Visitor {
 }
 
 export const close = (page: Page) => page.context().close();
+
+/** A site and its visitor, which are there for the tests of a file, where there is a browser. */
+export interface VisitedSite {
+  /** The folder that is served. */
+  runs: string;
+  visitor: Visitor;
+}
+
+/** The site of {@link makeSite}, with what `add` puts into its folder; each test fails for complaints of its pages. */
+export function visitedSite(add: (runs: string) => Promise<void> = async () => {}): VisitedSite {
+  const site = {} as VisitedSite;
+  beforeAll(async () => {
+    if (!chromePath) return;
+    site.runs = await makeSite();
+    await add(site.runs);
+    site.visitor = await Visitor.of(site.runs);
+  });
+  afterAll(async () => {
+    if (!chromePath) return;
+    await site.visitor.leave();
+    rmSync(dirname(site.runs), { recursive: true });
+  });
+  afterEach(() => site.visitor?.expectNoComplaint());
+  return site;
+}
