@@ -103,7 +103,7 @@ function NoRuns() {
   return (
     <Empty>
       There is no run in this folder yet. A run that <code>npx reanchor train RECIPE</code> starts here appears by
-      itself; <code>npx reanchor quickstart</code> makes four of them.
+      itself; <code>npx reanchor quickstart</code> makes some.
     </Empty>
   );
 }
