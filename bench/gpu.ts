@@ -8,8 +8,8 @@
 // Weights are random. Precision is bf16-params on both sides: weights, gradients and optimizer in bfloat16. FLOPs are
 // those of the packed rows on both sides, since that is the work that has to be done. TRL is run with several sizes of
 // micro-batch; beside it stands what can be written with transformers alone, packed (gpu_rival_packed.py). Ours is run
-// composed and with kernels: fused, in turns, and with float32 master weights; the update alone as well
-// (gpu-update.ts). Set REANCHOR_PYTHON to a Python with torch, transformers and trl.
+// composed and with kernels: fused, in turns, and with float32 master weights; the update and layers alone as well
+// (gpu-update.ts, gpu-layers.ts). Set REANCHOR_PYTHON to a Python with torch, transformers and trl.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -48,6 +48,7 @@ import { modelShape } from '#reanchor/models/shape.js';
 import { models } from './cases.js';
 import { dpo, dpoTrainer, type Lengths, madeUpPairs } from './dpo.js';
 import { nominalFlops, strictStepFlops } from './gpu-flops.js';
+import { compareLayers } from './gpu-layers.js';
 import { compareUpdates } from './gpu-update.js';
 
 type Config = Record<string, unknown> & { vocab_size: number };
@@ -289,14 +290,15 @@ async function ours(one: Case): Promise<Side> {
 }
 
 /** From the case's folder, which is made here; or random weights, drawn on the device, which takes seconds less. */
-async function startingModel({ config, dtype, device, model }: Case) {
+async function startingModel({ config, dtype, device, model, kernels }: Case) {
   if (model !== undefined) {
     using start = initModel(config, { seed: 1, dtype });
     await saveModel(start, model);
-    return loadModel(model, { dtype, device });
+    return loadModel(model, { dtype, device, kernels });
   }
   return tidy(() =>
     buildModel(config, {
+      kernels,
       parameter(name, shape) {
         if (shape.length > 1) return tidy(() => randn([...shape], { dtype, device }).mul(0.02));
         return (name.endsWith('.bias') ? zeros : ones)([...shape], { dtype, device });
@@ -332,5 +334,6 @@ if (mode === 'ours') console.log(JSON.stringify(await ours(JSON.parse(readFileSy
 else if (mode === '--cpu') compareOnCpu();
 else if (isCudaAvailable()) {
   compareUpdates('cuda:0');
+  compareLayers('cuda:0');
   compareAll(mode);
 } else console.log('gpu: libtorch sees no CUDA device here, so that nothing was measured');

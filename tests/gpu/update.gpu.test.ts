@@ -38,7 +38,7 @@ test.skipIf(!isCudaAvailable()).each(fusedRuns)(
     expectSameRun(
       await runOn('cuda', { text: `${text}\nkernels: fused`, generate: false }),
       composed,
-      Math.max(1e-3, 5 * one.tolerance),
+      Math.max(1e-3, one.tolerance),
     );
   },
 );

@@ -11,6 +11,7 @@
 #include "ops_distance.cc"
 #include "ops_nf4.cc"
 #include "ops_rotary.cc"
+#include "ops_swiglu.cc"
 #include "ops_update.cc"
 #include "ops_logprob.cc"
 #include "profile.cc"

@@ -159,6 +159,13 @@ void launch(int64_t kernel, const c10::Device& device, int64_t blocks, void* arg
               "launching " + one.name);
 }
 
+uint64_t addressOf(const at::Tensor& x) { return x.defined() ? reinterpret_cast<uint64_t>(x.data_ptr()) : 0; }
+
+at::Tensor readable(const at::Tensor& x) {
+  const bool isAligned = addressOf(x) % (4 * x.element_size()) == 0;
+  return isAligned ? x.contiguous() : x.clone(at::MemoryFormat::Contiguous);
+}
+
 // ---- what src/device-kernels.ts calls
 
 // openKernels(nvrtc, builtins, driver): the version of NVRTC, as in 13.0. Without a driver kernels are compiled alone.

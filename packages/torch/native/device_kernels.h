@@ -12,4 +12,10 @@ constexpr unsigned kThreads = 256;
 // that it takes, whose addresses have to be of that device.
 void launch(int64_t kernel, const c10::Device& device, int64_t blocks, void* arguments);
 
+// Where a tensor begins, as kernels take addresses; 0 for none.
+uint64_t addressOf(const at::Tensor& x);
+
+// A tensor as kernels read it, contiguous from a multiple of four elements on: itself, or a copy.
+at::Tensor readable(const at::Tensor& x);
+
 }  // namespace reanchor::device

@@ -393,6 +393,7 @@ void registerCustomOps() {
   attention::registerOps(*library);
   rotary::registerOps(*library);
   nf4::registerOps(*library);
+  swiglu::registerOps(*library);
   update::registerOps(*library);
 }
 

@@ -25,7 +25,7 @@ static uint64_t addressOf(const Tensor& x, at::ScalarType type, const Tensor& we
                   x.sizes() == weight.sizes(),
               what, " has to be ", type, weight.sizes(), " on ", weight.device(), ", contiguous; got ", x.scalar_type(),
               x.sizes(), " on ", x.device());
-  const auto address = reinterpret_cast<uint64_t>(x.data_ptr());
+  const uint64_t address = device::addressOf(x);
   TORCH_CHECK(address % (4 * x.element_size()) == 0, what, " does not begin at a multiple of four elements");
   return address;
 }
@@ -44,8 +44,6 @@ static Tensor onDevice(const void* data, size_t bytes, const c10::Device& device
   std::memcpy(pinned.mutable_data_ptr(), data, bytes);
   return pinned.to(device, at::kByte, /*non_blocking=*/true);
 }
-
-static uint64_t dataOf(const Tensor& x) { return reinterpret_cast<uint64_t>(x.data_ptr()); }
 
 // The sums of all blocks in their order, and the words of each tensor.
 static std::tuple<std::vector<double>, Tensor> total(const Tensor& seen, const std::vector<Tensors>& tensors) {
@@ -119,8 +117,8 @@ static std::tuple<std::vector<double>, Tensor> run(
   const Tensor all = onDevice(tensors.data(), tensors.size() * sizeof(Tensors), device);
   const int64_t seen_bytes = references.empty() ? 0 : blocks * static_cast<int64_t>(sizeof(Seen));
   const Tensor seen = at::empty({seen_bytes}, at::TensorOptions(at::kByte).device(device));
-  a.tensors = dataOf(all);
-  a.seen = dataOf(seen);
+  a.tensors = device::addressOf(all);
+  a.seen = device::addressOf(seen);
   a.count = static_cast<int>(tensors.size());
   device::launch(kernel, device, blocks, &a);
   if (references.empty()) return {std::vector<double>(), at::empty({0}, at::kLong)};

@@ -10,9 +10,10 @@ import { native } from './native.js';
 import { findExecutable, run } from './programs.js';
 
 const types = ['float', 'bf16'];
-const texts: readonly KernelText[] = types.flatMap((WEIGHT) =>
-  types.map((REFERENCE) => ({ name: 'update', words: { WEIGHT, REFERENCE } })),
-);
+const texts: readonly KernelText[] = types.flatMap((type) => [
+  ...types.map((REFERENCE) => ({ name: 'update', words: { WEIGHT: type, REFERENCE } })),
+  { name: 'swiglu', words: { NUMBER: type } },
+]);
 const all = ['sm_80', 'sm_90', 'sm_100'].flatMap((architecture) => texts.map((text) => ({ text, architecture })));
 
 const nvcc = findExecutable('nvcc');

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Device, deviceCode } from './device.js';
+import type { DType } from './dtype.js';
 import { SetupError, wordsOf } from './errors.js';
 import { cacheFolder, type Located, locateForLoad } from './locate.js';
 import { native } from './native.js';
@@ -83,7 +84,7 @@ export interface KernelText {
 const folder = fileURLToPath(new URL('../native/kernels/', import.meta.url));
 
 /** The kernels of native/kernels, and the headers that stand before their texts. */
-const headers: Readonly<Record<string, readonly string[]>> = { update: ['update.h'] };
+const headers: Readonly<Record<string, readonly string[]>> = { swiglu: ['swiglu.h'], update: ['update.h'] };
 
 /** The text of a kernel, whole, and how it is compiled for an architecture such as `sm_90`. */
 export function kernelText({ name, words }: KernelText, architecture: string): { source: string; options: string[] } {
@@ -101,20 +102,30 @@ export function kernelText({ name, words }: KernelText, architecture: string): {
   };
 }
 
+const types: Partial<Record<DType, string>> = { float32: 'float', bfloat16: 'bf16' };
+
+/** What a dtype is called in the texts of kernels. Errors: TypeError for one that `operator` does not take. */
+export function kernelType(operator: string, dtype: DType): string {
+  const name = types[dtype];
+  if (name === undefined) throw new TypeError(`${operator} takes float32 and bfloat16, got ${dtype}`);
+  return name;
+}
+
 const kernels = new Map<string, number>();
 
 /**
- * The number by which an operator launches a kernel on a device; it is made once.
+ * The number by which an operator launches a kernel on a device; it is made once. A text may have others than the one
+ * of its name.
  *
  * @throws SetupError without NVRTC; TorchError for a text that does not compile, with NVRTC's log
  */
-export function kernel(text: KernelText, device: Device): number {
-  const key = JSON.stringify([device, text]);
+export function kernel(text: KernelText, device: Device, name = text.name): number {
+  const key = JSON.stringify([device, name, text]);
   const known = kernels.get(key);
   if (known !== undefined) return known;
   openLibraries();
   const code = machineCode(text, native().deviceArchitecture(deviceCode(device)!));
-  const loaded = native().loadKernel(code, text.name, deviceCode(device)!);
+  const loaded = native().loadKernel(code, name, deviceCode(device)!);
   kernels.set(key, loaded);
   return loaded;
 }

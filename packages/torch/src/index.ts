@@ -44,9 +44,9 @@ export * from './ops.gen.js';
 export { recordFunction, startProfile, stopProfile, type TraceEvent } from './profile.js';
 export { manualSeed, rngState, setRngState } from './random.js';
 export { enableGrad, inScope, isGradEnabled, keep, noGrad, Scope, scope, tidy } from './scope.js';
+export { swiglu } from './swiglu.js';
 export { type FromDataOptions, full, Tensor, type ToOptions, tensor } from './tensor.js';
 export {
-  hasUpdateKernel,
   type SeenFollowers,
   type UpdateFollowers,
   type UpdateOptions,

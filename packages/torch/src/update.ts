@@ -1,6 +1,5 @@
-import { kernel } from './device-kernels.js';
+import { kernel, kernelType } from './device-kernels.js';
 import type { Moved } from './distance.js';
-import type { DType } from './dtype.js';
 import { handles, LazyOp, make, numbers } from './op.js';
 import { noGrad, tidy } from './scope.js';
 import type { Tensor } from './tensor.js';
@@ -47,11 +46,6 @@ export interface SeenFollowers extends Moved {
   checksums: string[];
 }
 
-const typeNames: Partial<Record<DType, string>> = { float32: 'float', bfloat16: 'bf16' };
-
-/** Whether {@link update_} takes weights of this dtype. */
-export const hasUpdateKernel = (dtype: DType): boolean => dtype in typeNames;
-
 /**
  * An optimizer step and the reference that follows it, in one pass over memory, in place, on a CUDA device:
  *
@@ -70,7 +64,8 @@ export function update_({ weights, rounded = [], step, followers }: UpdateOption
   const [first] = weights;
   if (first === undefined) return undefined;
   const { references = [], rounded: roundedReferences = [], share = 0 } = followers ?? {};
-  const words = { WEIGHT: typeName(first), REFERENCE: typeName(references[0] ?? first) };
+  const typeOf = ({ dtype }: Tensor) => kernelType('update_', dtype);
+  const words = { WEIGHT: typeOf(first), REFERENCE: typeOf(references[0] ?? first) };
   const number = kernel({ name: 'update', words }, first.device);
   const { gradients = [], means = [], squares = [], decays = [] } = step ?? {};
   const { factor = 1, lr = 0, beta1 = 0, beta2 = 0, eps = 1, step: count = 1 } = step ?? {};
@@ -84,10 +79,4 @@ export function update_({ weights, rounded = [], step, followers }: UpdateOption
     const [before, after, norm] = sums as [number, number, number];
     return { before, after, norm, checksums: Array.from(words.data(), String) };
   });
-}
-
-function typeName({ dtype }: Tensor): string {
-  const name = typeNames[dtype];
-  if (name === undefined) throw new TypeError(`update_ takes float32 and bfloat16, got ${dtype}`);
-  return name;
 }

@@ -59,6 +59,7 @@ export function copyModel(
 ): CausalLM {
   return tidy(() =>
     buildModel(model.configJson, {
+      kernels: model.kernels,
       parameter(name) {
         const own = shared(name)?.detach();
         if (own) return own;

@@ -1,6 +1,7 @@
 // Shapes: N packed tokens, M scored rows, S sequences, D width, V vocabulary.
 import { type Device, type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
 import type { LowRankShape } from '../adapters/index.js';
+import type { KernelForm } from '../nn/kernels.js';
 import type { ParameterSource } from '../nn/module.js';
 import type { Nf4Weight } from '../nn/nf4-weight.js';
 import type { Residency } from '../nn/segments.js';
@@ -14,6 +15,7 @@ export abstract class CausalLM implements Disposable {
   readonly #parameters = new Map<string, Tensor>();
   readonly #quantized = new Map<string, Nf4Weight>();
   readonly #lowRank = new Map<string, LowRankShape>();
+  #kernels: KernelForm | undefined;
   /** Who has the weights of the blocks, where they are not always there. */
   residency?: Residency | undefined;
 
@@ -45,6 +47,11 @@ export abstract class CausalLM implements Disposable {
     return this.#lowRank;
   }
 
+  /** In which form its layers compute; composed when undefined. */
+  get kernels(): KernelForm | undefined {
+    return this.#kernels;
+  }
+
   /** The dtype of the parameters, in which the model computes; an adapter's factors may be wider. */
   get dtype(): DType {
     return this.head_VD.dtype;
@@ -57,6 +64,7 @@ export abstract class CausalLM implements Disposable {
 
   /** `source`, remembering what it hands out as this model's parameters. */
   protected own(source: ParameterSource): ParameterSource {
+    this.#kernels = source.kernels;
     return {
       ...source,
       parameter: (name, shape) => {

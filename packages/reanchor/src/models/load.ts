@@ -3,6 +3,7 @@ import { type Device, type DType, type Tensor, tidy } from '@reanchor/torch';
 import { type BaseQuantization, headParameter } from '../adapters/index.js';
 import { FormatError, shown, UserError, unreadable } from '../errors.js';
 import { readFile } from '../formats/index.js';
+import type { KernelForm } from '../nn/kernels.js';
 import { isFactor } from '../nn/low-rank.js';
 import { Nf4Weight } from '../nn/nf4-weight.js';
 import { adaptedConfig, factorDType, type ModelAdapter } from './adapter.js';
@@ -24,6 +25,8 @@ export interface LoadOptions {
   adapter?: ModelAdapter | undefined;
   /** The form of the matrices of the blocks, where they are not trained; as they are stored when left out. */
   quantize?: BaseQuantization | undefined;
+  /** In which form its layers compute; composed when left out. */
+  kernels?: KernelForm | undefined;
 }
 
 /**
@@ -34,7 +37,7 @@ export interface LoadOptions {
  */
 export async function loadModel(
   folder: string,
-  { dtype, device = 'cpu', place = (_, value) => value, adapter, quantize }: LoadOptions,
+  { dtype, device = 'cpu', place = (_, value) => value, adapter, quantize, kernels }: LoadOptions,
 ): Promise<CausalLM> {
   const stored = await readConfig(folder);
   using weights = await StoredWeights.open(folder, stored, { dtype, device });
@@ -52,6 +55,7 @@ export async function loadModel(
       return weight instanceof Nf4Weight ? weight.dense(dtype) : weight.detach();
     };
     const model = buildModel(configJson, {
+      kernels,
       parameter(name, shape) {
         if (isFactor(name)) return adapter!.factor(name, shape, { device, dtype: factorDType(dtype), matrix });
         // A head that an adapter has made another than the embedding begins as that.

@@ -1,6 +1,7 @@
 import { type Tensor, tidy } from '@reanchor/torch';
 import type { LowRankShape } from '../adapters/index.js';
 import { isDecoding } from './decoding.js';
+import type { KernelForm } from './kernels.js';
 import type { Nf4Weight } from './nf4-weight.js';
 
 /**
@@ -9,6 +10,8 @@ import type { Nf4Weight } from './nf4-weight.js';
  * else of it, so that what a layer can hold is a matter of nn/layers.ts and of sources.
  */
 export interface ParameterSource {
+  /** In which form layers compute; composed when left out. */
+  kernels?: KernelForm | undefined;
   /** The parameter called `name`, which must have this shape. */
   parameter(name: string, shape: readonly number[]): Tensor;
   /** The matrix of this name where it is kept in four bits, in the place of a parameter. */

@@ -35,7 +35,7 @@ export const changeableKeys: readonly ChangeableKey[] = [
     unless: seesMicroBatches,
   },
   { key: 'parallel', reason: 'the same sums, by others', changesRounding: true },
-  { key: 'kernels', reason: 'the same sums, in one pass', changesRounding: true },
+  { key: 'kernels', reason: 'the same sums, in fewer passes', changesRounding: true },
   { key: 'logEvery', reason: 'what is told, not what is done' },
   { key: 'log', reason: 'where it is told' },
   { key: 'checkpoint', reason: 'what is kept' },

@@ -5,17 +5,13 @@ export const kernelsSchema = z
   .enum(['composed', 'fused'])
   .optional()
   .describe(
-    `the way in which a GPU makes a step and moves the reference; composed by operators of libtorch, one after the other; fused by a kernel of our own that reads and writes every weight once, compiled by NVRTC when the run starts, which has not been measured (${documentation('guide/gpu.md')}); composed when left out`,
+    `the way in which a GPU computes; composed by operators of libtorch, one after the other; fused by kernels of our own where there are some, for the gated product of Llama's feed-forward layers and, without an adapter, for a step with the reference that it moves; NVRTC compiles them when the run starts, and they have not been measured (${documentation('guide/gpu.md')}); composed when left out`,
   );
 
 type Section = Record<string, unknown> | undefined;
 
 /** What `kernels: fused` is not for, in a recipe whose other keys may still be wrong. */
 export const fusedConflicts: readonly { isIn(given: Record<string, unknown>): boolean; rule: string }[] = [
-  {
-    isIn: ({ adapter }) => adapter !== undefined,
-    rule: 'an adapter is small, and is moved by operators: remove this key',
-  },
   {
     isIn: ({ precision }) => precision === 'fp64',
     rule: 'fused is for float32 and bfloat16: remove this key, or use another precision',

@@ -107,6 +107,7 @@ export class AdapterWeights extends Weights {
     const { model } = this;
     const other = tidy(() =>
       buildModel(model.configJson, {
+        kernels: model.kernels,
         parameter: (name, shape) => {
           if (!isFactor(name) && !this.isTrained(name)) return model.parameters.get(name)!.detach();
           return tidy(() => {

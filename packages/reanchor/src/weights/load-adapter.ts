@@ -42,7 +42,7 @@ export interface AdapterRequest {
 export async function loadAdapterWeights(
   folder: string,
   { base: baseName, revision, from }: AdapterRequest,
-  { dtype, device = 'cpu', mesh, parallel, quantize }: LoadWeightsOptions,
+  { dtype, device = 'cpu', mesh, parallel, quantize, kernels }: LoadWeightsOptions,
 ): Promise<AdapterWeights> {
   const configJson = await readConfig(folder);
   const network = networkOf(configJson);
@@ -54,7 +54,7 @@ export async function loadAdapterWeights(
   const isDivided = parallel?.shard === 'parameters' && world !== undefined && world.world > 1;
   const base = isDivided ? new DividedBase(configJson, { world: group, dtype, device, apart: whole }) : undefined;
   const place = base && ((name: string, value: Parameters<DividedBase['put']>[1]) => base.put(name, value));
-  const model = await loadModel(folder, { dtype, device, place, adapter, quantize });
+  const model = await loadModel(folder, { dtype, device, place, adapter, quantize, kernels });
   if (base && model.quantized.size > 0) {
     throw new UserError(
       `${folder} holds weights of 4 bits, which are not divided among processes: use parallel.shard none`,

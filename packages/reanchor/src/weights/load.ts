@@ -4,6 +4,7 @@ import { UserError } from '../errors.js';
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, readConfig } from '../models/load.js';
+import type { KernelForm } from '../nn/kernels.js';
 import type { Mesh } from '../parallel/mesh.js';
 import { FusedWeights } from './fused-weights.js';
 import { type Shard, ShardedWeights, type ShardOptions } from './sharded-weights.js';
@@ -22,8 +23,11 @@ export interface LoadWeightsOptions {
   mesh?: Mesh | undefined;
   /** How they share them: `parallel` of a recipe. Default: each has all of them. */
   parallel?: { shard: Shard | 'none'; reduce?: DType | undefined; offload?: 'none' | 'optimizer' } | undefined;
-  /** By what they are moved where they are not divided, `kernels` of a recipe. Default: composed. */
-  kernels?: 'composed' | 'fused' | undefined;
+  /**
+   * By what the model computes, and by what weights are moved that are neither divided nor an adapter's. Default:
+   * composed.
+   */
+  kernels?: KernelForm | undefined;
   /** Whose weights they are. Default: the policy's. */
   name?: ShardOptions['name'] | undefined;
 }
@@ -33,7 +37,7 @@ export interface LoadWeightsOptions {
  * a time, and keeps its part. Errors: those of {@link loadModel}.
  */
 export async function loadWeights(folder: string, options: LoadWeightsOptions): Promise<ModelWeights> {
-  const { dtype, wide, device = 'cpu', mesh, parallel, name: owner = 'policy' } = options;
+  const { dtype, wide, device = 'cpu', mesh, parallel, kernels, name: owner = 'policy' } = options;
   const { shard = 'none', reduce, offload = 'none' } = parallel ?? {};
   const { world, shard: group = ProcessGroup.alone(), replicate } = mesh ?? {};
   const isOffloaded = offload === 'optimizer';
@@ -49,9 +53,9 @@ export async function loadWeights(folder: string, options: LoadWeightsOptions): 
     weights.rest();
     return weights;
   }
-  const exact = await loadModel(folder, { dtype: wide ?? dtype, device });
+  const exact = await loadModel(folder, { dtype: wide ?? dtype, device, kernels });
   requireDense(folder, exact);
-  const Kind = options.kernels === 'fused' ? FusedWeights : Weights;
+  const Kind = kernels === 'fused' ? FusedWeights : Weights;
   if (wide === undefined) return new Kind(exact, { world, reduce });
   return new Kind(copyModel(exact, dtype), { wide: exact, world, reduce });
 }

@@ -3,6 +3,7 @@
 // rows, D width, V vocabulary, H query heads, K key-value heads, C channels of a head.
 import { rotate, type Tensor } from '@reanchor/torch';
 import { UserError } from '../../errors.js';
+import { type LayerKernels, layerKernels } from '../../nn/kernels.js';
 import { Embedding, Linear, RmsNorm } from '../../nn/layers.js';
 import { Module, type ParameterSource } from '../../nn/module.js';
 import { inverseFrequencies, Rotary, type RotaryAngles } from '../../nn/rotary.js';
@@ -54,16 +55,18 @@ class FeedForward extends Module<[Tensor]> {
   readonly #gate: Linear;
   readonly #up: Linear;
   readonly #down: Linear;
+  readonly #kernels: LayerKernels;
 
   constructor(source: ParameterSource, name: string, { width, feedForward, mlpBias }: LlamaConfig) {
     super();
     this.#gate = new Linear(source, `${name}.gate_proj`, width, feedForward, mlpBias);
     this.#up = new Linear(source, `${name}.up_proj`, width, feedForward, mlpBias);
     this.#down = new Linear(source, `${name}.down_proj`, feedForward, width, mlpBias);
+    this.#kernels = layerKernels(source.kernels);
   }
 
   protected forward(x_ND: Tensor): Tensor {
-    return this.#down.call(this.#gate.call(x_ND).silu().mul(this.#up.call(x_ND)));
+    return this.#down.call(this.#kernels.swiglu(this.#gate.call(x_ND), this.#up.call(x_ND)));
   }
 }
 

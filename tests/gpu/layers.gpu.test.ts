@@ -1,0 +1,20 @@
+// Needs a CUDA device, a CUDA build of libtorch and NVRTC; skipped elsewhere.
+import { isCudaAvailable, tidy } from '@reanchor/torch';
+import { describe, test } from 'vitest';
+import { expectSameRun, runOn } from '../support/device-runs.js';
+import { fusedLayerRuns } from '../support/fused-runs.js';
+import { expectSamePasses } from '../support/kernel-passes.js';
+import { swigluCases, swigluPasses } from '../support/swiglu-cases.js';
+
+describe.skipIf(!isCudaAvailable())('kernels of layers on a GPU', () => {
+  test.each(swigluCases)('the gated product is that of float64 but for one rounding: %j', (one) => {
+    tidy(() => expectSamePasses('cuda:0', swigluPasses(one)));
+  });
+
+  test.each(fusedLayerRuns)('a run has the numbers of operators: $model, $precision, $text', async (one) => {
+    const text = `${one.text}\nprecision: ${one.precision}`;
+    const composed = await runOn('cuda', { ...one, text, generate: false });
+    const fused = await runOn('cuda', { ...one, text: `${text}\nkernels: fused`, generate: false });
+    expectSameRun(fused, composed, Math.max(1e-3, one.tolerance));
+  });
+});
