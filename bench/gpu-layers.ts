@@ -1,12 +1,15 @@
 /** What layers have kernels for, alone: operators and kernels in turns, forward and backward, in bfloat16. */
 import { type Device, grad, randn, synchronize, type Tensor, tidy } from '@reanchor/torch';
 import { type KernelForm, layerKernels } from '#reanchor/nn/kernels.js';
+import type { RotaryAngles } from '#reanchor/nn/rotary.js';
 
 interface LayerCase {
   title: string;
   /** The shapes of what it reads of a token. */
   inputs: readonly (readonly number[])[];
-  run(form: KernelForm, inputs: readonly Tensor[]): readonly Tensor[];
+  /** The channels of a head that are turned, of layers with heads. */
+  rotary?: number;
+  run(form: KernelForm, inputs: readonly Tensor[], angles: RotaryAngles): readonly Tensor[];
   /** Numbers that are read and written of the inputs at least, forward and backward, as multiples of their sizes. */
   passes: { forward: number; backward: number };
 }
@@ -17,6 +20,23 @@ const cases: readonly LayerCase[] = [
     inputs: [[14336], [14336]],
     run: (form, [gate, up]) => [layerKernels(form).swiglu(gate!, up!)],
     passes: { forward: 1.5, backward: 2.5 },
+  },
+  {
+    title: 'rotated heads of Llama-3-8B',
+    inputs: [
+      [32, 128],
+      [8, 128],
+    ],
+    rotary: 128,
+    run: (form, [q, k], angles) => layerKernels(form).rotateHeads(q!, k!, angles),
+    passes: { forward: 2, backward: 2 },
+  },
+  {
+    title: 'split and rotated heads of Pythia-2.8B',
+    inputs: [[32, 240]],
+    rotary: 20,
+    run: (form, [qkv], angles) => layerKernels(form).splitHeads(qkv!, angles),
+    passes: { forward: 2, backward: 2 },
   },
 ];
 
@@ -30,10 +50,12 @@ export function compareLayers(device: Device, { tokens = 8192, rounds = 7 } = {}
       const inputs = one.inputs.map((shape) =>
         tidy(() => randn([tokens, ...shape], { device }).to('bfloat16')).requiresGrad_(),
       );
+      const table = () => randn([tokens, 1, one.rotary ?? 2], { device }).to('bfloat16');
+      const angles = { cos: table(), sin: table() };
       const times = { composed: new Times(), fused: new Times() };
       for (let round = 0; round <= rounds; round++) {
         for (const form of ['composed', 'fused'] as const) {
-          const passes = tidy(() => timed(device, form, one, inputs));
+          const passes = tidy(() => timed(device, () => one.run(form, inputs, angles), inputs));
           if (round > 0) times[form].add(passes);
         }
       }
@@ -55,7 +77,7 @@ interface Passes {
   backward: number;
 }
 
-function timed(device: Device, form: KernelForm, { run }: LayerCase, inputs: readonly Tensor[]): Passes {
+function timed(device: Device, run: () => readonly Tensor[], inputs: readonly Tensor[]): Passes {
   const measured = <T>(work: () => T): [T, number] => {
     synchronize(device);
     const begun = performance.now();
@@ -63,7 +85,7 @@ function timed(device: Device, form: KernelForm, { run }: LayerCase, inputs: rea
     synchronize(device);
     return [result, performance.now() - begun];
   };
-  const [outputs, forward] = measured(() => run(form, inputs));
+  const [outputs, forward] = measured(run);
   const [, backward] = measured(() => grad(outputs, inputs, { gradOutputs: outputs.map((x) => x.detach()) }));
   return { forward, backward };
 }

@@ -3,12 +3,17 @@ import { isCudaAvailable, tidy } from '@reanchor/torch';
 import { describe, test } from 'vitest';
 import { expectSameRun, runOn } from '../support/device-runs.js';
 import { fusedLayerRuns } from '../support/fused-runs.js';
+import { headsCases, headsPasses } from '../support/heads-cases.js';
 import { expectSamePasses } from '../support/kernel-passes.js';
 import { swigluCases, swigluPasses } from '../support/swiglu-cases.js';
 
 describe.skipIf(!isCudaAvailable())('kernels of layers on a GPU', () => {
   test.each(swigluCases)('the gated product is that of float64 but for one rounding: %j', (one) => {
     tidy(() => expectSamePasses('cuda:0', swigluPasses(one)));
+  });
+
+  test.each(headsCases)('heads are those of float64 but for one rounding: %j', (one) => {
+    tidy(() => expectSamePasses('cuda:0', headsPasses(one)));
   });
 
   test.each(fusedLayerRuns)('a run has the numbers of operators: $model, $precision, $text', async (one) => {

@@ -4,7 +4,10 @@ export const fusedLayerRuns: readonly { precision: string; text: string; model: 
   { precision: 'fp32', text: 'method: dpo\nadapter: { r: 4, targets: all-linear, dropout: 0.1 }', tolerance: 2e-5 },
   { precision: 'bf16', text: 'method: dpo\nadapter: { r: 4, targets: [up_proj] }', tolerance: 0.02 },
   { precision: 'bf16', text: 'method: kto\nactivationCheckpointing: true', tolerance: 0.02 },
-].map((one) => ({ ...one, model: 'llama-tiny' }));
+].flatMap((one) => [
+  { ...one, model: 'llama-tiny' },
+  { ...one, model: 'gpt-neox', text: one.text.replace('up_proj', 'dense_h_to_4h') },
+]);
 
 /** Runs whose weights are moved in one pass by a kernel, beside those that operators move. */
 export const fusedRuns: readonly { precision: string; text: string; tolerance: number }[] = [

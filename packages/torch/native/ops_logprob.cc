@@ -392,6 +392,7 @@ void registerCustomOps() {
   adamw8::registerOps(*library);
   attention::registerOps(*library);
   rotary::registerOps(*library);
+  heads::registerOps(*library);
   nf4::registerOps(*library);
   swiglu::registerOps(*library);
   update::registerOps(*library);

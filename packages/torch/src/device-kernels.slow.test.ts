@@ -12,7 +12,7 @@ import { findExecutable, run } from './programs.js';
 const types = ['float', 'bf16'];
 const texts: readonly KernelText[] = types.flatMap((type) => [
   ...types.map((REFERENCE) => ({ name: 'update', words: { WEIGHT: type, REFERENCE } })),
-  { name: 'swiglu', words: { NUMBER: type } },
+  ...['heads', 'swiglu'].map((name) => ({ name, words: { NUMBER: type } })),
 ]);
 const all = ['sm_80', 'sm_90', 'sm_100'].flatMap((architecture) => texts.map((text) => ({ text, architecture })));
 

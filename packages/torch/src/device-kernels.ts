@@ -84,7 +84,11 @@ export interface KernelText {
 const folder = fileURLToPath(new URL('../native/kernels/', import.meta.url));
 
 /** The kernels of native/kernels, and the headers that stand before their texts. */
-const headers: Readonly<Record<string, readonly string[]>> = { swiglu: ['swiglu.h'], update: ['update.h'] };
+const headers: Readonly<Record<string, readonly string[]>> = {
+  heads: ['heads.h'],
+  swiglu: ['swiglu.h'],
+  update: ['update.h'],
+};
 
 /** The text of a kernel, whole, and how it is compiled for an architecture such as `sm_90`. */
 export function kernelText({ name, words }: KernelText, architecture: string): { source: string; options: string[] } {

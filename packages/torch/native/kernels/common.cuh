@@ -59,10 +59,9 @@ struct alignas(4 * sizeof(T)) Four {
   T at[4];
 };
 
-// Elements i ... i + 3 of n, zeros beyond the last.
+// Elements i ... i + 3 of n, zeros beyond the last: one after the other, for addresses of any kind, or at once.
 template <class T>
-__device__ Four<T> readFour(const T* from, long long i, long long n) {
-  if (i + 4 <= n) return *reinterpret_cast<const Four<T>*>(from + i);
+__device__ Four<T> readEach(const T* from, long long i, long long n) {
   Four<T> x = {};
   for (int k = 0; k < 4; k++) {
     if (i + k < n) x.at[k] = from[i + k];
@@ -71,12 +70,19 @@ __device__ Four<T> readFour(const T* from, long long i, long long n) {
 }
 
 template <class T>
-__device__ void writeFour(T* to, long long i, long long n, const Four<T>& x) {
-  if (i + 4 <= n) {
-    *reinterpret_cast<Four<T>*>(to + i) = x;
-    return;
-  }
+__device__ Four<T> readFour(const T* from, long long i, long long n) {
+  return i + 4 <= n ? *reinterpret_cast<const Four<T>*>(from + i) : readEach(from, i, n);
+}
+
+template <class T>
+__device__ void writeEach(T* to, long long i, long long n, const Four<T>& x) {
   for (int k = 0; k < 4; k++) {
     if (i + k < n) to[i + k] = x.at[k];
   }
+}
+
+template <class T>
+__device__ void writeFour(T* to, long long i, long long n, const Four<T>& x) {
+  if (i + 4 <= n) *reinterpret_cast<Four<T>*>(to + i) = x;
+  else writeEach(to, i, n, x);
 }

@@ -1,7 +1,8 @@
 // GPT-NeoX (Black et al. 2022, arXiv 2204.06745), the architecture of Pythia: a pre-norm decoder with LayerNorm, partly
 // rotated heads, and attention and feed-forward side by side. Shapes: N packed tokens, M scored rows, D width, V
-// vocabulary, H heads, C channels of a head.
-import { rotate, type Tensor } from '@reanchor/torch';
+// vocabulary, H heads, C channels of a head, X = 3C.
+import type { Tensor } from '@reanchor/torch';
+import { type LayerKernels, layerKernels } from '../../nn/kernels.js';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers.js';
 import { Module, type ParameterSource } from '../../nn/module.js';
 import { inverseFrequencies, Rotary, type RotaryAngles } from '../../nn/rotary.js';
@@ -13,6 +14,7 @@ import { type GptNeoxConfig, gptNeoxConfig } from './config.js';
 class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #queryKeyValue: Linear;
   readonly #output: Linear;
+  readonly #kernels: LayerKernels;
 
   constructor(
     source: ParameterSource,
@@ -24,17 +26,14 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
     const { width, attentionBias } = config;
     this.#queryKeyValue = new Linear(source, `${name}.query_key_value`, width, 3 * width, attentionBias);
     this.#output = new Linear(source, `${name}.dense`, width, width, attentionBias);
+    this.#kernels = layerKernels(source.kernels);
   }
 
   protected forward(x_ND: Tensor, batch: TokenBatch, angles: RotaryAngles): Tensor {
     const { heads, headChannels, width } = this.config;
     // Head by head: its queries, keys and values are neighbours in the fused projection.
-    const [q_NHC, k_NHC, v_NHC] = this.#queryKeyValue
-      .call(x_ND)
-      .view([-1, heads, 3 * headChannels])
-      .chunk(3, -1) as [Tensor, Tensor, Tensor];
-    const turned = (x_NHC: Tensor) => rotate(x_NHC, angles.cos, angles.sin);
-    const mixed_NHC = batch.attend(this.layer, turned(q_NHC), turned(k_NHC), v_NHC);
+    const qkv_NHX = this.#queryKeyValue.call(x_ND).view([-1, heads, 3 * headChannels]);
+    const mixed_NHC = batch.attend(this.layer, ...this.#kernels.splitHeads(qkv_NHX, angles));
     return this.#output.call(mixed_NHC.reshape([-1, width]));
   }
 }

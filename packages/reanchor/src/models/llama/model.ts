@@ -1,7 +1,7 @@
 // Llama (Touvron et al. 2023; Grattafiori et al. 2024): pre-norm decoder with rotary positions, grouped-query attention
 // and SwiGLU; with other biases and norms also Mistral, Qwen2 and Qwen3 (config.ts). Shapes: N packed tokens, M scored
 // rows, D width, V vocabulary, H query heads, K key-value heads, C channels of a head.
-import { rotate, type Tensor } from '@reanchor/torch';
+import type { Tensor } from '@reanchor/torch';
 import { UserError } from '../../errors.js';
 import { type LayerKernels, layerKernels } from '../../nn/kernels.js';
 import { Embedding, Linear, RmsNorm } from '../../nn/layers.js';
@@ -19,6 +19,7 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
   readonly #output: Linear;
   readonly #queryNorm: RmsNorm | undefined;
   readonly #keyNorm: RmsNorm | undefined;
+  readonly #kernels: LayerKernels;
 
   constructor(
     source: ParameterSource,
@@ -32,6 +33,7 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
     this.#keys = new Linear(source, `${name}.k_proj`, width, keyValueHeads * headChannels, inputBias);
     this.#values = new Linear(source, `${name}.v_proj`, width, keyValueHeads * headChannels, inputBias);
     this.#output = new Linear(source, `${name}.o_proj`, heads * headChannels, width, outputBias);
+    this.#kernels = layerKernels(source.kernels);
     if (!config.headNorms) return;
     this.#queryNorm = new RmsNorm(source, `${name}.q_norm`, headChannels, rmsNormEps);
     this.#keyNorm = new RmsNorm(source, `${name}.k_norm`, headChannels, rmsNormEps);
@@ -43,8 +45,11 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
       const x_NHC = layer.call(x_ND).view([-1, count, headChannels]);
       return norm ? norm.call(x_NHC) : x_NHC;
     };
-    const q_NHC = rotate(perHead(this.#queries, heads, this.#queryNorm), angles.cos, angles.sin);
-    const k_NKC = rotate(perHead(this.#keys, keyValueHeads, this.#keyNorm), angles.cos, angles.sin);
+    const [q_NHC, k_NKC] = this.#kernels.rotateHeads(
+      perHead(this.#queries, heads, this.#queryNorm),
+      perHead(this.#keys, keyValueHeads, this.#keyNorm),
+      angles,
+    );
     const v_NKC = perHead(this.#values, keyValueHeads);
     const mixed_NHC = batch.attend(this.layer, q_NHC, k_NKC, v_NKC);
     return this.#output.call(mixed_NHC.reshape([-1, heads * headChannels]));
