@@ -1,15 +1,21 @@
 // `kernels: fused` on the simulated device: whole runs beside those of operators, and who may ask for it.
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { randn, startProfile, stopProfile, tidy } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
 import { copyModel } from '#reanchor/models/architectures.js';
+import { type CausalLM, sequenceLogprobs } from '#reanchor/models/causal-lm.js';
 import { loadModel } from '#reanchor/models/load.js';
+import { spanBatch } from '#reanchor/nn/spans.js';
 import { recipeDevice } from '#reanchor/planning/device.js';
 import { FusedWeights } from '#reanchor/weights/fused-weights.js';
 import { Weights } from '#reanchor/weights/weights.js';
 import { useKernelLibraries } from '#torch/device-kernels.js';
 import { expectSameBitsAfterResuming, expectSameRun, runOn } from '../support/device-runs.js';
 import { fusedLayerRuns, fusedRuns } from '../support/fused-runs.js';
-import { references } from '../support/resuming.js';
+import { gradients, pack } from '../support/packed.js';
+import { architectures, references, tinyModelOf } from '../support/resuming.js';
 import { simulateCuda } from '../support/simulated-cuda/load.js';
 import { tinyModel, weights } from '../support/training.js';
 
@@ -65,6 +71,40 @@ describe.skipIf(hindrance !== undefined)('kernels: fused on a simulated CUDA dev
       expectSameRun(fused, composed, tolerance);
     },
   );
+
+  test.each(architectures)('%s: gradients of gathered keys and values are those of float64', async (architecture) => {
+    const folder = await tinyModelOf(architecture, mkdtempSync(join(tmpdir(), 'gathered-')));
+    const place = { dtype: 'bfloat16', device: 'cuda:0' } as const;
+    using fused = await loadModel(folder, { ...place, kernels: 'fused' });
+    using composed = await loadModel(folder, place);
+    using exact = copyModel(composed, 'float64');
+    const batch = pack([
+      { prompt: [5, 6, 7, 8], completions: [[9, 10, 11], [12], [13, 14]] },
+      {
+        prompt: [1, 2],
+        completions: [
+          [8, 9],
+          [3, 4, 5],
+        ],
+      },
+    ]);
+    tidy(() => {
+      const results = (model: CausalLM) => {
+        for (const parameter of model.parameters.values()) parameter.requiresGrad = true;
+        startProfile();
+        const found = gradients(model, sequenceLogprobs(model, spanBatch(batch, model)));
+        const picks = stopProfile().filter(({ name }) => name === 'aten::index_select');
+        return { gradients: found, picks: picks.length };
+      };
+      const [found, byOperators, expected] = [results(fused), results(composed), results(exact)];
+      // Keys and values of each layer.
+      const { num_hidden_layers } = fused.configJson;
+      expect(byOperators.picks - found.picks).toBe(2 * (num_hidden_layers as number));
+      const distance = (other: readonly number[]) => Math.hypot(...other.map((x, i) => x - expected.gradients[i]!));
+      expect(distance(found.gradients)).toBeLessThan(1.2 * distance(byOperators.gradients));
+      expect(distance(found.gradients)).toBeLessThan(0.05 * Math.hypot(...expected.gradients));
+    });
+  });
 
   test.each([
     ['bf16', references.soft],

@@ -4,7 +4,7 @@ import { manualSeed, randn, type Tensor, tidy } from '@reanchor/torch';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { spanBatch, spanGroups } from '#reanchor/nn/spans.js';
-import { canUseVarlen, varlenAttention, varlenPlan, varlenTensors } from '#reanchor/nn/varlen.js';
+import { canUseVarlen, keyPlaces, varlenAttention, varlenPlan, varlenTensors } from '#reanchor/nn/varlen.js';
 import { groupBatches, pack } from '../support/packed.js';
 import { plainVarlen } from '../support/plain-varlen.js';
 
@@ -21,6 +21,13 @@ test('a prompt and its first completion are one sequence; the others see the pro
     keyTokens: Int32Array.of(0, 1, 2, 3, 4, 0, 1, 2, 5, 0, 1, 2, 6, 7, 8, 9, 10, 11, 12, 13, 14),
     longestQuery: 5,
     longestKey: 5,
+  });
+});
+
+test('places of tokens among gathered keys are those of each token, in order', () => {
+  expect(keyPlaces(Int32Array.of(0, 1, 2, 0, 1, 4), 5)).toEqual({
+    ends: Int32Array.of(0, 2, 4, 5, 5, 6),
+    places: Int32Array.of(0, 3, 1, 4, 2, 5),
   });
 });
 

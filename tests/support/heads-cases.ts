@@ -1,6 +1,16 @@
 /** Queries, keys and values out of their projections by a kernel, beside the same by operators. */
-import { cat, manualSeed, randn, rotateHeads, splitHeads, type Tensor } from '@reanchor/torch';
-import { layerKernels } from '#reanchor/nn/kernels.js';
+import {
+  cat,
+  type Device,
+  type KeyRows,
+  manualSeed,
+  randn,
+  rotate,
+  rotateHeads,
+  type Tensor,
+  tensor,
+} from '@reanchor/torch';
+import { keyPlaces } from '#reanchor/nn/varlen.js';
 import { type KernelPasses, type kernelDTypes, numbersOf } from './kernel-passes.js';
 
 interface HeadsCase {
@@ -14,6 +24,8 @@ interface HeadsCase {
   keyHeads?: number;
   /** How many elements lie before the projection in its memory, and between its tokens. */
   offset?: number;
+  /** The tokens whose keys and values are gathered. */
+  rows?: readonly number[];
 }
 
 /** Of Pythia (a quarter is turned, half of that not in fours), Llama (all, grouped heads), and odd ones. */
@@ -28,6 +40,10 @@ const shapes: readonly Omit<HeadsCase, 'dtype'>[] = [
   { tokens: 0, heads: 2, channels: 16, rotary: 16, keyHeads: 2 },
   { tokens: 5, heads: 3, channels: 16, rotary: 8, offset: 4 },
   { tokens: 5, heads: 3, channels: 16, rotary: 16, keyHeads: 3, offset: 3 },
+  { tokens: 5, heads: 3, channels: 80, rotary: 20, rows: [0, 1, 2, 0, 1, 3, 0, 1, 4] },
+  { tokens: 6, heads: 4, channels: 32, rotary: 32, keyHeads: 2, rows: [0, 1, 2, 3, 0, 1, 5, 4] },
+  // A token that no sequence sees, as there is none in training.
+  { tokens: 3, heads: 2, channels: 10, rotary: 6, keyHeads: 1, rows: [2, 0, 2, 2] },
 ];
 
 export const headsCases: readonly HeadsCase[] = (['float32', 'bfloat16'] as const).flatMap((dtype) =>
@@ -41,14 +57,22 @@ function randomAngles({ dtype, tokens, rotary }: HeadsCase): { cos: Tensor; sin:
   return { cos: table(half.cos()), sin: table(half.sin()) };
 }
 
+/** The rows of a case on a device. */
+function keysOf({ rows, tokens }: HeadsCase, device: Device): KeyRows | undefined {
+  if (!rows) return undefined;
+  const { ends, places } = keyPlaces(Int32Array.from(rows), tokens);
+  const onDevice = (list: Int32Array) => tensor(list, { device });
+  return { rows_G: onDevice(Int32Array.from(rows)), ends_N1: onDevice(ends), places_G: onDevice(places) };
+}
+
 export function headsPasses(one: HeadsCase): KernelPasses {
-  const { dtype, tokens, heads, channels, keyHeads, offset = 0 } = one;
+  const { dtype, tokens, heads, channels, keyHeads, offset = 0, rows } = one;
   manualSeed(7);
-  const angles = randomAngles(one);
-  const counts = keyHeads === undefined ? [3 * heads] : [heads, keyHeads];
+  const { cos, sin } = randomAngles(one);
+  // Values come along where they are gathered.
+  const counts = keyHeads === undefined ? [3 * heads] : [heads, keyHeads, ...(rows ? [keyHeads] : [])];
   const viewed = (x: Tensor, i: number) => {
-    const width = counts[i]! * channels;
-    const part = x.narrow(1, offset, width);
+    const part = x.narrow(1, offset, counts[i]! * channels);
     return part.view(keyHeads === undefined ? [tokens, heads, 3 * channels] : [tokens, counts[i]!, channels]);
   };
   return {
@@ -56,14 +80,14 @@ export function headsPasses(one: HeadsCase): KernelPasses {
     inputs: counts.map((count) => numbersOf(dtype, [tokens, count * channels + 2 * offset])),
     fused: (...given) => {
       const { device } = given[0]!;
-      const [cos, sin] = [angles.cos, angles.sin].map((x) => x.to({ dtype, device })) as [Tensor, Tensor];
-      const [first, second] = given.map(viewed) as [Tensor, Tensor];
-      return second ? rotateHeads(first, second, cos, sin) : splitHeads(first, cos, sin);
+      const [cosines, sines] = [cos, sin].map((x) => x.to({ dtype, device })) as [Tensor, Tensor];
+      return rotateHeads(given.map(viewed), { cos: cosines, sin: sines, keys: keysOf(one, device) });
     },
     composed: (...given) => {
-      const [first, second] = given.map(viewed) as [Tensor, Tensor];
-      const { rotateHeads, splitHeads } = layerKernels('composed');
-      return second ? rotateHeads(first, second, angles) : splitHeads(first, angles);
+      const views = given.map(viewed);
+      const parts = keyHeads === undefined ? views[0]!.chunk(3, -1) : views;
+      const turned = parts.map((x, i) => (i < 2 ? rotate(x, cos, sin) : x));
+      return rows ? turned.map((x, i) => (i === 0 ? x : x.indexSelect(0, tensor(rows, { dtype: 'int64' })))) : turned;
     },
   };
 }

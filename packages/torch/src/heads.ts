@@ -4,29 +4,40 @@ import type { Tensor } from './tensor.js';
 
 const op = new LazyOp('reanchor::heads', '');
 
-function heads(projections: readonly Tensor[], cos_N1R: Tensor, sin_N1R: Tensor): Tensor[] {
-  const { dtype, device } = projections[0]!;
-  const number = kernel({ name: 'heads', words: { NUMBER: kernelType('heads', dtype) } }, device);
-  return makeAll(op.call(number, handles(projections), cos_N1R.handle, sin_N1R.handle));
+/** Which tokens' keys and values are gathered, int32 on the device of the heads. */
+export interface KeyRows {
+  /** [G] The token of each gathered key. */
+  rows_G: Tensor;
+  /** [N + 1] Where the places of each token end, from 0. */
+  ends_N1: Tensor;
+  /** [G] Where each token is among the gathered keys, token after token. */
+  places_G: Tensor;
+}
+
+/** The angles of heads, and the keys that are gathered, where some are. */
+export interface HeadsOptions {
+  /** Cosines of each token's angles, [N, 1, R], the second half equal to the first. */
+  cos: Tensor;
+  /** Their sines. */
+  sin: Tensor;
+  /** Without them keys and values are those of the tokens, one each. */
+  keys?: KeyRows | undefined;
 }
 
 /**
- * Queries and keys with rotary positions, `rotate` of both, by one kernel on a CUDA device. Numbers are float32 inside
- * and are rounded once; tensors are float32 or bfloat16. Differentiable once, with respect to queries and keys.
+ * Queries [N, H, C] and keys [N, K, C] with rotary positions, as `rotate` makes them, and values as they are where some
+ * are given; of a single projection whose heads have the three side by side, [N, H, 3C], come all three. One kernel
+ * does it on a CUDA device, and writes the gradients of projections in the backward pass. Keys and values may be
+ * gathered by the way, [G, K, C]: the gradients of those of a token are added up, always in one order.
  *
- * @param q_NHC queries, [N, H, C]
- * @param k_NKC keys, [N, K, C]
- * @param cos_N1R cosines of each token's angles, [N, 1, R], the second half equal to the first
- * @param sin_N1R their sines
+ * Numbers are float32 inside and are rounded once; tensors are float32 or bfloat16. Differentiable once, with respect
+ * to the projections.
+ *
  * @throws SetupError without NVRTC; TypeError for other dtypes; TorchError for shapes that do not fit
  */
-export const rotateHeads = (q_NHC: Tensor, k_NKC: Tensor, cos_N1R: Tensor, sin_N1R: Tensor): [Tensor, Tensor] =>
-  heads([q_NHC, k_NKC], cos_N1R, sin_N1R) as [Tensor, Tensor];
-
-/**
- * Queries and keys with rotary positions, and values, of a projection whose heads have the three side by side, [N, H,
- * 3C] -> three of [N, H, C], by one kernel on a CUDA device; its backward pass writes the gradient of the projection at
- * once. Otherwise as {@link rotateHeads}.
- */
-export const splitHeads = (qkv_NHX: Tensor, cos_N1R: Tensor, sin_N1R: Tensor): [Tensor, Tensor, Tensor] =>
-  heads([qkv_NHX], cos_N1R, sin_N1R) as [Tensor, Tensor, Tensor];
+export function rotateHeads(projections: readonly Tensor[], { cos, sin, keys }: HeadsOptions): Tensor[] {
+  const { dtype, device } = projections[0]!;
+  const number = kernel({ name: 'heads', words: { NUMBER: kernelType('rotateHeads', dtype) } }, device);
+  const gathered = keys ? [keys.rows_G, keys.ends_N1, keys.places_G] : [];
+  return makeAll(op.call(number, handles(projections), cos.handle, sin.handle, handles(gathered)));
+}

@@ -14,7 +14,7 @@ export { DTYPES, type DType, dtypeBytes, isDType, type Scalar, type TypedArray }
 export { DistributedError, type Member, SetupError, TorchError, UseAfterDisposeError } from './errors.js';
 export { op } from './escape.js';
 export { type HalfPrecision, halfPrecision } from './half-precision.js';
-export { rotateHeads, splitHeads } from './heads.js';
+export { type HeadsOptions, type KeyRows, rotateHeads } from './heads.js';
 export { linearLogprob } from './logprob.js';
 export {
   type CudaMemory,

@@ -1,8 +1,7 @@
 // Shapes: N packed tokens, M scored rows, S sequences, D width, V vocabulary.
 import { type Device, type DType, keep, linearLogprob, type Tensor, tidy, zeros } from '@reanchor/torch';
 import type { LowRankShape } from '../adapters/index.js';
-import type { KernelForm } from '../nn/kernels.js';
-import type { ParameterSource } from '../nn/module.js';
+import type { KernelForm, ParameterSource } from '../nn/module.js';
 import type { Nf4Weight } from '../nn/nf4-weight.js';
 import type { Residency } from '../nn/segments.js';
 import type { SpanBatch, TokenBatch } from '../nn/spans.js';

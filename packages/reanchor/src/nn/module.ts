@@ -1,8 +1,10 @@
 import { type Tensor, tidy } from '@reanchor/torch';
 import type { LowRankShape } from '../adapters/index.js';
 import { isDecoding } from './decoding.js';
-import type { KernelForm } from './kernels.js';
 import type { Nf4Weight } from './nf4-weight.js';
+
+/** In which form a network computes what there are kernels of our own for: `kernels` of a recipe. */
+export type KernelForm = 'composed' | 'fused';
 
 /**
  * What the layers of a network ask for what they hold, while they are built: a parameter is born with the name that it

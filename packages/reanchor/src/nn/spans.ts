@@ -4,8 +4,16 @@ import { type Device, type DType, type Tensor, tensor, tidy } from '@reanchor/to
 import type { PackedBatch } from '../data/index.js';
 import { sum } from '../stats/index.js';
 import { spanAttention } from './attention.js';
+import type { KernelForm } from './module.js';
 import type { Residency, Segments } from './segments.js';
-import { canUseVarlen, varlenAttention, varlenPlan, varlenTensors } from './varlen.js';
+import {
+  canUseVarlen,
+  type GatheredAttention,
+  gatheredAttention,
+  varlenAttention,
+  varlenPlan,
+  varlenTensors,
+} from './varlen.js';
 
 /** What a model's hidden states need of a batch. */
 export interface TokenBatch {
@@ -19,6 +27,8 @@ export interface TokenBatch {
    * know what that is: packed spans in training, and the keys of earlier tokens in generation.
    */
   attend(layer: number, q_NHC: Tensor, k_NKC: Tensor, v_NKC: Tensor): Tensor;
+  /** The same for layers that gather keys and values themselves, where there is something to gather. */
+  gathered?: GatheredAttention | undefined;
   /** Runs the blocks so that their backward pass is walked one by one, where given. */
   segments?: Segments | undefined;
   /** Who has the weights of the blocks, where they are not always there. */
@@ -37,6 +47,8 @@ export interface BatchReader {
   dtype: DType;
   device: Device;
   headChannels: number;
+  /** In which form its layers compute; composed when left out. */
+  kernels?: KernelForm | undefined;
 }
 
 /**
@@ -64,9 +76,11 @@ export function spanBatch(batch: PackedBatch, reader: BatchReader): SpanBatch {
 /** Attention over groups of spans, with the tensors it reads: a scope keeps those alone that it can see. */
 function attentionOver(groups: ReturnType<typeof spanGroups>, reader: BatchReader) {
   if (canUseVarlen(reader)) {
-    const varlen = varlenTensors(varlenPlan(groups), reader.device);
+    const plan = varlenPlan(groups);
+    const varlen = varlenTensors(plan, reader.device);
     const attend: TokenBatch['attend'] = (_layer, q_NHC, k_NKC, v_NKC) => varlenAttention(q_NHC, k_NKC, v_NKC, varlen);
-    return { varlen, attend };
+    const gathered = reader.kernels === 'fused' ? gatheredAttention(plan, varlen, reader.device) : undefined;
+    return { varlen, attend, gathered };
   }
   const masked = groups.map(({ start, prefix, completions }) => ({
     start,

@@ -1,6 +1,14 @@
 // Attention over packed spans by libtorch's flash attention for sequences of different lengths.
 // Shapes: N packed tokens, G gathered keys, S sequences, H query heads, K key-value heads, C channels of a head.
-import { type Device, type DType, flashAttentionForward, type Tensor, tensor, tidy } from '@reanchor/torch';
+import {
+  type Device,
+  type DType,
+  flashAttentionForward,
+  type KeyRows,
+  type Tensor,
+  tensor,
+  tidy,
+} from '@reanchor/torch';
 
 /**
  * Whether flash attention takes tensors like these: float16 or bfloat16 on a CUDA device, heads of at most 256
@@ -105,6 +113,43 @@ export function varlenAttention(
   const { keyTokens_G } = sequences;
   const gathered = (x_NKC: Tensor) => (keyTokens_G ? x_NKC.indexSelect(0, keyTokens_G) : x_NKC);
   return tidy(() => kernel(q_NHC, gathered(k_NKC), gathered(v_NKC), sequences));
+}
+
+/** Attention over keys and values that layers gather, where some tokens' serve several sequences. */
+export interface GatheredAttention {
+  keys: KeyRows;
+  /** As {@link varlenAttention}, of keys and values that are gathered already. */
+  attend(q_NHC: Tensor, k_GKC: Tensor, v_GKC: Tensor): Tensor;
+}
+
+/** Attention over the gathered keys of a plan; undefined where none are. Its tensors belong to the current scope. */
+export function gatheredAttention(
+  { keyTokens, queryEnds }: VarlenPlan,
+  sequences: VarlenTensors,
+  device: Device,
+): GatheredAttention | undefined {
+  if (!keyTokens) return undefined;
+  const { ends, places } = keyPlaces(keyTokens, queryEnds.at(-1)!);
+  const [rows_G, ends_N1, places_G] = [keyTokens, ends, places].map((list) => tensor(list, { device })) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  return {
+    keys: { rows_G, ends_N1, places_G },
+    attend: (q_NHC, k_GKC, v_GKC) => tidy(() => flashKernel(q_NHC, k_GKC, v_GKC, sequences)),
+  };
+}
+
+/** Where each token stands among gathered keys: token n at places[ends[n]] ... places[ends[n + 1] - 1], in order. */
+export function keyPlaces(keyTokens: Int32Array, tokens: number): { ends: Int32Array; places: Int32Array } {
+  const counts = new Array<number>(tokens).fill(0);
+  for (const token of keyTokens) counts[token]! += 1;
+  const ends = cumulative(counts);
+  const next = ends.slice();
+  const places = new Int32Array(keyTokens.length);
+  for (const [place, token] of keyTokens.entries()) places[next[token]!++] = place;
+  return { ends, places };
 }
 
 const flashKernel: VarlenKernel = (q_NHC, k_GKC, v_GKC, { queryEnds_S1, keyEnds_S1, longestQuery, longestKey }) =>

@@ -5,7 +5,7 @@ export const kernelsSchema = z
   .enum(['composed', 'fused'])
   .optional()
   .describe(
-    `the way in which a GPU computes; composed by operators of libtorch, one after the other; fused by kernels of our own where there are some, for the gated product of Llama's feed-forward layers, for rotary positions and, without an adapter, for a step with the reference that it moves; NVRTC compiles them when the run starts, and they have not been measured (${documentation('guide/gpu.md')}); composed when left out`,
+    `the way in which a GPU computes; composed by operators of libtorch, one after the other; fused by kernels of our own where there are some, for the gated product of Llama's feed-forward layers, for rotary positions with the gathering of shared prompts' keys and, without an adapter, for a step with the reference that it moves; NVRTC compiles them when the run starts, and they have not been measured (${documentation('guide/gpu.md')}); composed when left out`,
   );
 
 type Section = Record<string, unknown> | undefined;

@@ -4,7 +4,7 @@ import { UserError } from '../errors.js';
 import { copyModel } from '../models/architectures.js';
 import type { CausalLM } from '../models/causal-lm.js';
 import { loadModel, readConfig } from '../models/load.js';
-import type { KernelForm } from '../nn/kernels.js';
+import type { KernelForm } from '../nn/module.js';
 import type { Mesh } from '../parallel/mesh.js';
 import { FusedWeights } from './fused-weights.js';
 import { type Shard, ShardedWeights, type ShardOptions } from './sharded-weights.js';

@@ -1,10 +1,14 @@
-// The arguments of kernels/heads.cu, for it and for ops_heads.cc. Addresses are numbers.
+// The arguments of kernels/heads.cu, for it and for ops_heads.cc. Addresses are numbers, 0 for none.
 #pragma once
 
 // Heads of all tokens, from where they are read to where they are written. What lies between tokens and between heads
 // is told in elements; channels are neighbours.
 struct HeadsPart {
   unsigned long long from, to;  // NUMBER
+  // int: the tokens that are read of each written one t, added up: rows[t], or rows[ends[t]] ... rows[ends[t + 1] - 1];
+  // t itself where there are none.
+  unsigned long long rows, ends;
+  long long tokens;  // that are written
   long long from_token, from_head, to_token, to_head;
   int heads;
   int turned;  // whether they are rotated; else they are copied

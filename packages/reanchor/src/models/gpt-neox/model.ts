@@ -33,7 +33,7 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
     const { heads, headChannels, width } = this.config;
     // Head by head: its queries, keys and values are neighbours in the fused projection.
     const qkv_NHX = this.#queryKeyValue.call(x_ND).view([-1, heads, 3 * headChannels]);
-    const mixed_NHC = batch.attend(this.layer, ...this.#kernels.splitHeads(qkv_NHX, angles));
+    const mixed_NHC = this.#kernels.attendJoined(qkv_NHX, { layer: this.layer, batch, angles });
     return this.#output.call(mixed_NHC.reshape([-1, width]));
   }
 }

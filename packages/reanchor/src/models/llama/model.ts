@@ -45,13 +45,12 @@ class Attention extends Module<[Tensor, TokenBatch, RotaryAngles]> {
       const x_NHC = layer.call(x_ND).view([-1, count, headChannels]);
       return norm ? norm.call(x_NHC) : x_NHC;
     };
-    const [q_NHC, k_NKC] = this.#kernels.rotateHeads(
+    const mixed_NHC = this.#kernels.attend(
       perHead(this.#queries, heads, this.#queryNorm),
       perHead(this.#keys, keyValueHeads, this.#keyNorm),
-      angles,
+      perHead(this.#values, keyValueHeads),
+      { layer: this.layer, batch, angles },
     );
-    const v_NKC = perHead(this.#values, keyValueHeads);
-    const mixed_NHC = batch.attend(this.layer, q_NHC, k_NKC, v_NKC);
     return this.#output.call(mixed_NHC.reshape([-1, heads * headChannels]));
   }
 }
