@@ -2,11 +2,14 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randn, startProfile, stopProfile, tidy } from '@reanchor/torch';
+import { cudaMemory, randn, startProfile, stopProfile, tidy } from '@reanchor/torch';
 import { describe, expect, test } from 'vitest';
+import { keptPerToken } from '#reanchor/estimate/activations.js';
 import { copyModel } from '#reanchor/models/architectures.js';
 import { type CausalLM, sequenceLogprobs } from '#reanchor/models/causal-lm.js';
-import { loadModel } from '#reanchor/models/load.js';
+import { loadModel, readConfig } from '#reanchor/models/load.js';
+import { modelShape } from '#reanchor/models/shape.js';
+import type { KernelForm } from '#reanchor/nn/module.js';
 import { spanBatch } from '#reanchor/nn/spans.js';
 import { recipeDevice } from '#reanchor/planning/device.js';
 import { FusedWeights } from '#reanchor/weights/fused-weights.js';
@@ -71,6 +74,25 @@ describe.skipIf(hindrance !== undefined)('kernels: fused on a simulated CUDA dev
       expectSameRun(fused, composed, tolerance);
     },
   );
+
+  test('what blocks keep less than those of operators is what estimate says', async () => {
+    const { layers, block } = modelShape(await readConfig(tinyModel));
+    const batch = pack([{ prompt: [5, 6, 7, 8], completions: [[9, 10, 11], [12]] }]);
+    const keptBytes = async (kernels: KernelForm) => {
+      using model = await loadModel(tinyModel, { dtype: 'float32', device: 'cuda:0', kernels });
+      for (const parameter of model.parameters.values()) parameter.requiresGrad = true;
+      return tidy(() => {
+        const spans = spanBatch(batch, model);
+        const before = cudaMemory().allocated;
+        model.hidden(spans);
+        return cudaMemory().allocated - before;
+      });
+    };
+    const less = (await keptBytes('composed')) - (await keptBytes('fused'));
+    const saved = keptPerToken(block) - keptPerToken(block, undefined, 'fused');
+    expect(saved).toBe(block.feedForward);
+    expect(less).toBe(4 * batch.tokens.length * layers * saved);
+  });
 
   test.each(architectures)('%s: gradients of gathered keys and values are those of float64', async (architecture) => {
     const folder = await tinyModelOf(architecture, mkdtempSync(join(tmpdir(), 'gathered-')));

@@ -4,8 +4,10 @@
  * this file, and tests/train/estimate.slow.test.ts tells whether it was done right.
  */
 import type { BlockShape } from '../models/shape.js';
+import type { Recipe } from '../recipe/index.js';
 
 type Terms = Record<string, number>;
+type Kernels = Recipe['kernels'];
 
 /** What is trained of a block whose base is frozen. */
 export interface BlockTraining {
@@ -73,7 +75,7 @@ export const reachesAttention = (block: BlockShape, training: BlockTraining) =>
   passesOf(block, training).entersAttention;
 
 /** What the forward pass of a block leaves for its backward pass, some of it only where a gradient goes through. */
-function keptTerms(block: BlockShape, training: BlockTraining | undefined): Terms {
+function keptTerms(block: BlockShape, training: BlockTraining | undefined, kernels: Kernels): Terms {
   const { width: D, feedForward: F, heads: H, headChannels: C, keyValueHeads: K } = block;
   const passes = passesOf(block, training);
   const { trains, entersBlock, entersAttention, reachesFeedForward, entersFeedForward } = passes;
@@ -110,7 +112,7 @@ function keptTerms(block: BlockShape, training: BlockTraining | undefined): Term
     ...attention,
     feedForwardNorm: norm('post_attention_layernorm', reachesFeedForward, passes.keepsFeedForwardInput),
     gate: where(entersFeedForward, F),
-    silu: where(entersFeedForward, F),
+    silu: where(entersFeedForward && kernels !== 'fused', F),
     up: where(entersFeedForward, F),
     product: where(passes.keepsProduct, F),
     factors,
@@ -134,10 +136,10 @@ function backwardTerms(block: BlockShape, training: BlockTraining | undefined): 
 /**
  * The most that a block holds at once where nothing is recorded: that of its larger part, which frees it at its end.
  */
-function forwardTerms({ family, width: D, feedForward: F, ...block }: BlockShape): Terms {
+function forwardTerms({ family, width: D, feedForward: F, ...block }: BlockShape, kernels: Kernels): Terms {
   const { heads: H, headChannels: C, keyValueHeads: K } = block;
   const attention = family === 'llama' ? 3 * D + 4 * H * C + 3 * K * C : 10 * D;
-  const feedForward = 4 * D + (family === 'llama' ? 4 * F : 2 * F);
+  const feedForward = 4 * D + (family !== 'llama' ? 2 * F : kernels === 'fused' ? 3 * F : 4 * F);
   return { largerPart: Math.max(attention, feedForward) };
 }
 
@@ -146,9 +148,10 @@ function finalNormTerms({ family, width: D }: BlockShape, isTrained: boolean): T
   return { pickedRows: D, norm: family === 'llama' && isTrained ? 2 * D : D };
 }
 
-export const keptPerToken = (block: BlockShape, training?: BlockTraining) => sum(keptTerms(block, training));
+export const keptPerToken = (block: BlockShape, training?: BlockTraining, kernels?: Kernels) =>
+  sum(keptTerms(block, training, kernels));
 export const backwardPerToken = (block: BlockShape, training?: BlockTraining) => sum(backwardTerms(block, training));
-export const forwardPerToken = (block: BlockShape) => sum(forwardTerms(block));
+export const forwardPerToken = (block: BlockShape, kernels?: Kernels) => sum(forwardTerms(block, kernels));
 export const finalPerRow = (block: BlockShape, isTrained: boolean) => sum(finalNormTerms(block, isTrained));
 
 /**

@@ -216,10 +216,10 @@ function memoryOptions(
   const { needsReference } = recipeObjective(recipe);
   const hasModel = needsReference && recipe.reference.storage !== 'cached';
   const writesAnswers = recipe.evaluate.generate !== undefined;
-  const { activationCheckpointing } = recipe;
+  const { activationCheckpointing, kernels } = recipe;
   const weights = form ? besideBase(recipe, form, hasModel) : bytesOf(recipe, hasModel);
   const momentBytes = recipeMomentBytes(recipe);
-  return { shape, ...weights, momentBytes, needsReference, writesAnswers, activationCheckpointing, process };
+  return { shape, ...weights, momentBytes, needsReference, writesAnswers, activationCheckpointing, kernels, process };
 }
 
 function besideBase(recipe: Recipe, form: AdapterForm, hasCopy: boolean) {

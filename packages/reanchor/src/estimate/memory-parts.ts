@@ -1,5 +1,6 @@
 /** What memory is for, and what it depends on. */
 import type { ModelShape } from '../models/shape.js';
+import type { Recipe } from '../recipe/index.js';
 import type { Shard } from '../weights/sharded-weights.js';
 import type { UnitPlan } from '../weights/unit-plan.js';
 import type { AdapterMemory } from './adapter-memory.js';
@@ -62,6 +63,8 @@ export interface MemoryOptions {
   /** Whether the policy writes answers at evaluations (`evaluate.generate`), for which each process gathers it. */
   writesAnswers?: boolean | undefined;
   activationCheckpointing: boolean;
+  /** In which form layers compute; composed when left out. */
+  kernels?: Recipe['kernels'];
   /** What the process holds without any tensor. */
   process: number;
   /** How several processes share it; one has all of it when left out. */

@@ -51,6 +51,15 @@ test('weights, gradients, moments and the reference take 20 bytes a parameter in
   expect(totalMemory(stepMemory(step, { ...options, bytes: 8, referenceBytes: 8 }))).toBeGreaterThan(1.9 * 5 * weights);
 });
 
+test('SwiGLU by its kernel keeps a feed-forward width less of every token and block of a Llama', () => {
+  const llama = modelShape(publishedConfig('meta-llama/Meta-Llama-3-8B')!.configJson);
+  const of = (changes: Partial<MemoryOptions>) => stepMemory(step, { ...options, shape: llama, bytes: 2, ...changes });
+  const tokens = Math.max(...step.map(({ policy }) => policy.tokens));
+  const less = of({}).activations - of({ kernels: 'fused' }).activations;
+  expect(less).toBe(2 * tokens * llama.layers * llama.block.feedForward);
+  expect(stepMemory(step, { ...options, kernels: 'fused' })).toEqual(stepMemory(step, options));
+});
+
 test('a process of divided parameters has them all while answers are written, which a large model feels', () => {
   const division: Division = { shard: 'parameters', processes: 64, units: planUnits(configJson) };
   const short = stepOf('dpo', '{ size: 1 }', { prefix: 16, completion: 16 });

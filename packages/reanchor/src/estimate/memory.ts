@@ -38,14 +38,14 @@ export function stepMemory(microBatches: readonly MicroBatchLayout[], options: M
 
 /** Passes without gradients: of the reference, and of the policy on KTO's partners. */
 function scoringMoment({ policy, reference, partners }: MicroBatchLayout, options: MemoryOptions): MemoryParts {
-  const { shape, bytes, needsReference, adapter } = options;
+  const { shape, bytes, needsReference, adapter, kernels } = options;
   const packs = needsReference ? [reference, ...(partners ? [partners] : [])] : [policy];
   const tokens = Math.max(...packs.map((pack) => pack.tokens));
   const inputs = Math.max(...packs.map((pack) => inputBytes(pack, options)));
   return {
     ...standingInPasses(options),
     activations: inputs,
-    workspace: needsReference ? tokens * forwardPerToken(shape.block) * bytes + (adapter?.dense ?? 0) : 0,
+    workspace: needsReference ? tokens * forwardPerToken(shape.block, kernels) * bytes + (adapter?.dense ?? 0) : 0,
   };
 }
 
@@ -57,12 +57,12 @@ function inputBytes(pack: PackLayout, { shape, bytes }: MemoryOptions): number {
 
 /** Bytes of the blocks' passes. */
 function blockBytes({ tokens }: PackLayout, options: MemoryOptions) {
-  const { shape, bytes, activationCheckpointing, division, adapter } = options;
+  const { shape, bytes, activationCheckpointing, division, adapter, kernels } = options;
   const { block, layers } = shape;
   const isWalked = activationCheckpointing || (isDivided(division) && division.shard === 'parameters');
   const trainings = (isWalked ? adapter?.walked : adapter?.unwalked) ?? new Array<undefined>(layers).fill(undefined);
   const keptByEach = trainings.map(
-    (training) => (tokens * keptPerToken(block, training) + (training?.rounded ?? 0)) * bytes,
+    (training) => (tokens * keptPerToken(block, training, kernels) + (training?.rounded ?? 0)) * bytes,
   );
   const backward = tokens * bytes * Math.max(...trainings.map((training) => backwardPerToken(block, training)));
   // A dense matrix is there with the gradient of one input of its size.
