@@ -1,10 +1,11 @@
 // Needs a CUDA device, a CUDA build of libtorch and NVRTC; skipped elsewhere.
 import { isCudaAvailable, tidy } from '@reanchor/torch';
 import { describe, test } from 'vitest';
-import { expectSameRun, runOn } from '../support/device-runs.js';
+import { expectSameBitsAfterResuming, expectSameRun, runOn } from '../support/device-runs.js';
 import { fusedLayerRuns } from '../support/fused-runs.js';
 import { headsCases, headsPasses } from '../support/heads-cases.js';
 import { expectSamePasses } from '../support/kernel-passes.js';
+import { references } from '../support/resuming.js';
 import { swigluCases, swigluPasses } from '../support/swiglu-cases.js';
 
 describe.skipIf(!isCudaAvailable())('kernels of layers on a GPU', () => {
@@ -21,5 +22,9 @@ describe.skipIf(!isCudaAvailable())('kernels of layers on a GPU', () => {
     const composed = await runOn('cuda', { ...one, text, generate: false });
     const fused = await runOn('cuda', { ...one, text: `${text}\nkernels: fused`, generate: false });
     expectSameRun(fused, composed, Math.max(1e-3, one.tolerance));
+  });
+
+  test.each(['bf16', 'fp32'])('a run in %s goes on from its checkpoint to the same bits', async (precision) => {
+    await expectSameBitsAfterResuming('cuda', precision, references.soft, 'kernels=fused');
   });
 });

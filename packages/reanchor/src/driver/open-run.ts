@@ -144,7 +144,8 @@ async function initialPolicy(options: RunOptions): Promise<ModelWeights> {
     return startAdapter === undefined ? weights.anchorAtBase() : await weights.anchorFrom(startAdapter);
   }
   const { dtype, device } = weights.model;
-  return await loadWeights(modelFolder, { name: 'reference', dtype, device, mesh, parallel: recipe.parallel });
+  const { parallel, kernels } = recipe;
+  return await loadWeights(modelFolder, { name: 'reference', dtype, device, mesh, parallel, kernels });
 }
 
 type RunAnchors = Pick<OpenRun, 'reference' | 'initialPolicy'>;
