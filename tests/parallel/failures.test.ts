@@ -115,11 +115,3 @@ test('processes that do not share a disk are refused before anything is made', a
   }
   expect(folders.map((path) => readdirSync(path))).toEqual([[], []]);
 });
-
-test('a process that hangs while pieces are written is noticed by the others, who name it', async () => {
-  const out = place();
-  const hang = { rank: 1, at: 'write .*step-000002.*optimizer-00002', n: 2, what: 'SIGSTOP' } as const;
-  const errors = errorsOf(await ranks.train(3, { recipe: divided, out, strikes: [hang], timeoutSeconds: 8 }));
-  for (const rank of [0, 2]) expect(errors[rank]).toContain('no word from rank 1: killed, hung or still at work');
-  expect(listCheckpoints(join(out, 'checkpoints')).map(({ step }) => step)).toEqual([1]);
-});

@@ -89,3 +89,16 @@ test.each([
   expect(await ranks.train(2, { recipe, out, resume: true })).toEqual(Array(2).fill({ isFinished: true, steps: 8 }));
   expect(outcome(out)).toEqual(outcome(whole));
 });
+
+test('a process that hangs while pieces are written is noticed by the others, who name it', async () => {
+  const out = join(folder, 'hanging');
+  const recipe = recipeOf('parameters');
+  const hang = { rank: 1, at: 'write .*step-000002.*optimizer-00002', n: 2, what: 'SIGSTOP' } as const;
+  const answers = await ranks.train(3, { recipe, out, strikes: [hang], timeoutSeconds: 8 });
+  for (const rank of [0, 2]) {
+    expect(answers[rank]).toEqual({
+      error: expect.stringContaining('no word from rank 1: killed, hung or still at work'),
+    });
+  }
+  expect(listCheckpoints(join(out, 'checkpoints')).map(({ step }) => step)).toEqual([1]);
+});

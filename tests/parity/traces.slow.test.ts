@@ -1,4 +1,4 @@
-// The runs on real pairs once more, in float64, where nothing but the formulas is left to differ.
+// All runs on real pairs: in float32, and in float64, where nothing but the formulas is left to differ.
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'vitest';
@@ -7,9 +7,11 @@ import { followTrace } from '../support/traces.js';
 
 const real = dataFolder ?? 'no-data';
 
-test.skipIf(!existsSync(real)).each(['dpo-fixed', 'tr-dpo-soft', 'tr-dpo-hard', 'tr-ipo-soft', 'tr-kto-hard', 'sft'])(
-  '%s equals TRL in float64',
-  (name) => followTrace(join(real, 'parity/traces', name), join(real, 'models/stories260K'), 'float64'),
+const methods = ['dpo-fixed', 'tr-dpo-soft', 'tr-dpo-hard', 'tr-ipo-soft', 'tr-kto-hard', 'sft'];
+const cases = methods.flatMap((name) => (['float32', 'float64'] as const).map((dtype) => [name, dtype] as const));
+
+test.skipIf(!existsSync(real)).each(cases)('%s: every step and the final weights equal TRL, %s', (name, dtype) =>
+  followTrace(join(real, 'parity/traces', name), join(real, 'models/stories260K'), dtype),
 );
 
 const adapters = join(real, 'parity/lora/traces');
