@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util';
 import { setNumThreads } from '@reanchor/torch';
 import { type CausalLM, generate, initModel, PrefixCache } from 'reanchor';
+import { models } from './cases.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -25,21 +26,8 @@ const [turns, questionTokens, answerTokens, rounds, threads] = [
   flags.threads,
 ].map(Number) as [number, number, number, number, number];
 
-const vocabulary = 49152;
-const shape = {
-  model_type: 'llama',
-  vocab_size: vocabulary,
-  hidden_size: 576,
-  intermediate_size: 1536,
-  num_hidden_layers: 30,
-  num_attention_heads: 9,
-  num_key_value_heads: 3,
-  max_position_embeddings: 8192,
-  rms_norm_eps: 1e-5,
-  rope_theta: 100000,
-  tie_word_embeddings: true,
-  hidden_act: 'silu',
-};
+const shape = models['smollm2-135m'];
+const vocabulary = shape.vocab_size;
 
 /** Has a conversation; returns the milliseconds to the first token of each turn. */
 async function converse(model: CausalLM, prefixCache: PrefixCache | undefined): Promise<number[]> {

@@ -30,6 +30,14 @@ function explained(key?: string, json = false): string {
 }
 
 describe('explain', () => {
+  it.each(['recipes/dpo.yaml', 'dpo.yml', 'dpo.json'])('says of the file %s what reads it', (file) => {
+    expect(() => explained(file)).toThrow(
+      new UsageError(
+        `${file} is a file; explain takes a key, such as reference.alpha. To see what a recipe comes to, without a run: npx reanchor estimate ${file}`,
+      ),
+    );
+  });
+
   it('says of a key what is allowed, what holds without it, what it means and where more is said', () => {
     expect(explained('loss.beta').split('\n')).toEqual([
       'loss.beta: the strength of the pull towards the reference; a reward is beta times a log-ratio in nats',

@@ -73,10 +73,16 @@ export function explainVerb(path: string | undefined, { json }: ExplainFlags, te
 const keysIn = (section: string) =>
   recipeKeys().filter(({ path }) => path.split('.').slice(0, -1).join('.') === section && path !== section);
 
-/** The key of a path. Errors: UsageError with the nearest one. */
+/** The key of a path. Errors: UsageError with the nearest one, or with what reads a file. */
 function named(path: string): RecipeKey {
   const key = recipeKey(path);
   if (key) return key;
+  if (/[/\\]|\.(ya?ml|json)$/.test(path)) {
+    throw new UsageError(
+      `${path} is a file; explain takes a key, such as reference.alpha. ` +
+        `To see what a recipe comes to, without a run: npx reanchor estimate ${path}`,
+    );
+  }
   const ends = recipeKeys().filter((one) => one.path.endsWith(`.${path}`));
   throw new UsageError(
     ends.length === 0

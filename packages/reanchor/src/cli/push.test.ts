@@ -45,6 +45,13 @@ async function run(...given: string[]) {
   return written;
 }
 
+test('a dry run needs no repository; what sends does', async () => {
+  const { stderr } = await run('--dry-run');
+  expect(stderr).toContain('without --dry-run this model goes to the one that --to names, a repository that is made');
+  await expect(run()).rejects.toThrow(/^push takes the repository to send to: --to owner\/name \(or --dry-run/);
+  expect(hub.requests).toEqual([]);
+});
+
 test('a dry run lists files and sizes, what stays, and what is missing, and asks nothing, not even for a token', async () => {
   vi.stubEnv('HF_TOKEN', undefined);
   vi.stubEnv('HF_HUB_OFFLINE', '1');

@@ -8,7 +8,10 @@ export function addPush(program: Command, terminal: Terminal): void {
     .command('push')
     .description('send a model or an adapter to the Hugging Face Hub, with its tokenizer and its card')
     .argument('<folder>', 'the folder of a model, a checkpoint or an adapter; of a run, its final/')
-    .requiredOption('--to <repository>', 'owner/name[@branch] on the Hub; made unless it is there')
+    .option(
+      '--to <repository>',
+      'owner/name[@branch] on the Hub; made unless it is there (without --dry-run: required)',
+    )
     .option('--private', 'a repository that is made is private')
     .option('--message <text>', 'the message of the commit')
     .option('--force', 'replace another model that is there')
