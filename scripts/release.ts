@@ -57,7 +57,8 @@ function setVersion(version: string): boolean {
 
 /** Publishes a folder, or tries to. Errors: Error with what npm warns of. */
 function publish(folder: string, isDry: boolean): void {
-  const args = ['publish', folder, ...(isDry ? ['--dry-run'] : [])];
+  // A silent `npm run` would have npm keep its warnings to itself.
+  const args = ['publish', folder, '--loglevel', 'notice', ...(isDry ? ['--dry-run'] : [])];
   const { status, stdout, stderr } = spawnSync('npm', args, { cwd: repositoryRoot, encoding: 'utf8' });
   const warnings = warningsOf(stderr);
   if (status !== 0 || warnings.length > 0) throw new Error(`npm ${args.join(' ')}:\n${warnings.join('\n') || stderr}`);
