@@ -8,12 +8,16 @@ export interface TrainCase {
   update?: { alpha: number; tau: number };
   /** Half precision: computed in bfloat16, or products of float32 matrices alone. */
   half?: 'precision' | 'matmul';
+  /** Products of float32 matrices by MKL on our side, as TRL has them. Default: by what the CPU is. */
+  byMkl?: true;
   /** LoRA on all linear layers of the blocks. */
   adapter?: { r: number; alpha: number };
   data: 'hh' | 'ultrafeedback';
   /** Rows of a step, which are one micro-batch. */
   rows: number;
   maxLength: number;
+  /** The learning rate. Default: 1e-6. */
+  lr?: number;
   /** Steps of a round; the two sides take turns round by round. */
   steps: number;
 }
@@ -25,6 +29,7 @@ const lora = { r: 16, alpha: 32 };
 export const trainCases: Record<string, TrainCase> = {
   dpo: { title: 'DPO, HH', method: 'dpo', ...hh },
   'dpo-soft': { title: 'TR-DPO soft every step, HH', method: 'dpo', update: { alpha: 0.6, tau: 1 }, ...hh },
+  'dpo-mkl': { title: 'DPO, HH, products by MKL', method: 'dpo', byMkl: true, ...hh },
   'dpo-bf16': { title: 'DPO, HH, bf16', method: 'dpo', half: 'precision', ...hh },
   'dpo-matmul': { title: 'DPO, HH, fp32 with products in bf16', method: 'dpo', half: 'matmul', ...hh },
   'dpo-hard': { title: 'TR-DPO hard, tau 32, HH', method: 'dpo', update: { alpha: 1, tau: 32 }, ...hh },

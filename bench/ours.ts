@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { memory } from '@reanchor/torch';
+import { memory, setFlushDenormal, setOneDnnProducts } from '@reanchor/torch';
 import { configureProcess, openWorld, type ShardMode, train } from 'reanchor';
 import type { TrainCase } from './cases.js';
 import { benchRecipe } from './recipe.js';
@@ -19,13 +19,17 @@ export interface OursOptions {
   /** Where this process stands among those that train together. Rank 0 takes the turns, and the others wait for it. */
   place?: Parameters<typeof openWorld>[0];
   shard?: ShardMode;
+  /** Whether numbers next to nothing are taken for 0. Default: as the product does. */
+  flush?: boolean;
 }
 
-const { one, model, rows, threads, rounds, place, shard } = JSON.parse(process.argv[2]!) as OursOptions;
+const { one, model, rows, threads, rounds, place, shard, flush } = JSON.parse(process.argv[2]!) as OursOptions;
 const recipe = benchRecipe(one, { model, rows, threads, shard, steps: rounds * one.steps });
 const out = mkdtempSync(join(tmpdir(), 'reanchor-bench-'));
 const turns = new Rounds(one.steps, () => memory().peakRss);
 configureProcess(recipe);
+if (one.byMkl) setOneDnnProducts(false);
+if (flush !== undefined) setFlushDenormal(flush);
 try {
   const { device, parallel } = recipe;
   using opened = place && (await openWorld(place, { device, timeoutSeconds: parallel.timeoutSeconds }));

@@ -27,7 +27,7 @@ export function benchRecipe(one: TrainCase, { model, rows, threads, steps, shard
       ...(one.half && (one.half === 'precision' ? { precision: 'bf16' } : { matmul: 'bf16' })),
       data: { train: rows, maxLength: one.maxLength, shuffle: false },
       batch: { size: one.rows },
-      optimizer: { lr: 1e-6, betas: [0.9, 0.95] },
+      optimizer: { lr: one.lr ?? 1e-6, betas: [0.9, 0.95] },
       schedule: { type: 'constant' },
       maxGradNorm: 2,
       steps,

@@ -24,6 +24,8 @@ from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrai
 spec = json.loads(sys.argv[1])
 one = spec["one"]
 torch.set_num_threads(spec["threads"])
+if "flush" in spec:
+    torch.set_flush_denormal(spec["flush"])
 if one.get("half") == "matmul":
     torch.backends.mkldnn.matmul.fp32_precision = "bf16"
 disable_caching()
@@ -80,7 +82,7 @@ options = dict(
     per_device_train_batch_size=one["rows"],
     max_length=one["maxLength"],
     max_steps=spec["rounds"] * one["steps"],
-    learning_rate=1e-6,
+    learning_rate=one.get("lr", 1e-6),
     lr_scheduler_type="constant",
     adam_beta1=0.9,
     adam_beta2=0.95,

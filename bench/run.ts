@@ -37,6 +37,7 @@ const scripts: Record<string, { file: string; args: string[] }> = {
   updates: { file: 'updates.ts', args: ['8', flags.threads] },
   'long-prompt': { file: 'long-prompt.ts', args: ['3', flags.threads] },
   parallel: { file: 'parallel.ts', args: [flags.rounds, ...(flags.tiny ? ['tiny'] : [])] },
+  subnormals: { file: 'subnormals.ts', args: [flags.rounds, flags.threads] },
   start: { file: 'start.ts', args: [flags.rounds] },
   rows: { file: 'rows.ts', args: [] },
   gpu: { file: 'gpu.ts', args: [flags.rounds] },

@@ -10,6 +10,7 @@
 #include "ops_decode.cc"
 #include "ops_distance.cc"
 #include "ops_heads.cc"
+#include "ops_linear.cc"
 #include "ops_nf4.cc"
 #include "ops_rotary.cc"
 #include "ops_swiglu.cc"

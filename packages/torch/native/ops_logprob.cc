@@ -74,7 +74,7 @@ static bool isBf16OnCpu(const Tensor& hidden) {
 static void project(const Tensor& hidden_RD, const Tensor& weight_VD, Tensor& logits_RV) {
   const auto type = logits_RV.scalar_type();
   if (hidden_RD.scalar_type() == type) {
-    at::mm_out(logits_RV, hidden_RD, weight_VD.t());
+    products::into(logits_RV, hidden_RD, weight_VD.t());
   } else if (hidden_RD.is_cuda()) {
     at::mm_out(logits_RV, hidden_RD, weight_VD.t(), type);
   } else {
@@ -305,10 +305,9 @@ static Backward backward(const Tensor& grad_M, const Tensor& hidden_MD, const Te
     if (wide) {
       if (want_hidden) {
         Tensor part_RD = out.hidden_MD.narrow(0, m, n);
-        at::mm_out(part_RD, slope_RV, weight_VD);
+        products::into(part_RD, slope_RV, weight_VD);
       }
-      if (want_weight && m == 0) at::mm_out(out.weight_VD, slope_RV.t(), hidden_RD);
-      if (want_weight && m > 0) out.weight_VD.addmm_(slope_RV.t(), hidden_RD);
+      if (want_weight) products::into(out.weight_VD, slope_RV.t(), hidden_RD, m > 0);
     } else if (cuda) {
       const Tensor narrow_RV = slope_RV.to(hidden_MD.scalar_type());
       if (want_hidden) {
@@ -389,6 +388,7 @@ void registerCustomOps() {
   library->impl("linear_logprob", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(logprob::withGrad)));
   decode::registerOps(*library);
   distance::registerOps(*library);
+  linear::registerOps(*library);
   adamw8::registerOps(*library);
   attention::registerOps(*library);
   rotary::registerOps(*library);

@@ -123,6 +123,12 @@ static napi_value setMatmulPrecision(Call& call) {
   return nullptr;
 }
 
+// setOneDnnProducts(on): whether oneDNN computes large products of float32 matrices on the CPU.
+static napi_value setOneDnnProducts(Call& call) {
+  products::uses_one_dnn = readBool(call.env, call.argv[0], false) && at::native::mkldnn_matmul != nullptr;
+  return nullptr;
+}
+
 static napi_value manualSeed(Call& call) {
   at::manual_seed(static_cast<uint64_t>(readNumber(call.env, call.argv[0], "seed")));
   return nullptr;
@@ -282,7 +288,7 @@ static void beginLogging() {
   });
 }
 
-// config(): { compiledFor, build, cpu, oneDNN, parallel }
+// config(): { compiledFor, build, cpu, oneDNN, products, parallel }
 static napi_value config(Call& call) {
   napi_value result;
   napi_create_object(call.env, &result);
@@ -293,6 +299,7 @@ static napi_value config(Call& call) {
   set("build", at::show_config());
   set("cpu", at::get_cpu_capability());
   set("oneDNN", at::globalContext().hasMKLDNN() ? at::get_mkldnn_version() : "");
+  set("products", products::uses_one_dnn ? "oneDNN" : "MKL");
   set("parallel", at::get_parallel_info());
   return result;
 }
@@ -306,6 +313,7 @@ void defineRuntime(Addon& addon, napi_value exports) {
   keepFewProducts();
   define(addon, exports, "setFlushDenormal", setFlushDenormal);
   define(addon, exports, "setMatmulPrecision", setMatmulPrecision);
+  define(addon, exports, "setOneDnnProducts", setOneDnnProducts);
   define(addon, exports, "manualSeed", manualSeed);
   define(addon, exports, "rngState", rngState);
   define(addon, exports, "setRngState", setRngState);

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { decodeAttention, decodeLinear, decodeRmsNorm } from './decode.js';
 import { TorchError } from './errors.js';
+import { linear } from './linear.js';
 import { getNumThreads, setNumThreads } from './memory.js';
-import { cat, linear, randn, scaledDotProductAttention, zeros } from './ops.gen.js';
+import { cat, randn, scaledDotProductAttention, zeros } from './ops.gen.js';
 import { manualSeed } from './random.js';
 import { noGrad, tidy } from './scope.js';
 import { type Tensor, tensor } from './tensor.js';

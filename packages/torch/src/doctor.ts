@@ -97,12 +97,12 @@ async function measure(seconds: number): Promise<Omit<NonNullable<DoctorReport['
     torch.tidy(() => {
       const a = torch.randn([size, size], { device });
       const b = torch.randn([size, size], { device });
-      a.mm(b).dispose();
+      torch.linear(a, b).dispose();
       torch.synchronize(device);
       const begin = performance.now();
       let products = 0;
       while (performance.now() - begin < seconds * 1000) {
-        for (let i = 0; i < (device === 'cuda' ? 20 : 1); i++) a.mm(b).dispose();
+        for (let i = 0; i < (device === 'cuda' ? 20 : 1); i++) torch.linear(a, b).dispose();
         torch.synchronize(device);
         products += device === 'cuda' ? 20 : 1;
       }
@@ -117,7 +117,7 @@ async function measure(seconds: number): Promise<Omit<NonNullable<DoctorReport['
     oneDNN: config.oneDNN.replace(/^.*?(v[\d.]+).*$/, '$1') || 'absent',
     halfPrecision: halfPrecision(),
     gflops,
-    matmul: `${size} x ${size} float32 on ${device}`,
+    matmul: `${size} x ${size} float32 on ${device}${device === 'cpu' ? `, by ${config.products}` : ''}`,
   };
 }
 

@@ -18,9 +18,9 @@ export function halfPrecision(cpuinfo = readIfFile('/proc/cpuinfo')?.toString() 
 export const halfPrecisionText: Readonly<Record<HalfPrecision, string>> = {
   amx: 'AMX: products of bfloat16 numbers take a fraction of the time (precision: bf16, or matmul: bf16 beside fp32)',
   'avx512-bf16':
-    'AVX512-BF16, no AMX: precision: bf16 is faster; matmul: bf16 leaves products in float32, by oneDNN in place of MKL',
+    'AVX512-BF16, no AMX: precision: bf16 is faster; matmul: bf16 leaves products in float32, all of them by oneDNN',
   avx512:
-    'no instructions for bfloat16: precision: bf16 saves memory, not time; matmul: bf16 has oneDNN in place of MKL',
+    'no instructions for bfloat16: precision: bf16 saves memory, not time; matmul: bf16 has all products by oneDNN',
   none: 'no instructions for bfloat16: precision: bf16 saves memory, not time, and matmul: bf16 changes nothing',
   unknown: 'not known of this system',
 };

@@ -46,6 +46,7 @@ export interface Native {
   setGradEnabled(enabled: boolean): boolean;
   setFlushDenormal(on: boolean): void;
   setMatmulPrecision(bf16: boolean): void;
+  setOneDnnProducts(on: boolean): void;
   manualSeed(seed: number): void;
   rngState(device: number): Uint8Array;
   setRngState(state: Uint8Array, device: number): void;
@@ -88,7 +89,7 @@ export interface Native {
   loadKernel(cubin: Uint8Array, name: string, device: number): number;
   resizeStorage(handle: number, bytes: number): void;
   isContiguous(handle: number): boolean;
-  config(): { compiledFor: string; build: string; cpu: string; oneDNN: string; parallel: string };
+  config(): { compiledFor: string; build: string; cpu: string; oneDNN: string; products: string; parallel: string };
 }
 
 let addon: Native | undefined;

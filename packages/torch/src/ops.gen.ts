@@ -87,7 +87,6 @@ const aten_addmm = new LazyOp('aten::addmm', '');
 const aten_baddbmm = new LazyOp('aten::baddbmm', '');
 const aten_linalg_qr = new LazyOp('aten::linalg_qr', '');
 const aten_linalg_svd = new LazyOp('aten::linalg_svd', '');
-const aten_linear = new LazyOp('aten::linear', '');
 const aten_embedding = new LazyOp('aten::embedding', '');
 const aten_einsum = new LazyOp('aten::einsum', '');
 const aten_view = new LazyOp('aten::view', '');
@@ -903,9 +902,6 @@ export function linalgQr(A: Tensor, mode?: string): [Tensor, Tensor] { return ma
 
 /** `aten::linalg_svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)` */
 export function linalgSvd(A: Tensor, fullMatrices?: boolean, options?: { driver?: string | null | undefined }): [Tensor, Tensor, Tensor] { return makeAll(aten_linalg_svd.call(A.handle, fullMatrices, options?.driver)) as [Tensor, Tensor, Tensor]; }
-
-/** `aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor` */
-export function linear(input: Tensor, weight: Tensor, bias?: Tensor | null): Tensor { return make(aten_linear.call(input.handle, weight.handle, bias?.handle)); }
 
 /** `aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor` */
 export function embedding(weight: Tensor, indices: Tensor, paddingIdx?: number, scaleGradByFreq?: boolean, sparse?: boolean): Tensor { return make(aten_embedding.call(weight.handle, indices.handle, paddingIdx, scaleGradByFreq, sparse)); }

@@ -138,7 +138,7 @@ export const recipeSchema = z.strictObject({
     .enum(['fp32', 'bf16'])
     .optional()
     .describe(
-      'the type in which matrices of float32 are multiplied; bf16 rounds their numbers to bfloat16 on a CPU with AMX, which is several times as fast at that, and to TF32 on a GPU, and adds up in float32; on a CPU with AVX-512 alone it leaves products in float32 to oneDNN, which is faster than MKL on those of AMD; `reanchor doctor` says what the CPU has; fp32 when left out',
+      'the type in which matrices of float32 are multiplied; bf16 rounds their numbers to bfloat16 on a CPU with AMX, which is several times as fast at that, and to TF32 on a GPU, and adds up in float32; on a CPU with AVX-512 alone it leaves products in float32, all of them by oneDNN; `reanchor doctor` says what the CPU has; fp32 when left out',
     ),
   device: z
     .string()
