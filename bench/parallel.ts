@@ -1,9 +1,10 @@
 // DPO on one process of two threads, and on two processes of one thread each with nothing and with all divided, in
 // turns round by round. Prints a Markdown table; the ratio is that of the times of a round, with the least and most.
 //
-//   npx tsx bench/parallel.ts [rounds = 5] [tiny]
+//   npx tsx bench/parallel.ts [rounds = 5] [pairs a step = 4] [tiny]
 //
-// `tiny` takes the model and the rows of the tests, to see that it works.
+// What is sent is as much for a step of many pairs as for one of few. `tiny` takes the model and the rows of the tests,
+// to see that it works.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { holdWorldStore, type ShardMode } from 'reanchor';
@@ -12,8 +13,8 @@ import { benchModel, benchRows } from './materials.js';
 import type { OursOptions } from './ours.js';
 import { median, Player } from './turns.js';
 
-const [given = '5', setting] = process.argv.slice(2);
-const rounds = Number(given);
+const [rounds = 5, pairs = trainCases.dpo!.rows] = process.argv.slice(2, 4).map(Number);
+const isTiny = process.argv[4] === 'tiny';
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const ours = ['--import', 'tsx', here('ours.ts')];
 const envOf = (threads: number) => ({ OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: String(threads) });
@@ -57,12 +58,18 @@ for (const { title, seconds } of sides) {
 }
 
 async function materials(): Promise<Pick<OursOptions, 'one' | 'model' | 'rows'>> {
-  if (setting === 'tiny') {
+  if (isTiny) {
     const fixtures = here('../tests/fixtures');
-    const one: TrainCase = { ...trainCases.dpo!, title: 'DPO, the model of the tests', maxLength: 96, steps: 2 };
+    const one: TrainCase = {
+      ...trainCases.dpo!,
+      title: 'DPO, the model of the tests',
+      rows: pairs,
+      maxLength: 96,
+      steps: 2,
+    };
     return { one, model: `${fixtures}/models/llama-tiny`, rows: `${fixtures}/text/pairs.jsonl` };
   }
-  const one = trainCases.dpo!;
+  const one: TrainCase = { ...trainCases.dpo!, rows: pairs, steps: Math.max(1, Math.floor(16 / pairs)) };
   return {
     one,
     model: await benchModel(one.model),

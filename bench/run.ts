@@ -36,7 +36,7 @@ const scripts: Record<string, { file: string; args: string[] }> = {
   ceiling: { file: 'ceiling.ts', args: [flags.threads] },
   updates: { file: 'updates.ts', args: ['8', flags.threads] },
   'long-prompt': { file: 'long-prompt.ts', args: ['3', flags.threads] },
-  parallel: { file: 'parallel.ts', args: [flags.rounds, ...(flags.tiny ? ['tiny'] : [])] },
+  parallel: { file: 'parallel.ts', args: [flags.rounds, '4', ...(flags.tiny ? ['tiny'] : [])] },
   subnormals: { file: 'subnormals.ts', args: [flags.rounds, flags.threads] },
   start: { file: 'start.ts', args: [flags.rounds] },
   rows: { file: 'rows.ts', args: [] },
