@@ -7,7 +7,8 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 const shared = {
   pool: 'forks' as const,
   isolate: true,
-  maxWorkers: 2,
+  // More than the two cores that there are: many tests wait for processes that they have started.
+  maxWorkers: 3,
   // No test asks the Hub itself: those that download start one on the loopback device.
   env: { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: '1', HF_HUB_OFFLINE: '1' },
   setupFiles: [path('tests/support/compile-late.ts'), path('tests/support/matchers.ts')],

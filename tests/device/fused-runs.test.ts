@@ -1,4 +1,5 @@
-// `kernels: fused` on the simulated device: whole runs beside those of operators, and who may ask for it.
+// `kernels: fused` on the simulated device: whole runs beside those of operators, a sample of those of
+// fused-runs.slow.test.ts, and who may ask for it.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,12 +16,12 @@ import { recipeDevice } from '#reanchor/planning/device.js';
 import { FusedWeights } from '#reanchor/weights/fused-weights.js';
 import { Weights } from '#reanchor/weights/weights.js';
 import { useKernelLibraries } from '#torch/device-kernels.js';
-import { expectSameBitsAfterResuming, expectSameRun, runOn } from '../support/device-runs.js';
-import { fusedLayerRuns, fusedRuns } from '../support/fused-runs.js';
+import { expectSameBitsAfterResuming } from '../support/device-runs.js';
+import { expectFusedLayers, expectFusedSteps, fusedLayerRuns, fusedRuns } from '../support/fused-runs.js';
 import { gradients, pack } from '../support/packed.js';
 import { architectures, references, tinyModelOf } from '../support/resuming.js';
 import { simulateCuda } from '../support/simulated-cuda/load.js';
-import { tinyModel, weights } from '../support/training.js';
+import { tinyModel } from '../support/training.js';
 
 const hindrance = await simulateCuda();
 
@@ -37,43 +38,14 @@ describe.skipIf(hindrance !== undefined)('kernels: fused on a simulated CUDA dev
     expect(recipeDevice(recipe, 'cuda:0')).toBe('cuda:0');
   });
 
-  test.each(fusedRuns)(
+  test.each(fusedRuns.filter(({ isSampled }) => isSampled))(
     'a run has the numbers of one of operators, in one pass a step: $precision, $text',
-    async (one) => {
-      await simulateCuda();
-      const { precision, tolerance } = one;
-      const text = `${one.text}\nprecision: ${precision}`;
-      const composed = await runOn('cuda', { text, generate: false });
-      startProfile();
-      const fused = await runOn('cuda', { text: `${text}\nkernels: fused`, generate: false });
-      const names = stopProfile().map(({ name }) => name);
-      expect(names.filter((name) => name === 'reanchor::update_')).toHaveLength(4);
-      for (const name of ['aten::_fused_adamw_', 'reanchor::move_towards_', 'reanchor::squared_distance']) {
-        expect(names).not.toContain(name);
-      }
-      expectSameRun(fused, composed, tolerance);
-      const kinds = ({ events }: typeof fused) => events.map(({ type }) => type);
-      expect(kinds(fused)).toEqual(kinds(composed));
-      using ours = await loadModel(fused.final, { dtype: 'float64' });
-      using theirs = await loadModel(composed.final, { dtype: 'float64' });
-      expect(weights(ours)).toBeCloseToTensor(weights(theirs), precision === 'fp32' ? 5e-5 : 0.01);
-    },
+    expectFusedSteps,
   );
 
-  test.each(fusedLayerRuns)(
+  test.each(fusedLayerRuns.filter(({ isSampled }) => isSampled))(
     'layers of a run have the numbers of operators: $model, $precision, $text',
-    async ({ precision, tolerance, ...one }) => {
-      const text = `${one.text}\nprecision: ${precision}`;
-      const generate = precision === 'fp32';
-      const composed = await runOn('cuda', { ...one, text, generate });
-      startProfile();
-      const fused = await runOn('cuda', { ...one, text: `${text}\nkernels: fused`, generate });
-      const names = new Set(stopProfile().map(({ name }) => name));
-      expect(names).toContain('reanchor::heads');
-      if (one.model === 'llama-tiny') expect(names).toContain('reanchor::swiglu');
-      for (const name of ['aten::silu', 'reanchor::rotate']) expect(names).not.toContain(name);
-      expectSameRun(fused, composed, tolerance);
-    },
+    expectFusedLayers,
   );
 
   test('what blocks keep less than those of operators is what estimate says', async () => {
