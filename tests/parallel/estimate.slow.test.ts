@@ -13,6 +13,8 @@ test.each<EstimatedRun>([
   ...shardModes.map((shard) => [shard, 'bf16', 'dpo', soft, 100, '', ''] as const),
   ...(['none', 'gradients'] as const).map((shard) => [shard, 'bf16', 'kto', soft, 10_000, '', ''] as const),
   ['parameters', 'fp32', 'dpo', cached, 10_000, '', ''],
+  ['optimizer', 'fp32', 'dpo', cached, 10_000, '', ''],
+  ['none', 'fp32', 'dpo', soft, 100, '', 'adapter: { r: 8 }'],
   ['gradients', 'bf16', 'dpo', cached, 100, ', reduce: bfloat16', ''],
   ['parameters', 'bf16', 'dpo', soft, 100, ', replicas: 2', ''],
   ['none', 'bf16', 'kto', soft, 10_000, ', reduce: bfloat16', 'adapter: { r: 8 }'],

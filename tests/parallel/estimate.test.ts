@@ -1,7 +1,7 @@
 // What processes hold and send, by measure, beside what is said of it beforehand.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isOfGradients, rests } from '../support/measured-group.js';
-import { cached, MeasuredRuns, soft } from '../support/measured-runs.js';
+import { MeasuredRuns, soft } from '../support/measured-runs.js';
 
 let runs: MeasuredRuns;
 beforeAll(async () => {
@@ -32,9 +32,7 @@ test('shard: gradients never holds all of them', async () => {
 
 test.each([
   ['none', 'fp32', 'dpo', soft, 100, '', ''],
-  ['optimizer', 'fp32', 'dpo', cached, 10_000, '', ''],
   ['parameters', 'fp32', 'dpo', soft, 10_000, ', replicas: 2', ''],
-  ['none', 'fp32', 'dpo', soft, 100, '', 'adapter: { r: 8 }'],
   ['parameters', 'fp32', 'dpo', soft, 10_000, '', 'adapter: { r: 8 }'],
 ] as const)('%s: %s, %s, %s, %s tokens%s, %s: sent and held as estimated', async (...run) => {
   await runs.expectAsEstimated(run);
