@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/Parallel.h>
+#include <c10/util/BFloat16.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -28,6 +29,7 @@ namespace reanchor {
 #pragma GCC diagnostic ignored "-Wpsabi"
 typedef float Lane __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t IntLane __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint16_t HalfLane __attribute__((vector_size(16), aligned(2), may_alias));
 constexpr int64_t kLane = 8;
 
 static bool isWide() {
@@ -40,6 +42,9 @@ static bool isWide() {
 }
 
 REANCHOR_INLINE Lane load(const float* from) { return *reinterpret_cast<const Lane*>(from); }
+REANCHOR_INLINE Lane load(const c10::BFloat16* from) {
+  return (Lane)(__builtin_convertvector(*reinterpret_cast<const HalfLane*>(from), IntLane) << 16);
+}
 REANCHOR_INLINE void store(float* to, const Lane& lane) { *reinterpret_cast<Lane*>(to) = lane; }
 REANCHOR_INLINE float sum(const Lane& a) { return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7])); }
 

@@ -4,7 +4,7 @@
 // reanchor::squared_distance(Tensor[] a, Tensor[] b) -> float
 //
 // sum of (a - b)^2 over all elements of all tensors, in float64 over blocks that float32 sums well; with an empty list
-// for `b`, of a^2.
+// for `b`, of a^2. Differences of 16-bit numbers are float32.
 //
 // reanchor::move_towards_(Tensor(a!)[] a, Tensor[] b, float share) -> float[]
 //
@@ -21,7 +21,8 @@ namespace reanchor::distance {
 
 using at::Tensor;
 
-REANCHOR_INLINE double block(const float* a, const float* b, int64_t n) {
+template <typename A, typename B>
+REANCHOR_INLINE double block(const A* a, const B* b, int64_t n) {
   constexpr int64_t kBlock = 64 * kLane;
   double total = 0;
   for (int64_t first = 0; first < n; first += kBlock) {
@@ -34,17 +35,40 @@ REANCHOR_INLINE double block(const float* a, const float* b, int64_t n) {
     }
     total += sum(part);
     for (; i < end; i++) {
-      const double d = b ? a[i] - b[i] : a[i];
+      const double d = static_cast<float>(a[i]) - (b ? static_cast<float>(b[i]) : 0.0f);
       total += d * d;
     }
   }
   return total;
 }
-REANCHOR_WIDE static double blockWide(const float* a, const float* b, int64_t n) { return block(a, b, n); }
-static double blockAny(const float* a, const float* b, int64_t n) { return block(a, b, n); }
+
+using Block = double (*)(const void* a, const void* b, int64_t n);
+template <typename A, typename B>
+REANCHOR_WIDE static double blockWide(const void* a, const void* b, int64_t n) {
+  return block(static_cast<const A*>(a), static_cast<const B*>(b), n);
+}
+template <typename A, typename B>
+static double blockAny(const void* a, const void* b, int64_t n) {
+  return block(static_cast<const A*>(a), static_cast<const B*>(b), n);
+}
+template <typename A, typename B>
+static Block blockOf() {
+  return isWide() ? blockWide<A, B> : blockAny<A, B>;
+}
 
 static bool hasKernel(const Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+}
+
+// What measures tensors of these dtypes; null where nothing of ours does.
+static Block blockFor(const Tensor& a, const Tensor& b) {
+  if (!a.is_cpu() || !b.is_cpu() || !a.is_contiguous() || !b.is_contiguous()) return nullptr;
+  const auto A = a.scalar_type(), B = b.scalar_type();
+  if (A == at::kFloat && B == at::kFloat) return blockOf<float, float>();
+  if (A == at::kFloat && B == at::kBFloat16) return blockOf<float, c10::BFloat16>();
+  if (A == at::kBFloat16 && B == at::kFloat) return blockOf<c10::BFloat16, float>();
+  if (A == at::kBFloat16 && B == at::kBFloat16) return blockOf<c10::BFloat16, c10::BFloat16>();
+  return nullptr;
 }
 
 // The parts are added in order, so that a sum does not depend on which thread is done first.
@@ -79,23 +103,29 @@ static Sum overParts(int64_t n, const Run& run) {
   return total;
 }
 
+// sum of (a - b)^2, or of a^2 where b is not defined, by a block's kernel.
+static double measured(const Block run, const Tensor& a, const Tensor& b) {
+  const auto* from = static_cast<const char*>(a.const_data_ptr());
+  const auto* other = b.defined() ? static_cast<const char*>(b.const_data_ptr()) : nullptr;
+  const int64_t size = a.element_size(), other_size = b.defined() ? b.element_size() : 0;
+  return overParts<double>(a.numel(), [&](int64_t first, int64_t length) {
+    return run(from + first * size, other ? other + first * other_size : nullptr, length);
+  });
+}
+
 static double squaredDistance(at::TensorList a, at::TensorList b) {
   TORCH_CHECK(b.empty() || a.size() == b.size(), "squared_distance takes as many tensors in b as in a, or none; got ",
               a.size(), " and ", b.size());
-  const auto run = isWide() ? blockWide : blockAny;
   double total = 0;
   std::vector<Tensor> norms;
   for (size_t t = 0; t < a.size(); t++) {
     if (!b.empty()) checkPair(a[t], b[t], t);
-    if (!hasKernel(a[t]) || (!b.empty() && !hasKernel(b[t]))) {
-      norms.push_back(lengthOf(b.empty() ? a[t] : a[t].sub(b[t])));
-      continue;
+    const Tensor other = b.empty() ? Tensor() : b[t];
+    if (const Block run = blockFor(a[t], b.empty() ? a[t] : other)) {
+      total += measured(run, a[t], other);
+    } else {
+      norms.push_back(lengthOf(b.empty() ? a[t] : a[t].sub(other)));
     }
-    const float* from = a[t].const_data_ptr<float>();
-    const float* other = b.empty() ? nullptr : b[t].const_data_ptr<float>();
-    total += overParts<double>(a[t].numel(), [&](int64_t first, int64_t length) {
-      return run(from + first, other ? other + first : nullptr, length);
-    });
   }
   if (!norms.empty()) total += sumOfSquares(norms, 1).item<double>();
   return total;
@@ -145,12 +175,19 @@ REANCHOR_INLINE Sums move(float* a, const float* b, int64_t n, float share) {
 REANCHOR_WIDE static Sums moveWide(float* a, const float* b, int64_t n, float share) { return move(a, b, n, share); }
 static Sums moveAny(float* a, const float* b, int64_t n, float share) { return move(a, b, n, share); }
 
-static void moveComposed(const Tensor& a, const Tensor& given, double share, std::vector<Tensor>& norms) {
+// By libtorch's lerp_; what cannot be measured at once is left in `norms`.
+static Sums moveComposed(const Tensor& a, const Tensor& given, double share, std::vector<Tensor>& norms) {
   const Tensor b = given.to(a.scalar_type());
+  if (const Block run = blockFor(a, b)) {
+    const double before = measured(run, a, b);
+    a.lerp_(b, share);
+    return {before, measured(run, a, b), measured(run, a, Tensor())};
+  }
   norms.push_back(lengthOf(a.sub(b)));
   a.lerp_(b, share);
   norms.push_back(lengthOf(a.sub(b)));
   norms.push_back(lengthOf(a));
+  return {};
 }
 
 static std::vector<double> moveTowards(at::TensorList a, at::TensorList b, double share) {
@@ -161,7 +198,7 @@ static std::vector<double> moveTowards(at::TensorList a, at::TensorList b, doubl
   for (size_t t = 0; t < a.size(); t++) {
     checkPair(a[t], b[t], t);
     if (!hasKernel(a[t]) || !hasKernel(b[t])) {
-      moveComposed(a[t], b[t], share, norms);
+      total += moveComposed(a[t], b[t], share, norms);
       continue;
     }
     float* to = a[t].mutable_data_ptr<float>();

@@ -111,7 +111,6 @@ static void check(const Weight& w) {
 
 typedef double PairLane __attribute__((vector_size(32)));
 typedef uint32_t BitLane __attribute__((vector_size(32)));
-typedef uint16_t HalfLane __attribute__((vector_size(16), aligned(2), may_alias));
 
 // The table's values of the eight codes in four bytes.
 REANCHOR_INLINE Lane lookUp(const uint8_t* bytes) {

@@ -14,7 +14,8 @@ import {
 test.each([
   ['float32', 1e-6],
   ['float64', 1e-12],
-  ['bfloat16', 1e-2],
+  ['bfloat16', 1e-6],
+  ['float16', 1e-2],
 ] as const)('%s: equals the sum of squares, element by element', (dtype: DType, tolerance) => {
   tidy(() => {
     manualSeed(1);
@@ -26,6 +27,17 @@ test.each([
     const norm = a!.reduce((sum, x) => sum + squares(x.toList(), new Array(x.numel).fill(0)), 0);
     expect(Math.abs(squaredDistance(a!) / norm - 1)).toBeLessThan(tolerance);
     expect(squaredDistance(a!, a!)).toBe(0);
+  });
+});
+
+test('float32 and bfloat16 are compared as they are', () => {
+  tidy(() => {
+    manualSeed(3);
+    const [a, b] = [randn([70_001]), randn([70_001]).to('bfloat16')];
+    const [x, y] = [a.toList(), b.toList()];
+    const expected = x.reduce((sum, value, i) => sum + (value - y[i]!) ** 2, 0);
+    expect(squaredDistance([a], [b]) / expected).toBeCloseTo(1, 6);
+    expect(squaredDistance([b], [a]) / expected).toBeCloseTo(1, 6);
   });
 });
 
