@@ -169,16 +169,6 @@ class WithoutSubnormals {
   uint64_t before_;
 };
 
-// While it lives, products of float32 matrices on the CPU may, where that is `wanted`, round what they multiply to
-// bfloat16; sums are float32.
-class Bf16Products {
- public:
-  explicit Bf16Products(bool wanted);
-  ~Bf16Products();
-  Bf16Products(const Bf16Products&) = delete;
-  Bf16Products& operator=(const Bf16Products&) = delete;
-};
-
 using Body = napi_value (*)(Call&);
 
 struct Entry {

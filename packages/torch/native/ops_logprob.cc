@@ -9,6 +9,7 @@
 // anew, which costs one more matrix product.
 // Letters: M scored rows, R rows of a chunk, D hidden size, V vocabulary, B vocabulary rows converted at a time.
 #include "addon.h"
+#include "head_bf16.h"
 #include "kernels.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -64,12 +65,6 @@ void chunks(int64_t total, int64_t step, F&& f) {
   for (int64_t first = 0; first < total; first += step) f(first, std::min(step, total - first));
 }
 
-// On the CPU bfloat16 numbers are multiplied as float32 ones, which a CPU with AMX may round to bfloat16 again: at no
-// loss, but of slopes, which are rounded as they are on a GPU.
-static bool isBf16OnCpu(const Tensor& hidden) {
-  return hidden.is_cpu() && hidden.scalar_type() == at::kBFloat16;
-}
-
 // logits_RV = hidden_RD @ weight_VD^T in the sum type. 16-bit logits are never rounded to 16 bits.
 static void project(const Tensor& hidden_RD, const Tensor& weight_VD, Tensor& logits_RV) {
   const auto type = logits_RV.scalar_type();
@@ -77,6 +72,8 @@ static void project(const Tensor& hidden_RD, const Tensor& weight_VD, Tensor& lo
     products::into(logits_RV, hidden_RD, weight_VD.t());
   } else if (hidden_RD.is_cuda()) {
     at::mm_out(logits_RV, hidden_RD, weight_VD.t(), type);
+  } else if (head_bf16::suits(hidden_RD)) {
+    head_bf16::project(hidden_RD, weight_VD, logits_RV);
   } else {
     const Tensor wide_RD = hidden_RD.to(type);
     chunks(weight_VD.size(0), blockRows(weight_VD.size(0), weight_VD.size(1)), [&](int64_t v, int64_t n) {
@@ -259,7 +256,6 @@ static Forward forward(const Tensor& hidden_MD, const Tensor& weight_VD, const T
   Forward out{{at::empty({M}, options), at::empty({M}, options), at::empty({M}, options)}, Tensor()};
   if (M == 0 || hidden_MD.is_meta()) return out;
   checkRange(targets_M, V);
-  const Bf16Products products(isBf16OnCpu(hidden_MD));
   const int64_t element = static_cast<int64_t>(options.dtype().itemsize());
   const int64_t R = chunkRows(requested, M, V, element, hidden_MD.is_cuda());
   const int64_t room = keep_bytes / std::max<int64_t>(V * element, 1);
@@ -294,7 +290,6 @@ static Backward backward(const Tensor& grad_M, const Tensor& hidden_MD, const Te
     // The first chunk of the usual case writes what later ones add to.
     out.weight_VD = wide && M > 0 ? at::empty({V, D}, options) : at::zeros({V, D}, options);
   }
-  const Bf16Products products(isBf16OnCpu(hidden_MD));
   const int64_t R = chunkRows(requested, M, V, c10::elementSize(type), cuda);
   const Tensor buffer_RV = K < M ? at::empty({std::min(R, M - K), V}, rows_M.logsumexp.options()) : Tensor();
   chunks(M, R, [&](int64_t m, int64_t n) {
@@ -315,6 +310,9 @@ static Backward backward(const Tensor& grad_M, const Tensor& hidden_MD, const Te
         at::mm_out(part_RD, narrow_RV, weight_VD);
       }
       if (want_weight) out.weight_VD.add_(at::mm(narrow_RV.t(), hidden_RD, type));
+    } else if (head_bf16::suits(hidden_RD)) {
+      const Tensor part_RD = want_hidden ? out.hidden_MD.narrow(0, m, n) : Tensor();
+      head_bf16::backward(slope_RV, hidden_RD, weight_VD, part_RD, out.weight_VD);
     } else {
       const Tensor wide_RD = want_weight ? hidden_RD.to(type) : Tensor();
       const Tensor part_RD = want_hidden ? at::zeros({n, D}, rows_M.logsumexp.options()) : Tensor();

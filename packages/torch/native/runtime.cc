@@ -99,27 +99,13 @@ static napi_value setFlushDenormal(Call& call) {
 
 // ---- what products of float32 matrices are computed in
 
-static bool allowsBf16 = false;
-
-static void setCpuProducts(bool bf16) {
-  at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
-                                          bf16 ? at::Float32Precision::BF16 : at::Float32Precision::NONE);
-}
-
-Bf16Products::Bf16Products(bool wanted) {
-  if (wanted) setCpuProducts(true);
-}
-
-Bf16Products::~Bf16Products() {
-  setCpuProducts(allowsBf16);
-}
-
 // setMatmulPrecision(bf16): bfloat16 on the CPU, TF32 on CUDA devices; false: float32 on both.
 static napi_value setMatmulPrecision(Call& call) {
-  allowsBf16 = readBool(call.env, call.argv[0], false);
-  setCpuProducts(allowsBf16);
+  const bool bf16 = readBool(call.env, call.argv[0], false);
+  at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL,
+                                          bf16 ? at::Float32Precision::BF16 : at::Float32Precision::NONE);
   at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL,
-                                          allowsBf16 ? at::Float32Precision::TF32 : at::Float32Precision::IEEE);
+                                          bf16 ? at::Float32Precision::TF32 : at::Float32Precision::IEEE);
   return nullptr;
 }
 

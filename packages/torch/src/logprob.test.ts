@@ -2,13 +2,16 @@
 import { describe, expect, test } from 'vitest';
 import {
   type DType,
+  getNumThreads,
   grad,
+  halfPrecision,
   linearLogprob,
   manualSeed,
   memory,
   noGrad,
   ones,
   randn,
+  setNumThreads,
   type Tensor,
   TorchError,
   tensor,
@@ -34,11 +37,11 @@ function problem(M: number, D: number, V: number, dtype: DType) {
 describe('linearLogprob', () => {
   // Largest |difference| / max(1, |composed|). 16-bit logits stay in float32, so values are as exact as float32's.
   // Gradients are rounded once, at the end, to the dtype of hidden and weight, so they differ by at most its last
-  // place: 2^-7, 2^-10.
+  // place: 2^-7, 2^-10. A CPU that multiplies in bfloat16 rounds what is multiplied by hidden and weight, as a GPU does.
   test.each([
     ['float64', 'float64', 1e-10, 1e-10],
     ['float32', 'float32', 1e-5, 1e-5],
-    ['bfloat16', 'float32', 1e-5, 2 ** -7],
+    ['bfloat16', 'float32', 1e-5, ['amx', 'avx512-bf16'].includes(halfPrecision()) ? 2 ** -5 : 2 ** -7],
     ['float16', 'float32', 1e-5, 2 ** -10],
   ] as const)('%s: values and gradients equal the composed form in %s', (dtype, wide, tolerance, gradTolerance) => {
     for (const [M, D, V] of [
@@ -133,6 +136,37 @@ describe('linearLogprob', () => {
     }
     const none = linearLogprob(hidden_MD.detach(), weight_VD.detach(), targets_M);
     expect(none.requiresGrad).toBe(false);
+  });
+
+  test.each([
+    [1, 2, 3],
+    [64, 64, 128],
+    [65, 66, 127],
+    [131, 48, 1001],
+  ])('bfloat16: gradients of %i rows, width %i, vocabulary %i are those of float64 within a rounding', (M, D, V) => {
+    const threads = getNumThreads();
+    for (const count of [1, 2]) {
+      setNumThreads(count);
+      tidy(() => {
+        const { hidden_MD, weight_VD, targets_M, slope_M } = problem(M, D, V, 'bfloat16');
+        const exact_M = composed(hidden_MD.to('float64'), weight_VD.to('float64'), targets_M);
+        const exact = grad([exact_M], [hidden_MD, weight_VD], { gradOutputs: [slope_M] });
+        for (const chunkRows of [0, 50]) {
+          const of = (hidden: Tensor, weight: Tensor) => linearLogprob(hidden, weight, targets_M, { chunkRows });
+          const slope = { gradOutputs: [slope_M.to('float32')] };
+          const alone = [
+            grad([of(hidden_MD, weight_VD.detach())], [hidden_MD], slope)[0]!,
+            grad([of(hidden_MD.detach(), weight_VD)], [weight_VD], slope)[0]!,
+          ];
+          for (const [i, one] of grad([of(hidden_MD, weight_VD)], [hidden_MD, weight_VD], slope).entries()) {
+            const norm = (x: Tensor) => Math.sqrt(x.to('float64').square().sum().item());
+            expect(norm(one!.to('float64').sub(exact[i]!.to('float64'))) / norm(exact[i]!)).toBeLessThan(2 ** -7);
+            expect(alone[i]!.toList()).toEqual(one!.toList());
+          }
+        }
+      });
+    }
+    setNumThreads(threads);
   });
 
   test('works on transposed and sliced inputs', () => {
