@@ -95,8 +95,8 @@ static void transpose(const Number* slopes, int64_t R, int64_t V, int64_t n, Num
   for (int64_t i = 0; i < n && R < padded; i++) to[i * padded + R] = Number(0.0f);
 }
 
-// hidden_slope_RD <- slope_RV weight_VD, and weight_slope_VD <- slope_RV^T hidden_RD + weight_slope_VD, in float32; either
-// may be undefined.
+// hidden_slope_RD <- slope_RV weight_VD, and weight_slope_VD <- slope_RV^T hidden_RD + weight_slope_VD, summed in
+// float32; either may be undefined.
 static void backward(const Tensor& slope_RV, const Tensor& hidden_RD, const Tensor& weight_VD,
                      const Tensor& hidden_slope_RD, const Tensor& weight_slope_VD) {
   const int64_t R = hidden_RD.size(0), V = weight_VD.size(0), D = weight_VD.size(1), padded = R + R % 2;

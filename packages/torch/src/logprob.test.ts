@@ -37,7 +37,7 @@ function problem(M: number, D: number, V: number, dtype: DType) {
 describe('linearLogprob', () => {
   // Largest |difference| / max(1, |composed|). 16-bit logits stay in float32, so values are as exact as float32's.
   // Gradients are rounded once, at the end, to the dtype of hidden and weight, so they differ by at most its last
-  // place: 2^-7, 2^-10. A CPU that multiplies in bfloat16 rounds what is multiplied by hidden and weight, as a GPU does.
+  // place: 2^-7, 2^-10. A CPU that multiplies in bfloat16 rounds slopes before, as a GPU does.
   test.each([
     ['float64', 'float64', 1e-10, 1e-10],
     ['float32', 'float32', 1e-5, 1e-5],
