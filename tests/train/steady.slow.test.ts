@@ -9,7 +9,7 @@ const steps = 20_000;
 /** Steps of which each number is one. */
 const block = 500;
 
-/** Megabytes of the process that no file holds, in memory or swapped out: of mapped files the system takes some back. */
+/** Megabytes that no file holds, in memory or swapped out: of mapped files the system takes some back. */
 function ownMegabytes(): number {
   const status = readFileSync('/proc/self/status', 'utf8');
   const of = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)![1]);
