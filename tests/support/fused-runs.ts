@@ -18,39 +18,39 @@ interface FusedLayerRun extends FusedRun {
   model: string;
 }
 
-/** A run whose steps kernels make has the numbers and the weights of one of operators, in one pass a step. */
-export async function expectFusedSteps({ precision, tolerance, ...one }: FusedRun): Promise<void> {
+/** A run of operators, the same one by kernels, and the operators that the latter called. */
+async function bothRuns({ precision, text, model }: FusedRun & { model?: string }, generate: boolean) {
   await simulateCuda();
-  const text = `${one.text}\nprecision: ${precision}`;
-  const composed = await runOn('cuda', { text, generate: false });
+  const one = { ...(model !== undefined && { model }), generate };
+  const whole = `${text}\nprecision: ${precision}`;
+  const composed = await runOn('cuda', { ...one, text: whole });
   startProfile();
-  const fused = await runOn('cuda', { text: `${text}\nkernels: fused`, generate: false });
-  const names = stopProfile().map(({ name }) => name);
+  const fused = await runOn('cuda', { ...one, text: `${whole}\nkernels: fused` });
+  return { composed, fused, names: stopProfile().map(({ name }) => name) };
+}
+
+/** A run whose steps kernels make has the numbers and the weights of one of operators, in one pass a step. */
+export async function expectFusedSteps(one: FusedRun): Promise<void> {
+  const { composed, fused, names } = await bothRuns(one, false);
   expect(names.filter((name) => name === 'reanchor::update_')).toHaveLength(4);
   for (const name of ['aten::_fused_adamw_', 'reanchor::move_towards_', 'reanchor::squared_distance']) {
     expect(names).not.toContain(name);
   }
-  expectSameRun(fused, composed, tolerance);
+  expectSameRun(fused, composed, one.tolerance);
   const kinds = ({ events }: typeof fused) => events.map(({ type }) => type);
   expect(kinds(fused)).toEqual(kinds(composed));
   using ours = await loadModel(fused.final, { dtype: 'float64' });
   using theirs = await loadModel(composed.final, { dtype: 'float64' });
-  expect(weights(ours)).toBeCloseToTensor(weights(theirs), precision === 'fp32' ? 5e-5 : 0.01);
+  expect(weights(ours)).toBeCloseToTensor(weights(theirs), one.precision === 'fp32' ? 5e-5 : 0.01);
 }
 
 /** A run whose layers compute by kernels has the numbers of one of operators. */
-export async function expectFusedLayers({ precision, tolerance, ...one }: FusedLayerRun): Promise<void> {
-  await simulateCuda();
-  const text = `${one.text}\nprecision: ${precision}`;
-  const generate = precision === 'fp32';
-  const composed = await runOn('cuda', { ...one, text, generate });
-  startProfile();
-  const fused = await runOn('cuda', { ...one, text: `${text}\nkernels: fused`, generate });
-  const names = new Set(stopProfile().map(({ name }) => name));
+export async function expectFusedLayers(one: FusedLayerRun): Promise<void> {
+  const { composed, fused, names } = await bothRuns(one, one.precision === 'fp32');
   expect(names).toContain('reanchor::heads');
   if (one.model === 'llama-tiny') expect(names).toContain('reanchor::swiglu');
   for (const name of ['aten::silu', 'reanchor::rotate']) expect(names).not.toContain(name);
-  expectSameRun(fused, composed, tolerance);
+  expectSameRun(fused, composed, one.tolerance);
 }
 
 /** Runs whose layers compute with kernels, beside those whose layers compute with operators. */
