@@ -51,8 +51,9 @@ test.skipIf(process.platform !== 'linux')(
     );
     expect(live.size).toBe(1);
     expect(last / first).toBeLessThan(1.1);
-    // A tensor of one number that stays after each step would be 0.4 MB; a page now and then is not of the steps.
-    expect(perThousand).toBeLessThan(0.2);
+    // 400 bytes of a step that stay would be 0.4 MB. The C library's heap grows by jumps: by 0.00 to 0.25 MB in three
+    // runs, of which one ended lower than it began.
+    expect(perThousand).toBeLessThan(0.4);
     expect(Math.max(...heap)).toBeLessThan(128);
   },
 );
