@@ -10,7 +10,6 @@
 #include "kernels.h"
 
 #include <ATen/native/CPUBlas.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <vector>
@@ -41,11 +40,12 @@ static void multiply(int64_t m, int64_t n, int64_t k, const Number* a, int64_t l
   at::native::cpublas::brgemm(m, n, k, lda, n, ldc, adds, a, b, c);
 }
 
-// Calls body(first, count) for each block of [0, total), on libtorch's threads.
+// Calls body(part, first, end) for parts of the blocks of a vocabulary, each thread with the blocks of one or more.
 template <typename F>
-static void blocks(int64_t total, int64_t work, const F& body) {
-  parallel((total + kBlock - 1) / kBlock, work, [&](int64_t first, int64_t end) {
-    for (int64_t i = first; i < end; i++) body(i * kBlock, std::min(kBlock, total - i * kBlock));
+static void overVocabulary(int64_t V, int64_t work, const F& body) {
+  const int64_t parts = at::get_num_threads(), blocks = (V + kBlock - 1) / kBlock;
+  parallel(parts, work, [&](int64_t first, int64_t end) {
+    body(first, blocks * first / parts, blocks * end / parts);
     at::native::cpublas::brgemm_release();
   });
 }
@@ -78,11 +78,14 @@ static void project(const Tensor& hidden_RD, const Tensor& weight_VD, Tensor& lo
   const auto* h = hidden.const_data_ptr<Number>();
   const auto* w = weight.const_data_ptr<Number>();
   auto* logits = logits_RV.mutable_data_ptr<float>();
-  blocks(V, R * V * D, [&](int64_t v, int64_t n) {
-    std::vector<Number> columns(n * D);
-    columnsOf(w + v * D, n, D, columns.data());
-    for (int64_t r = 0; r < R; r += kBlock) {
-      multiply(std::min(kBlock, R - r), n, D, h + r * D, D, columns.data(), logits + r * V + v, V, false);
+  overVocabulary(V, R * V * D, [&](int64_t, int64_t first, int64_t end) {
+    std::vector<Number> columns(kBlock * D);
+    for (int64_t v = first * kBlock; v < std::min(end * kBlock, V); v += kBlock) {
+      const int64_t n = std::min(kBlock, V - v);
+      columnsOf(w + v * D, n, D, columns.data());
+      for (int64_t r = 0; r < R; r += kBlock) {
+        multiply(std::min(kBlock, R - r), n, D, h + r * D, D, columns.data(), logits + r * V + v, V, false);
+      }
     }
   });
 }
@@ -111,18 +114,18 @@ static void backward(const Tensor& slope_RV, const Tensor& hidden_RD, const Tens
   std::vector<Number> pairs(padded * D);
   pairsOf(hidden.const_data_ptr<Number>(), R, D, pairs.data());
   // Each thread adds up hidden's gradient over its part of the vocabulary; the parts are summed in their order.
-  const int64_t parts = at::get_num_threads(), all = (V + kBlock - 1) / kBlock;
-  const Tensor sums = hidden_slope_RD.defined() ? at::zeros({parts, R, D}, slope_RV.options()) : Tensor();
-  auto* sum = sums.defined() ? sums.mutable_data_ptr<float>() : nullptr;
-  parallel(parts, 2 * R * V * D, [&](int64_t first, int64_t end) {
+  const bool wants_hidden = hidden_slope_RD.defined();
+  const Tensor sums = wants_hidden ? at::zeros({at::get_num_threads(), R, D}, slope_RV.options()) : Tensor();
+  auto* sum = wants_hidden ? sums.mutable_data_ptr<float>() : nullptr;
+  overVocabulary(V, 2 * R * V * D, [&](int64_t part, int64_t first, int64_t end) {
     std::vector<Number> rows(kBlock * D), turned(kBlock * padded);
-    for (int64_t b = all * first / parts; b < all * end / parts; b++) {
-      const int64_t v = b * kBlock, n = std::min(kBlock, V - v);
+    for (int64_t v = first * kBlock; v < std::min(end * kBlock, V); v += kBlock) {
+      const int64_t n = std::min(kBlock, V - v);
       if (sum) {
         pairsOf(w + v * D, n, D, rows.data());
         for (int64_t r = 0; r < R; r += kBlock) {
           multiply(std::min(kBlock, R - r), D, n + n % 2, slopes + r * columns + v, columns, rows.data(),
-                   sum + (first * R + r) * D, D, true);
+                   sum + (part * R + r) * D, D, true);
         }
       }
       if (!weight_slope) continue;
@@ -132,7 +135,6 @@ static void backward(const Tensor& slope_RV, const Tensor& hidden_RD, const Tens
                  weight_slope + v * D, D, true);
       }
     }
-    at::native::cpublas::brgemm_release();
   });
   if (sum) hidden_slope_RD.copy_(sums.sum(0));
 }

@@ -17,6 +17,8 @@
 #include <ATen/ops/stack.h>
 #include <torch/library.h>
 
+#include <optional>
+
 namespace reanchor::distance {
 
 using at::Tensor;
@@ -103,8 +105,10 @@ static Sum overParts(int64_t n, const Run& run) {
   return total;
 }
 
-// sum of (a - b)^2, or of a^2 where b is not defined, by a block's kernel.
-static double measured(const Block run, const Tensor& a, const Tensor& b) {
+// sum of (a - b)^2, or of a^2 where b is not defined; nothing where no kernel of ours measures them.
+static std::optional<double> measured(const Tensor& a, const Tensor& b) {
+  const Block run = blockFor(a, b.defined() ? b : a);
+  if (!run) return std::nullopt;
   const auto* from = static_cast<const char*>(a.const_data_ptr());
   const auto* other = b.defined() ? static_cast<const char*>(b.const_data_ptr()) : nullptr;
   const int64_t size = a.element_size(), other_size = b.defined() ? b.element_size() : 0;
@@ -121,8 +125,8 @@ static double squaredDistance(at::TensorList a, at::TensorList b) {
   for (size_t t = 0; t < a.size(); t++) {
     if (!b.empty()) checkPair(a[t], b[t], t);
     const Tensor other = b.empty() ? Tensor() : b[t];
-    if (const Block run = blockFor(a[t], b.empty() ? a[t] : other)) {
-      total += measured(run, a[t], other);
+    if (const auto sum = measured(a[t], other)) {
+      total += *sum;
     } else {
       norms.push_back(lengthOf(b.empty() ? a[t] : a[t].sub(other)));
     }
@@ -178,10 +182,9 @@ static Sums moveAny(float* a, const float* b, int64_t n, float share) { return m
 // By libtorch's lerp_; what cannot be measured at once is left in `norms`.
 static Sums moveComposed(const Tensor& a, const Tensor& given, double share, std::vector<Tensor>& norms) {
   const Tensor b = given.to(a.scalar_type());
-  if (const Block run = blockFor(a, b)) {
-    const double before = measured(run, a, b);
+  if (const auto before = measured(a, b)) {
     a.lerp_(b, share);
-    return {before, measured(run, a, b), measured(run, a, Tensor())};
+    return {*before, *measured(a, b), *measured(a, Tensor())};
   }
   norms.push_back(lengthOf(a.sub(b)));
   a.lerp_(b, share);

@@ -32,7 +32,9 @@ static bool isAvx512BesidesIntel() {
 #endif
 }
 
-static bool uses_one_dnn = isAvx512BesidesIntel() && at::native::mkldnn_matmul != nullptr;
+// Where libtorch has not the function that is asked for, nothing does.
+static bool canUseOneDnn(bool wanted) { return wanted && at::native::mkldnn_matmul != nullptr; }
+static bool uses_one_dnn = canUseOneDnn(isAvx512BesidesIntel());
 
 // Multiply-adds from which a product is worth what oneDNN takes to compile it for its shape, a third of a millisecond.
 constexpr int64_t kWorth = 1 << 24;

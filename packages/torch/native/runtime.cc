@@ -111,7 +111,7 @@ static napi_value setMatmulPrecision(Call& call) {
 
 // setOneDnnProducts(on): whether oneDNN computes large products of float32 matrices on the CPU.
 static napi_value setOneDnnProducts(Call& call) {
-  products::uses_one_dnn = readBool(call.env, call.argv[0], false) && at::native::mkldnn_matmul != nullptr;
+  products::uses_one_dnn = products::canUseOneDnn(readBool(call.env, call.argv[0], false));
   return nullptr;
 }
 
