@@ -11,19 +11,17 @@ import { holdWorldStore, type ShardMode } from 'reanchor';
 import { type TrainCase, trainCases } from './cases.js';
 import { benchModel, benchRows } from './materials.js';
 import type { OursOptions } from './ours.js';
-import { median, Player } from './turns.js';
+import { oursPlayer, oursProgram, threadsEnv } from './players.js';
+import { median, type Player } from './turns.js';
 
 const [rounds = 5, pairs = trainCases.dpo!.rows] = process.argv.slice(2, 4).map(Number);
 const isTiny = process.argv[4] === 'tiny';
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const ours = ['--import', 'tsx', here('ours.ts')];
-const envOf = (threads: number) => ({ OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: String(threads) });
 
 const options = { ...(await materials()), rounds: rounds + 1 };
 const store = holdWorldStore(0);
 const others: ChildProcess[] = [];
 const sides = [
-  { title: 'one process, 2 threads', player: playerOf({ ...options, threads: 2 }), seconds: [] as number[] },
+  { title: 'one process, 2 threads', player: oursPlayer({ ...options, threads: 2 }), seconds: [] as number[] },
   { title: 'two processes, nothing divided', player: pair('none'), seconds: [] as number[] },
   { title: 'two processes, `parameters` divided', player: pair('parameters'), seconds: [] as number[] },
 ];
@@ -59,7 +57,7 @@ for (const { title, seconds } of sides) {
 
 async function materials(): Promise<Pick<OursOptions, 'one' | 'model' | 'rows'>> {
   if (isTiny) {
-    const fixtures = here('../tests/fixtures');
+    const fixtures = fileURLToPath(new URL('../tests/fixtures', import.meta.url));
     const one: TrainCase = {
       ...trainCases.dpo!,
       title: 'DPO, the model of the tests',
@@ -77,10 +75,6 @@ async function materials(): Promise<Pick<OursOptions, 'one' | 'model' | 'rows'>>
   };
 }
 
-function playerOf(spec: OursOptions): Player {
-  return new Player(process.execPath, [...ours, JSON.stringify(spec)], envOf(spec.threads));
-}
-
 /** Two processes of one thread, of which the first one plays. */
 function pair(shard: ShardMode): Player {
   const specOf = (rank: number): OursOptions => ({
@@ -90,9 +84,8 @@ function pair(shard: ShardMode): Player {
       ...{ storeHeldBy: 'launcher', storePrefix: shard },
     },
   });
-  const env = { ...process.env, ...envOf(1) };
-  others.push(
-    spawn(process.execPath, [...ours, JSON.stringify(specOf(1))], { stdio: ['ignore', 'ignore', 'inherit'], env }),
-  );
-  return playerOf(specOf(0));
+  const other = specOf(1);
+  const env = { ...process.env, ...threadsEnv(other) };
+  others.push(spawn(process.execPath, oursProgram(other), { stdio: ['ignore', 'ignore', 'inherit'], env }));
+  return oursPlayer(specOf(0));
 }

@@ -8,11 +8,10 @@
 import { fileURLToPath } from 'node:url';
 import type { TrainCase } from './cases.js';
 import type { OursOptions } from './ours.js';
-import { Player } from './turns.js';
+import { oursPlayer, rivalPlayer } from './players.js';
 
 const [rounds = 8, threads = 1] = process.argv.slice(2).map(Number);
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const fixtures = here('../tests/fixtures');
+const fixtures = fileURLToPath(new URL('../tests/fixtures', import.meta.url));
 const one: TrainCase = {
   ...{ title: 'TR-DPO soft', model: 'smollm2-135m', method: 'dpo', data: 'hh', update: { alpha: 0.6, tau: 1 } },
   ...{ rows: 8, maxLength: 96, lr: 1e-3, steps: 500 },
@@ -20,26 +19,18 @@ const one: TrainCase = {
 const spec: OursOptions = {
   ...{ one, model: `${fixtures}/models/llama-tiny`, rows: `${fixtures}/text/pairs.jsonl`, threads, rounds },
 };
-const env = { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: String(threads) };
 const python = process.env.REANCHOR_PYTHON;
 
 const sides = [
-  { title: 'ours, taken for 0 (as it is)', command: process.execPath, flush: true },
-  { title: 'ours, kept', command: process.execPath, flush: false },
+  { title: 'ours, taken for 0 (as it is)', player: oursPlayer({ ...spec, flush: true }) },
+  { title: 'ours, kept', player: oursPlayer({ ...spec, flush: false }) },
   ...(python
     ? [
-        { title: 'TRL, kept (as it is)', command: python, flush: false },
-        { title: 'TRL, taken for 0', command: python, flush: true },
+        { title: 'TRL, kept (as it is)', player: rivalPlayer(python, { ...spec, flush: false }) },
+        { title: 'TRL, taken for 0', player: rivalPlayer(python, { ...spec, flush: true }) },
       ]
     : []),
-].map(({ title, command, flush }) => {
-  const program = command === python ? [here('rival.py')] : ['--import', 'tsx', here('ours.ts')];
-  return {
-    title,
-    player: new Player(command, [...program, JSON.stringify({ ...spec, flush })], env),
-    ms: [] as string[],
-  };
-});
+].map((side) => ({ ...side, ms: [] as string[] }));
 try {
   for (const { player } of sides) await player.ready();
   for (let round = 1; round <= rounds; round++) {

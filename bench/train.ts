@@ -1,10 +1,8 @@
 /** Training, beside TRL: the same rows in the same order, turn by turn. */
-import { fileURLToPath } from 'node:url';
 import { type TrainCase, trainCases } from './cases.js';
 import { benchModel, benchRows } from './materials.js';
-import { Player, type Round } from './turns.js';
-
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+import { oursPlayer, rivalPlayer } from './players.js';
+import type { Round } from './turns.js';
 
 export interface TrainComparison {
   one: TrainCase;
@@ -30,10 +28,9 @@ export async function benchTrain(
   if (!one) throw new Error(`no training case ${name}; there are ${Object.keys(trainCases).join(', ')}`);
   const model = await benchModel(one.model);
   const rows = await benchRows(one, one.rows * one.steps * (rounds + 1));
-  const spec = JSON.stringify({ one, model, rows, threads, rounds: rounds + 1 });
-  const env = { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: String(threads) };
-  const players = [new Player(process.execPath, ['--import', 'tsx', here('ours.ts'), spec], env)];
-  if (python) players.push(new Player(python, [here('rival.py'), spec], env));
+  const spec = { one, model, rows, threads, rounds: rounds + 1 };
+  const players = [oursPlayer(spec)];
+  if (python) players.push(rivalPlayer(python, spec));
   try {
     const played: Round[][] = players.map(() => []);
     for (const player of players) await player.ready();
@@ -56,14 +53,12 @@ export async function play(
   names: readonly string[],
   { rounds, threads }: { rounds: number; threads: number },
 ): Promise<{ title: string; rounds: Round[] }[]> {
-  const env = { OMP_WAIT_POLICY: 'PASSIVE', OMP_NUM_THREADS: String(threads) };
   const sides = [];
   for (const name of names) {
     const one = trainCases[name]!;
     const model = await benchModel(one.model);
     const rows = await benchRows(one, one.rows * one.steps * (rounds + 1));
-    const spec = JSON.stringify({ one, model, rows, threads, rounds: rounds + 1 });
-    const player = new Player(process.execPath, ['--import', 'tsx', here('ours.ts'), spec], env);
+    const player = oursPlayer({ one, model, rows, threads, rounds: rounds + 1 });
     sides.push({ title: one.title, player, rounds: [] as Round[] });
   }
   try {
