@@ -1,8 +1,8 @@
 // Needs a CUDA device, a CUDA build of libtorch and NVRTC; skipped elsewhere.
 import { isCudaAvailable, tidy } from '@reanchor/torch';
 import { describe, test } from 'vitest';
-import { expectSameBitsAfterResuming, expectSameRun, runOn } from '../support/device-runs.js';
-import { fusedLayerRuns } from '../support/fused-runs.js';
+import { expectSameBitsAfterResuming, expectSameRun } from '../support/device-runs.js';
+import { bothRuns, fusedLayerRuns } from '../support/fused-runs.js';
 import { headsCases, headsPasses } from '../support/heads-cases.js';
 import { expectSamePasses } from '../support/kernel-passes.js';
 import { references } from '../support/resuming.js';
@@ -18,9 +18,7 @@ describe.skipIf(!isCudaAvailable())('kernels of layers on a GPU', () => {
   });
 
   test.each(fusedLayerRuns)('a run has the numbers of operators: $model, $precision, $text', async (one) => {
-    const text = `${one.text}\nprecision: ${one.precision}`;
-    const composed = await runOn('cuda', { ...one, text, generate: false });
-    const fused = await runOn('cuda', { ...one, text: `${text}\nkernels: fused`, generate: false });
+    const { composed, fused } = await bothRuns(one);
     expectSameRun(fused, composed, Math.max(1e-3, one.tolerance));
   });
 

@@ -1,8 +1,8 @@
 // Needs a CUDA device, a CUDA build of libtorch and NVRTC; skipped elsewhere.
 import { isCudaAvailable, tidy } from '@reanchor/torch';
 import { expect, test } from 'vitest';
-import { expectSameRun, runOn } from '../support/device-runs.js';
-import { fusedRuns } from '../support/fused-runs.js';
+import { expectSameRun } from '../support/device-runs.js';
+import { bothRuns, fusedRuns } from '../support/fused-runs.js';
 import { composed, copiedTo, fused, type UpdateCase, updateCases, updateTensors } from '../support/update-cases.js';
 
 /** Half a unit in the last place of the narrowest dtype, and a little more. */
@@ -33,12 +33,7 @@ test.skipIf(!isCudaAvailable()).each(updateCases)(
 test.skipIf(!isCudaAvailable()).each(fusedRuns)(
   'a run with kernels: fused has the numbers of one of operators: $precision, $text',
   async (one) => {
-    const text = `${one.text}\nprecision: ${one.precision}`;
-    const composed = await runOn('cuda', { text, generate: false });
-    expectSameRun(
-      await runOn('cuda', { text: `${text}\nkernels: fused`, generate: false }),
-      composed,
-      Math.max(1e-3, one.tolerance),
-    );
+    const runs = await bothRuns(one);
+    expectSameRun(runs.fused, runs.composed, Math.max(1e-3, one.tolerance));
   },
 );

@@ -1,4 +1,4 @@
-// Runs with `kernels: fused` on a simulated device, and what has to hold of each beside the same run of operators.
+// Runs with `kernels: fused`, and what has to hold of each on a simulated device beside the same run of operators.
 import { startProfile, stopProfile } from '@reanchor/torch';
 import { expect } from 'vitest';
 import { loadModel } from '#reanchor/models/load.js';
@@ -19,8 +19,7 @@ interface FusedLayerRun extends FusedRun {
 }
 
 /** A run of operators, the same one by kernels, and the operators that the latter called. */
-async function bothRuns({ precision, text, model }: FusedRun & { model?: string }, generate: boolean) {
-  await simulateCuda();
+export async function bothRuns({ precision, text, model }: FusedRun & { model?: string }, generate = false) {
   const one = { ...(model !== undefined && { model }), generate };
   const whole = `${text}\nprecision: ${precision}`;
   const composed = await runOn('cuda', { ...one, text: whole });
@@ -31,7 +30,8 @@ async function bothRuns({ precision, text, model }: FusedRun & { model?: string 
 
 /** A run whose steps kernels make has the numbers and the weights of one of operators, in one pass a step. */
 export async function expectFusedSteps(one: FusedRun): Promise<void> {
-  const { composed, fused, names } = await bothRuns(one, false);
+  await simulateCuda();
+  const { composed, fused, names } = await bothRuns(one);
   expect(names.filter((name) => name === 'reanchor::update_')).toHaveLength(4);
   for (const name of ['aten::_fused_adamw_', 'reanchor::move_towards_', 'reanchor::squared_distance']) {
     expect(names).not.toContain(name);
@@ -46,6 +46,7 @@ export async function expectFusedSteps(one: FusedRun): Promise<void> {
 
 /** A run whose layers compute by kernels has the numbers of one of operators. */
 export async function expectFusedLayers(one: FusedLayerRun): Promise<void> {
+  await simulateCuda();
   const { composed, fused, names } = await bothRuns(one, one.precision === 'fp32');
   expect(names).toContain('reanchor::heads');
   if (one.model === 'llama-tiny') expect(names).toContain('reanchor::swiglu');

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { halfPrecision, halfPrecisionText } from './half-precision.js';
-import { noGrad, randn, setMatmulPrecision, type Tensor, tidy } from './index.js';
+import { noGrad, randn, setMatmulPrecision, tidy } from './index.js';
+import { relativeError } from './testing/relative-error.js';
 
 const flags = (words: string) => halfPrecision(`processor\t: 0\nflags\t\t: fpu ${words}\nbugs\t\t:\n`);
 const avx512 = 'avx512f avx512dq avx512bw avx512vl';
@@ -14,15 +15,12 @@ test('what a CPU has is told by its flags', () => {
   expect(halfPrecisionText[halfPrecision()]).toMatch(/./);
 });
 
-const relative = (difference: Tensor, of: Tensor) =>
-  Math.sqrt(difference.mul(difference).sum().item() / of.mul(of).sum().item());
-
 test('products of float32 matrices are as exact as their numbers allow, and the same as before once it is over', () => {
   tidy(() =>
     noGrad(() => {
       const [a, b] = [randn([64, 256]), randn([256, 96])];
       const exact = a.to('float64').mm(b.to('float64'));
-      const error = () => relative(a.mm(b).to('float64').sub(exact), exact);
+      const error = () => relativeError(a.mm(b), exact);
       const before = a.mm(b).data();
       expect(error()).toBeLessThan(1e-6);
       setMatmulPrecision('bf16');

@@ -13,14 +13,10 @@ import {
   tensor,
   tidy,
 } from './index.js';
+import { relativeError } from './testing/relative-error.js';
 
 const byCpu = nativeConfig().products === 'oneDNN';
 afterEach(() => setOneDnnProducts(byCpu));
-
-const relative = (actual: Tensor, exact: Tensor) => {
-  const difference = actual.to('float64').sub(exact);
-  return Math.sqrt(difference.mul(difference).sum().item() / exact.mul(exact).sum().item());
-};
 
 const slopes = (of: Tensor, inputs: Tensor[], slope?: Tensor) =>
   grad([of], inputs, slope ? { gradOutputs: [slope] } : {}).map((one) => one!);
@@ -48,7 +44,7 @@ describe.each([true, false])('products by oneDNN: %s', (isOn) => {
       const exact = [exact_NO, ...slopes(exact_NO, inputs, slope_NO.to('float64'))];
       for (const [i, one] of exact.entries()) {
         expect(actual[i]!.shape).toEqual(one.shape);
-        expect(relative(actual[i]!, one.to('float64'))).toBeLessThan(1e-6);
+        expect(relativeError(actual[i]!, one)).toBeLessThan(1e-6);
       }
     });
   });
@@ -60,7 +56,7 @@ describe.each([true, false])('products by oneDNN: %s', (isOn) => {
       const whole = randn([sizes.N, 2 * sizes.I]);
       const part_NI = whole.narrow(1, 3, sizes.I);
       const exact = part_NI.to('float64').matmul(weight_OI.to('float64').t());
-      expect(relative(linear(part_NI, weight_OI), exact)).toBeLessThan(1e-6);
+      expect(relativeError(linear(part_NI, weight_OI), exact)).toBeLessThan(1e-6);
       expect(noGrad(() => linear(x_NI, weight_OI, bias_O)).requiresGrad).toBe(false);
       for (const [frozen, trained] of [
         [weight_OI, x_NI],
@@ -87,10 +83,10 @@ describe.each([true, false])('products by oneDNN: %s', (isOn) => {
       const of = (hidden: Tensor, weight: Tensor) => linearLogprob(hidden, weight, targets_N, { chunkRows: 100 });
       const exact_N = of(hidden_ND.to('float64'), weight_VD.to('float64'));
       const actual_N = of(hidden_ND, weight_VD);
-      expect(relative(actual_N, exact_N)).toBeLessThan(1e-6);
+      expect(relativeError(actual_N, exact_N)).toBeLessThan(1e-6);
       const exact = slopes(exact_N.sum(), [hidden_ND, weight_VD]);
       for (const [i, one] of slopes(actual_N.sum(), [hidden_ND, weight_VD]).entries()) {
-        expect(relative(one, exact[i]!.to('float64'))).toBeLessThan(1e-5);
+        expect(relativeError(one, exact[i]!)).toBeLessThan(1e-5);
       }
     });
   });
