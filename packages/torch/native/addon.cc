@@ -5,6 +5,7 @@
 #include "device_kernels.cc"
 #include "distributed.cc"
 #include "grad.cc"
+#include "host_copies.cc"
 #include "ops_adamw8.cc"
 #include "ops_attention.cc"
 #include "ops_decode.cc"

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace reanchor {
@@ -103,6 +104,7 @@ struct Op {
 };
 
 struct Entry;
+struct HostCopy;
 
 struct Addon {
   napi_env env = nullptr;
@@ -116,6 +118,8 @@ struct Addon {
   std::vector<double> scratch;
   int64_t external_pending = 0;
   int64_t external_total = 0;
+  std::unordered_map<double, std::shared_ptr<HostCopy>> copies;  // that are under way
+  double next_copy = 1;
 };
 
 struct Numbers {
@@ -180,9 +184,10 @@ struct Entry {
 // Adds a native function to the addon's exports. Its C++ exceptions become JavaScript ones under this name.
 void define(Addon& addon, napi_value exports, const char* name, Body body);
 
-// distributed.cc, device_kernels.cc, tensor.cc, grad.cc, runtime.cc, profile.cc, ops_logprob.cc
+// distributed.cc, device_kernels.cc, host_copies.cc, tensor.cc, grad.cc, runtime.cc, profile.cc, ops_logprob.cc
 void defineDistributed(Addon& addon, napi_value exports);
 void defineDeviceKernels(Addon& addon, napi_value exports);
+void defineHostCopies(Addon& addon, napi_value exports);
 void defineTensor(Addon& addon, napi_value exports);
 void defineGrad(Addon& addon, napi_value exports);
 void defineRuntime(Addon& addon, napi_value exports);

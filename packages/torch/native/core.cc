@@ -370,6 +370,7 @@ static napi_value init(napi_env env, napi_value exports) {
   defineProfile(*addon, exports);
   defineDistributed(*addon, exports);
   defineDeviceKernels(*addon, exports);
+  defineHostCopies(*addon, exports);
   return exports;
 }
 

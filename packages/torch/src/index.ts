@@ -15,6 +15,7 @@ export { DistributedError, type Member, SetupError, TorchError, UseAfterDisposeE
 export { op } from './escape.js';
 export { type HalfPrecision, halfPrecision } from './half-precision.js';
 export { type HeadsOptions, type KeyRows, rotateHeads } from './heads.js';
+export { copyToDevice, copyToHost, emptyPinned } from './host-copies.js';
 export { linear, setOneDnnProducts } from './linear.js';
 export { linearLogprob } from './logprob.js';
 export {

@@ -83,6 +83,9 @@ export interface Native {
   abortGroup(name: string): void;
   closeGroup(name: string): void;
   backends(): string;
+  beginCopy(to: number, from: number): number;
+  awaitCopy(copy: number): void;
+  finishCopy(copy: number): void;
   openKernels(nvrtc: string, builtins: string, driver: string): string;
   deviceArchitecture(device: number): string;
   compileKernel(source: string, name: string, options: string): Uint8Array;

@@ -3,8 +3,8 @@
 //
 // Memory is the host's, but every address has kTag added, which no program can read: code that reaches for the data of
 // a CUDA tensor without a kernel crashes, as it would on a GPU. Kernels are the CPU's, behind a fallback that refuses
-// operators whose tensors are on two devices. Nothing here says how fast a GPU is, how it rounds, or in what order it
-// works: copies and kernels are done when they return.
+// operators whose tensors are on two devices. Nothing here says how fast a GPU is or how it rounds. Kernels are done
+// when they return. Copies on a stream of their own are as late as they may be (copies.h).
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/core/Tensor.h>
@@ -25,8 +25,10 @@
 #include <cstdlib>
 #include <mutex>
 #include <set>
+#include <utility>
 
 #include "attention.h"
+#include "copies.h"
 #include "libraries.h"
 
 namespace simulated {
@@ -94,7 +96,10 @@ class PinnedMemory : public c10::Allocator {
   }
   c10::DataPtr allocate(size_t bytes) override {
     void* data = bytes == 0 ? nullptr : std::malloc(bytes);
-    if (data != nullptr) blocks().insert(data);
+    if (data != nullptr) {
+      std::memset(data, 0xff, bytes);  // NaN, until something is written
+      blocks().insert(data);
+    }
     return {data, data, &release, c10::Device(c10::DeviceType::CPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &release; }
@@ -112,15 +117,48 @@ static Memory* memory() {
   return memory;
 }
 
+// The same memory as a tensor of the CPU.
+static Tensor onCpu(const Tensor& x) {
+  if (!x.is_cuda()) return x;
+  return at::from_blob(untagged(x.data_ptr()), x.sizes(), x.strides(), x.options().device(at::kCPU));
+}
+
+static Copies& copies() {
+  static auto* copies = new Copies(onCpu);
+  return *copies;
+}
+
 struct Guard final : c10::impl::NoOpDeviceGuardImpl<kCuda> {
   c10::Device exchangeDevice(c10::Device) const override { return kDevice; }
   c10::Device getDevice() const override { return kDevice; }
-  c10::Stream getStream(c10::Device) const noexcept override { return c10::Stream(c10::Stream::DEFAULT, kDevice); }
-  c10::Stream getDefaultStream(c10::Device) const override { return c10::Stream(c10::Stream::DEFAULT, kDevice); }
-  c10::Stream exchangeStream(c10::Stream) const noexcept override {
-    return c10::Stream(c10::Stream::DEFAULT, kDevice);
+  c10::Stream getStream(c10::Device) const noexcept override { return current(); }
+  c10::Stream getDefaultStream(c10::Device) const override { return main(); }
+  c10::Stream getStreamFromGlobalPool(c10::Device, bool) const override {
+    return c10::Stream(c10::Stream::UNSAFE, kDevice, 1);
   }
-  void synchronizeDevice(const c10::DeviceIndex) const override {}
+  c10::Stream exchangeStream(c10::Stream stream) const noexcept override { return std::exchange(current(), stream); }
+  void synchronizeDevice(const c10::DeviceIndex) const override { copies().finishAll(); }
+  void record(void** event, const c10::Stream& stream, const c10::DeviceIndex, const c10::EventFlag) const override {
+    if (*event == nullptr) *event = new size_t();
+    *static_cast<size_t*>(*event) = stream == main() ? 0 : copies().last();
+  }
+  void block(void* event, const c10::Stream& stream) const override {
+    if (event != nullptr && stream == main()) copies().run(*static_cast<size_t*>(event));
+  }
+  void synchronizeEvent(void* event) const override {
+    if (event != nullptr) copies().finish(*static_cast<size_t*>(event));
+  }
+  bool queryEvent(void*) const override { return true; }
+  void destroyEvent(void* event, const c10::DeviceIndex) const noexcept override { delete static_cast<size_t*>(event); }
+
+  static bool isBeside() { return current() != main(); }
+
+ private:
+  static c10::Stream main() { return c10::Stream(c10::Stream::DEFAULT, kDevice); }
+  static c10::Stream& current() {
+    static c10::Stream stream = main();
+    return stream;
+  }
 };
 
 struct Hooks : at::CUDAHooksInterface {
@@ -149,12 +187,6 @@ struct Hooks : at::CUDAHooksInterface {
   std::string showConfig() const override { return "a simulated CUDA device\n"; }
 };
 
-// The same memory as a tensor of the CPU.
-static Tensor onCpu(const Tensor& x) {
-  if (!x.is_cuda()) return x;
-  return at::from_blob(untagged(x.data_ptr()), x.sizes(), x.strides(), x.options().device(at::kCPU));
-}
-
 static Tensor empty(at::IntArrayRef size, std::optional<at::ScalarType> dtype, std::optional<at::Layout>,
                     std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
   const c10::DispatchKeySet keys(c10::DispatchKey::CUDA);
@@ -179,7 +211,12 @@ static const Tensor& resize(const Tensor& self, at::IntArrayRef size, std::optio
   return self;
 }
 
-static Tensor& copy(Tensor& self, const Tensor& from, bool) {
+static Tensor& copy(Tensor& self, const Tensor& from, bool non_blocking) {
+  if (Guard::isBeside()) {
+    TORCH_CHECK(non_blocking, "a copy beside the device's work that is waited for");
+    copies().add(self, from);
+    return self;
+  }
   onCpu(self).copy_(onCpu(from));
   return self;
 }

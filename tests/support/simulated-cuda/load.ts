@@ -7,7 +7,7 @@ import { useKernelLibraries } from '#torch/device-kernels.js';
 import { cacheFolder, locateForLoad } from '#torch/locate.js';
 import { findExecutable, run } from '#torch/programs.js';
 
-const [device, ...headers] = ['device.cc', 'attention.h', 'libraries.h', 'host-kernels.h'].map((name) =>
+const [device, ...headers] = ['device.cc', 'attention.h', 'copies.h', 'libraries.h', 'host-kernels.h'].map((name) =>
   fileURLToPath(new URL(name, import.meta.url)),
 ) as [string, ...string[]];
 
