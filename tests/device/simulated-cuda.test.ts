@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   cudaMemory,
   deviceCount,
+  memory,
   randn,
   resetPeakCudaMemory,
   startProfile,
@@ -28,6 +29,7 @@ import {
   expectSameMeasures,
   expectSameRun,
   measuresOn,
+  offloadedRuns,
   runOn,
 } from '../support/device-runs.js';
 import { gradients, pack } from '../support/packed.js';
@@ -84,23 +86,25 @@ describe.skipIf(hindrance !== undefined)('on a simulated CUDA device', () => {
     expect(() => chooseDevice('gpu')).toThrow(/"gpu" is not allowed; auto, cpu, cuda/);
   });
 
-  test.each([
-    ['gradients', 'reference: { update: soft, alpha: 0.3 }'],
-    ['parameters', 'reference: { update: hard, tau: 2, storage: cached }\nprecision: bf16'],
-  ])('a run whose optimizer is in main memory, with %s', async (shard, rest) => {
-    const plain = { text: `method: dpo\n${rest}`, generate: shard !== 'parameters' };
-    const offloaded = { ...plain, text: `${plain.text}\nparallel: { shard: ${shard}, offload: optimizer }` };
+  test.each(offloadedRuns)('a run whose optimizer is in main memory: $name', async (one) => {
     const { allocated } = cudaMemory();
-    const measured = async (one: typeof plain) => {
+    const { liveTensors } = memory();
+    const measured = async (text: string) => {
       resetPeakCudaMemory();
-      const run = await runOn('cuda', one);
-      expect(cudaMemory().allocated).toBe(allocated);
+      const run = await runOn('cuda', { text, generate: one.generate });
+      expect([cudaMemory().allocated, memory().liveTensors]).toEqual([allocated, liveTensors]);
       return { run, peak: cudaMemory().peakAllocated - allocated };
     };
-    const [without, having] = [await measured(plain), await measured(offloaded)];
-    expectSameRun(having.run, without.run, 2e-5);
+    const [without, having] = [await measured(one.plain), await measured(`${one.plain}\n${one.parallel}`)];
+    expectSameRun(having.run, without.run, one.tolerance);
     expect(having.peak).toBeLessThan(without.peak);
-    await expect(runOn('cpu', offloaded)).rejects.toThrow('parallel.offload: optimizer is for runs on a GPU');
+  });
+
+  test('an optimizer in main memory is for runs on a GPU', async () => {
+    const { plain, parallel } = offloadedRuns[0]!;
+    await expect(runOn('cpu', { text: `${plain}\n${parallel}` })).rejects.toThrow(
+      'parallel.offload: optimizer is for runs on a GPU',
+    );
   });
 
   test.each(deviceRuns)('a run: $name', async (one) => {

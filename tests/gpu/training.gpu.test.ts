@@ -7,6 +7,7 @@ import {
   expectSameMeasures,
   expectSameRun,
   measuresOn,
+  offloadedRuns,
   runOn,
 } from '../support/device-runs.js';
 import { references } from '../support/resuming.js';
@@ -14,6 +15,11 @@ import { references } from '../support/resuming.js';
 describe.skipIf(!isCudaAvailable())('a run on a GPU has the numbers of one on the CPU', () => {
   test.each(deviceRuns)('$name', async (one) => {
     expectSameRun(await runOn('cuda', one), await runOn('cpu', one), one.text.includes('fp64') ? 1e-9 : 1e-3);
+  });
+
+  test.each(offloadedRuns)('with its optimizer in main memory: $name', async ({ plain, parallel, generate }) => {
+    const [having, without] = [`${plain}\n${parallel}`, plain].map((text) => ({ text, generate }));
+    expectSameRun(await runOn('cuda', having!), await runOn('cuda', without!), plain.includes('bf16') ? 0.05 : 1e-3);
   });
 
   test.each(['bf16', 'bf16-params'])('DPO in %s, by flash attention', async (precision) => {

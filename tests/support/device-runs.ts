@@ -38,6 +38,22 @@ export const deviceRuns = [
   { name: 'DPO in float64, GPT-NeoX', text: 'method: dpo\nprecision: fp64', model: 'gpt-neox' },
 ] as const;
 
+/** Runs whose optimizer is in main memory, each way of which something is copied; without `parallel` they need none. */
+export const offloadedRuns = [
+  ['optimizer', 'reference: { update: fixed }'],
+  ['gradients', 'reference: { update: soft, alpha: 0.3 }'],
+  ['gradients', 'reference: { update: soft, alpha: 0.3 }\nprecision: bf16'],
+  ['parameters', 'reference: { update: soft, alpha: 0.3 }'],
+  ['parameters', 'reference: { update: hard, tau: 2, storage: cached }\nprecision: bf16'],
+].map(([shard, rest]) => ({
+  name: `${shard}, ${rest!.replace('\n', ', ')}`,
+  plain: `method: dpo\n${rest}`,
+  parallel: `parallel: { shard: ${shard}, offload: optimizer }`,
+  // No process has a model that is divided, for answers.
+  generate: shard !== 'parameters',
+  tolerance: rest!.includes('bf16') ? 1e-3 : 2e-5,
+}));
+
 /** A GPT-NeoX with the vocabulary and tokenizer of the tiny Llama. */
 async function tinyGptNeox(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'gpt-neox-'));

@@ -117,7 +117,26 @@ function movedParts(options: MemoryOptions, division: Division, rank: number) {
 /** Bytes in main memory of what a process keeps there, apart from its device. */
 export function mainMemory(options: MemoryOptions, rank = 0): number {
   const { division } = options;
-  return isDivided(division) && division.isOffloaded ? sum(Object.values(movedParts(options, division, rank))) : 0;
+  if (!isDivided(division) || !division.isOffloaded) return 0;
+  return sum(Object.values(movedParts(options, division, rank))) + pinned(options, division);
+}
+
+/**
+ * What copies to and from the device go through: two slices on the way up, and two on the way down. libtorch keeps such
+ * memory, in sizes that are powers of two.
+ */
+function pinned(options: MemoryOptions, division: Division): number {
+  const { root, block } = sizesOf(division);
+  const processes = processesOfReplica(division);
+  const bytes = Math.max(options.bytes, travelBytes(options, division));
+  const [around, each] = [root, block].map((numel) => 2 ** Math.ceil(Math.log2((numel / processes) * bytes)));
+  return around! + 3 * each!;
+}
+
+/** Of a number of a gradient on its way: one process alone sends none, and brings it down as the pass has left it. */
+function travelBytes(options: MemoryOptions, division: Division): number {
+  const reduce = division.reduceBytes ?? keptBytes(options).policy;
+  return division.isOffloaded && division.processes === 1 ? Math.min(reduce, options.bytes) : reduce;
 }
 
 /**
@@ -207,7 +226,7 @@ function gradientsSentOnce(isFirst: boolean, options: MemoryOptions, division: D
     atFirstBlock: before + own.butEmbedding,
     atEnd: before + own.all,
     // A unit's are laid one after the other, in the dtype of the sum; at the end of the step what was sent comes back.
-    atSum: Math.max(before + own.all + flattened(root, options), (all + slices) * reduce),
+    atSum: Math.max(before + own.all + flattened(root, options, division), (all + slices) * reduce),
   };
 }
 
@@ -219,13 +238,13 @@ function gradientsSentByBlocks(isFirst: boolean, options: MemoryOptions, divisio
   const { slices, root, block } = sizesOf(division);
   const { bytes } = options;
   const kept = keptBytes(options).policy;
-  const reduce = division.reduceBytes ?? kept;
+  const travels = travelBytes(options, division);
   const processes = processesOfReplica(division);
   const { head } = ownGradients(options);
   const sums = division.isOffloaded ? 0 : slices * kept;
   // In the first pass the sums of what lies around the blocks, and of two of them, are not there yet.
   const soFar = isFirst && sums > 0 ? sums - ((root + 2 * block) * kept) / processes : sums;
-  const underWay = (numel: number) => numel * reduce * (1 + 1 / processes);
+  const underWay = (numel: number) => numel * travels * (1 + 1 / processes);
   // What lies around the blocks is sent last, and is still under way when the next pass begins.
   const before = isFirst ? 0 : sums + underWay(root);
   const made = head + block * bytes;
@@ -233,10 +252,14 @@ function gradientsSentByBlocks(isFirst: boolean, options: MemoryOptions, divisio
     atHead: before,
     atBlock: before + made,
     atFirstBlock: soFar + made + underWay(block),
-    atEnd: soFar + made + flattened(block, options),
-    atSum: soFar + root * bytes + flattened(root, options) + underWay(block),
+    atEnd: soFar + made + flattened(block, options, division),
+    atSum: soFar + root * bytes + flattened(root, options, division) + underWay(block),
   };
 }
 
-/** What is made of a unit's gradients to be sent: all of them in one tensor, and that in the dtype of sums. */
-const flattened = (numel: number, { bytes, wideBytes }: MemoryOptions) => numel * (bytes + wideBytes);
+/** What is made of a unit's gradients to be sent: all of them in one tensor, and that in the dtype that travels. */
+function flattened(numel: number, options: MemoryOptions, division: Division): number {
+  const { bytes } = options;
+  const travels = travelBytes(options, division);
+  return numel * (bytes + (travels > bytes ? travels : 0));
+}

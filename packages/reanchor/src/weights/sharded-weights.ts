@@ -131,12 +131,12 @@ export class ShardedWeights implements ModelWeights {
     // The blocks' have been sent as they came.
     if (this.options.shard === 'optimizer') return;
     this.#root.send();
-    this.#blocks[0]?.settle();
+    settleBefore(this.#units, 0);
   }
 
   sumGradients(): void {
     if (this.options.shard === 'optimizer') for (const unit of this.#units) unit.send();
-    for (const unit of this.#units) unit.settle();
+    settleAll(this.#units);
     this.#sumReplicas();
     for (const unit of this.#units) unit.spread();
   }
@@ -146,7 +146,7 @@ export class ShardedWeights implements ModelWeights {
     const { replicas } = this.options;
     if (!replicas || replicas.world === 1) return;
     for (const unit of this.#units) unit.sendTo(replicas);
-    for (const unit of this.#units) unit.settle();
+    settleAll(this.#units);
   }
 
   clipGradients(maxNorm: number): number {
@@ -351,12 +351,30 @@ function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency
   return {
     ...gatheredForPasses(root, blocks),
     collect(block) {
-      // What is under way holds a whole gradient until it is waited for; it has had the pass through a block.
-      (blocks[block + 1] ?? root).settle();
+      settleBefore([root, ...blocks], block + 1);
       blocks[block]!.take();
       blocks[block]!.send();
     },
   };
+}
+
+/**
+ * Goes on with what was sent before unit `i`, from the last unit to the first and then the last again: it holds a whole
+ * gradient until it is waited for, and has had the pass through a block. On its way to main memory it has another one.
+ */
+function settleBefore(units: readonly Unit[], i: number): void {
+  const before = (n: number) => units[(i + n) % units.length]!;
+  before(1).bring();
+  before(before(1).isOffloaded ? 2 : 1).settle();
+}
+
+/** Waits for all that was sent: one unit's is added while the next one's comes. */
+function settleAll(units: readonly Unit[]): void {
+  for (const [i, unit] of units.entries()) {
+    unit.bring();
+    units[i - 1]?.settle();
+  }
+  units.at(-1)!.settle();
 }
 
 /** Numbers of pieces, laid out as the slice of their unit. */

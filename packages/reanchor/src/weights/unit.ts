@@ -1,9 +1,13 @@
 /** Parameters that come and go together, and of which each process moves a part. */
 import {
   cat,
+  copyToDevice,
+  copyToHost,
   type Device,
   type DType,
   dtypeBytes,
+  empty,
+  emptyPinned,
   keep,
   noGrad,
   type Pending,
@@ -62,7 +66,9 @@ export class Unit implements Disposable {
   #isHere = true;
   #isHeld = false;
   #arriving: Pending | undefined;
+  /** The slice's gradient: while it is summed over the processes, then on its way to main memory. */
   #leaving: Pending | undefined;
+  #descending: Pending | undefined;
   /** Of the whole, until it is summed over the processes. */
   #wholeGradient: Tensor | undefined;
   #gradient: Tensor | undefined;
@@ -102,6 +108,12 @@ export class Unit implements Disposable {
     return this.#slice;
   }
 
+  /** Whether the slice is in main memory, and the whole on a GPU. */
+  get isOffloaded(): boolean {
+    const { device, keptOn } = this.options;
+    return device !== keptOn;
+  }
+
   /** Of the slice, summed over the processes; undefined before {@link settle}. */
   get gradient(): Tensor | undefined {
     return this.#gradient;
@@ -128,9 +140,12 @@ export class Unit implements Disposable {
   /** Begins to bring the whole. */
   gather(): void {
     if (this.#isHere || this.#arriving) return;
-    const { dtype } = this.options;
+    const { dtype, world } = this.options;
     resizeStorage(this.#whole, this.#whole.numel * dtypeBytes(dtype));
-    this.#arriving = tidy(() => this.options.world.allGatherInto(this.#whole, this.#rounded()));
+    this.#arriving = tidy(() => {
+      if (!this.isOffloaded) return world.allGatherInto(this.#whole, this.#slice.to(dtype));
+      return world.world === 1 ? this.#upload(this.#whole) : world.allGatherInto(this.#whole, this.#uploaded());
+    });
   }
 
   /** Brings the whole. */
@@ -183,9 +198,11 @@ export class Unit implements Disposable {
         for (const view of views) view.grad = null;
         const padding = this.#whole.numel - plan.numel;
         if (padding > 0) parts.push(zerosOf(padding));
-        const flat = cat(parts).to(kept);
-        if (this.#wholeGradient) this.#wholeGradient.add_(flat);
-        else this.#wholeGradient = keep(flat);
+        const flat = cat(parts);
+        const sum = this.#wholeGradient;
+        // The first is not widened before there is a second.
+        this.#wholeGradient = keep(sum ? sum.to(kept).add_(flat) : flat);
+        sum?.dispose();
       }),
     );
   }
@@ -193,10 +210,12 @@ export class Unit implements Disposable {
   /** Begins to sum what was taken over the processes; all have to call it. */
   send(): void {
     this.settle();
-    const { kept, reduce, device, world } = this.options;
+    const { reduce, dtype, device, world } = this.options;
     tidy(() => {
-      const flat = this.#wholeGradient ?? zeros([this.#whole.numel], { dtype: kept, device });
-      this.#leaving = world.reduceScatter(flat.to(reduce));
+      const flat = this.#wholeGradient ?? zeros([this.#whole.numel], { dtype, device });
+      // One alone adds nothing up: what is narrower is widened where it arrives.
+      const isAsNarrow = world.world === 1 && dtypeBytes(flat.dtype) <= dtypeBytes(reduce);
+      this.#leaving = world.reduceScatter(isAsNarrow ? flat : flat.to(reduce));
       keep(this.#leaving.tensor);
     });
     this.#wholeGradient?.dispose();
@@ -215,16 +234,31 @@ export class Unit implements Disposable {
     this.#gradient = undefined;
   }
 
-  /** Waits for what was sent, and adds it to what is there. */
-  settle(): void {
+  /** Waits for the sum of what was sent, and begins to bring it where the slice is. */
+  bring(): void {
     if (!this.#leaving) return;
     const sum = this.#leaving.wait();
     this.#leaving = undefined;
-    const { kept, keptOn } = this.options;
+    if (!this.isOffloaded) {
+      this.#descending = { tensor: sum, wait: () => sum };
+      return;
+    }
+    const descending = tidy(() => copyToHost(sum));
+    keep(descending.tensor);
+    this.#descending = descending;
+    sum.dispose();
+  }
+
+  /** Waits for what was sent, and adds it to what is there. */
+  settle(): void {
+    this.bring();
+    if (!this.#descending) return;
+    const sum = this.#descending.wait();
+    this.#descending = undefined;
     tidy(() => {
-      const here = sum.to(kept).to({ device: keptOn });
-      if (this.#gradient) noGrad(() => this.#gradient!.add_(here));
-      else this.#gradient = keep(here);
+      if (this.#gradient) noGrad(() => this.#gradient!.add_(sum));
+      // Pinned memory is for what is under way.
+      else this.#gradient = keep(sum.to(this.options.kept, false, this.isOffloaded));
     });
     sum.dispose();
   }
@@ -260,17 +294,22 @@ export class Unit implements Disposable {
     );
   }
 
-  /** The slice in the dtype of the whole, where processes send it; one alone copies it into the whole at once. */
-  #rounded(): Tensor {
-    const { dtype, device, world } = this.options;
-    const rounded = this.#slice.to(dtype);
-    return world.world === 1 ? rounded : rounded.to({ device });
+  /** Begins to copy the slice to where the network computes, in its dtype. */
+  #upload(target: Tensor): Pending {
+    const { dtype } = this.options;
+    return copyToDevice(target, emptyPinned(this.#slice.shape, dtype).copy_(this.#slice));
+  }
+
+  #uploaded(): Tensor {
+    const { dtype, device } = this.options;
+    return this.#upload(empty(this.#slice.shape, { dtype, device })).wait();
   }
 
   [Symbol.dispose](): void {
     for (const view of this.#views.values()) view.dispose();
     for (const { tensor } of this.#pieces.values()) tensor.dispose();
-    for (const tensor of [this.#slice, this.#whole, this.#wholeGradient, this.#gradient]) tensor?.dispose();
+    const underWay = this.#descending?.tensor;
+    for (const tensor of [this.#slice, this.#whole, this.#wholeGradient, underWay, this.#gradient]) tensor?.dispose();
   }
 }
 
