@@ -133,10 +133,13 @@ function pinned(options: MemoryOptions, division: Division): number {
   return around! + 3 * each!;
 }
 
-/** Of a number of a gradient on its way: one process alone sends none, and brings it down as the pass has left it. */
+/** Of a number of a gradient that is summed over processes. */
+const reducedBytes = (options: MemoryOptions, { reduceBytes }: Division) => reduceBytes ?? keptBytes(options).policy;
+
+/** Of one on its way to its slice: a process that has all of the model sends what the pass has left, as it is. */
 function travelBytes(options: MemoryOptions, division: Division): number {
-  const reduce = division.reduceBytes ?? keptBytes(options).policy;
-  return division.isOffloaded && division.processes === 1 ? Math.min(reduce, options.bytes) : reduce;
+  const reduced = reducedBytes(options, division);
+  return processesOfReplica(division) === 1 ? Math.min(reduced, options.bytes) : reduced;
 }
 
 /**
@@ -217,7 +220,7 @@ function wholeGradients(isFirst: boolean, options: MemoryOptions): GradientMomen
 function gradientsSentOnce(isFirst: boolean, options: MemoryOptions, division: Division): GradientMoments {
   const { slices, all, root } = sizesOf(division);
   const kept = keptBytes(options).policy;
-  const reduce = division.reduceBytes ?? kept;
+  const reduce = reducedBytes(options, division);
   const own = ownGradients(options);
   const before = isFirst ? 0 : all * kept;
   return {

@@ -348,10 +348,11 @@ export class ShardedWeights implements ModelWeights {
 
 function residency(root: Unit, blocks: readonly Unit[], shard: Shard): Residency | undefined {
   if (shard === 'optimizer') return undefined;
+  const units = [root, ...blocks];
   return {
     ...gatheredForPasses(root, blocks),
     collect(block) {
-      settleBefore([root, ...blocks], block + 1);
+      settleBefore(units, block + 1);
       blocks[block]!.take();
       blocks[block]!.send();
     },
